@@ -1,0 +1,16 @@
+"""What mod_wsgi loads: each daemon process runs this once, when it starts, before its first request."""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+# The processes share out the cores; libraries that start a thread for each core would only get in their way. They read
+# these when they are imported, so it has to be done here.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OPENCV_FOR_THREADS_NUM="1")
+
+from flaskapi import create_app  # noqa: E402 the path and the environment come first
+
+# Settings go into config.toml in the instance folder; Apache's SetEnv does not reach Python's environment.
+application = create_app({"METRICS_PATH": "metrics"})

@@ -1,0 +1,40 @@
+"""Handwritten digits read over HTTP. `create_app` puts the service together; it is the one place that knows every room."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask
+
+from flaskapi.config import find_instance_path, load_config
+from flaskapi.errors import ModelUnavailableError
+from flaskapi.recognition import Classifier
+
+
+def create_app(config: Mapping[str, Any] | None = None, *, classifier: Classifier | None = None) -> Flask:
+    """Make the application, its model loaded and warm.
+
+    Args:
+        config: settings that go before the environment's and the instance folder's; `INSTANCE_PATH` moves that folder.
+        classifier: answers in place of the model file, as tests do.
+
+    Raises:
+        SettingError: a setting has a bad value; a bad model file does not stop the start, `/health/ready` tells of it.
+    """
+    from flaskapi.serving.classifier import NoClassifier, load_classifier
+    from flaskapi.web import errors, log, metrics, operations, predict, request_id
+    from flaskapi.web.services import Services
+
+    app = Flask(__name__, instance_path=find_instance_path(config))
+    app.config.update(load_config(app.instance_path, config))
+    app.json.sort_keys = False  # the answer reads as the contract writes it, digit first
+    log.init_app(app)
+    if classifier is None:
+        try:
+            classifier = load_classifier(app.config["MODEL_PATH"], app.config["CACHE_PATH"])
+        except ModelUnavailableError as error:
+            app.logger.error("not ready: %s", error)
+            classifier = NoClassifier(str(error))
+    app.extensions["flaskapi"] = Services(classifier, metrics.create_metrics(app.config["METRICS_PATH"]))
+    for part in (request_id, metrics, errors, predict, operations):
+        part.init_app(app)
+    return app

@@ -1,0 +1,132 @@
+"""Bytes as somebody sent them to grey pixels, upright, with nothing transparent left."""
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import Image as Pillow
+
+from flaskapi.digits import Image
+from flaskapi.errors import InvalidImageError, TooLargeError, UnsupportedImageError
+
+# Pillow imports its readers when it meets an unknown file, and then all of them; these are the ones that may run here.
+FORMATS = tuple(
+    plugin.format
+    for plugin in (
+        PngImagePlugin.PngImageFile,
+        JpegImagePlugin.JpegImageFile,
+        GifImagePlugin.GifImageFile,
+        BmpImagePlugin.BmpImageFile,
+        WebPImagePlugin.WebPImageFile,
+        TiffImagePlugin.TiffImageFile,
+    )
+)
+FORMAT_NAMES = "PNG, JPEG, GIF, BMP, WebP or TIFF"
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
+
+
+def decode_image(data: bytes, *, max_pixels: int, max_side_px: int) -> Image:
+    """Decode an image file of any of the formats and colour modes that people send.
+
+    Args:
+        data: a whole PNG, JPEG, GIF, BMP, WebP or TIFF file; of an animation the first frame is taken.
+        max_pixels: refuse more than this, by the header, before anything is decoded.
+        max_side_px: reduce a larger image until its longer side is at most this; a JPEG is never decoded much larger.
+
+    Returns:
+        `uint8 (height, width)`, turned as its EXIF data say; transparent parts are composed on white (on black, where
+        what is visible is light).
+
+    Raises:
+        UnsupportedImageError: the bytes are not of a format that is read.
+        InvalidImageError: truncated or corrupt.
+        TooLargeError: more than `max_pixels`.
+    """
+    try:
+        image = _open(data)
+        width, height = image.size
+        if width * height > max_pixels:
+            raise TooLargeError(f"The image has {width} x {height} pixels; at most {max_pixels:,} pixels in all are read.")
+        image.draft("L", (max_side_px, max_side_px))  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that is still enough
+        image.load()
+        orientation = _orientation(image)
+        pixels = _grey(image, max_side_px)
+    except (TooLargeError, UnsupportedImageError):
+        raise
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
+        raise TooLargeError(f"The image's header claims too many pixels; at most {max_pixels:,} are read.") from error
+    except Exception as error:  # Pillow raises OSError, ValueError, TypeError, SyntaxError, struct.error and more for damaged files
+        raise InvalidImageError("The image cannot be decoded whole: it is truncated or damaged.") from error
+    if orientation in _UPRIGHT:
+        pixels = np.asarray(Pillow.fromarray(pixels).transpose(_UPRIGHT[orientation]))
+    return pixels
+
+
+def _open(data: bytes) -> Pillow.Image:
+    try:
+        return Pillow.open(io.BytesIO(data), formats=FORMATS)
+    except Pillow.UnidentifiedImageError:
+        if data.startswith(_SIGNATURES):
+            raise
+        raise UnsupportedImageError(f"This is not an image that this service reads: {FORMAT_NAMES}.") from None
+
+
+def _orientation(image: Pillow.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # damaged EXIF data raise anything; the pixels may be sound all the same
+        return 1
+
+
+def _grey(image: Pillow.Image, max_side_px: int) -> Image:
+    """The luminance, `uint8 (height, width)`, reduced, of an image in any of Pillow's modes."""
+    if image.mode.startswith(("I", "F")):
+        return _eight_bits(_reduce(np.asarray(image), max_side_px))
+    if image.has_transparency_data:
+        return _compose(image, max_side_px)
+    if image.mode not in ("L", "RGB", "1", "P"):
+        image = image.convert("RGB")
+    return _reduce(np.asarray(image.convert("L")), max_side_px)
+
+
+def _eight_bits(values: npt.NDArray[Any]) -> Image:
+    """Stretch 16-bit, 32-bit and floating point greys, whose full range is anybody's guess, over 0 to 255."""
+    values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    return ((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
+
+
+def _compose(image: Pillow.Image, max_side_px: int) -> Image:
+    """Lay a picture with transparent parts on the ground against which its visible part can be seen."""
+    image = image.convert("RGBA")
+    opacity = np.asarray(image.getchannel("A"))
+    shown = cv2.multiply(np.asarray(image.convert("L")), opacity, scale=1 / 255)
+    opacity, shown = _reduce(opacity, max_side_px), _reduce(shown, max_side_px)
+    is_light = int(opacity.min()) < 128 and float(shown.mean()) > 0.5 * float(opacity.mean())
+    return shown if is_light else cv2.add(shown, 255 - opacity)
+
+
+def _reduce(pixels: npt.NDArray[Any], max_side_px: int) -> npt.NDArray[Any]:
+    """Reduce by area, so that thin strokes grow fainter instead of breaking."""
+    height, width = pixels.shape
+    scale = max_side_px / max(height, width)
+    if scale >= 1:
+        return pixels
+    if pixels.dtype not in (np.uint8, np.uint16, np.float32):
+        pixels = pixels.astype(np.float32)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

@@ -1,0 +1,81 @@
+"""From a picture of one digit to what MNIST's authors made of theirs.
+
+Their way: crop to the ink, scale into 20x20 keeping the aspect ratio, anti-aliased, and put the centre of mass at the centre
+of 28x28 (LeCun, Cortes, Burges: "The MNIST database of handwritten digits"). Before that the ink has to be found: `ink.py`.
+"""
+
+import cv2
+import numpy as np
+
+from flaskapi.digits import Digit, Image
+from flaskapi.digits.ink import find_ink
+
+SIDE_PX = 28
+BOX_PX = 20
+CENTER_PX = 14  # where the centre of mass of every MNIST digit is, to half a pixel, counting pixels from 0 (measured)
+# Strokes of MNIST are 2 to 4 pixels wide in the 20x20 box; a thinner one would fade when it is reduced.
+THINNEST_STROKE_PX = 2.4
+
+
+def normalize_digit(image: Image) -> Digit:
+    """Prepare the one digit in a picture for the network.
+
+    A picture in MNIST's form already comes out as it went in, up to a rounding.
+
+    Args:
+        image: `uint8 (height, width)`, ink dark on light or light on dark.
+
+    Returns:
+        `float32 (28, 28)` in [0, 1], 1 the ink.
+
+    Raises:
+        NoDigitFoundError: blank, uniform, or too faint to tell from the ground.
+    """
+    ink = find_ink(image)
+    return _center(_fit(_thicken(ink)))
+
+
+def _thicken(ink: Digit) -> Digit:
+    """Widen strokes that would be under `THINNEST_STROKE_PX` in the box, while there still are pixels to do it with."""
+    scale = BOX_PX / max(ink.shape)
+    lacking = THINNEST_STROKE_PX / scale - _stroke_width_px(ink)
+    radius = round(lacking / 2)
+    if scale > 0.5 or radius < 1:
+        return ink
+    size = 2 * radius + 1
+    padded = cv2.copyMakeBorder(ink, radius, radius, radius, radius, cv2.BORDER_CONSTANT, value=0)
+    return cv2.dilate(padded, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+
+
+def _stroke_width_px(ink: Digit) -> float:
+    """Twice the mean distance of the ink's ridge from its edge: an area, four times the mean distance of all ink."""
+    mask = cv2.copyMakeBorder((ink > 0.5).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
+    inside = distance[mask > 0]
+    # Across a stroke w wide the distance rises from 0.5 to w/2 and falls again: its mean is (w + 1) / 4.
+    return max(1.0, 4 * float(inside.mean()) - 1) if inside.size else 1.0
+
+
+def _fit(ink: Digit) -> Digit:
+    """Scale so that the longer side is 20 pixels; one that is within a pixel of it stays, for resampling would only blur it."""
+    height, width = ink.shape
+    longer = max(height, width)
+    if BOX_PX - 1 <= longer <= BOX_PX:
+        return ink
+    scale = BOX_PX / longer
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if scale > 1:
+        return np.clip(cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC), 0, 1)
+    return cv2.resize(ink, size, interpolation=cv2.INTER_AREA)
+
+
+def _center(ink: Digit) -> Digit:
+    """Put the centre of mass at the centre, whole pixels only; what would fall over the edge pushes the digit back."""
+    height, width = ink.shape
+    moments = cv2.moments(ink)
+    x, y = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
+    left = min(max(round(CENTER_PX - x), 0), SIDE_PX - width)
+    top = min(max(round(CENTER_PX - y), 0), SIDE_PX - height)
+    digit = np.zeros((SIDE_PX, SIDE_PX), np.float32)
+    digit[top : top + height, left : left + width] = ink
+    return digit

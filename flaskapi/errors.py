@@ -1,0 +1,45 @@
+"""What can go wrong, in the domain's words. Nothing here knows HTTP: `web/errors.py` translates."""
+
+
+class FlaskapiError(Exception):
+    """The base of every error that this project raises on purpose; its text is fit for the caller."""
+
+
+class MissingImageError(FlaskapiError):
+    """The request carries no image."""
+
+
+class InvalidRequestError(FlaskapiError):
+    """The request cannot be understood; the text names the part at fault."""
+
+
+class TooLargeError(FlaskapiError):
+    """More bytes or pixels than the limits allow; the text names the limit."""
+
+
+class UnsupportedImageError(FlaskapiError):
+    """The bytes are not an image, or of a format that is not read."""
+
+
+class InvalidImageError(FlaskapiError):
+    """An image of a known format that cannot be decoded whole: truncated or corrupt."""
+
+
+class NoDigitFoundError(FlaskapiError):
+    """A blank or uniform image: there is nothing to read."""
+
+
+class ModelUnavailableError(FlaskapiError):
+    """There is no model to answer with; the text says why."""
+
+
+class ModelFileError(FlaskapiError):
+    """A file that cannot serve as this service's model; the text says what it is and what is needed."""
+
+
+class DatasetError(FlaskapiError):
+    """A data set that cannot be read; the text names the file and what was expected of it."""
+
+
+class SettingError(FlaskapiError):
+    """A setting with a bad value; the text names its key and what was expected."""

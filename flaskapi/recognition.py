@@ -1,0 +1,63 @@
+"""From image bytes to predictions: the order of the steps, and what a classifier must be able to do."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.digits.decode import decode_image
+from flaskapi.digits.normalize import normalize_digit
+
+Batch = npt.NDArray[np.float32]
+Probabilities = npt.NDArray[np.float32]
+
+WORKING_SIDE_PX = 1024  # a larger picture is reduced to this while it is decoded; see `decode_image`
+
+
+class Classifier(Protocol):
+    """A loaded model that answers."""
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What is known of the model: its version, data, training and accuracy."""
+
+    @property
+    def version(self) -> str:
+        """Names the model in every prediction, as `2026-11-22-1a2b3c4d`."""
+
+    def probabilities(self, batch: Batch) -> Probabilities:
+        """Classify `float32 (n, 28, 28, 1)` in [0, 1], 1 the ink, as `float32 (n, 10)` whose rows sum to 1.
+
+        Raises:
+            ModelUnavailableError: there is no model; the text says why.
+        """
+
+
+class Prediction(NamedTuple):
+    """The answer for one digit, in plain Python values. `probabilities` has one entry for each digit, 0 to 9."""
+
+    digit: int
+    confidence: float
+    probabilities: list[float]
+    uncertain: bool
+    model: str
+
+
+def predict_digit(image: bytes, classifier: Classifier, *, max_pixels: int, uncertain_below: float) -> Prediction:
+    """Read the one digit in an image file.
+
+    Raises:
+        FlaskapiError: one of the kinds that `decode_image`, `normalize_digit` and `Classifier.probabilities` name.
+    """
+    digit = normalize_digit(decode_image(image, max_pixels=max_pixels, max_side_px=WORKING_SIDE_PX))
+    return conclude(classifier.probabilities(digit[np.newaxis, ..., np.newaxis]), classifier.version, uncertain_below)[0]
+
+
+def conclude(probabilities: Probabilities, version: str, uncertain_below: float) -> Sequence[Prediction]:
+    """Turn rows of probabilities into predictions, rounded to what means anything: four decimals."""
+    predictions = []
+    for row in probabilities.astype(np.float64).round(4).tolist():
+        confidence = max(row)
+        predictions.append(Prediction(row.index(confidence), confidence, row, confidence < uncertain_below, version))
+    return predictions

@@ -1,0 +1,1 @@
+"""A compiled model that answers. ONNX Runtime lives here; TensorFlow never does, it runs in a child process."""

@@ -1,0 +1,88 @@
+"""Find the compiled form of a model file, or have it built, once, in a child process."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnxruntime
+
+from flaskapi.errors import ModelUnavailableError
+
+BUILD_TIMEOUT_S = 120
+
+
+def find_compiled(model_path: Path, cache_path: Path) -> Path:
+    """Give the compiled form of exactly this model file.
+
+    It is looked for beside the model and in the cache; where neither has it, it is built beside the model, or in the
+    cache where the model's folder is read-only. Of several processes that ask at once, one builds.
+
+    Raises:
+        ModelUnavailableError: there is no such model, or it cannot be compiled; the text says why.
+    """
+    try:
+        sha256 = hashlib.sha256(model_path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelUnavailableError(f"{model_path.name} cannot be read: {error.strerror}.") from error
+    beside, cached = model_path.with_suffix(".onnx"), cache_path / f"{sha256}.onnx"
+    for candidate in (beside, cached):
+        if is_compiled_from(sha256, candidate):
+            return candidate
+    target = beside if os.access(model_path.parent, os.W_OK) else cached
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(target.parent):
+            if not is_compiled_from(sha256, target):
+                build_compiled(model_path, target)
+    except OSError as error:
+        raise ModelUnavailableError(f"The compiled form of {model_path.name} cannot be written: {error.strerror}.") from error
+    return target
+
+
+def is_compiled_from(sha256: str, compiled: Path) -> bool:
+    """Does this file name the given artifact as what it was built from? A missing or damaged one does not."""
+    if not compiled.is_file():
+        return False
+    try:
+        return read_metadata(onnxruntime.InferenceSession(compiled, providers=["CPUExecutionProvider"])).get("artifact_sha256") == sha256
+    except Exception:  # ONNX Runtime raises its own kinds, none of them public, for a damaged file
+        return False
+
+
+def read_metadata(session: onnxruntime.InferenceSession) -> dict[str, str]:
+    """What `training/compile.py` wrote into the file: `artifact_sha256` and `model_card`."""
+    return dict(session.get_modelmeta().custom_metadata_map)
+
+
+def build_compiled(model_path: Path, target: Path) -> None:
+    """Compile in a child process, so that this one never loads TensorFlow.
+
+    Raises:
+        ModelUnavailableError: it failed; the text is the child's.
+    """
+    # sys.executable is Apache's own where Python is embedded; the environment's interpreter is always here.
+    python = Path(sys.prefix) / "bin" / "python"
+    command = [str(python if python.exists() else sys.executable), "-m", "flaskapi", "compile", str(model_path), str(target)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise ModelUnavailableError(f"{model_path.name}: compiling took longer than {BUILD_TIMEOUT_S} s.") from None
+    if done.returncode != 0:
+        lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]
+        raise ModelUnavailableError(lines[-1] if lines else f"{model_path.name}: compiling failed: {done.stderr[-2000:]}")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on the folder itself, which leaves no lock file behind and goes with its process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

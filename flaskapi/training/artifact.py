@@ -1,0 +1,89 @@
+"""The artifact, `my_model.h5`: written whole or not at all, with its model card inside."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+
+from flaskapi.errors import ModelFileError
+
+CARD_ATTRIBUTE = "model_card"
+Card = dict[str, Any]
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path` to write to; on success it takes the place of `path` in one step.
+
+    The suffix stays, for Keras chooses the format by it. On any failure, Ctrl-C included, `path` is as it was.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_artifact(model: keras.Model, card: Card, path: Path) -> None:
+    """Write the model without its optimizer, and its card, to `path`."""
+    with replacing(path) as temporary:
+        model.save(temporary, include_optimizer=False)
+        with h5py.File(temporary, "r+") as file:
+            file.attrs.pop("training_config", None)
+            file.attrs[CARD_ATTRIBUTE] = json.dumps(card)
+
+
+def read_card(path: Path) -> Card:
+    """The model card in an artifact; empty where the file was not made here."""
+    with h5py.File(path, "r") as file:
+        card = file.attrs.get(CARD_ATTRIBUTE)
+    return json.loads(card) if card is not None else {}
+
+
+def strip_optimizer(path: Path) -> int:
+    """Remove the optimizer's weights from a model file, in place.
+
+    Old versions of Keras could not load each other's optimizers, and serving needs none.
+
+    Returns:
+        How many bytes the file became smaller; 0 where it held none, and the file is untouched.
+
+    Raises:
+        ModelFileError: the file is not in HDF5 form.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if "optimizer_weights" not in file:
+                return 0
+            before = path.stat().st_size
+            with replacing(path) as temporary:
+                # Copied rather than deleted in place: HDF5 would neither be safe from a crash nor give back the room.
+                with h5py.File(temporary, "w") as stripped:
+                    stripped.attrs.update(file.attrs)
+                    for name in file:
+                        if name != "optimizer_weights":
+                            file.copy(name, stripped)
+                temporary.chmod(path.stat().st_mode)
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read as an HDF5 file: {error}") from error
+    return before - path.stat().st_size
+
+
+def check_writable(path: Path) -> None:
+    """Fail now rather than after an hour of training.
+
+    Raises:
+        ModelFileError: the name does not end in `.h5`, or its folder cannot be written to.
+    """
+    if path.suffix != ".h5":
+        raise ModelFileError(f"{path}: the artifact's name must end in .h5.")
+    if not os.access(path.parent, os.W_OK):
+        raise ModelFileError(f"{path.parent}: no such folder, or it cannot be written to.")

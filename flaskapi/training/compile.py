@@ -1,0 +1,55 @@
+"""From the artifact to what the web process runs: ONNX, checked against Keras and marked with what it was made of."""
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from flaskapi.errors import ModelFileError
+from flaskapi.training.artifact import read_card, replacing
+from flaskapi.training.keras_file import load_artifact
+
+TOLERANCE = 1e-5  # largest difference of any probability between Keras and the compiled form
+_CHECKED_IMAGES = 64
+
+
+def compile_artifact(source: Path, target: Path) -> None:
+    """Compile a model file for ONNX Runtime.
+
+    The compiled form bears the artifact's SHA-256 (`artifact_sha256`) and its card (`model_card`) as metadata.
+
+    Args:
+        source: the `.h5` file.
+        target: the `.onnx` file to write, whole or not at all.
+
+    Raises:
+        ModelFileError: the file does not fit the task, or the compiled form answers otherwise than Keras does.
+    """
+    sha256 = hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else ""
+    model = load_artifact(source)
+    images = np.random.default_rng(0).random((_CHECKED_IMAGES, *model.input_shape[1:]), np.float32)
+    images[: _CHECKED_IMAGES // 2] **= 8  # mostly paper, as digits are
+    expected = model.predict(images, verbose=0)
+    if expected.min() < 0 or np.abs(expected.sum(axis=1) - 1).max() > 1e-3:
+        raise ModelFileError(f"{source.name}: the 10 outputs are not probabilities (they do not sum to 1); the last layer must be a softmax.")
+    with replacing(target) as temporary:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # Keras 3.15 asks NumPy 2 for it
+            model.export(temporary, format="onnx", verbose=False)
+        difference = float(np.abs(expected - _answers(temporary, images)).max())
+        if not difference < TOLERANCE:
+            raise ModelFileError(f"{source.name}: the compiled form differs from Keras by {difference:.1e}; at most {TOLERANCE:.0e} is allowed.")
+        compiled = onnx.load(temporary)
+        onnx.helper.set_model_props(compiled, {"artifact_sha256": sha256, "model_card": json.dumps(read_card(source))})
+        onnx.save(compiled, temporary)
+
+
+def _answers(compiled: Path, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(compiled, providers=["CPUExecutionProvider"])
+    answers: npt.NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: images})[0]
+    return answers

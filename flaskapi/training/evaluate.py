@@ -1,0 +1,47 @@
+"""How well a model reads digits whose labels are known."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+DIGITS = 10
+
+
+class Evaluation(NamedTuple):
+    """`confusion` is `int64 (10, 10)`: rows are what the digits were, columns what the model said."""
+
+    confusion: npt.NDArray[np.int64]
+
+    @property
+    def count(self) -> int:
+        return int(self.confusion.sum())
+
+    @property
+    def errors(self) -> int:
+        return self.count - int(np.trace(self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        return 1 - self.errors / self.count
+
+    def __str__(self) -> str:
+        head = "         " + "".join(f"{digit:>6}" for digit in range(DIGITS)) + "   (said)"
+        rows = (f"  {digit} is   " + "".join(f"{n or '.':>6}" for n in row) for digit, row in enumerate(self.confusion))
+        return "\n".join([f"{self.accuracy:.2%} of {self.count} right, {self.errors} wrong", head, *rows])
+
+
+def evaluate(model: keras.Model, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Evaluation:
+    """Ask the model about every image.
+
+    Args:
+        model: any Keras model for this task.
+        images: `uint8 (n, 28, 28)`, 255 the ink.
+        labels: `(n,)`, 0 to 9.
+    """
+    batch = images.reshape(-1, *model.input_shape[1:]).astype(np.float32) / 255
+    said = model.predict(batch, batch_size=500, verbose=0).argmax(axis=1)
+    confusion = np.zeros((DIGITS, DIGITS), np.int64)
+    np.add.at(confusion, (labels, said), 1)
+    return Evaluation(confusion)

@@ -1,0 +1,145 @@
+"""From a data set to a trained model and its card."""
+
+import datetime
+import platform
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.errors import DatasetError
+from flaskapi.training.artifact import Card
+from flaskapi.training.augment import augment
+from flaskapi.training.dataset import MNIST_SHA256, Dataset
+from flaskapi.training.evaluate import Evaluation, evaluate
+from flaskapi.training.networks import NETWORKS, Shape
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class Recipe(NamedTuple):
+    """Everything that decides what comes out of a training."""
+
+    network: str
+    epochs: int
+    batch_size: int
+    augmented: bool
+    seed: int = 0
+    validation: int = 5000
+    channels_first: bool = False
+
+
+RECIPES = {
+    "compact": Recipe("compact", epochs=60, batch_size=128, augmented=True),
+    "tutorial": Recipe("tutorial", epochs=5, batch_size=32, augmented=False),
+}
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
+    """The training images, shuffled anew and varied anew in each epoch; the same for the same seed."""
+
+    def __init__(self, images: Bytes, labels: Bytes, recipe: Recipe, shape: Shape) -> None:
+        super().__init__(workers=1)
+        self._images, self._labels, self._recipe, self._shape = images, labels, recipe, shape
+        self._epoch = -1
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return -(-len(self._images) // self._recipe.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], Bytes]:
+        size = self._recipe.batch_size
+        chosen = self._order[index * size : (index + 1) * size]
+        images = self._images[chosen]
+        if self._recipe.augmented:
+            varied = augment(images, np.random.default_rng([self._recipe.seed, self._epoch, index]))
+        else:
+            varied = images.astype(np.float32) / 255
+        return varied.reshape(-1, *self._shape), self._labels[chosen]
+
+    def on_epoch_end(self) -> None:
+        self._epoch += 1
+        self._order = np.random.default_rng([self._recipe.seed, self._epoch]).permutation(len(self._images))
+
+
+def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tuple[keras.Model, Card, Evaluation]:
+    """Train a network, with a progress bar, on all training images but a part held out for validation.
+
+    Args:
+        dataset: what to learn from; its test part is used once, at the end.
+        recipe: what to train and how.
+        backup: a folder to keep the state in after each epoch; the same call goes on from there.
+
+    Returns:
+        The model, its card, and how it did on the test part.
+
+    Raises:
+        DatasetError: fewer training images than the validation part takes.
+    """
+    if recipe.validation >= len(dataset.train_images):
+        raise DatasetError(f"{len(dataset.train_images)} training images are too few to hold out {recipe.validation} for validation.")
+    keras.utils.set_random_seed(recipe.seed)
+    shape = (1, 28, 28) if recipe.channels_first else (28, 28, 1)
+    order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_images))
+    held_out, kept = order[: recipe.validation], order[recipe.validation :]
+    batches = Batches(dataset.train_images[kept], dataset.train_labels[kept], recipe, shape)
+    validation = None
+    if recipe.validation:
+        pixels = dataset.train_images[held_out].reshape(-1, *shape).astype(np.float32) / 255
+        validation = (pixels, dataset.train_labels[held_out])
+
+    model = NETWORKS[recipe.network](shape)
+    model.compile(_optimizer(recipe, len(batches)), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(batches, epochs=recipe.epochs, validation_data=validation, validation_batch_size=500, callbacks=_callbacks(recipe, backup))
+
+    test = evaluate(model, dataset.test_images, dataset.test_labels)
+    accuracy = {"test": round(test.accuracy, 6)}
+    if recipe.validation:
+        part = evaluate(model, dataset.train_images[held_out], dataset.train_labels[held_out])
+        accuracy["validation"] = round(part.accuracy, 6)
+    return model, _card(dataset, recipe, model, accuracy, test), test
+
+
+def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    if recipe.network == "tutorial":
+        return keras.optimizers.Adam()
+    rate = keras.optimizers.schedules.CosineDecay(
+        1e-4, recipe.epochs * steps_per_epoch, alpha=0.001, warmup_target=2e-3, warmup_steps=steps_per_epoch
+    )
+    # The averaged weights (of about the last two epochs) are what validation sees and what is kept.
+    return keras.optimizers.AdamW(rate, weight_decay=0.01, use_ema=True, ema_momentum=0.999)
+
+
+def _callbacks(recipe: Recipe, backup: Path | None) -> list[keras.callbacks.Callback]:
+    averaged = [] if recipe.network == "tutorial" else [keras.callbacks.SwapEMAWeights()]
+    return averaged + ([keras.callbacks.BackupAndRestore(str(backup))] if backup else [])
+
+
+def _card(dataset: Dataset, recipe: Recipe, model: keras.Model, accuracy: dict[str, float], test: Evaluation) -> Card:
+    sha256 = dataset.sha256
+    data: dict[str, Any] = {"name": "MNIST" if sha256 == MNIST_SHA256 else "not MNIST", "sha256": sha256}
+    data |= {"training": len(dataset.train_images) - recipe.validation, "validation": recipe.validation, "test": test.count}
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "data": data,
+        "network": recipe.network,
+        "input_shape": list(model.input_shape[1:]),
+        "weights": model.count_params(),
+        "training": recipe._asdict(),
+        "accuracy": accuracy,
+        "confusion": test.confusion.tolist(),
+        "versions": {
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            keras.backend.backend(): _backend_version(),
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+        },
+    }
+
+
+def _backend_version() -> str:
+    return str(__import__(keras.backend.backend()).__version__)

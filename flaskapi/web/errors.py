@@ -1,0 +1,94 @@
+"""Errors as the caller sees them: `application/problem+json` (RFC 9457), one shape for all of them."""
+
+from typing import Any
+
+from flask import Flask, Response, current_app, json, request, url_for
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from flaskapi import errors
+from flaskapi.web.request_id import request_id
+
+STATUS = {
+    errors.MissingImageError: 400,
+    errors.InvalidRequestError: 400,
+    errors.TooLargeError: 413,
+    errors.UnsupportedImageError: 415,
+    errors.InvalidImageError: 422,
+    errors.NoDigitFoundError: 422,
+    errors.ModelUnavailableError: 503,
+}
+PROBLEMS = {
+    "missing-image": "The request carries no image, or an empty one.",
+    "invalid-request": "The request cannot be understood: malformed multipart or JSON, or a bad value.",
+    "not-found": "There is nothing at this address.",
+    "method-not-allowed": "The address exists, but not for this method; the header Allow names those it takes.",
+    "too-large": "More bytes, pixels or parts than the limits allow.",
+    "unsupported-image": "Not an image, or of a format that is not read.",
+    "invalid-image": "An image that cannot be decoded whole: truncated or damaged.",
+    "no-digit-found": "A blank or uniform image.",
+    "model-unavailable": "There is no model to answer with at the moment.",
+    "forbidden": "The address is not open to this caller.",
+    "overloaded": "More requests than the service can answer in time; send it again later.",
+    "internal-error": "Something went wrong in the service; its log has it under the same request_id.",
+}
+_BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 500: "internal-error"}
+RETRY_AFTER_S = 30
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(errors.FlaskapiError, _domain_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.add_url_rule("/problems/<name>", "problem", _explain)
+
+
+def problem(name: str, status: int, detail: str, **more: Any) -> Response:
+    """Make an answer of the one shape: type, title, status, detail and request_id, then whatever else is worth saying."""
+    document = {
+        "type": url_for("problem", name=name),
+        "title": name.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "request_id": request_id(),
+    }
+    response = Response(json.dumps(document | more) + "\n", status, content_type="application/problem+json")
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def name_of(kind: type[errors.FlaskapiError]) -> str:
+    """The problem's name: `NoDigitFoundError` is `no-digit-found`."""
+    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__.removesuffix("Error"))
+    return words.lstrip("-")
+
+
+def _domain_error(error: errors.FlaskapiError) -> Response:
+    return problem(name_of(type(error)), STATUS[type(error)], str(error))
+
+
+def _http_error(error: HTTPException) -> Response | HTTPException:
+    """Translate Flask's and Werkzeug's own errors, a crash (500) included, and keep their headers, such as Allow."""
+    status = error.code or 500
+    if status < 400:
+        return error
+    name = _BY_STATUS.get(status, "invalid-request")
+    detail = error.description or ""
+    if status == 413:
+        limits = (f"{key.lower()} = {current_app.config[key]:,}" for key in ("MAX_REQUEST_BYTES", "MAX_FORM_FIELD_BYTES", "MAX_FORM_PARTS"))
+        detail = f"The request is larger than a limit of this service: {', '.join(limits)}."
+    elif status == 405:
+        detail = f"{request.method} is not for {request.path}."
+    elif isinstance(error, InternalServerError):
+        detail = PROBLEMS["internal-error"]
+    response = problem(name, status, detail)
+    for header, value in error.get_headers():
+        if header.lower() not in ("content-type", "content-length"):
+            response.headers[header] = value
+    return response
+
+
+def _explain(name: str) -> Response:
+    """Say what a problem means, to a person who follows the link in `type`."""
+    if name not in PROBLEMS:
+        return problem("not-found", 404, f"There is no problem named '{name}'.")
+    return Response(PROBLEMS[name] + "\n", content_type="text/plain; charset=utf-8")

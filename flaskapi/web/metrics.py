@@ -1,0 +1,97 @@
+"""`GET /metrics`: what happens, for Prometheus, of all processes together where they share a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, g, request
+
+from flaskapi.recognition import Prediction
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+
+def create_metrics(shared_path: Path | None) -> Metrics:
+    """Make the metrics of one application.
+
+    Args:
+        shared_path: the folder through which several processes share their values, or None.
+    """
+    if shared_path is not None:
+        shared_path = _folder_of_this_server(shared_path)
+        # Read when prometheus_client is first imported, which is why no module here imports it at its top.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared_path)
+    return Metrics(shared_path)
+
+
+def _folder_of_this_server(shared_path: Path) -> Path:
+    """One folder for the processes of one server, named by the parent they share; those of dead servers are removed."""
+    folder = shared_path / str(os.getppid())
+    folder.mkdir(parents=True, exist_ok=True)
+    for other in shared_path.iterdir():
+        if other.name.isdigit() and not Path("/proc", other.name).exists():
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
+class Metrics:
+    """The counters and histograms of one application, in a registry of its own."""
+
+    def __init__(self, shared_path: Path | None) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Histogram
+
+        self._shared_path = shared_path
+        self._registry = CollectorRegistry()
+        self.requests = Counter("flaskapi_requests", "Requests answered.", ["route", "status"], registry=self._registry)
+        self.duration = Histogram(
+            "flaskapi_request_duration_seconds", "Time in the application.", ["route"], buckets=_BUCKETS_S, registry=self._registry
+        )
+        self.queued = Histogram(
+            "flaskapi_request_queue_seconds", "Time a request waited for Apache to hand it on.", buckets=_BUCKETS_S, registry=self._registry
+        )
+        self.predictions = Counter("flaskapi_predictions", "Digits answered.", ["digit", "uncertain"], registry=self._registry)
+
+    def count_prediction(self, prediction: Prediction) -> None:
+        """Count one answer."""
+        self.predictions.labels(prediction.digit, str(prediction.uncertain).lower()).inc()
+
+    def render(self) -> bytes:
+        """All values in Prometheus's text form."""
+        from prometheus_client import generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry: CollectorRegistry = self._registry
+        if self._shared_path is not None:
+            registry = type(registry)()
+            MultiProcessCollector(registry, str(self._shared_path))
+        text: bytes = generate_latest(registry)
+        return text
+
+
+def init_app(app: Flask) -> None:
+    metrics: Metrics = app.extensions["flaskapi"].metrics
+
+    @app.before_request
+    def start() -> None:
+        g.started_s = time.perf_counter()
+        queued_us = request.environ.get("mod_wsgi.queue_start")  # microseconds since 1970, as text; 0 where unknown
+        if queued_us and int(queued_us):
+            metrics.queued.observe(max(0.0, time.time() - int(queued_us) / 1e6))
+
+    @app.after_request
+    def observe(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule else "none"
+        metrics.requests.labels(route, response.status_code).inc()
+        metrics.duration.labels(route).observe(time.perf_counter() - g.started_s)
+        return response
+
+    @app.get("/metrics")
+    def scrape() -> Response:
+        return Response(metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")

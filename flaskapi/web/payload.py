@@ -1,0 +1,76 @@
+"""Read the image out of a request, in any of the three ways it may be sent."""
+
+import base64
+import binascii
+from typing import NamedTuple
+
+from flask import Request
+
+from flaskapi.errors import InvalidRequestError, MissingImageError, UnsupportedImageError
+
+_WAYS = (
+    "Send it as multipart/form-data in the field 'file' (curl -F file=@7.png), as the body with its own type "
+    "(curl --data-binary @7.png -H 'Content-Type: image/png'), or as JSON {\"image\": \"<base64>\"}."
+)
+
+
+class Upload(NamedTuple):
+    """An image file as it was sent; `name` is for messages, the sender chose it."""
+
+    name: str
+    data: bytes
+
+
+def read_image(request: Request) -> Upload:
+    """Read the one image that a request carries.
+
+    Raises:
+        MissingImageError: there is none, or it is empty.
+        InvalidRequestError: malformed JSON or multipart, or several images.
+        UnsupportedImageError: a body of a type that can be no image.
+    """
+    if request.mimetype == "multipart/form-data":
+        upload = _read_form(request)
+    elif request.is_json:
+        upload = _read_json(request)
+    elif request.mimetype.startswith("image/") or request.mimetype in ("application/octet-stream", ""):
+        upload = Upload("the body", request.get_data(cache=False))
+    elif request.mimetype == "application/x-www-form-urlencoded":  # what curl --data-binary says unless told otherwise
+        raise MissingImageError(f"The request carries no image: its type is {request.mimetype}. {_WAYS}")
+    else:
+        raise UnsupportedImageError(f"The request's type, {request.mimetype}, is not an image's. {_WAYS}")
+    if not upload.data:
+        raise MissingImageError(f"{upload.name[:1].upper()}{upload.name[1:]} is empty. {_WAYS}")
+    return upload
+
+
+def _read_form(request: Request) -> Upload:
+    files = request.files.getlist("file")
+    if not files:
+        if "file" in request.form:
+            raise MissingImageError(f"The field 'file' came as text, not as a file; with curl, write file=@7.png. {_WAYS}")
+        if not request.files and not request.form:
+            raise InvalidRequestError(f"The multipart body has no readable part: is it cut off, or its boundary wrong? {_WAYS}")
+        raise MissingImageError(f"There is no field 'file'; there are: {', '.join([*request.files, *request.form])}. {_WAYS}")
+    if len(files) > 1:
+        raise InvalidRequestError(f"The field 'file' came {len(files)} times; one image is read at a time.")
+    if not files[0].filename:
+        raise MissingImageError(f"No file was chosen in the field 'file'. {_WAYS}")
+    return Upload(f"the file '{files[0].filename}'", files[0].read())
+
+
+def _read_json(request: Request) -> Upload:
+    document = request.get_json(silent=True)
+    if document is None:
+        raise InvalidRequestError("The body is not valid JSON.")
+    if not isinstance(document, dict) or "image" not in document:
+        raise MissingImageError('The JSON has no "image". ' + _WAYS)
+    text = document["image"]
+    if not isinstance(text, str):
+        raise InvalidRequestError('"image" must be text: the image file in base64, or a data: URL.')
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return Upload('"image"', base64.b64decode("".join(text.split()), validate=True))
+    except (binascii.Error, ValueError):
+        raise MissingImageError('"image" is not valid base64.') from None
