@@ -81,9 +81,9 @@ def init_app(app: Flask) -> None:
     @app.before_request
     def start() -> None:
         g.started_s = time.perf_counter()
-        queued_us = request.environ.get("mod_wsgi.queue_start")  # microseconds since 1970, as text; 0 where unknown
-        if queued_us and int(queued_us):
-            metrics.queued.observe(max(0.0, time.time() - int(queued_us) / 1e6))
+        arrived = float(request.environ.get("mod_wsgi.queue_start", 0))  # since 1970, in seconds; mod_wsgi 4 says microseconds
+        if arrived:
+            metrics.queued.observe(max(0.0, time.time() - (arrived if arrived < 1e11 else arrived / 1e6)))
 
     @app.after_request
     def observe(response: Response) -> Response:

@@ -1,0 +1,44 @@
+"""Fixtures, and the rule for parts that a machine may lack: a user's run skips with the reason, CI fails."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from flaskapi import create_app
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `fakes`
+
+from fakes import FixedClassifier  # noqa: E402 the path comes first
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("train") and importlib.util.find_spec("keras") is None:
+            lacking(item, "Keras is not installed: pip install '.[train]'")
+
+
+def lacking(item: pytest.Item, reason: str) -> None:
+    """Skip for a user; in CI leave the test in place, so that it fails."""
+    if not os.environ.get("CI"):
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def classifier() -> FixedClassifier:
+    return FixedClassifier()
+
+
+@pytest.fixture
+def app(tmp_path: Path, classifier: FixedClassifier) -> Flask:
+    """The application with a classifier that always answers 7, and an instance folder of its own."""
+    return create_app({"INSTANCE_PATH": tmp_path, "TESTING": True}, classifier=classifier)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
