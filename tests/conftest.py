@@ -36,7 +36,7 @@ def classifier() -> FixedClassifier:
 @pytest.fixture
 def app(tmp_path: Path, classifier: FixedClassifier) -> Flask:
     """The application with a classifier that always answers 7, and an instance folder of its own."""
-    return create_app({"INSTANCE_PATH": tmp_path, "TESTING": True}, classifier=classifier)
+    return create_app({"INSTANCE_PATH": tmp_path}, classifier=classifier)
 
 
 @pytest.fixture

@@ -1,0 +1,60 @@
+# `make` lists what there is to do. Every target sets up what it needs, in .venv.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# The first Python of at least 3.11 that can make virtual environments. Apache's user must be able to read it, so the
+# system's own comes first.
+PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.txt
+
+.PHONY: help run test lint train bench clean
+help:
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: .venv/serve ## serve the shipped model at http://HOST:PORT (127.0.0.1:8000) until Ctrl-C
+	@deploy/run
+
+test: .venv/all apache ## set up everything, then run every test and the linters
+	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory lint
+
+lint: .venv/all ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+train: .venv/all ## train the shipped network; DATA=folder with MNIST, else Keras downloads it
+	$(BIN)/python train_mnist.py $(if $(DATA),--data $(DATA))
+
+bench: .venv/all apache ## measure what the README reports (minutes)
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the virtual environment and all caches; models and instance stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed: sudo apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/serve: .venv/bin/python pyproject.toml requirements.txt
+	@echo "Installing what serving needs into .venv ..."
+	$(PIP) --editable .
+	@touch $@
+
+.venv/all: .venv/bin/python pyproject.toml requirements.txt
+	@echo "Installing what serving, training and testing need into .venv (about 2 GB, TensorFlow most of it) ..."
+	$(PIP) --editable '.[train,test]'
+	@touch $@ .venv/serve
+
+# Apache for the tests that start one: its program and headers alone, which start no service. Root can install them; for
+# others those tests skip, and say so.
+.PHONY: apache
+apache: .venv/bin/python
+	@command -v apxs >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		echo "Installing apache2-bin, apache2-dev and apache2-utils with apt-get, for the tests under Apache ..." && \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends apache2-bin apache2-dev apache2-utils python3-dev gcc >/dev/null; } || \
+		echo "No apxs, and no root to install it: the tests under Apache will skip."
+	@! command -v apxs >/dev/null || $(BIN)/python -c 'import mod_wsgi' 2>/dev/null || { \
+		echo "Building mod_wsgi ..."; $(BIN)/pip install --quiet --disable-pip-version-check --no-cache-dir -r deploy/requirements.txt; }

@@ -1,0 +1,107 @@
+"""The service under a real Apache with mod_wsgi, with the files that are deployed."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from servers import Server, apache
+from fakes import draw_digit, encode
+
+pytestmark = pytest.mark.apache
+
+SEVEN = encode(draw_digit(7))
+
+
+def until(found: Callable[[], bool]) -> bool:
+    """Wait for what happens in another process, for 20 s at most."""
+    deadline = time.monotonic() + 20
+    while not found():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_the_model_is_loaded_before_the_first_request_and_tensorflow_never(folder: Path) -> None:
+    """So that the first request is as fast as the second."""
+    with apache(folder / "preloaded") as server:
+        assert len(server.daemons()) == 2
+        for daemon in server.daemons():
+            loaded = Path(f"/proc/{daemon}/maps")
+            assert until(lambda loaded=loaded: "onnxruntime" in loaded.read_text())  # type: ignore[misc]
+        assert 'route="/predict"' not in server.ask("/metrics").body.decode()
+        assert server.ask("/predict", SEVEN, content_type="image/png").json["digit"] == 7
+        assert all("tensorflow" not in Path(f"/proc/{daemon}/maps").read_text() for daemon in server.daemons())
+
+
+def test_an_image_is_read_however_it_is_sent(server: Server) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\n\r\n' + SEVEN + b"\r\n--x--\r\n"
+    form = server.ask("/predict", part, content_type="multipart/form-data; boundary=x")
+    body = server.ask("/predict", SEVEN, content_type="image/png")
+    assert (200, 7) == (form.status, form.json["digit"])
+    assert form.json == body.json
+
+
+def test_a_chunked_body_is_read(server: Server) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield SEVEN[:100]
+        yield SEVEN[100:]
+
+    assert server.ask("/predict", chunks(), content_type="image/png", transfer_encoding="chunked").json["digit"] == 7
+
+
+def test_both_processes_count_together(server: Server) -> None:
+    def answered() -> float:
+        lines = server.ask("/metrics").body.decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith('flaskapi_requests_total{route="/predict",status="200"}'))
+
+    before = answered()
+    for _ in range(20):
+        server.ask("/predict", SEVEN, content_type="image/png")
+    assert before + 20 == answered()
+
+
+def test_a_body_over_the_applications_limit_is_refused_in_its_words(server: Server) -> None:
+    answer = server.ask("/predict", bytes(20_000_000), content_type="image/png")
+    assert (413, "/problems/too-large") == (answer.status, answer.json["type"])
+    assert "16,777,216" in answer.json["detail"]
+
+
+def test_apaches_own_refusal_has_the_one_shape(server: Server) -> None:
+    answer = server.ask("/predict", bytes(34_000_000), content_type="image/png", X_Request_ID="mine-1")
+    assert (413, "application/problem+json", "mine-1") == (answer.status, answer.headers["Content-Type"], answer.headers["X-Request-ID"])
+    assert {"type", "title", "status", "detail"} == set(answer.json)
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("abc-1.2_3", True), ('a"b', False), ("x" * 65, False), ("", False)])
+def test_every_answer_and_the_access_log_bear_a_request_id(server: Server, sent: str, kept: bool) -> None:
+    answered = server.ask("/health/live", X_Request_ID=sent).headers.get_all("X-Request-ID")
+    assert len(answered) == 1
+    assert kept == (answered[0] == sent)
+    assert until(lambda: answered[0] in server.log("access"))
+
+
+def test_a_missing_model_leaves_the_service_live_and_not_ready(folder: Path) -> None:
+    with apache(folder / "no-model", MODEL_PATH='"missing.h5"') as server:
+        assert server.ask("/health/live").status == 200
+        for answer in (server.ask("/health/ready"), server.ask("/predict", SEVEN, content_type="image/png")):
+            assert (503, ["30"]) == (answer.status, answer.headers.get_all("Retry-After"))
+            assert answer.json["type"] == "/problems/model-unavailable"
+        assert until(lambda: "missing.h5 cannot be read" in server.log("error") + server.log("server"))
+
+
+def test_a_bad_setting_is_a_clear_line_in_the_log_and_not_apaches_html(folder: Path) -> None:
+    with apache(folder / "bad-setting", MAX_REQUEST_BYTES='"many"') as server:
+        answer = server.ask("/health/ready")
+        assert (500, "application/problem+json") == (answer.status, answer.headers["Content-Type"])
+        assert until(lambda: "expected a whole number of at least 1, found 'many'" in server.log("error") + server.log("server"))
+
+
+def test_a_killed_process_is_replaced(server: Server) -> None:
+    before = set(server.daemons())
+    os.kill(min(before), signal.SIGKILL)
+    assert until(lambda: len(set(server.daemons()) - before) == 1)
+    assert server.ask("/predict", SEVEN, content_type="image/png").status == 200

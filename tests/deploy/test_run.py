@@ -1,0 +1,45 @@
+"""`deploy/run`, which `make run` calls: Apache where there is one, else a plain server, stopped by Ctrl-C."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes import draw_digit, encode
+from servers import ROOT, Server, free_port, stop, wait_until_it_answers
+
+
+@contextlib.contextmanager
+def running(folder: Path, path: str) -> Iterator[Server]:
+    """Start it with this PATH on a free port; what it prints goes to `run.log`; Ctrl-C at the end."""
+    port = free_port()
+    (folder / "logs").mkdir(parents=True)
+    environment = os.environ | {"PORT": str(port), "PATH": path}
+    # Its output goes through a pipe, as to a terminal: a file Apache would truncate.
+    with (folder / "logs" / "run.log").open("wb") as log, subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log) as reader:
+        process = subprocess.Popen([ROOT / "deploy" / "run"], env=environment, stdout=reader.stdin, stderr=reader.stdin)
+        try:
+            yield wait_until_it_answers(Server(port, process, folder))
+        finally:
+            stop(process, signal.SIGINT)
+
+
+@pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates")
+@pytest.mark.parametrize("kind", [pytest.param("Apache", marks=pytest.mark.apache), "waitress"])
+def test_it_serves_until_ctrl_c_and_says_what_with(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
+    path, folder = os.environ["PATH"], tmp_path / kind
+    if kind == "Apache":
+        folder = request.getfixturevalue("folder") / kind
+    else:  # a machine without Apache: a PATH with nothing on it but what the script itself calls
+        for name in ("dirname", "id", "sh"):
+            (tmp_path / name).symlink_to(str(shutil.which(name)))
+        path = str(tmp_path)
+    with running(folder, path) as server:
+        assert server.ask("/predict", encode(draw_digit(7)), content_type="image/png").json["digit"] == 7
+    assert f"erving {'under Apache' if kind == 'Apache' else 'with waitress'} at http://127.0.0.1:{server.port}" in server.log("run")
+    with pytest.raises(OSError, match="refused"):
+        server.ask("/health/live")

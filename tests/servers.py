@@ -1,0 +1,135 @@
+"""A real Apache on a loopback port, with the very files of `deploy/`, its paths put in place of theirs."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.prefix) / "bin"
+MODULES = "mpm_event authz_core authz_host alias env headers reqtimeout unique_id"
+START_TIMEOUT_S = 90
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Server(NamedTuple):
+    """A running server: where it listens, its process, and the folder of its logs and instance."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+    folder: Path
+
+    def ask(self, path: str, body: bytes | Iterator[bytes] | None = None, **headers: str) -> Answer:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, names)  # type: ignore[arg-type]
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return Answer(response.status, response.headers, response.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.headers, error.read())
+
+    def log(self, name: str) -> str:
+        return "".join(path.read_text() for path in (self.folder / "logs").glob(f"{name}.log*"))
+
+    def daemons(self) -> list[int]:
+        """The process ids of mod_wsgi's daemons."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(child) for child in children if b"(wsgi:" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def why_no_apache() -> str | None:
+    if shutil.which("apxs", path=_path()) is None:
+        return "Apache's headers are not installed: apt install apache2-bin apache2-dev apache2-utils"
+    if not (BIN / "mod_wsgi-express").exists():
+        return "mod_wsgi is not installed: pip install --no-cache-dir -r deploy/requirements.txt"
+    if os.getuid() == 0 and subprocess.run([sys.executable, "-c", "import flaskapi"], cwd="/", user="www-data", check=False).returncode:
+        return "Apache's user, www-data, cannot read this checkout or this Python; see deploy/README.md"
+    return None
+
+
+def _path() -> str:
+    return os.environ["PATH"] + ":/usr/sbin"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_it_answers(server: Server) -> Server:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and server.process.poll() is None:
+        with contextlib.suppress(OSError):
+            server.ask("/health/live")
+            return server
+        time.sleep(0.05)
+    raise AssertionError(f"no answer from port {server.port}; its log:\n{server.log('*')}")
+
+
+def stop(process: "subprocess.Popen[bytes]", by: signal.Signals = signal.SIGTERM) -> int:
+    process.send_signal(by)
+    try:
+        return process.wait(30)
+    finally:
+        process.kill()
+
+
+@contextlib.contextmanager
+def apache(folder: Path, **settings: str) -> Iterator[Server]:
+    """Apache with `deploy/flaskapi.conf`; settings reach the application through `config.toml`."""
+    for name in ("logs", "instance"):
+        (folder / name).mkdir(parents=True)
+    (folder / "instance" / "config.toml").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
+    if os.getuid() == 0:
+        shutil.chown(folder / "instance", "www-data", "www-data")
+    port = free_port()
+    site = (ROOT / "deploy" / "flaskapi.conf").read_text()
+    values = {"NAME": "127.0.0.1", "HOME": str(ROOT), "VENV": sys.prefix, "LOGS": str(folder / "logs")}
+    for name, value in values.items():
+        site, count = re.subn(f"^Define FLASKAPI_{name} .*$", f'Define FLASKAPI_{name} "{value}"', site, flags=re.M)
+        assert count == 1
+    (folder / "flaskapi.conf").write_text(site.replace("*:80", f"127.0.0.1:{port}"))
+    wsgi_load = subprocess.run([BIN / "mod_wsgi-express", "module-config"], capture_output=True, text=True, check=True).stdout
+    modules = subprocess.run(["apxs", "-q", "LIBEXECDIR"], capture_output=True, text=True, check=True, env=os.environ | {"PATH": _path()})
+    lines = [
+        f"ServerRoot {folder}",
+        f"PidFile {folder}/pid",
+        f"Listen 127.0.0.1:{port}",
+        "ServerName 127.0.0.1",
+        f"ErrorLog {folder}/logs/server.log",
+        *(f"LoadModule {name}_module {modules.stdout.strip()}/mod_{name}.so" for name in MODULES.split()),
+        wsgi_load,
+        f"WSGISocketPrefix {folder}/wsgi",
+        *(["User www-data", "Group www-data"] if os.getuid() == 0 else []),
+        f"Include {folder}/flaskapi.conf",
+    ]
+    (folder / "httpd.conf").write_text("\n".join(lines) + "\n")
+    program = next(found for name in ("apache2", "httpd") if (found := shutil.which(name, path=_path())))
+    environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(folder / "instance")}
+    process = subprocess.Popen([program, "-f", str(folder / "httpd.conf"), "-DFOREGROUND"], env=environment)
+    try:
+        yield wait_until_it_answers(Server(port, process, folder))
+    finally:
+        stop(process)
