@@ -38,7 +38,7 @@ SETTINGS = (
     Setting("MAX_REQUEST_BYTES", 16 * MIB, int, "largest request body, in bytes", 1),
     Setting("MAX_FORM_FIELD_BYTES", MIB, int, "largest form field that is not a file, in bytes", 1),
     Setting("MAX_FORM_PARTS", 100, int, "most parts in one multipart body", 1),
-    Setting("MAX_IMAGE_PIXELS", 40_000_000, int, "most pixels of an image, by its header, before it is decoded", 1),
+    Setting("MAX_IMAGE_PIXELS", 25_000_000, int, "most pixels of an image, by its header, before it is decoded", 1),
     Setting("UNCERTAIN_BELOW", 0.8, float, "an answer with less confidence than this is marked `uncertain`", 0),
     Setting("LOG_LEVEL", "INFO", str, "least severe message that is logged: DEBUG, INFO, WARNING or ERROR"),
 )

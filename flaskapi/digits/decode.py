@@ -1,7 +1,6 @@
 """Bytes as somebody sent them to grey pixels, upright, with nothing transparent left."""
 
 import io
-from typing import Any
 
 import cv2
 import numpy as np
@@ -94,39 +93,40 @@ def _orientation(image: Pillow.Image) -> int:
 
 def _grey(image: Pillow.Image, max_side_px: int) -> Image:
     """The luminance, `uint8 (height, width)`, reduced, of an image in any of Pillow's modes."""
-    if image.mode.startswith(("I", "F")):
-        return _eight_bits(_reduce(np.asarray(image), max_side_px))
     if image.has_transparency_data:
-        return _compose(image, max_side_px)
-    if image.mode not in ("L", "RGB", "1", "P"):
+        return _compose(_reduce(image if image.mode == "RGBA" else image.convert("RGBA"), max_side_px))
+    if image.mode in ("1", "P"):
+        image = image.convert("L")
+    image = _reduce(image, max_side_px)
+    if image.mode.startswith(("I", "F")):
+        return _eight_bits(np.asarray(image, np.float32))
+    if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
-    return _reduce(np.asarray(image.convert("L")), max_side_px)
+    return np.asarray(image.convert("L"))
 
 
-def _eight_bits(values: npt.NDArray[Any]) -> Image:
+def _reduce(image: Pillow.Image, max_side_px: int) -> Pillow.Image:
+    """Reduce by area, so that thin strokes grow fainter instead of breaking, before anything else takes memory."""
+    width, height = image.size
+    scale = max_side_px / max(width, height)
+    if scale >= 1:
+        return image
+    if image.mode.startswith("I;16"):
+        image = image.convert("I")
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return image.resize(size, Pillow.Resampling.BOX, reducing_gap=1)
+
+
+def _eight_bits(values: npt.NDArray[np.float32]) -> Image:
     """Stretch 16-bit, 32-bit and floating point greys, whose full range is anybody's guess, over 0 to 255."""
-    values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
+    values = np.nan_to_num(values, posinf=0, neginf=0)
     low, high = float(values.min()), float(values.max())
     return ((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
 
 
-def _compose(image: Pillow.Image, max_side_px: int) -> Image:
+def _compose(image: Pillow.Image) -> Image:
     """Lay a picture with transparent parts on the ground against which its visible part can be seen."""
-    image = image.convert("RGBA")
     opacity = np.asarray(image.getchannel("A"))
     shown = cv2.multiply(np.asarray(image.convert("L")), opacity, scale=1 / 255)
-    opacity, shown = _reduce(opacity, max_side_px), _reduce(shown, max_side_px)
     is_light = int(opacity.min()) < 128 and float(shown.mean()) > 0.5 * float(opacity.mean())
     return shown if is_light else cv2.add(shown, 255 - opacity)
-
-
-def _reduce(pixels: npt.NDArray[Any], max_side_px: int) -> npt.NDArray[Any]:
-    """Reduce by area, so that thin strokes grow fainter instead of breaking."""
-    height, width = pixels.shape
-    scale = max_side_px / max(height, width)
-    if scale >= 1:
-        return pixels
-    if pixels.dtype not in (np.uint8, np.uint16, np.float32):
-        pixels = pixels.astype(np.float32)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

@@ -1,0 +1,77 @@
+"""Requests per second and memory under Apache, against the limit and against peers, in one interleaved run."""
+
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.fakes import draw_digit, encode
+from tests.servers import ROOT, Server, apache, why_no_apache
+
+PEERS = Path(__file__).parent / "peers"
+SCRIPTS = {
+    "the limit": PEERS / "limit.wsgi",
+    "this service": ROOT / "deploy" / "flaskapi.wsgi",
+    "bare resize": PEERS / "bare.wsgi",
+    "the tutorial's way": PEERS / "tutorial.wsgi",
+}
+ROUNDS, SECONDS, CONNECTIONS = 5, 4, 8
+
+
+def main() -> None:
+    """Print a table: requests/s, their share of the limit, latencies, and the memory of one process."""
+    missing = why_no_apache() or (shutil.which("wrk") is None and "wrk is not installed: apt install wrk")
+    if missing:
+        sys.exit(f"error: {missing}")
+    folder = Path(tempfile.mkdtemp(prefix="flaskapi-bench-"))
+    folder.chmod(0o755)
+    load = folder / "load.lua"
+    load.write_text(_request(encode(draw_digit(7, side=28, dark_on_light=False))))
+    print(f"28x28 PNG by multipart upload; Apache, 2 processes x 5 threads; wrk -t1 -c{CONNECTIONS}; median of {ROUNDS} rounds of {SECONDS} s")
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(apache(folder / str(n), script)) for n, (name, script) in enumerate(SCRIPTS.items())}
+        rounds: dict[str, list[tuple[float, float, float]]] = {name: [] for name in servers}
+        for server in servers.values():
+            _measure(server, load, seconds=2)
+        for _ in range(ROUNDS):
+            for name, server in servers.items():
+                rounds[name].append(_measure(server, load, seconds=SECONDS))
+        limit = statistics.median(rate for rate, _, _ in rounds["the limit"])
+        print(f"{'':20}{'requests/s':>12}{'of the limit':>14}{'p50 ms':>9}{'p99 ms':>9}{'MB a process':>14}")
+        for name, results in rounds.items():
+            rate, p50, p99 = (statistics.median(column) for column in zip(*results, strict=True))
+            print(f"{name:20}{rate:12.0f}{rate / limit:14.2f}{p50:9.1f}{p99:9.1f}{_memory_mb(servers[name]):14.0f}")
+    shutil.rmtree(folder)
+
+
+def _request(image: bytes) -> str:
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\nContent-Type: image/png\r\n\r\n' + image + b"\r\n--x--\r\n"
+    body = "".join(f"\\{byte:03d}" for byte in part)
+    return f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "multipart/form-data; boundary=x"\nwrk.body = "{body}"\n'
+
+
+def _measure(server: Server, load: Path, *, seconds: int) -> tuple[float, float, float]:
+    """Requests/s, and the median and 99th percentile of latency in ms."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(load), f"http://127.0.0.1:{server.port}/predict"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in text or "Socket errors" in text:
+        sys.exit(f"error: requests failed:\n{text}")
+    found = re.search(r"Requests/sec:\s+([\d.]+)", text)
+    assert found
+    return float(found[1]), _latency_ms(text, "50%"), _latency_ms(text, "99%")
+
+
+def _latency_ms(text: str, share: str) -> float:
+    found = re.search(rf"{share}\s+([\d.]+)(us|ms|s)", text)
+    assert found
+    return float(found[1]) * {"us": 0.001, "ms": 1, "s": 1000}[found[2]]
+
+
+def _memory_mb(server: Server) -> float:
+    """The largest resident set among the daemons, in MB."""
+    status = [Path(f"/proc/{daemon}/status").read_text() for daemon in server.daemons()]
+    return max(int(match[1]) for text in status if (match := re.search(r"VmRSS:\s+(\d+)", text))) / 1000
