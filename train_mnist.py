@@ -33,7 +33,9 @@ def main() -> int:
 def parse_arguments(networks: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder with MNIST's four IDX files (gzipped or not), or an .npz; else Keras downloads it")
+    parser.add_argument(
+        "--data", type=Path, help="folder with MNIST's four IDX files (gzipped or not), or an .npz; else Keras downloads it"
+    )
     parser.add_argument("--network", choices=networks, default=networks[0], help="what to train")
     parser.add_argument("--channels-first", action="store_true", help="take images as (1, 28, 28), as old tutorials do")
     parser.add_argument("--epochs", type=positive, help="passes over the training set; the default is the network's own")

@@ -39,5 +39,8 @@ def _dark_on_light(image: np.ndarray) -> bytes:
 
 
 def _report(name: str, client: FlaskClient, images: Iterable[tuple[bytes, int]]) -> None:
-    outcomes = [client.post("/predict", data=data, content_type="application/octet-stream").json.get("digit") == label for data, label in images]
+    outcomes = []
+    for data, label in images:
+        answer = client.post("/predict", data=data, content_type="application/octet-stream").get_json(force=True)
+        outcomes.append(answer.get("digit") == label)
     print(f"{name:44}{outcomes.count(False):6} wrong of {len(outcomes)}   {sum(outcomes) / len(outcomes):8.2%} right", flush=True)

@@ -31,7 +31,8 @@ def main() -> None:
     folder.chmod(0o755)
     load = folder / "load.lua"
     load.write_text(_request(encode(draw_digit(7, side=28, dark_on_light=False))))
-    print(f"28x28 PNG by multipart upload; Apache, 2 processes x 5 threads; wrk -t1 -c{CONNECTIONS}; median of {ROUNDS} rounds of {SECONDS} s")
+    print("28x28 PNG by multipart upload; Apache, 2 processes x 5 threads, load on the same machine;")
+    print(f"wrk -t1 -c{CONNECTIONS}; median of {ROUNDS} rounds of {SECONDS} s, in turn")
     with ExitStack() as stack:
         servers = {name: stack.enter_context(apache(folder / str(n), script)) for n, (name, script) in enumerate(SCRIPTS.items())}
         rounds: dict[str, list[tuple[float, float, float]]] = {name: [] for name in servers}
@@ -49,7 +50,8 @@ def main() -> None:
 
 
 def _request(image: bytes) -> str:
-    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\nContent-Type: image/png\r\n\r\n' + image + b"\r\n--x--\r\n"
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\nContent-Type: image/png\r\n\r\n'
+    part = head + image + b"\r\n--x--\r\n"
     body = "".join(f"\\{byte:03d}" for byte in part)
     return f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "multipart/form-data; boundary=x"\nwrk.body = "{body}"\n'
 

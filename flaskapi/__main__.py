@@ -22,6 +22,10 @@ def main(argv: list[str] | None = None) -> int:
     stripping.add_argument("model", type=Path)
     stripping.set_defaults(run=strip_optimizer)
 
+    showing = commands.add_parser("card", help="print the model card of a model file, as Markdown")
+    showing.add_argument("model", type=Path)
+    showing.set_defaults(run=show_card)
+
     options = parser.parse_args(argv)
     try:
         options.run(options)
@@ -51,6 +55,13 @@ def strip_optimizer(options: argparse.Namespace) -> None:
 
     freed = strip(options.model)
     print(f"{options.model}: {freed:,} bytes of optimizer weights removed." if freed else f"{options.model}: no optimizer weights in it.")
+
+
+def show_card(options: argparse.Namespace) -> None:
+    """Print a model card."""
+    from flaskapi.training.card import render_card
+
+    print(render_card(options.model), end="")
 
 
 if __name__ == "__main__":

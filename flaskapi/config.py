@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +13,38 @@ PREFIX = "FLASKAPI_"
 
 
 class Setting(NamedTuple):
-    """One row of the table. `type` makes the value from text; `least` bounds numbers from below."""
+    """One row of the table. `parse` makes the value from text or from TOML, or raises ValueError or TypeError."""
 
     name: str
     default: Any
-    type: type[Any]
+    parse: Callable[[Any], Any]
     help: str
-    least: float | None = None
+
+
+def whole_number(value: Any) -> int:
+    """a whole number of at least 1"""
+    if isinstance(value, bool | float) or int(value) < 1:
+        raise ValueError
+    return int(value)
+
+
+def share(value: Any) -> float:
+    """a number from 0 to 1"""
+    if isinstance(value, bool) or not 0 <= float(value) <= 1:
+        raise ValueError
+    return float(value)
+
+
+def log_level(value: Any) -> str:
+    """DEBUG, INFO, WARNING or ERROR"""
+    if value not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError
+    return str(value)
+
+
+def path(value: Any) -> Path:
+    """a path"""
+    return Path(value)
 
 
 def _shipped_model() -> Path:
@@ -31,16 +56,16 @@ def _shipped_model() -> Path:
 MIB = 1024 * 1024
 
 SETTINGS = (
-    Setting("INSTANCE_PATH", None, Path, "folder for all that the service writes, and for `config.toml`; by default Flask's `instance/`"),
-    Setting("MODEL_PATH", _shipped_model(), Path, "the model file, `my_model.h5`; its compiled form is looked for beside it"),
-    Setting("CACHE_PATH", Path("cache"), Path, "where the compiled form goes if the model's folder is read-only; relative to the instance folder"),
-    Setting("METRICS_PATH", None, Path, "folder in which several processes share their metrics; unset: each process keeps its own"),
-    Setting("MAX_REQUEST_BYTES", 16 * MIB, int, "largest request body, in bytes", 1),
-    Setting("MAX_FORM_FIELD_BYTES", MIB, int, "largest form field that is not a file, in bytes", 1),
-    Setting("MAX_FORM_PARTS", 100, int, "most parts in one multipart body", 1),
-    Setting("MAX_IMAGE_PIXELS", 25_000_000, int, "most pixels of an image, by its header, before it is decoded", 1),
-    Setting("UNCERTAIN_BELOW", 0.8, float, "an answer with less confidence than this is marked `uncertain`", 0),
-    Setting("LOG_LEVEL", "INFO", str, "least severe message that is logged: DEBUG, INFO, WARNING or ERROR"),
+    Setting("INSTANCE_PATH", None, path, "folder for all that the service writes, and for `config.toml`; by default Flask's `instance/`"),
+    Setting("MODEL_PATH", _shipped_model(), path, "the model file, `my_model.h5`; its compiled form is looked for beside it"),
+    Setting("CACHE_PATH", Path("cache"), path, "folder, in the instance folder, for the compiled form if the model's own is read-only"),
+    Setting("METRICS_PATH", None, path, "folder, in the instance folder, in which processes share their metrics; unset: each has its own"),
+    Setting("MAX_REQUEST_BYTES", 16 * MIB, whole_number, "largest request body, in bytes"),
+    Setting("MAX_FORM_FIELD_BYTES", MIB, whole_number, "largest form field that is not a file, in bytes"),
+    Setting("MAX_FORM_PARTS", 100, whole_number, "most parts in one multipart body"),
+    Setting("MAX_IMAGE_PIXELS", 25_000_000, whole_number, "most pixels of an image, by its header, before it is decoded"),
+    Setting("UNCERTAIN_BELOW", 0.8, share, "an answer with less confidence than this is marked `uncertain`"),
+    Setting("LOG_LEVEL", "INFO", log_level, "least severe message that is logged: DEBUG, INFO, WARNING or ERROR"),
 )
 
 
@@ -94,13 +119,6 @@ def _convert(name: str, value: Any, source: str) -> Any:
     if setting is None or value is None:
         return value  # Flask's own keys, such as TESTING, pass through create_app
     try:
-        if isinstance(value, bool):
-            raise ValueError
-        converted = setting.type(value)
-        if setting.least is not None and not converted >= setting.least:
-            raise ValueError
+        return setting.parse(value)
     except (TypeError, ValueError):
-        least = "" if setting.least is None else f" of at least {setting.least:g}"
-        kind = {int: "a whole number", float: "a number", Path: "a path", str: "text"}[setting.type]
-        raise SettingError(f"{name} in {source}: expected {kind}{least}, found {value!r}.") from None
-    return converted
+        raise SettingError(f"{name} in {source}: expected {setting.parse.__doc__}, found {value!r}.") from None

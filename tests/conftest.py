@@ -13,7 +13,7 @@ from flaskapi import create_app
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `fakes`
 
-from fakes import FixedClassifier  # noqa: E402 the path comes first
+from fakes import FixedClassifier
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

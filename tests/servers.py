@@ -97,8 +97,11 @@ def stop(process: "subprocess.Popen[bytes]", by: signal.Signals = signal.SIGTERM
 
 
 @contextlib.contextmanager
-def apache(folder: Path, **settings: str) -> Iterator[Server]:
-    """Apache with `deploy/flaskapi.conf`; settings reach the application through `config.toml`."""
+def apache(folder: Path, script: Path = ROOT / "deploy" / "flaskapi.wsgi", **settings: str) -> Iterator[Server]:
+    """Apache with `deploy/flaskapi.conf`; settings reach the application through `config.toml`.
+
+    The benchmarks serve another WSGI script in the same way.
+    """
     for name in ("logs", "instance"):
         (folder / name).mkdir(parents=True)
     (folder / "instance" / "config.toml").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
@@ -110,6 +113,8 @@ def apache(folder: Path, **settings: str) -> Iterator[Server]:
     for name, value in values.items():
         site, count = re.subn(f"^Define FLASKAPI_{name} .*$", f'Define FLASKAPI_{name} "{value}"', site, flags=re.M)
         assert count == 1
+    site = site.replace("${FLASKAPI_HOME}/deploy/flaskapi.wsgi", str(script)).replace("${FLASKAPI_HOME}/deploy>", f"{script.parent}>")
+    site = site.replace("Files flaskapi.wsgi", f"Files {script.name}")
     (folder / "flaskapi.conf").write_text(site.replace("*:80", f"127.0.0.1:{port}"))
     wsgi_load = subprocess.run([BIN / "mod_wsgi-express", "module-config"], capture_output=True, text=True, check=True).stdout
     modules = subprocess.run(["apxs", "-q", "LIBEXECDIR"], capture_output=True, text=True, check=True, env=os.environ | {"PATH": _path()})

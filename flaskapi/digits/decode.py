@@ -5,7 +5,7 @@ import io
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 from PIL import Image as Pillow
 
 from flaskapi.digits import Image
@@ -78,7 +78,7 @@ def decode_image(data: bytes, *, max_pixels: int, max_side_px: int) -> Image:
 def _open(data: bytes) -> Pillow.Image:
     try:
         return Pillow.open(io.BytesIO(data), formats=FORMATS)
-    except Pillow.UnidentifiedImageError:
+    except UnidentifiedImageError:
         if data.startswith(_SIGNATURES):
             raise
         raise UnsupportedImageError(f"This is not an image that this service reads: {FORMAT_NAMES}.") from None

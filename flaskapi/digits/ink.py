@@ -28,7 +28,7 @@ def find_ink(image: Image) -> Digit:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     light = image if _is_light_on_dark(image) else 255 - image
     light = _subtract_ground(light)
-    threshold, mask = cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    _, mask = cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     if int(light.max()) < FAINTEST:
         raise NoDigitFoundError("No digit was found: the picture is blank.")
     mask = _select(mask)
@@ -45,7 +45,7 @@ def _is_light_on_dark(image: Image) -> bool:
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     paper = float(np.median(border))
     low, high = np.percentile(image, (1, 99))
-    return high - paper > paper - low
+    return bool(high - paper > paper - low)
 
 
 def _subtract_ground(light: Image) -> Image:

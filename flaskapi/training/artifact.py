@@ -5,12 +5,14 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
-import keras
 
 from flaskapi.errors import ModelFileError
+
+if TYPE_CHECKING:  # importing Keras takes seconds, which reading or stripping a file need not
+    import keras
 
 CARD_ATTRIBUTE = "model_card"
 Card = dict[str, Any]
@@ -32,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def save_artifact(model: keras.Model, card: Card, path: Path) -> None:
+def save_artifact(model: "keras.Model", card: Card, path: Path) -> None:
     """Write the model without its optimizer, and its card, to `path`."""
     with replacing(path) as temporary:
         model.save(temporary, include_optimizer=False)

@@ -36,14 +36,14 @@ def compile_artifact(source: Path, target: Path) -> None:
     images[: _CHECKED_IMAGES // 2] **= 8  # mostly paper, as digits are
     expected = model.predict(images, verbose=0)
     if expected.min() < 0 or np.abs(expected.sum(axis=1) - 1).max() > 1e-3:
-        raise ModelFileError(f"{source.name}: the 10 outputs are not probabilities (they do not sum to 1); the last layer must be a softmax.")
+        raise ModelFileError(f"{source.name}: the 10 outputs do not sum to 1; the last layer must be a softmax.")
     with replacing(target) as temporary:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # Keras 3.15 asks NumPy 2 for it
             model.export(temporary, format="onnx", verbose=False)
         difference = float(np.abs(expected - _answers(temporary, images)).max())
         if not difference < TOLERANCE:
-            raise ModelFileError(f"{source.name}: the compiled form differs from Keras by {difference:.1e}; at most {TOLERANCE:.0e} is allowed.")
+            raise ModelFileError(f"{source.name}: the compiled form differs from Keras by {difference:.1e}; allowed is {TOLERANCE:.0e}.")
         compiled = onnx.load(temporary)
         onnx.helper.set_model_props(compiled, {"artifact_sha256": sha256, "model_card": json.dumps(read_card(source))})
         onnx.save(compiled, temporary)

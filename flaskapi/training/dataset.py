@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -64,7 +65,7 @@ def load_dataset(source: Path | None) -> Dataset:
     where = "Keras's copy of MNIST" if source is None else str(source)
     _check(where, "training", dataset.train_images, dataset.train_labels)
     _check(where, "test", dataset.test_images, dataset.test_labels)
-    return dataset
+    return dataset._replace(train_labels=dataset.train_labels.astype(np.uint8), test_labels=dataset.test_labels.astype(np.uint8))
 
 
 def _download() -> Dataset:
@@ -100,7 +101,7 @@ def _read_idx(path: Path) -> Bytes:
     if len(data) < header:
         raise DatasetError(f"{path}: the header is cut off after {len(data)} bytes.")
     shape = struct.unpack(f">{data[3]}I", data[4:header])
-    expected = int(np.prod(shape, dtype=np.uint64))
+    expected = math.prod(shape)
     if len(data) - header != expected:
         raise DatasetError(f"{path}: expected {expected} bytes of data after the header for shape {shape}, found {len(data) - header}.")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)

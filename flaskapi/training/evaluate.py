@@ -15,21 +15,21 @@ class Evaluation(NamedTuple):
     confusion: npt.NDArray[np.int64]
 
     @property
-    def count(self) -> int:
+    def images(self) -> int:
         return int(self.confusion.sum())
 
     @property
     def errors(self) -> int:
-        return self.count - int(np.trace(self.confusion))
+        return self.images - int(np.trace(self.confusion))
 
     @property
     def accuracy(self) -> float:
-        return 1 - self.errors / self.count
+        return 1 - self.errors / self.images
 
     def __str__(self) -> str:
         head = "         " + "".join(f"{digit:>6}" for digit in range(DIGITS)) + "   (said)"
         rows = (f"  {digit} is   " + "".join(f"{n or '.':>6}" for n in row) for digit, row in enumerate(self.confusion))
-        return "\n".join([f"{self.accuracy:.2%} of {self.count} right, {self.errors} wrong", head, *rows])
+        return "\n".join([f"{self.accuracy:.2%} of {self.images} right, {self.errors} wrong", head, *rows])
 
 
 def evaluate(model: keras.Model, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Evaluation:

@@ -58,7 +58,7 @@ def _read_config(path: Path) -> tuple[dict[str, Any], str, str]:
     try:
         config = json.loads(attributes["model_config"])
     except json.JSONDecodeError:
-        raise ModelFileError(f"{path.name}: no whole model: weights alone, or no Keras file. Save it with model.save('my_model.h5').") from None
+        raise ModelFileError(f"{path.name}: holds no whole model; save it with model.save('my_model.h5').") from None
     return config, attributes["keras_version"] or "unknown", attributes["backend"]
 
 
@@ -76,9 +76,8 @@ def _refuse(path: Path, config: dict[str, Any], version: str) -> None:
     kinds = {part["class_name"] for part in _walk(config)}
     if "Lambda" in kinds:
         raise ModelFileError(f"{path.name}: this model has a Lambda layer, which holds code; code from model files is never run.")
-    keras_1 = any("nb_filter" in part["config"] or "dim_ordering" in part["config"] for part in _walk(config) if isinstance(part["config"], dict))
-    if version.startswith("1.") or keras_1:
-        raise ModelFileError(f"{path.name}: this model was saved by Keras 1, which cannot be read any more: train it anew with train_mnist.py.")
+    if version.startswith("1.") or any({"nb_filter", "dim_ordering"} & set(part["config"]) for part in _walk(config)):
+        raise ModelFileError(f"{path.name}: saved by Keras 1, which can no longer be read: train it anew with train_mnist.py.")
 
 
 def _walk(node: Any) -> Iterator[dict[str, Any]]:

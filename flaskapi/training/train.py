@@ -54,11 +54,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         size = self._recipe.batch_size
         chosen = self._order[index * size : (index + 1) * size]
         images = self._images[chosen]
-        if self._recipe.augmented:
-            varied = augment(images, np.random.default_rng([self._recipe.seed, self._epoch, index]))
-        else:
-            varied = images.astype(np.float32) / 255
-        return varied.reshape(-1, *self._shape), self._labels[chosen]
+        rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
+        digits = augment(images, rng) if self._recipe.augmented else images.astype(np.float32) / np.float32(255)
+        return digits.reshape(-1, *self._shape), self._labels[chosen]
 
     def on_epoch_end(self) -> None:
         self._epoch += 1
@@ -121,7 +119,7 @@ def _callbacks(recipe: Recipe, backup: Path | None) -> list[keras.callbacks.Call
 def _card(dataset: Dataset, recipe: Recipe, model: keras.Model, accuracy: dict[str, float], test: Evaluation) -> Card:
     sha256 = dataset.sha256
     data: dict[str, Any] = {"name": "MNIST" if sha256 == MNIST_SHA256 else "not MNIST", "sha256": sha256}
-    data |= {"training": len(dataset.train_images) - recipe.validation, "validation": recipe.validation, "test": test.count}
+    data |= {"training": len(dataset.train_images) - recipe.validation, "validation": recipe.validation, "test": test.images}
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "data": data,

@@ -70,7 +70,7 @@ class Metrics:
         registry: CollectorRegistry = self._registry
         if self._shared_path is not None:
             registry = type(registry)()
-            MultiProcessCollector(registry, str(self._shared_path))
+            MultiProcessCollector(registry, str(self._shared_path))  # type: ignore[no-untyped-call]
         text: bytes = generate_latest(registry)
         return text
 

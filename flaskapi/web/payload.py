@@ -10,7 +10,7 @@ from flaskapi.errors import InvalidRequestError, MissingImageError, UnsupportedI
 
 _WAYS = (
     "Send it as multipart/form-data in the field 'file' (curl -F file=@7.png), as the body with its own type "
-    "(curl --data-binary @7.png -H 'Content-Type: image/png'), or as JSON {\"image\": \"<base64>\"}."
+    '(curl --data-binary @7.png -H \'Content-Type: image/png\'), or as JSON {"image": "<base64>"}.'
 )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from servers import Server, apache
 from fakes import draw_digit, encode
+from servers import Server, apache
 
 pytestmark = pytest.mark.apache
 

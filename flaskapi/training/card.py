@@ -1,0 +1,52 @@
+"""The model card as a page, written from what the artifact itself says."""
+
+import hashlib
+from pathlib import Path
+
+from flaskapi.errors import ModelFileError
+from flaskapi.training.artifact import read_card
+
+
+def render_card(path: Path) -> str:
+    """Write an artifact's card as Markdown.
+
+    Raises:
+        ModelFileError: the file bears no card: it was not made by `train_mnist.py`.
+    """
+    card = read_card(path)
+    if not card:
+        raise ModelFileError(f"{path.name}: bears no model card; it was not made by train_mnist.py.")
+    data, training, confusion = card["data"], card["training"], card["confusion"]
+    total = sum(map(sum, confusion))
+    wrong = total - sum(confusion[digit][digit] for digit in range(10))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    rows = ["| was \\ said | " + " | ".join(map(str, range(10))) + " |", "|---" * 11 + "|"]
+    rows += [f"| **{digit}** | " + " | ".join(str(n or "") for n in row) + " |" for digit, row in enumerate(confusion)]
+    return "\n".join(
+        [
+            f"# Model card: {path.name}",
+            "",
+            f"Written by `python -m flaskapi card models/{path.name}` from the artifact itself. `{path.stem}.onnx` is its compiled form.",
+            "",
+            f"- **Version** `{card['date']}-{sha256[:8]}`, SHA-256 `{sha256}`, {path.stat().st_size / 1e6:.1f} MB.",
+            f"- **Reads** one digit as `float32 {tuple(card['input_shape'])}`, 0 the paper and 1 the ink, prepared as MNIST was;"
+            " answers ten probabilities.",
+            f"- **Network** `{card['network']}`, {card['weights']:,} weights (`flaskapi/training/networks.py`).",
+            f"- **Data** {data['name']}: {data['training']:,} images to train with, {data['validation']:,} held out of the training set"
+            f" to validate, {data['test']:,} to test, used once. SHA-256 of the arrays `{data['sha256']}`."
+            " MNIST is by Yann LeCun, Corinna Cortes and Christopher Burges, CC BY-SA 3.0 by Keras's documentation.",
+            f"- **Training** {training['epochs']} epochs of batches of {training['batch_size']}, seed {training['seed']},"
+            f" {'varied anew in each epoch (`augment.py`)' if training['augmented'] else 'not varied'};"
+            f" made with {', '.join(f'{name} {version}' for name, version in card['versions'].items())}.",
+            f"- **Accuracy** {card['accuracy']['test']:.2%} on the test set ({wrong} wrong of {total:,}),"
+            f" {card['accuracy']['validation']:.2%} on the validation part."
+            if "validation" in card["accuracy"]
+            else f"- **Accuracy** {card['accuracy']['test']:.2%} on the test set ({wrong} wrong of {total:,}).",
+            "- **Not for** letters, signs and drawings: it names a digit for anything. `confidence` is the network's own, not calibrated.",
+            "",
+            "What the test digits were, and what the model said:",
+            "",
+            *rows,
+            "",
+        ]
+    )

@@ -1,0 +1,24 @@
+"""The one shape of errors, specified once for all tests."""
+
+from werkzeug.test import TestResponse
+
+MEMBERS = ["type", "title", "status", "detail", "request_id"]
+
+
+def read_problem(response: TestResponse) -> tuple[int, str]:
+    """Check that an answer is a problem of the one shape, and give its status and name.
+
+    An error is `application/problem+json` with type, title, status, detail and request_id, in this order, and nothing else but
+    `checks`. Its status and its request's identifier are those of the headers; a 503 says when to come back, a 405 what is allowed.
+    """
+    assert "application/problem+json" == response.content_type
+    document = response.get_json()
+    assert MEMBERS == [member for member in document if member != "checks"]
+    name = document["type"].removeprefix("/problems/")
+    assert name.replace("-", " ").capitalize() == document["title"]
+    assert response.status_code == document["status"]
+    assert response.headers["X-Request-ID"] == document["request_id"]
+    assert document["detail"]
+    assert (response.status_code == 503) == ("Retry-After" in response.headers)
+    assert (response.status_code == 405) == ("Allow" in response.headers)
+    return response.status_code, name

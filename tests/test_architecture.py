@@ -1,0 +1,58 @@
+"""The house: what is at home in which room, and that imports only go down. A new file is covered by itself."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted([*ROOT.glob("flaskapi/**/*.py"), ROOT / "train_mnist.py", ROOT / "deploy" / "flaskapi.wsgi"])
+HOMES = {
+    "numpy": {"digits", "recognition", "serving", "training"},
+    "PIL": {"digits"},
+    "cv2": {"digits", "training"},
+    "onnxruntime": {"serving", "training"},  # training checks what it has compiled
+    **dict.fromkeys(("keras", "h5py", "onnx"), {"training"}),
+    **dict.fromkeys(("werkzeug", "prometheus_client"), {"web"}),
+    "flask": {"web", "__init__"},
+}
+FLOORS = [  # from the roof down; errors.py lies under config.py, which raises one of them
+    {"scripts"},
+    {"__init__", "__main__"},
+    {"web"},
+    {"recognition", "learning"},
+    {"serving", "training", "submissions"},
+    *({"digits"}, {"config"}, {"errors"}),
+]
+READS_THE_ENVIRONMENT = {"flaskapi/config.py"}
+SET_IT_FOR_A_LIBRARY = {"flaskapi/__main__.py", "flaskapi/web/metrics.py", "train_mnist.py", "deploy/flaskapi.wsgi"}
+
+
+def nodes(file: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(file.read_text("utf-8"))))
+
+
+def imports(file: Path) -> list[str]:
+    found = [node for node in nodes(file) if isinstance(node, ast.Import | ast.ImportFrom)]
+    prefix = {node: f"{'.' * node.level}{node.module}." if isinstance(node, ast.ImportFrom) else "" for node in found}
+    return [prefix[node] + name.name for node in found for name in node.names]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_a_room_imports_from_below_and_what_is_at_home_in_it(file: Path) -> None:
+    parts, rooms = file.relative_to(ROOT).with_suffix("").parts, set().union(*FLOORS)
+    room = parts[1] if parts[0] == "flaskapi" else "scripts"
+    below = {room}.union(*FLOORS[[room in floor for floor in FLOORS].index(True) + 1 :])
+    for name in imports(file):
+        top, inner, *_ = [*name.split("."), ""]
+        if top == "flaskapi":
+            assert (inner if inner in rooms else "__init__") in below, name
+        else:
+            assert top in sys.stdlib_module_names or room in HOMES.get(top, ()), name
+
+
+def test_the_environment_is_read_in_one_place_and_set_where_a_library_reads_it() -> None:
+    names = {file.relative_to(ROOT).as_posix(): {ast.unparse(node) for node in nodes(file)} | set(imports(file)) for file in FILES}
+    touch = {file for file, found in names.items() if found & {"os.environ", "os.getenv", "os.putenv"}}
+    assert READS_THE_ENVIRONMENT | SET_IT_FOR_A_LIBRARY == touch

@@ -1,0 +1,64 @@
+"""The README says all there is, and nothing that is not."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from flaskapi.config import SETTINGS
+from flaskapi.recognition import Classifier
+from flaskapi.serving.classifier import load_classifier
+from flaskapi.web.errors import PROBLEMS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+MODEL = ROOT / "models" / "my_model.h5"
+
+
+def section(title: str) -> str:
+    return re.split(r"^##+ ", README.split(f"# {title}\n", 1)[1], maxsplit=1, flags=re.M)[0]
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Classifier:
+    return load_classifier(MODEL, tmp_path)
+
+
+def test_it_documents_every_setting_with_its_default_and_no_other() -> None:
+    defaults = {setting.name: "" if setting.default is None else f"`{setting.default}`" for setting in SETTINGS}
+    defaults["MODEL_PATH"] = "`models/my_model.h5`"
+    rows = [f"| `{setting.name}` | {defaults[setting.name]} | {setting.help} |" for setting in SETTINGS]
+    assert rows == [line for line in section("Settings").splitlines() if line.startswith("| `")]
+
+
+def test_it_documents_every_route(app: Flask) -> None:
+    documented = re.findall(r"`(GET|POST) (/[^`]*)`", section("The interface"))
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
+    methods = [(method, rule.rule) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}]
+    assert sorted(methods) == sorted(documented)
+
+
+def test_it_documents_every_problem() -> None:
+    documented = re.findall(r"`([a-z-]+)`", "".join(line.split("|")[1] for line in section("Errors").splitlines() if line.startswith("| `")))
+    assert set(PROBLEMS) == set(documented)
+
+
+def test_the_shipped_compiled_form_is_of_the_shipped_model(shipped: Classifier) -> None:
+    assert hashlib.sha256(MODEL.read_bytes()).hexdigest() == shipped.card["sha256"]
+    assert MODEL.with_suffix(".onnx").stat().st_size < 4_000_000
+
+
+def test_its_example_is_what_the_service_answers(app: Flask, shipped: Classifier) -> None:
+    app.extensions["flaskapi"] = app.extensions["flaskapi"].__class__(shipped, app.extensions["flaskapi"].metrics)
+    image = ROOT / "examples" / "7.png"
+    answer = app.test_client().post("/predict", data={"file": image.open("rb")}).get_data(as_text=True)
+    assert answer.strip() in README
+
+
+@pytest.mark.train
+def test_the_model_card_is_what_the_artifact_says() -> None:
+    from flaskapi.training.card import render_card
+
+    assert render_card(MODEL) == (ROOT / "models" / "README.md").read_text()

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from fakes import FixedClassifier, draw_digit, encode
+
+from flaskapi.digits.normalize import normalize_digit
+from flaskapi.errors import FlaskapiError, InvalidImageError, NoDigitFoundError, TooLargeError, UnsupportedImageError
+from flaskapi.recognition import Prediction, conclude, predict_digit
+
+DRAWN = draw_digit(3)
+LIMITS = {"max_pixels": 1_000_000, "uncertain_below": 0.8}
+
+
+def test_an_image_becomes_one_prediction_of_the_classifier() -> None:
+    prediction = predict_digit(encode(DRAWN), FixedClassifier(3, 0.9), **LIMITS)
+    assert Prediction(3, 0.9, [0, 0, 0, 0.9, 0.1, 0, 0, 0, 0, 0], False, FixedClassifier.version) == prediction
+
+
+def test_the_classifier_is_asked_once_with_the_prepared_digit() -> None:
+    classifier = FixedClassifier()
+    predict_digit(encode(DRAWN), classifier, **LIMITS)
+    (batch,) = classifier.batches
+    assert (np.float32, (1, 28, 28, 1)) == (batch.dtype, batch.shape)
+    np.testing.assert_array_equal(normalize_digit(DRAWN), batch[0, :, :, 0])
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"words", UnsupportedImageError),
+        (encode(DRAWN)[:500], InvalidImageError),
+        (encode(np.zeros((1001, 1000), np.uint8)), TooLargeError),
+        (encode(np.full((50, 50), 90, np.uint8)), NoDigitFoundError),
+    ],
+)
+def test_what_cannot_be_prepared_is_not_classified(data: bytes, error: type[FlaskapiError]) -> None:
+    classifier = FixedClassifier()
+    with pytest.raises(error):
+        predict_digit(data, classifier, **LIMITS)
+    assert [] == classifier.batches
+
+
+def test_a_picture_far_larger_than_needed_reads_like_a_small_one() -> None:
+    classifier = FixedClassifier()
+    for side in (512, 4096):
+        predict_digit(encode(draw_digit(3, side=side)), classifier, max_pixels=20_000_000, uncertain_below=0.8)
+    small, large = classifier.batches
+    assert float(np.abs(small - large).mean()) < 0.02
+
+
+def rows(*firsts: float) -> np.ndarray:
+    return np.array([[first, 1 - first, *[0] * 8] for first in firsts], np.float32)
+
+
+def test_predictions_are_plain_python_values_rounded_to_four_decimals() -> None:
+    (prediction,) = conclude(rows(0.123456789), "v", 0.8)
+    assert Prediction(1, 0.8765, [0.1235, 0.8765, *[0.0] * 8], False, "v") == prediction
+    assert [int, float, list, bool, str] == [type(value) for value in prediction]
+    assert {float} == {type(value) for value in prediction.probabilities}
+
+
+def test_less_confidence_than_the_threshold_is_uncertain() -> None:
+    assert [True, False, False] == [prediction.uncertain for prediction in conclude(rows(0.7498, 0.75, 0.76), "v", 0.75)]
+
+
+def test_each_row_has_its_prediction_in_order() -> None:
+    assert [0, 1, 0] == [prediction.digit for prediction in conclude(rows(0.9, 0.2, 0.6), "v", 0.8)]
+    assert [] == list(conclude(np.zeros((0, 10), np.float32), "v", 0.8))
