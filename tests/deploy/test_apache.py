@@ -1,7 +1,9 @@
 """The service under a real Apache with mod_wsgi, with the files that are deployed."""
 
+import concurrent.futures
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,6 +100,29 @@ def test_a_bad_setting_is_a_clear_line_in_the_log_and_not_apaches_html(folder: P
         answer = server.ask("/health/ready")
         assert (500, "application/problem+json") == (answer.status, answer.headers["Content-Type"])
         assert until(lambda: "expected a whole number of at least 1, found 'many'" in server.log("error") + server.log("server"))
+
+
+def test_rolling_over_the_processes_one_by_one_loses_no_request(server: Server) -> None:
+    """As deploy/README.md does it for a new model or new code."""
+    rolled_over = threading.Event()
+
+    def send() -> list[int]:
+        statuses = []
+        while not rolled_over.is_set():
+            statuses.append(server.ask("/predict", SEVEN, content_type="image/png").status)
+        return statuses
+
+    before = server.daemons()
+    with concurrent.futures.ThreadPoolExecutor(4) as senders:
+        sending = [senders.submit(send) for _ in range(4)]
+        for daemon in before:
+            os.kill(daemon, signal.SIGUSR1)
+            assert until(lambda daemon=daemon: not Path(f"/proc/{daemon}").exists())  # type: ignore[misc]
+            assert until(lambda: server.ask("/health/ready").status == 200)
+        rolled_over.set()
+        statuses = [status for sender in sending for status in sender.result()]
+    assert {200} == set(statuses)
+    assert set() == set(before) & set(server.daemons())
 
 
 def test_a_killed_process_is_replaced(server: Server) -> None:
