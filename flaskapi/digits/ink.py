@@ -8,6 +8,8 @@ from flaskapi.errors import NoDigitFoundError
 
 WORKING_SIDE_PX = 256  # a digit that fills a tenth of the picture still has 25 pixels, as many as the network sees
 SMALL_SIDE_PX = 64  # a picture this small has no shadows worth removing, and strokes as wide as the window would be
+LINE_END, LINE_OFFSET = 0.08, 0.25  # a line runs to that near either border, that far from the middle: no stroke of the digit
+CLEAR_MAJORITY = 0.65  # no digit inks that share of a picture, bold ones cut out closely excepted
 FAINTEST = 12  # grey levels of 255 between ground and ink; paper grain and JPEG noise stay below
 
 
@@ -27,11 +29,15 @@ def find_ink(image: Image) -> Digit:
     scale = WORKING_SIDE_PX / max(height, width)
     if scale < 1:
         image = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
+    if int(image.max()) - int(image.min()) < FAINTEST:
+        raise NoDigitFoundError("No digit was found: the picture is blank.")
     light = image if _is_light_on_dark(image) else 255 - image
     light = _subtract_ground(light)
     _, mask = cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     if int(light.max()) < FAINTEST:
-        raise NoDigitFoundError("No digit was found: the picture is blank.")
+        raise NoDigitFoundError("No digit was found: nothing stands out from the ground.")
+    if max(mask.shape) > SMALL_SIDE_PX:
+        mask = _erase_lines(mask)
     mask = _select(mask)
     reach = cv2.dilate(mask, np.ones((3, 3), np.uint8))
     ink = cv2.multiply(light, reach)
@@ -42,14 +48,13 @@ def find_ink(image: Image) -> Digit:
 
 
 def _is_light_on_dark(image: Image) -> bool:
-    """Is the paper, which has most of the border, the darker of the two shades?"""
-    paper = _border_median(image)
-    low, high = _quantile(image, 0.01), _quantile(image, 0.99)
-    return high - paper > paper - low
-
-
-def _border_median(image: Image) -> int:
-    return _quantile(np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]), 0.5)
+    """Is the ground, which has most of the picture, the darker of the two shades? Where both have much, the border tells."""
+    _, light = cv2.threshold(image, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    share = float(light.mean())
+    if abs(share - 0.5) > CLEAR_MAJORITY - 0.5:
+        return share < 0.5
+    border = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
+    return share + float(border.mean()) < 1
 
 
 def _quantile(values: Image, share: float) -> int:
@@ -62,31 +67,46 @@ def _subtract_ground(light: Image) -> Image:
     """Take away what changes slowly: the darkest in a window wider than any stroke, smoothed."""
     side = max(light.shape)
     if side <= SMALL_SIDE_PX:
-        return cv2.subtract(light, _border_median(light))
+        _, mask = cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+        return cv2.subtract(light, _quantile(light[mask == 0], 0.5))
     window = side // 4 | 1
     ground = cv2.erode(light, np.ones((window, window), np.uint8))
     ground = cv2.GaussianBlur(ground, (0, 0), window / 4)
     return cv2.subtract(light, ground)
 
 
+def _erase_lines(mask: Image) -> Image:
+    """Erase straight lines along a side of the picture, as rules and grids leave them, where they may touch the digit."""
+    height, width = mask.shape
+    lines = np.zeros_like(mask)
+    for along, kernel in ((width, np.ones((1, width // 2), np.uint8)), (height, np.ones((height // 2, 1), np.uint8))):
+        opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(opened, np.ones((3, 3), np.uint8)), connectivity=8)
+        x, y, w, h, _ = stats.T
+        across = (y + h / 2) / height if kernel.shape[0] == 1 else (x + w / 2) / width
+        start = x if kernel.shape[0] == 1 else y
+        is_line = (start < LINE_END * along) & (start + np.maximum(w, h) > (1 - LINE_END) * along) & (np.abs(across - 0.5) > LINE_OFFSET)
+        is_line[0] = False
+        lines |= is_line.astype(np.uint8)[labels]
+    return cv2.subtract(mask, lines)
+
+
 def _select(mask: Image) -> Image:
     """Keep the strokes of the digit: a large part near the middle, and what lies close to it."""
-    count, labels, stats, centers = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count == 2:
         return mask
     height, width = mask.shape
-    area = stats[1:, cv2.CC_STAT_AREA].astype(np.float64)
-    extent = np.maximum(stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT])
-    offset = np.hypot((centers[1:, 0] - width / 2) / width, (centers[1:, 1] - height / 2) / height)
-    x, y = stats[1:, cv2.CC_STAT_LEFT], stats[1:, cv2.CC_STAT_TOP]
-    right, bottom = x + stats[1:, cv2.CC_STAT_WIDTH], y + stats[1:, cv2.CC_STAT_HEIGHT]
-    at_border = (x == 0).astype(int) + (y == 0) + (right == width) + (bottom == height)
-    score = extent * np.sqrt(area) * np.exp(-((offset / 0.3) ** 2)) * np.where(at_border > 0, 0.2, 1.0)
+    x, y, w, h, area = stats[1:].T
+    right, bottom = x + w, y + h
+    at_border = (x == 0) | (y == 0) | (right == width) | (bottom == height)
+    spans = (w > 0.9 * width) | (h > 0.9 * height)
+    offset = np.hypot((x + right - width) / (2 * width), (y + bottom - height) / (2 * height))
+    score = np.maximum(w, h) * np.sqrt(area) * np.exp(-((offset / 0.3) ** 2)) * np.where(at_border, np.where(spans, 0.05, 0.3), 1.0)
     main = int(np.argmax(score))
-    reach = 0.15 * extent[main]
+    reach = 0.3 * max(w[main], h[main])
     near = (x < right[main] + reach) & (right > x[main] - reach) & (y < bottom[main] + reach) & (bottom > y[main] - reach)
-    big = area > 0.03 * area[main]
     keep = np.zeros(count, np.uint8)
-    keep[1:] = near & big & (at_border == 0)
+    keep[1:] = near & (area > 0.05 * area[main]) & ~at_border
     keep[1 + main] = 1
     return keep[labels]

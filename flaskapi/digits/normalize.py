@@ -64,9 +64,8 @@ def _fit(ink: Digit) -> Digit:
         return ink
     scale = BOX_PX / longer
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    if scale > 1:
-        return np.clip(cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC), 0, 1)
-    return cv2.resize(ink, size, interpolation=cv2.INTER_AREA)
+    fitted = cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA)
+    return np.clip(fitted, 0, 1)  # cubic overshoots, and area rounds
 
 
 def _center(ink: Digit) -> Digit:

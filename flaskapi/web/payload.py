@@ -51,7 +51,7 @@ def _read_form(request: Request) -> Upload:
             raise MissingImageError(f"The field 'file' came as text, not as a file; with curl, write file=@7.png. {_WAYS}")
         if not request.files and not request.form:
             raise InvalidRequestError(f"The multipart body has no readable part: is it cut off, or its boundary wrong? {_WAYS}")
-        raise MissingImageError(f"There is no field 'file'; there are: {', '.join([*request.files, *request.form])}. {_WAYS}")
+        raise MissingImageError(f"There is no field 'file'; there are: {', '.join(map(repr, [*request.files, *request.form]))}. {_WAYS}")
     if len(files) > 1:
         raise InvalidRequestError(f"The field 'file' came {len(files)} times; one image is read at a time.")
     if not files[0].filename:
@@ -60,7 +60,10 @@ def _read_form(request: Request) -> Upload:
 
 
 def _read_json(request: Request) -> Upload:
-    document = request.get_json(silent=True)
+    try:
+        document = request.get_json(silent=True)
+    except RecursionError:  # brackets within brackets, a thousand deep
+        document = None
     if document is None:
         raise InvalidRequestError("The body is not valid JSON.")
     if not isinstance(document, dict) or "image" not in document:
