@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         options.run(options)
-    except FlaskapiError as error:
+    except (FlaskapiError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -13,8 +13,8 @@ HOMES = {
     "PIL": {"digits"},
     "cv2": {"digits", "training"},
     "onnxruntime": {"serving", "training"},  # training checks what it has compiled
-    **dict.fromkeys(("keras", "h5py", "onnx"), {"training"}),
-    **dict.fromkeys(("werkzeug", "prometheus_client"), {"web"}),
+    **{name: {"training"} for name in ("keras", "h5py", "onnx")},
+    **{name: {"web"} for name in ("werkzeug", "prometheus_client")},
     "flask": {"web", "__init__"},
 }
 FLOORS = [  # from the roof down; errors.py lies under config.py, which raises one of them

@@ -31,6 +31,7 @@ def test_the_classifier_is_asked_once_with_the_prepared_digit() -> None:
         (encode(np.zeros((1001, 1000), np.uint8)), TooLargeError),
         (encode(np.full((50, 50), 90, np.uint8)), NoDigitFoundError),
     ],
+    ids=["no image", "half an image", "too many pixels", "blank"],
 )
 def test_what_cannot_be_prepared_is_not_classified(data: bytes, error: type[FlaskapiError]) -> None:
     classifier = FixedClassifier()

@@ -71,6 +71,8 @@ def build_compiled(model_path: Path, target: Path) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
+        for unfinished in target.parent.glob(f".{target.stem}.*{target.suffix}"):
+            unfinished.unlink()
         raise ModelUnavailableError(f"{model_path.name}: compiling took longer than {BUILD_TIMEOUT_S} s.") from None
     if done.returncode != 0:
         lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]

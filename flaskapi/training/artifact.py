@@ -24,6 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The suffix stays, for Keras chooses the format by it. On any failure, Ctrl-C included, `path` is as it was.
     """
+    path = path.resolve()
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
@@ -45,8 +46,11 @@ def save_artifact(model: "keras.Model", card: Card, path: Path) -> None:
 
 def read_card(path: Path) -> Card:
     """The model card in an artifact; empty where the file was not made here."""
-    with h5py.File(path, "r") as file:
-        card = file.attrs.get(CARD_ATTRIBUTE)
+    try:
+        with h5py.File(path, "r") as file:
+            card = file.attrs.get(CARD_ATTRIBUTE)
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read as an HDF5 file: {error}") from error
     return json.loads(card) if card is not None else {}
 
 
@@ -62,21 +66,22 @@ def strip_optimizer(path: Path) -> int:
         ModelFileError: the file is not in HDF5 form.
     """
     try:
-        with h5py.File(path, "r") as file:
-            if "optimizer_weights" not in file:
-                return 0
-            before = path.stat().st_size
-            with replacing(path) as temporary:
-                # Copied rather than deleted in place: HDF5 would neither be safe from a crash nor give back the room.
-                with h5py.File(temporary, "w") as stripped:
-                    stripped.attrs.update(file.attrs)
-                    for name in file:
-                        if name != "optimizer_weights":
-                            file.copy(name, stripped)
-                temporary.chmod(path.stat().st_mode)
+        file = h5py.File(path, "r")
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read as an HDF5 file: {error}") from error
-    return before - path.stat().st_size
+    with file:
+        if "optimizer_weights" not in file:
+            return 0
+        before = path.stat()
+        with replacing(path) as temporary:
+            # Copied rather than deleted in place: HDF5 would neither be safe from a crash nor give back the room.
+            with h5py.File(temporary, "w") as stripped:
+                stripped.attrs.update(file.attrs)
+                for name in file:
+                    if name != "optimizer_weights":
+                        file.copy(name, stripped)
+            temporary.chmod(before.st_mode)
+    return before.st_size - path.stat().st_size
 
 
 def check_writable(path: Path) -> None:

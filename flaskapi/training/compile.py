@@ -35,8 +35,8 @@ def compile_artifact(source: Path, target: Path) -> None:
     images = np.random.default_rng(0).random((_CHECKED_IMAGES, *model.input_shape[1:]), np.float32)
     images[: _CHECKED_IMAGES // 2] **= 8  # mostly paper, as digits are
     expected = model.predict(images, verbose=0)
-    if expected.min() < 0 or np.abs(expected.sum(axis=1) - 1).max() > 1e-3:
-        raise ModelFileError(f"{source.name}: the 10 outputs do not sum to 1; the last layer must be a softmax.")
+    if not np.isfinite(expected).all() or expected.min() < 0 or np.abs(expected.sum(axis=1) - 1).max() > 1e-3:
+        raise ModelFileError(f"{source.name}: the 10 outputs are no probabilities; the last layer must be a softmax.")
     with replacing(target) as temporary:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # Keras 3.15 asks NumPy 2 for it

@@ -31,12 +31,14 @@ def load_artifact(path: Path) -> keras.Model:
         ModelFileError: anything else; the text says what it is and what is needed.
     """
     config, version, backend = _read_config(path)
-    _refuse(path, config, version)
-    with _in_the_form_of_today(path, config, backend) as readable:
-        try:
+    try:
+        _refuse(path, config, version)
+        with _in_the_form_of_today(path, config, backend) as readable:
             model = keras.models.load_model(readable, compile=False, safe_mode=True)
-        except Exception as error:  # Keras raises many kinds, with long texts, for what it cannot read
-            raise ModelFileError(f"{path.name}: Keras {keras.__version__} cannot load this model of Keras {version}: {error}") from error
+    except ModelFileError:
+        raise
+    except Exception as error:  # Keras raises many kinds, with long texts, for what it cannot read
+        raise ModelFileError(f"{path.name}: Keras {keras.__version__} cannot load this model of Keras {version}: {error}") from error
     inputs, outputs = model.input_shape, model.output_shape
     if not isinstance(inputs, tuple) or inputs[1:] not in INPUT_SHAPES or not isinstance(outputs, tuple) or outputs[1:] != (10,):
         raise ModelFileError(f"{path.name}: this model has input {_shape(inputs)} and output {_shape(outputs)}; {_NEEDED}.")
@@ -63,7 +65,7 @@ def _read_config(path: Path) -> tuple[dict[str, Any], str, str]:
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:
@@ -76,7 +78,8 @@ def _refuse(path: Path, config: dict[str, Any], version: str) -> None:
     kinds = {part["class_name"] for part in _walk(config)}
     if "Lambda" in kinds:
         raise ModelFileError(f"{path.name}: this model has a Lambda layer, which holds code; code from model files is never run.")
-    if version.startswith("1.") or any({"nb_filter", "dim_ordering"} & set(part["config"]) for part in _walk(config)):
+    settings = [part["config"] for part in _walk(config) if isinstance(part["config"], dict)]
+    if version.startswith("1.") or any({"nb_filter", "dim_ordering"} & part.keys() for part in settings):
         raise ModelFileError(f"{path.name}: saved by Keras 1, which can no longer be read: train it anew with train_mnist.py.")
 
 

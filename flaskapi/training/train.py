@@ -33,7 +33,7 @@ class Recipe(NamedTuple):
 
 
 RECIPES = {
-    "compact": Recipe("compact", epochs=60, batch_size=128, augmented=True),
+    "compact": Recipe("compact", epochs=45, batch_size=128, augmented=True),
     "tutorial": Recipe("tutorial", epochs=5, batch_size=32, augmented=False),
 }
 
@@ -44,8 +44,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
     def __init__(self, images: Bytes, labels: Bytes, recipe: Recipe, shape: Shape) -> None:
         super().__init__(workers=1)
         self._images, self._labels, self._recipe, self._shape = images, labels, recipe, shape
-        self._epoch = -1
-        self.on_epoch_end()
+        self.start(0)
+
+    def start(self, epoch: int) -> None:
+        """Put the images in the order of an epoch, counted from 0."""
+        self._epoch = epoch
+        self._order = np.random.default_rng([self._recipe.seed, epoch]).permutation(len(self._images))
 
     def __len__(self) -> int:
         return -(-len(self._images) // self._recipe.batch_size)
@@ -57,10 +61,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
         digits = augment(images, rng) if self._recipe.augmented else images.astype(np.float32) / np.float32(255)
         return digits.reshape(-1, *self._shape), self._labels[chosen]
-
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
-        self._order = np.random.default_rng([self._recipe.seed, self._epoch]).permutation(len(self._images))
 
 
 def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tuple[keras.Model, Card, Evaluation]:
@@ -91,7 +91,9 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
 
     model = NETWORKS[recipe.network](shape)
     model.compile(_optimizer(recipe, len(batches)), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(batches, epochs=recipe.epochs, validation_data=validation, validation_batch_size=500, callbacks=_callbacks(recipe, backup))
+    model.fit(
+        batches, epochs=recipe.epochs, validation_data=validation, validation_batch_size=500, callbacks=_callbacks(recipe, batches, backup)
+    )
 
     test = evaluate(model, dataset.test_images, dataset.test_labels)
     accuracy = {"test": round(test.accuracy, 6)}
@@ -111,9 +113,14 @@ def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimiz
     return keras.optimizers.AdamW(rate, weight_decay=0.01, use_ema=True, ema_momentum=0.999)
 
 
-def _callbacks(recipe: Recipe, backup: Path | None) -> list[keras.callbacks.Callback]:
-    averaged = [] if recipe.network == "tutorial" else [keras.callbacks.SwapEMAWeights()]
-    return averaged + ([keras.callbacks.BackupAndRestore(str(backup))] if backup else [])
+def _callbacks(recipe: Recipe, batches: Batches, backup: Path | None) -> list[keras.callbacks.Callback]:
+    # Keras tells the callback, unlike the batches, which epoch a training that goes on from a backup has come to.
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch))]
+    if recipe.network != "tutorial":
+        callbacks.append(keras.callbacks.SwapEMAWeights())
+    if backup:
+        callbacks.append(keras.callbacks.BackupAndRestore(str(backup)))
+    return callbacks
 
 
 def _card(dataset: Dataset, recipe: Recipe, model: keras.Model, accuracy: dict[str, float], test: Evaluation) -> Card:

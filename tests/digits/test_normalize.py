@@ -1,0 +1,105 @@
+import cv2
+import numpy as np
+import pytest
+from fakes import draw_digit
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from flaskapi.digits import Digit, Image
+from flaskapi.digits.normalize import normalize_digit
+from flaskapi.errors import NoDigitFoundError
+
+DRAWN = [draw_digit(digit) for digit in range(10)]
+EVERY_DIGIT = pytest.mark.parametrize("image", DRAWN, ids=range(10))
+
+
+def assert_prepared(digit: Digit) -> None:
+    """`float32 (28, 28)` in [0, 1], with some ink."""
+    assert (np.float32, (28, 28)) == (digit.dtype, digit.shape)
+    assert 0 <= float(digit.min()) < float(digit.max()) <= 1
+
+
+def likeness(one: Digit, other: Digit) -> float:
+    """The correlation of two digits, where a shift by a pixel, which rounding the centre makes, does not count."""
+    shifted = (np.roll(one, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1))
+    return max(float(np.corrcoef(digit.ravel(), other.ravel())[0, 1]) for digit in shifted)
+
+
+@EVERY_DIGIT
+def test_a_digit_is_prepared_as_mnist_was_made(image: Image) -> None:
+    """20 pixels for the longer side, the aspect ratio kept, the centre of mass at (14, 14) to half a pixel."""
+    digit = normalize_digit(image)
+    assert_prepared(digit)
+    *_, width, height = cv2.boundingRect((digit > 0).astype(np.uint8))
+    *_, drawn_width, drawn_height = cv2.boundingRect((image < 128).astype(np.uint8))
+    assert 20 == max(width, height)
+    assert width / height == pytest.approx(drawn_width / drawn_height, abs=0.06)
+    moments = cv2.moments(digit)
+    assert (moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]) == pytest.approx((14, 14), abs=0.5)
+
+
+@pytest.mark.parametrize("side", [64, 280, 1000])
+@pytest.mark.parametrize("digit", range(10))
+def test_an_image_in_mnists_form_comes_out_as_it_went_in(digit: int, side: int) -> None:
+    prepared = normalize_digit(draw_digit(digit, side=side))
+    np.testing.assert_allclose(prepared, normalize_digit(np.round(prepared * 255).astype(np.uint8)), atol=2 / 255)
+
+
+@EVERY_DIGIT
+def test_polarity_does_not_matter(image: Image) -> None:
+    np.testing.assert_array_equal(normalize_digit(image), normalize_digit(255 - image))
+
+
+@EVERY_DIGIT
+def test_place_does_not_matter(image: Image) -> None:
+    away = cv2.copyMakeBorder(image, 150, 0, 0, 150, cv2.BORDER_CONSTANT, value=255)
+    assert likeness(normalize_digit(image), normalize_digit(away)) > 0.9
+
+
+@pytest.mark.parametrize(("side", "least"), [(28, 0.85), (64, 0.9), (100, 0.9), (560, 0.98), (1000, 0.98)])
+@pytest.mark.parametrize("digit", range(10))
+def test_scale_matters_little(digit: int, side: int, least: float) -> None:
+    assert likeness(normalize_digit(DRAWN[digit]), normalize_digit(draw_digit(digit, side=side))) > least
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_a_thin_pen_leaves_a_stroke_that_does_not_fade(digit: int) -> None:
+    """As wide as MNIST's thinner ones, in full black: some two pixels in the box of 20."""
+    thin = normalize_digit(draw_digit(digit, thickness=2))
+    assert float(thin.max()) > 0.95
+    assert likeness(thin, normalize_digit(DRAWN[digit])) > 0.7
+
+
+@EVERY_DIGIT
+def test_a_shadow_matters_little(image: Image) -> None:
+    fall = np.linspace(0.3, 1, image.shape[1])
+    assert likeness(normalize_digit(image), normalize_digit((image * fall).astype(np.uint8))) > 0.9
+
+
+IMAGES = arrays.arrays(
+    np.uint8,
+    st.tuples(st.integers(1, 80), st.integers(1, 80)),
+    elements=st.integers(0, 255) | st.sampled_from([0, 255]),
+    fill=st.integers(0, 255),
+)
+
+
+def split(shape: tuple[int, int], row: int, column: int, shades: tuple[int, int]) -> Image:
+    """One shade, and another to the right of and below a pixel."""
+    image = np.full(shape, shades[0], np.uint8)
+    image[row:, column:] = shades[1]
+    return image
+
+
+@given(IMAGES | st.builds(split, st.tuples(*[st.integers(1, 80)] * 2), *[st.integers(0, 79)] * 2, st.tuples(*[st.integers(0, 255)] * 2)))
+@example(split((4, 1), 2, 0, (0, 255)))
+@example(split((51, 14), 2, 10, (67, 228)))
+@example(split((300, 300), 0, 260, (235, 20)))
+@settings(deadline=None, max_examples=300)
+def test_any_picture_gives_a_prepared_digit_or_none(image: Image) -> None:
+    try:
+        digit = normalize_digit(image)
+    except NoDigitFoundError:
+        return
+    assert_prepared(digit)

@@ -1,0 +1,107 @@
+"""The command line says what it did, or on standard error why it did not."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from flaskapi.__main__ import main
+
+LEGACY = Path(__file__).parent / "data" / "keras_2_2_2" / "keras222_last.h5"
+MODELS = Path(__file__).parents[1] / "models"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A copy of a model by Keras 2.2.2, with its optimizer."""
+    return Path(shutil.copyfile(LEGACY, tmp_path / "my_model.h5"))
+
+
+@pytest.fixture(autouse=True)
+def _environment_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`compile` sets variables for TensorFlow, which is right for a process that ends after it."""
+    for name in ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):
+        monkeypatch.setenv(name, {"KERAS_BACKEND": "tensorflow"}.get(name, "1"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"), [(["--help"], ("compile", "strip-optimizer", "card")), (["compile", "--help"], ("model", "target"))]
+)
+def test_help_names_what_there_is(capsys: pytest.CaptureFixture[str], arguments: list[str], named: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert 0 == caught.value.code
+    said = capsys.readouterr().out
+    assert all(name in said for name in named)
+
+
+@pytest.mark.parametrize("arguments", [[], ["compile"], ["bake", "my_model.h5"], ["compile", "a", "b", "c"]])
+def test_a_command_that_is_not_understood_is_status_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert 2 == caught.value.code
+    assert "usage: python -m flaskapi" in capsys.readouterr().err
+
+
+@pytest.mark.train
+def test_compile_writes_beside_the_model_unless_told_otherwise(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, target in (([], model.with_suffix(".onnx")), ([str(model.with_name("other.onnx"))], model.with_name("other.onnx"))):
+        assert 0 == main(["compile", str(model), *arguments])
+        assert target.is_file()
+        assert f"Wrote {target}.\n" == capsys.readouterr().out
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("command", ["compile", "strip-optimizer", "card"])
+@pytest.mark.parametrize("content", [None, "I am no model."], ids=["missing", "text"])
+def test_a_file_that_is_no_model_is_one_line_on_standard_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, content: str | None
+) -> None:
+    path = tmp_path / "my_model.h5"
+    if content is not None:
+        path.write_text(content)
+    assert 1 == main([command, str(path)])
+    out, err = capsys.readouterr()
+    assert "" == out
+    assert err.startswith("error: ")
+    assert path.name in err
+    assert 1 == err.count("\n")
+    assert ([path.name] if content else []) == [entry.name for entry in tmp_path.iterdir()]
+
+
+@pytest.mark.train
+def test_a_target_that_cannot_be_written_is_an_error_not_a_traceback(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 1 == main(["compile", str(model), str(model / "my_model.onnx")])
+    assert capsys.readouterr().err.startswith("error: ")
+    assert LEGACY.read_bytes() == model.read_bytes()
+
+
+def test_without_keras_compile_says_what_to_install_and_what_to_run(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "flaskapi.training.compile", raising=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)  # importing it fails as if it were not installed
+    assert 1 == main(["compile", str(model)])
+    said = capsys.readouterr().err
+    assert said.startswith("error: my_model.h5 has to be compiled, and ")
+    assert f"is not installed. Run: pip install 'flaskapi[train]' && python -m flaskapi compile {model}\n" in said
+
+
+@pytest.mark.train
+def test_strip_optimizer_says_how_much_it_removed_and_a_second_time_that_there_is_none(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = model.stat().st_size
+    assert [0, 0] == [main(["strip-optimizer", str(model)]) for _ in range(2)]
+    assert [
+        f"{model}: {before - model.stat().st_size:,} bytes of optimizer weights removed.",
+        f"{model}: no optimizer weights in it.",
+    ] == capsys.readouterr().out.splitlines()
+    assert model.stat().st_size < before
+
+
+@pytest.mark.train
+def test_card_prints_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["card", str(MODELS / "my_model.h5")])
+    assert capsys.readouterr().out.startswith("# Model card: my_model.h5\n")

@@ -1,0 +1,106 @@
+"""A training is decided by its data and its recipe, and its card says both."""
+
+import datetime
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from flaskapi.errors import DatasetError
+from flaskapi.training.dataset import Dataset
+from flaskapi.training.networks import NETWORKS
+from flaskapi.training.train import RECIPES, Batches, Recipe, train
+
+pytestmark = pytest.mark.train
+
+SMALL = Recipe("tutorial", epochs=2, batch_size=64, augmented=True, seed=3, validation=20)
+SHAPE = (28, 28, 1)
+
+
+def weights_equal(one: keras.Model, other: keras.Model) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(dataset: Dataset) -> None:
+    first, again, other = (train(dataset, SMALL._replace(seed=seed))[0] for seed in (3, 3, 4))
+    assert weights_equal(first, again)
+    assert not weights_equal(first, other)
+
+
+def test_the_card_says_what_the_model_was_made_of_and_how_good_it_is(dataset: Dataset) -> None:
+    model, card, test = train(dataset, SMALL)
+    assert card == json.loads(json.dumps(card)), "the card must survive being stored as JSON"
+    assert {"name": "not MNIST", "sha256": dataset.sha256, "training": 180, "validation": 20, "test": 50} == card["data"]
+    assert ("tutorial", SMALL._asdict()) == (card["network"], card["training"])
+    assert ([28, 28, 1], model.count_params()) == (card["input_shape"], card["weights"])
+    assert {"python", "keras", "tensorflow", "numpy", "opencv"} == card["versions"].keys()
+    assert keras.__version__ == card["versions"]["keras"]
+    assert (test.confusion.tolist(), pytest.approx(test.accuracy, abs=1e-6)) == (card["confusion"], card["accuracy"]["test"])
+    assert 0 <= card["accuracy"]["validation"] <= 1
+    assert datetime.timedelta(days=1) >= abs(datetime.datetime.now(datetime.UTC).date() - datetime.date.fromisoformat(card["date"]))
+    assert 50 == test.images
+
+
+def test_a_network_learns_to_read_drawn_digits(dataset: Dataset) -> None:
+    """With the recipe's own optimizer, in little time: more than half right, where chance gives a tenth."""
+    _, _, test = train(dataset, SMALL._replace(epochs=12, batch_size=20, augmented=False, validation=0))
+    assert test.accuracy > 0.5
+
+
+def test_the_compact_network_trains_channels_first_and_without_validation(dataset: Dataset) -> None:
+    model, card, _ = train(dataset, Recipe("compact", epochs=1, batch_size=100, augmented=True, validation=0, channels_first=True))
+    assert (None, 1, 28, 28) == model.input_shape
+    assert {"test"} == card["accuracy"].keys()
+    assert (200, 0) == (card["data"]["training"], card["data"]["validation"])
+
+
+@pytest.mark.parametrize("validation", [200, 5000])
+def test_too_few_images_to_hold_some_out_is_said(dataset: Dataset, validation: int) -> None:
+    with pytest.raises(DatasetError, match=f"200 training images are too few to hold out {validation} for validation"):
+        train(dataset, SMALL._replace(validation=validation))
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_an_epoch_sees_each_image_once_in_an_order_of_its_own(dataset: Dataset, augmented: bool) -> None:
+    batches = Batches(dataset.train_images, dataset.train_labels, SMALL._replace(augmented=augmented), SHAPE)
+    epochs = []
+    for epoch in range(2):
+        batches.start(epoch)
+        images, labels = zip(*(batches[index] for index in range(len(batches))), strict=True)
+        assert [64, 64, 64, 8] == [len(batch) for batch in images]
+        assert all(batch.shape[1:] == SHAPE and 0 <= batch.min() and batch.max() <= 1 for batch in images)
+        epochs.append((np.concatenate(images), np.concatenate(labels)))
+    (first_images, first_labels), (second_images, second_labels) = epochs
+    assert not np.array_equal(first_labels, second_labels)
+    np.testing.assert_array_equal(np.bincount(first_labels), np.bincount(second_labels))
+    by_content = [np.sort(images.reshape(200, -1).sum(axis=1)) for images in (first_images, second_images)]
+    assert augmented != np.allclose(*by_content), "only augmented images differ from epoch to epoch"
+
+
+def test_an_interrupted_training_goes_on_where_it_was(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, backup = SMALL._replace(epochs=3), tmp_path / "backup"
+    with monkeypatch.context() as patch:
+
+        def interrupted(self: Batches, epoch: int, start: Callable[[Batches, int], None] = Batches.start) -> None:
+            if epoch == 1:  # the first is done
+                raise KeyboardInterrupt
+            start(self, epoch)
+
+        patch.setattr(Batches, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, recipe, backup=backup)
+    assert "Epoch 1/3" in capsys.readouterr().out
+    _, card, _ = train(dataset, recipe, backup=backup)
+    assert ["Epoch 2/3", "Epoch 3/3"] == re.findall(r"Epoch \d/3", capsys.readouterr().out)
+    assert 3 == card["training"]["epochs"]
+
+
+def test_the_recipes_train_networks_that_exist() -> None:
+    assert NETWORKS.keys() == RECIPES.keys()
+    assert all(name == recipe.network for name, recipe in RECIPES.items())

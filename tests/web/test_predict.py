@@ -1,0 +1,46 @@
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import FixedClassifier, draw_digit, encode
+from flask.testing import FlaskClient
+
+from flaskapi import create_app
+
+PNG = encode(draw_digit(7))
+WAYS: dict[str, dict[str, Any]] = {
+    "a form's file": {"data": {"file": (io.BytesIO(PNG), "7.png")}},
+    "a body": {"data": PNG, "content_type": "image/png"},
+    "a body of unsaid type": {"data": PNG},
+    "a body of octets": {"data": PNG, "content_type": "application/octet-stream"},
+    "JSON": {"json": {"image": base64.b64encode(PNG).decode()}},
+    "JSON with line breaks": {"json": {"image": base64.encodebytes(PNG).decode()}},
+    "JSON with a data: URL": {"json": {"image": "data:image/png;base64," + base64.b64encode(PNG).decode()}},
+}
+
+
+def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(client: FlaskClient, classifier: FixedClassifier) -> None:
+    """The digit first, as it has always been; no number is of NumPy's kinds or longer than four decimals."""
+    expected = {
+        "digit": 7,
+        "confidence": 0.9,
+        "probabilities": [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9, 0.1, 0.0],
+        "uncertain": False,
+        "model": FixedClassifier.version,
+    }
+    for way, sent in WAYS.items():
+        response = client.post("/predict", **sent)
+        assert (200, "application/json") == (response.status_code, response.content_type), way
+        assert list(expected.items()) == list(response.get_json().items()), way
+        assert response.text.startswith('{"digit":7,')
+        assert response.headers["X-Request-ID"]
+    assert len(WAYS) == len(classifier.batches)
+    assert all((batch == classifier.batches[0]).all() for batch in classifier.batches)
+
+
+@pytest.mark.parametrize(("below", "uncertain"), [(0.0, False), (0.9, False), (0.91, True)])
+def test_the_setting_says_below_which_confidence_an_answer_is_uncertain(below: float, uncertain: bool, tmp_path: Path) -> None:
+    app = create_app({"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": below}, classifier=FixedClassifier(7, 0.9))
+    assert uncertain is app.test_client().post("/predict", data=PNG).get_json()["uncertain"]
