@@ -28,6 +28,13 @@ def whole_number(value: Any) -> int:
     return int(value)
 
 
+def form_field_bytes(value: Any) -> int:
+    """a whole number of at least 131072"""
+    if whole_number(value) < 131_072:  # Werkzeug holds its 64 KiB read buffer, with whatever file is in it, against this limit
+        raise ValueError
+    return int(value)
+
+
 def share(value: Any) -> float:
     """a number from 0 to 1"""
     if isinstance(value, bool) or not 0 <= float(value) <= 1:
@@ -44,6 +51,8 @@ def log_level(value: Any) -> str:
 
 def path(value: Any) -> Path:
     """a path"""
+    if not value:
+        raise ValueError
     return Path(value)
 
 
@@ -61,7 +70,7 @@ SETTINGS = (
     Setting("CACHE_PATH", Path("cache"), path, "folder, in the instance folder, for the compiled form if the model's own is read-only"),
     Setting("METRICS_PATH", None, path, "folder, in the instance folder, in which processes share their metrics; unset: each has its own"),
     Setting("MAX_REQUEST_BYTES", 16 * MIB, whole_number, "largest request body, in bytes"),
-    Setting("MAX_FORM_FIELD_BYTES", MIB, whole_number, "largest form field that is not a file, in bytes"),
+    Setting("MAX_FORM_FIELD_BYTES", MIB, form_field_bytes, "largest form field that is not a file, in bytes"),
     Setting("MAX_FORM_PARTS", 100, whole_number, "most parts in one multipart body"),
     Setting("MAX_IMAGE_PIXELS", 25_000_000, whole_number, "most pixels of an image, by its header, before it is decoded"),
     Setting("UNCERTAIN_BELOW", 0.8, share, "an answer with less confidence than this is marked `uncertain`"),
@@ -78,8 +87,10 @@ def find_instance_path(overrides: Mapping[str, Any] | None = None) -> str | None
 def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Put the settings together: defaults < `config.toml` in the instance folder < `FLASKAPI_*` < overrides.
 
+    Unknown keys among the overrides pass, for Flask has its own. A relative `MODEL_PATH` counts from the working directory.
+
     Raises:
-        SettingError: an unknown key in the file or among the overrides, or a value of the wrong form.
+        SettingError: an unknown key in the file or the environment, or a value of the wrong form.
     """
     instance = Path(instance_path)
     values = {setting.name: setting.default for setting in SETTINGS}
@@ -91,6 +102,8 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
         for name, value in given.items():
             if name not in values and source != "create_app":
                 raise SettingError(f"{name} in {source}: no such setting. There are: {', '.join(values)}.")
+            if name == "INSTANCE_PATH" and source.endswith("config.toml"):
+                raise SettingError(f"{name} in {source}: this file lies in the folder that it would name; set it in the environment.")
             values[name] = _convert(name, value, source)
     for name in ("CACHE_PATH", "METRICS_PATH"):
         if values[name] is not None:
@@ -110,8 +123,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _read_environment() -> dict[str, str]:
-    names = {PREFIX + setting.name: setting.name for setting in SETTINGS}
-    return {name: os.environ[key] for key, name in names.items() if key in os.environ}
+    return {key.removeprefix(PREFIX): value for key, value in os.environ.items() if key.startswith(PREFIX)}
 
 
 def _convert(name: str, value: Any, source: str) -> Any:

@@ -12,7 +12,7 @@ from flaskapi.digits.normalize import normalize_digit
 Batch = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
 
-WORKING_SIDE_PX = 1024  # a larger picture is reduced to this while it is decoded; see `decode_image`
+DECODED_SIDE_PX = 1024  # a larger picture is reduced to this while it is decoded; see `decode_image`
 
 
 class Classifier(Protocol):
@@ -50,7 +50,7 @@ def predict_digit(image: bytes, classifier: Classifier, *, max_pixels: int, unce
     Raises:
         FlaskapiError: one of the kinds that `decode_image`, `normalize_digit` and `Classifier.probabilities` name.
     """
-    digit = normalize_digit(decode_image(image, max_pixels=max_pixels, max_side_px=WORKING_SIDE_PX))
+    digit = normalize_digit(decode_image(image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX))
     return conclude(classifier.probabilities(digit[np.newaxis, ..., np.newaxis]), classifier.version, uncertain_below)[0]
 
 

@@ -20,7 +20,7 @@ THINNEST_STROKE_PX = 2.4
 def normalize_digit(image: Image) -> Digit:
     """Prepare the one digit in a picture for the network.
 
-    A picture in MNIST's form already comes out as it went in, up to a rounding.
+    A picture in MNIST's form already comes out as it went in, but for a pixel of shift and the faintest of its edge.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.

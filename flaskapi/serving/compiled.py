@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import onnxruntime
 from flaskapi.errors import ModelUnavailableError
 
 BUILD_TIMEOUT_S = 120
+log = logging.getLogger("flaskapi")
 
 
 def find_compiled(model_path: Path, cache_path: Path) -> Path:
@@ -75,8 +77,9 @@ def build_compiled(model_path: Path, target: Path) -> None:
             unfinished.unlink()
         raise ModelUnavailableError(f"{model_path.name}: compiling took longer than {BUILD_TIMEOUT_S} s.") from None
     if done.returncode != 0:
+        log.error("compiling %s failed:\n%s", model_path, done.stderr)
         lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]
-        raise ModelUnavailableError(lines[-1] if lines else f"{model_path.name}: compiling failed: {done.stderr[-2000:]}")
+        raise ModelUnavailableError(lines[-1] if lines else f"{model_path.name}: compiling failed; the log says why.")
 
 
 @contextlib.contextmanager

@@ -74,8 +74,10 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
     name = _BY_STATUS.get(status, "invalid-request")
     detail = error.description or ""
     if status == 413:
-        limits = (f"{key.lower()} = {current_app.config[key]:,}" for key in ("MAX_REQUEST_BYTES", "MAX_FORM_FIELD_BYTES", "MAX_FORM_PARTS"))
-        detail = f"The request is larger than a limit of this service: {', '.join(limits)}."
+        whole = (request.content_length or 0) > current_app.config["MAX_REQUEST_BYTES"]
+        keys = ("MAX_REQUEST_BYTES",) if whole else ("MAX_FORM_FIELD_BYTES", "MAX_FORM_PARTS", "MAX_REQUEST_BYTES")
+        limits = (f"{key.lower()} = {current_app.config[key]:,}" for key in keys)
+        detail = f"The request is larger than {'the limit' if whole else 'one of the limits'} of this service: {', '.join(limits)}."
     elif status == 405:
         detail = f"{request.method} is not for {request.path}."
     elif isinstance(error, InternalServerError):

@@ -36,7 +36,7 @@ def _folder_of_this_server(shared_path: Path) -> Path:
     folder = shared_path / str(os.getppid())
     folder.mkdir(parents=True, exist_ok=True)
     for other in shared_path.iterdir():
-        if other.name.isdigit() and not Path("/proc", other.name).exists():
+        if other != folder and other.name.isdigit() and not Path("/proc", other.name).exists():
             shutil.rmtree(other, ignore_errors=True)
     return folder
 

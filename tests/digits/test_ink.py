@@ -79,14 +79,15 @@ def test_a_uniform_picture_has_no_digit(grey: int, side: int) -> None:
 
 
 @pytest.mark.parametrize("side", [28, 64, 100, 280, 1000])
-def test_grain_of_the_paper_is_no_digit(side: int) -> None:
-    grain = np.random.default_rng(0).normal(0, 1, (side, side))
+@pytest.mark.parametrize("deviation", [1, 3, 6])
+def test_grain_of_the_paper_is_no_digit(side: int, deviation: int) -> None:
+    grain = np.random.default_rng(0).normal(0, deviation, (side, side))
     with pytest.raises(NoDigitFoundError):
         find_ink((200 + grain).astype(np.uint8))
 
 
 def test_ink_fainter_than_the_faintest_is_no_digit() -> None:
-    shades = [np.where(DRAWN[3] < 128, 200 - FAINTEST + brighter, 200).astype(np.uint8) for brighter in (1, 0)]
+    shades = [np.where(DRAWN[3] < 128, 200 - FAINTEST + brighter, 200).astype(np.uint8) for brighter in (1, -3)]
     with pytest.raises(NoDigitFoundError):
         find_ink(shades[0])
     assert find_ink(shades[1]).size
