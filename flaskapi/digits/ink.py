@@ -51,7 +51,7 @@ def find_ink(image: Image) -> Digit:
 def _is_light_on_dark(image: Image) -> bool:
     """Is the ground, which has most of the picture, the darker of the two shades? Where both have much, the border tells."""
     _, light = cv2.threshold(image, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    share = float(light.mean())
+    share = cv2.countNonZero(light) / light.size
     if abs(share - 0.5) > CLEAR_MAJORITY - 0.5:
         return share < 0.5
     border = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
