@@ -118,6 +118,9 @@ def _select(mask: Image) -> Image:
     reach = 0.3 * max(w[main], h[main])
     near = (x < right[main] + reach) & (right > x[main] - reach) & (y < bottom[main] + reach) & (bottom > y[main] - reach)
     keep = np.zeros(count, np.uint8)
-    keep[1:] = near & (area > 0.05 * area[main]) & ~at_border
+    if max(height, width) > SMALL_SIDE_PX:
+        keep[1:] = near & (area > 0.05 * area[main]) & ~at_border
+    else:  # cut out closely already: what is there belongs to the digit, but for specks
+        keep[1:] = area > 0.01 * area[main]
     keep[1 + main] = 1
     return keep[labels]
