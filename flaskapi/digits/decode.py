@@ -27,6 +27,7 @@ FORMAT_NAMES = "PNG, JPEG, GIF, BMP, WebP or TIFF"
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 
 _ORIENTATION_TAG = 0x0112
+_EXIF_KEYS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # where Pillow keeps what getexif() reads
 _UPRIGHT = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT,
     3: Pillow.Transpose.ROTATE_180,
@@ -85,6 +86,8 @@ def _open(data: bytes) -> Pillow.Image:
 
 
 def _orientation(image: Pillow.Image) -> int:
+    if not _EXIF_KEYS & image.info.keys():  # asking Pillow for what is not there costs as much as decoding a small picture
+        return 1
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # damaged EXIF data raise anything; the pixels may be sound all the same
@@ -102,7 +105,7 @@ def _grey(image: Pillow.Image, max_side_px: int) -> Image:
         return _eight_bits(np.asarray(image, np.float32))
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
-    return np.asarray(image.convert("L"))
+    return np.asarray(image if image.mode == "L" else image.convert("L"))
 
 
 def _reduce(image: Pillow.Image, max_side_px: int) -> Pillow.Image:

@@ -12,6 +12,7 @@ LINE_END, LINE_OFFSET = 0.08, 0.25  # a line runs to that near either border, th
 CLEAR_MAJORITY = 0.65  # no digit inks that share of a picture, bold ones cut out closely excepted
 FAINTEST = 9  # grey levels between the means of ground and ink; paper grain of 6 levels (standard deviation) stays below
 CLEAREST_NOISE = 3.4  # contrast over grain: measured at most 3.2 for noise alone, at least 3.8 for faint ink on newsprint
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 def find_ink(image: Image) -> Digit:
@@ -30,32 +31,41 @@ def find_ink(image: Image) -> Digit:
     scale = WORKING_SIDE_PX / max(height, width)
     if scale < 1:
         image = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
-    if int(image.max()) - int(image.min()) < FAINTEST:
-        raise NoDigitFoundError("No digit was found: the picture is blank.")
-    light = image if _is_light_on_dark(image) else 255 - image
-    light = _subtract_ground(light)
-    _, mask = cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    if not _stands_out(light, mask):
+    light, mask = _separate(image)
+    is_small = max(image.shape) <= SMALL_SIDE_PX
+    if is_small:
+        light = _subtract_level(light, mask)
+    else:
+        light = _subtract_ground(light)
+        mask = _otsu(light)
+    if not _stands_out(light, mask, is_small):
         raise NoDigitFoundError("No digit was found: nothing stands out from the ground.")
-    if max(mask.shape) > SMALL_SIDE_PX:
+    if not is_small:
         mask = _erase_lines(mask)
     mask = _select(mask)
-    reach = cv2.dilate(mask, np.ones((3, 3), np.uint8))
-    ink = cv2.multiply(light, reach)
-    strong = max(_quantile(ink[mask > 0], 0.9), 1)
-    digit = np.minimum(ink.astype(np.float32) / strong, 1)
-    x, y, width, height = cv2.boundingRect(reach & (ink > 0.1 * strong).astype(np.uint8))
-    return digit[y : y + height, x : x + width]
+    ink = cv2.multiply(light, cv2.dilate(mask, _NEIGHBOURS))
+    strong = max(_quantile(ink[mask.view(bool)], 0.9), 1)
+    x, y, width, height = cv2.boundingRect(cv2.threshold(ink, strong // 10, 1, cv2.THRESH_BINARY)[1])
+    return np.minimum(ink[y : y + height, x : x + width] * np.float32(1 / strong), 1)
 
 
-def _is_light_on_dark(image: Image) -> bool:
-    """Is the ground, which has most of the picture, the darker of the two shades? Where both have much, the border tells."""
-    _, light = cv2.threshold(image, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    share = cv2.countNonZero(light) / light.size
-    if abs(share - 0.5) > CLEAR_MAJORITY - 0.5:
-        return share < 0.5
-    border = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
-    return share + float(border.mean()) < 1
+def _separate(image: Image) -> tuple[Image, Image]:
+    """Make the ink light and the ground dark, and mark the ink with 1.
+
+    The ground has most of the picture; where both shades have much of it, as in bold digits cut out closely, the border tells.
+    """
+    mask = _otsu(image)
+    share = cv2.countNonZero(mask) / mask.size
+    if share in (0, 1):
+        raise NoDigitFoundError("No digit was found: the picture is blank.")
+    if abs(share - 0.5) <= CLEAR_MAJORITY - 0.5:
+        share = (share + float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())) / 2
+    return (image, mask) if share < 0.5 else (255 - image, 1 - mask)
+
+
+def _otsu(image: Image) -> Image:
+    """Split light (1) from dark (0) where the two differ most (Otsu, "A threshold selection method from gray-level histograms")."""
+    return cv2.threshold(image, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
 
 
 def _quantile(values: Image, share: float) -> int:
@@ -64,24 +74,25 @@ def _quantile(values: Image, share: float) -> int:
     return int(ordered[int(share * (len(ordered) - 1))])
 
 
+def _subtract_level(light: Image, mask: Image) -> Image:
+    """Take away one level, the ground's median."""
+    level = _quantile(light[mask == 0], 0.5)
+    return np.maximum(light, level) - np.uint8(level) if level else light
+
+
 def _subtract_ground(light: Image) -> Image:
     """Take away what changes slowly: the darkest in a window wider than any stroke, smoothed."""
-    side = max(light.shape)
-    if side <= SMALL_SIDE_PX:
-        _, mask = cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-        return cv2.subtract(light, np.full_like(light, _quantile(light[mask == 0], 0.5)))  # of four rows, a bare number is a colour
-    window = side // 4 | 1
+    window = max(light.shape) // 4 | 1
     ground = cv2.erode(light, np.ones((window, window), np.uint8))
     ground = cv2.GaussianBlur(ground, (0, 0), window / 4)
     return cv2.subtract(light, ground)
 
 
-def _stands_out(light: Image, mask: Image) -> bool:
+def _stands_out(light: Image, mask: Image, is_small: bool) -> bool:
     """Is what was split off more than the darker half of the grain of paper?"""
-    ink, _ = cv2.meanStdDev(light, mask=mask)
     ground, grain = cv2.meanStdDev(light, mask=1 - mask)
-    contrast = float(ink[0, 0] - ground[0, 0])
-    return contrast >= FAINTEST and (max(mask.shape) <= SMALL_SIDE_PX or contrast > CLEAREST_NOISE * float(grain[0, 0]))
+    contrast = cv2.mean(light, mask)[0] - ground.item()
+    return contrast >= FAINTEST and (is_small or contrast > CLEAREST_NOISE * grain.item())
 
 
 def _erase_lines(mask: Image) -> Image:
@@ -90,7 +101,7 @@ def _erase_lines(mask: Image) -> Image:
     lines = np.zeros_like(mask)
     for along, kernel in ((width, np.ones((1, width // 2), np.uint8)), (height, np.ones((height // 2, 1), np.uint8))):
         opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(opened, np.ones((3, 3), np.uint8)), connectivity=8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(opened, _NEIGHBOURS), connectivity=8)
         x, y, w, h, _ = stats.T
         across = (y + h / 2) / height if kernel.shape[0] == 1 else (x + w / 2) / width
         start = x if kernel.shape[0] == 1 else y

@@ -14,6 +14,7 @@ SIDE_PX = 28
 BOX_PX = 20
 CENTER_PX = 14  # where the centre of mass of every MNIST digit is, to half a pixel, counting pixels from 0 (measured)
 # Strokes of MNIST are 2 to 4 pixels wide in the 20x20 box; a thinner one would fade when it is reduced.
+_PLACES = np.arange(BOX_PX, dtype=np.float32)
 THINNEST_STROKE_PX = 2.4
 
 
@@ -38,9 +39,10 @@ def normalize_digit(image: Image) -> Digit:
 def _thicken(ink: Digit) -> Digit:
     """Widen strokes that would be under `THINNEST_STROKE_PX` in the box, while there still are pixels to do it with."""
     scale = BOX_PX / max(ink.shape)
-    lacking = THINNEST_STROKE_PX / scale - _stroke_width_px(ink)
-    radius = round(lacking / 2)
-    if scale > 0.5 or radius < 1:
+    if scale > 0.5:
+        return ink
+    radius = round((THINNEST_STROKE_PX / scale - _stroke_width_px(ink)) / 2)
+    if radius < 1:
         return ink
     size = 2 * radius + 1
     padded = cv2.copyMakeBorder(ink, radius, radius, radius, radius, cv2.BORDER_CONSTANT, value=0)
@@ -71,8 +73,8 @@ def _fit(ink: Digit) -> Digit:
 def _center(ink: Digit) -> Digit:
     """Put the centre of mass at the centre, whole pixels only; what would fall over the edge pushes the digit back."""
     height, width = ink.shape
-    total = ink.sum()  # not cv2.moments, which takes a picture two pixels wide for a list of points
-    x, y = float(ink.sum(axis=0) @ np.arange(width) / total), float(ink.sum(axis=1) @ np.arange(height) / total)
+    columns, rows = ink.sum(axis=0), ink.sum(axis=1)  # not cv2.moments, which takes a picture two pixels wide for a list of points
+    x, y = (float(mass @ _PLACES[: mass.size] / mass.sum()) for mass in (columns, rows))
     left = min(max(round(CENTER_PX - x), 0), SIDE_PX - width)
     top = min(max(round(CENTER_PX - y), 0), SIDE_PX - height)
     digit = np.zeros((SIDE_PX, SIDE_PX), np.float32)

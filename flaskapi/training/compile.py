@@ -41,12 +41,37 @@ def compile_artifact(source: Path, target: Path) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # Keras 3.15 asks NumPy 2 for it
             model.export(temporary, format="onnx", verbose=False)
+        _simplify(temporary)
         difference = float(np.abs(expected - _answers(temporary, images)).max())
         if not difference < TOLERANCE:
             raise ModelFileError(f"{source.name}: the compiled form differs from Keras by {difference:.1e}; allowed is {TOLERANCE:.0e}.")
         compiled = onnx.load(temporary)
         onnx.helper.set_model_props(compiled, {"artifact_sha256": sha256, "model_card": json.dumps(read_card(source))})
         onnx.save(compiled, temporary)
+
+
+def _simplify(path: Path) -> None:
+    """Give every reshape its shape as a constant, with -1 for the batch, in place of the six nodes that compute it each time."""
+    model = onnx.shape_inference.infer_shapes(onnx.load(path), data_prop=True)
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in [*model.graph.value_info, *model.graph.output]}
+    for node in model.graph.node:
+        known = [dim.dim_value for dim in shapes.get(node.output[0], [])][1:]
+        if node.op_type == "Reshape" and known and all(known):
+            constant = onnx.numpy_helper.from_array(np.array([-1, *known], np.int64), f"{node.name}_shape")
+            model.graph.initializer.append(constant)
+            node.input[1] = constant.name
+    graph = model.graph
+    while unused := [node for node in graph.node if not _names_used(graph).intersection(node.output)]:
+        for node in unused:
+            graph.node.remove(node)
+    for constant in [constant for constant in graph.initializer if constant.name not in _names_used(graph)]:
+        graph.initializer.remove(constant)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _names_used(graph: onnx.GraphProto) -> set[str]:
+    return {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
 
 
 def _answers(compiled: Path, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

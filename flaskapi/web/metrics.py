@@ -58,6 +58,11 @@ class Metrics:
         )
         self.predictions = Counter("flaskapi_predictions", "Digits answered.", ["digit", "uncertain"], registry=self._registry)
 
+    def count_request(self, route: str, status: int, duration_s: float) -> None:
+        """Count one request answered."""
+        self.requests.labels(route, status).inc()
+        self.duration.labels(route).observe(duration_s)
+
     def count_prediction(self, prediction: Prediction) -> None:
         """Count one answer."""
         self.predictions.labels(prediction.digit, str(prediction.uncertain).lower()).inc()
@@ -87,9 +92,9 @@ def init_app(app: Flask) -> None:
 
     @app.after_request
     def observe(response: Response) -> Response:
-        route = request.url_rule.rule if request.url_rule else "none"
-        metrics.requests.labels(route, response.status_code).inc()
-        metrics.duration.labels(route).observe(time.perf_counter() - g.started_s)
+        metrics.count_request(
+            request.url_rule.rule if request.url_rule else "none", response.status_code, time.perf_counter() - g.started_s
+        )
         return response
 
     @app.get("/metrics")
