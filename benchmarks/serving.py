@@ -31,7 +31,7 @@ def main() -> None:
     folder.chmod(0o755)
     load = folder / "load.lua"
     load.write_text(_request(encode(draw_digit(7, side=28, dark_on_light=False))))
-    print("28x28 PNG by multipart upload; Apache, 2 processes x 5 threads, load on the same machine;")
+    print("28x28 PNG by multipart upload; Apache, 2 processes x 3 threads, load on the same machine;")
     print(f"wrk -t1 -c{CONNECTIONS}; median of {ROUNDS} rounds of {SECONDS} s, in turn")
     with ExitStack() as stack:
         servers = {name: stack.enter_context(apache(folder / str(n), script)) for n, (name, script) in enumerate(SCRIPTS.items())}

@@ -17,7 +17,7 @@ model = keras.models.load_model(Path(__file__).resolve().parents[2] / "models" /
 @application.post("/predict")
 def predict():
     image = np.asarray(Image.open(request.files["file"]).resize((28, 28)), np.float32) / 255
-    return jsonify(digit=int(np.argmax(model.predict(image.reshape(1, 28, 28, 1), verbose=0))))
+    return jsonify(digit=int(np.argmax(model.predict(image.reshape(1, 28, 28, 1)))))
 
 
 @application.get("/health/live")
