@@ -1,7 +1,9 @@
 """The service under a real Apache with mod_wsgi, with the files that are deployed."""
 
 import concurrent.futures
+import hashlib
 import os
+import shutil
 import signal
 import threading
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from fakes import draw_digit, encode
-from servers import Server, apache
+from servers import ROOT, Server, apache
 
 pytestmark = pytest.mark.apache
 
@@ -93,6 +95,20 @@ def test_a_missing_model_leaves_the_service_live_and_not_ready(folder: Path) -> 
             assert (503, ["30"]) == (answer.status, answer.headers.get_all("Retry-After"))
             assert answer.json["type"] == "/problems/model-unavailable"
         assert until(lambda: "missing.h5 cannot be read" in server.log("error") + server.log("server"))
+
+
+@pytest.mark.train
+def test_a_model_of_old_keras_in_a_read_only_folder_is_compiled_once_for_all_processes(folder: Path) -> None:
+    old = ROOT / "tests" / "data" / "keras_2_2_2" / "keras222_first.h5"
+    (folder / "old-models").mkdir()
+    shutil.copy(old, folder / "old-models" / "my_model.h5")
+    (folder / "old-models").chmod(0o555)
+    with apache(folder / "old-keras", MODEL_PATH=f'"{folder}/old-models/my_model.h5"') as server:
+        sha256 = hashlib.sha256(old.read_bytes()).hexdigest()
+        assert {"version": sha256[:8], "sha256": sha256} == server.ask("/model").json
+        assert 10 == len(server.ask("/predict", SEVEN, content_type="image/png").json["probabilities"])
+        assert until(lambda: all("onnxruntime" in Path(f"/proc/{daemon}/maps").read_text() for daemon in server.daemons()))
+        assert [f"{sha256}.onnx"] == [path.name for path in (server.folder / "instance" / "cache").iterdir()]
 
 
 def test_a_bad_setting_is_a_clear_line_in_the_log_and_not_apaches_html(folder: Path) -> None:
