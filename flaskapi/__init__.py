@@ -7,7 +7,7 @@ from flask import Flask
 
 from flaskapi.config import find_instance_path, load_config
 from flaskapi.errors import ModelUnavailableError
-from flaskapi.recognition import Classifier
+from flaskapi.recognition import Classifier, warm_up
 
 
 def create_app(config: Mapping[str, Any] | None = None, *, classifier: Classifier | None = None) -> Flask:
@@ -34,6 +34,7 @@ def create_app(config: Mapping[str, Any] | None = None, *, classifier: Classifie
         except ModelUnavailableError as error:
             app.logger.error("not ready: %s", error)
             classifier = NoClassifier(str(error))
+        warm_up(classifier)
     app.extensions["flaskapi"] = Services(classifier, metrics.create_metrics(app.config["METRICS_PATH"]))
     for part in (request_id, metrics, errors, predict, operations):
         part.init_app(app)

@@ -1,5 +1,7 @@
 """From image bytes to predictions: the order of the steps, and what a classifier must be able to do."""
 
+import base64
+import contextlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -8,11 +10,18 @@ import numpy.typing as npt
 
 from flaskapi.digits.decode import decode_image
 from flaskapi.digits.normalize import normalize_digit
+from flaskapi.errors import ModelUnavailableError
 
 Batch = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
 
 DECODED_SIDE_PX = 1024  # a larger picture is reduced to this while it is decoded; see `decode_image`
+
+
+# A stroke on paper, 96x96, for `warm_up`.
+_STROKE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAGAAAABgCAAAAADH8yjkAAAAT0lEQVR42u3ZMQoAIAwDwFb8/5fr4gPqIIhcli6BGzomK+5mBAAAAAAAgEbmSTn3LT8AAAAAAAAAAAAAAAAAAAAAAP8CacsEAAAAAOAJYAFchAO/s1IU3QAAAABJRU5ErkJggg=="
+)
 
 
 class Classifier(Protocol):
@@ -61,3 +70,9 @@ def conclude(probabilities: Probabilities, version: str, uncertain_below: float)
         confidence = max(row)
         predictions.append(Prediction(row.index(confidence), confidence, row, confidence < uncertain_below, version))
     return predictions
+
+
+def warm_up(classifier: Classifier) -> None:
+    """Take every step once, so that what libraries do at first use is not done in somebody's request."""
+    with contextlib.suppress(ModelUnavailableError):
+        predict_digit(_STROKE, classifier, max_pixels=96 * 96, uncertain_below=0)
