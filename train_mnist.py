@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from flaskapi.__main__ import TRAIN_EXTRA
 from flaskapi.errors import FlaskapiError
 from flaskapi.serving.compiled import build_compiled
 
@@ -64,6 +65,8 @@ def whole(least: int) -> Callable[[str], int]:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {error.name} is not installed. {TRAIN_EXTRA}")
     except FlaskapiError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

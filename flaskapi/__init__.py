@@ -31,6 +31,7 @@ def create_app(config: Mapping[str, Any] | None = None, *, classifier: Classifie
     if classifier is None:
         try:
             classifier = load_classifier(app.config["MODEL_PATH"], app.config["CACHE_PATH"])
+            app.logger.info("ready: model %s", classifier.version)
         except ModelUnavailableError as error:
             app.logger.error("not ready: %s", error)
             classifier = NoClassifier(str(error))

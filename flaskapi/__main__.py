@@ -7,11 +7,16 @@ from pathlib import Path
 
 from flaskapi.errors import FlaskapiError
 
+TRAIN_EXTRA = "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt --editable '.[train]'"
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0, or 1 for an error, which is said on standard error."""
     parser = argparse.ArgumentParser(prog="python -m flaskapi", description="Tools beside the service itself.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    checking = commands.add_parser("check", help="would the service be ready? makes it as a web process does, the compiled form included")
+    checking.set_defaults(run=check)
 
     compiling = commands.add_parser("compile", help="build the compiled form (.onnx) of a model file (.h5); needs the extra 'train'")
     compiling.add_argument("model", type=Path)
@@ -29,10 +34,22 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         options.run(options)
+    except ModuleNotFoundError as error:
+        print(f"error: {error.name} is not installed. {TRAIN_EXTRA}", file=sys.stderr)
+        return 1
     except (FlaskapiError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def check(options: argparse.Namespace) -> None:
+    """Make the service and ask it whether it is ready."""
+    from flaskapi import create_app
+
+    app = create_app({"LOG_LEVEL": "ERROR"})
+    version = app.extensions["flaskapi"].classifier.card["version"]
+    print(f"Ready: model {version}.")
 
 
 def compile_model(options: argparse.Namespace) -> None:
@@ -42,8 +59,7 @@ def compile_model(options: argparse.Namespace) -> None:
     try:
         from flaskapi.training.compile import compile_artifact
     except ModuleNotFoundError as error:
-        command = f"pip install 'flaskapi[train]' && python -m flaskapi compile {options.model}"
-        raise FlaskapiError(f"{options.model.name} has to be compiled, and {error.name} is not installed. Run: {command}") from error
+        raise FlaskapiError(f"{options.model.name} has to be compiled, and {error.name} is not installed. {TRAIN_EXTRA}") from error
     target = options.target or options.model.with_suffix(".onnx")
     compile_artifact(options.model, target)
     print(f"Wrote {target}.")

@@ -66,11 +66,16 @@ MIB = 1024 * 1024
 
 SETTINGS = (
     Setting("INSTANCE_PATH", None, path, "folder for all that the service writes, and for `config.toml`; by default Flask's `instance/`"),
-    Setting("MODEL_PATH", _shipped_model(), path, "the model file, `my_model.h5`; its compiled form is looked for beside it"),
+    Setting(
+        "MODEL_PATH",
+        _shipped_model(),
+        path,
+        "the model file; its compiled form is looked for beside it; a relative path counts from the folder of the checkout",
+    ),
     Setting("CACHE_PATH", Path("cache"), path, "folder, in the instance folder, for the compiled form if the model's own is read-only"),
     Setting("METRICS_PATH", None, path, "folder, in the instance folder, in which processes share their metrics; unset: each has its own"),
     Setting("MAX_REQUEST_BYTES", 16 * MIB, whole_number, "largest request body, in bytes"),
-    Setting("MAX_FORM_FIELD_BYTES", MIB, form_field_bytes, "largest form field that is not a file, in bytes"),
+    Setting("MAX_FORM_FIELD_BYTES", MIB, form_field_bytes, "largest form field that is not a file, in bytes; at least 131072"),
     Setting("MAX_FORM_PARTS", 100, whole_number, "most parts in one multipart body"),
     Setting("MAX_IMAGE_PIXELS", 25_000_000, whole_number, "most pixels of an image, by its header, before it is decoded"),
     Setting("UNCERTAIN_BELOW", 0.8, share, "an answer with less confidence than this is marked `uncertain`"),
@@ -87,7 +92,7 @@ def find_instance_path(overrides: Mapping[str, Any] | None = None) -> str | None
 def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Put the settings together: defaults < `config.toml` in the instance folder < `FLASKAPI_*` < overrides.
 
-    Unknown keys among the overrides pass, for Flask has its own. A relative `MODEL_PATH` counts from the working directory.
+    Unknown keys among the overrides pass, for Flask has its own.
 
     Raises:
         SettingError: an unknown key in the file or the environment, or a value of the wrong form.
@@ -108,6 +113,7 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     for name in ("CACHE_PATH", "METRICS_PATH"):
         if values[name] is not None:
             values[name] = instance / values[name]
+    values["MODEL_PATH"] = PACKAGE.parent / values["MODEL_PATH"]
     values["MAX_CONTENT_LENGTH"] = values["MAX_REQUEST_BYTES"]
     values["MAX_FORM_MEMORY_SIZE"] = values["MAX_FORM_FIELD_BYTES"]
     return values

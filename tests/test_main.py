@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flaskapi.__main__ import main
+from flaskapi.__main__ import TRAIN_EXTRA, main
 
 LEGACY = Path(__file__).parent / "data" / "keras_2_2_2" / "keras222_last.h5"
 MODELS = Path(__file__).parents[1] / "models"
@@ -84,8 +84,21 @@ def test_without_keras_compile_says_what_to_install_and_what_to_run(
     monkeypatch.setitem(sys.modules, "onnx", None)  # importing it fails as if it were not installed
     assert 1 == main(["compile", str(model)])
     said = capsys.readouterr().err
-    assert said.startswith("error: my_model.h5 has to be compiled, and ")
-    assert f"is not installed. Run: pip install 'flaskapi[train]' && python -m flaskapi compile {model}\n" in said
+    assert f"error: my_model.h5 has to be compiled, and onnx is not installed. {TRAIN_EXTRA}\n" == said
+
+
+def test_check_says_whether_the_service_would_be_ready(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
+    assert 0 == main(["check"])
+    assert capsys.readouterr().out.startswith("Ready: model 2")
+    (tmp_path / "config.toml").write_text("MAX_FORM_PARTS = 0")
+    assert 1 == main(["check"])
+    assert "expected a whole number of at least 1, found 0" in capsys.readouterr().err
+    (tmp_path / "config.toml").write_text('MODEL_PATH = "models/none.h5"')
+    assert 1 == main(["check"])
+    assert "none.h5 cannot be read: No such file" in capsys.readouterr().err
 
 
 @pytest.mark.train

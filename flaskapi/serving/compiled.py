@@ -30,6 +30,7 @@ def find_compiled(model_path: Path, cache_path: Path) -> Path:
     try:
         sha256 = hashlib.sha256(model_path.read_bytes()).hexdigest()
     except OSError as error:
+        log.error("%s cannot be read: %s", model_path, error.strerror)
         raise ModelUnavailableError(f"{model_path.name} cannot be read: {error.strerror}.") from error
     beside, cached = model_path.with_suffix(".onnx"), cache_path / f"{sha256}.onnx"
     for candidate in (beside, cached):
@@ -77,8 +78,9 @@ def build_compiled(model_path: Path, target: Path) -> None:
             unfinished.unlink()
         raise ModelUnavailableError(f"{model_path.name}: compiling took longer than {BUILD_TIMEOUT_S} s.") from None
     if done.returncode != 0:
-        log.error("compiling %s failed:\n%s", model_path, done.stderr)
         lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]
+        if not lines:
+            log.error("compiling %s failed:\n%s", model_path, done.stderr)
         raise ModelUnavailableError(lines[-1] if lines else f"{model_path.name}: compiling failed; the log says why.")
 
 

@@ -92,5 +92,7 @@ def check_writable(path: Path) -> None:
     """
     if path.suffix != ".h5":
         raise ModelFileError(f"{path}: the artifact's name must end in .h5.")
+    if not path.parent.is_dir():
+        raise ModelFileError(f"{path.parent}: no such folder.")
     if not os.access(path.parent, os.W_OK):
-        raise ModelFileError(f"{path.parent}: no such folder, or it cannot be written to.")
+        raise ModelFileError(f"{path.parent}: the folder cannot be written to.")

@@ -56,7 +56,7 @@ def _read_config(path: Path) -> tuple[dict[str, Any], str, str]:
     except FileNotFoundError:
         raise ModelFileError(f"{path.name}: no such file.") from None
     except OSError as error:
-        raise ModelFileError(f"{path.name}: not a Keras model file: it is not in HDF5 form.") from error
+        raise ModelFileError(f"{path.name}: not a Keras model file, or damaged: it is not whole in HDF5 form.") from error
     try:
         config = json.loads(attributes["model_config"])
     except json.JSONDecodeError:

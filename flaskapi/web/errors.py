@@ -76,10 +76,12 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
     if status == 413:
         whole = (request.content_length or 0) > current_app.config["MAX_REQUEST_BYTES"]
         keys = ("MAX_REQUEST_BYTES",) if whole else ("MAX_FORM_FIELD_BYTES", "MAX_FORM_PARTS", "MAX_REQUEST_BYTES")
-        limits = (f"{key.lower()} = {current_app.config[key]:,}" for key in keys)
+        limits = (f"{key} = {current_app.config[key]:,}" for key in keys)
         detail = f"The request is larger than {'the limit' if whole else 'one of the limits'} of this service: {', '.join(limits)}."
     elif status == 405:
-        detail = f"{request.method} is not for {request.path}."
+        detail = f"{request.method} is not for {request.path}, but {', '.join(sorted(getattr(error, 'valid_methods', None) or ()))}."
+    elif status == 404:
+        detail = f"There is nothing at {request.path}. A digit is read by POST /predict."
     elif isinstance(error, InternalServerError):
         detail = PROBLEMS["internal-error"]
     response = problem(name, status, detail)

@@ -2,9 +2,13 @@
 
 import concurrent.futures
 import hashlib
+import json
 import os
+import re
 import shutil
 import signal
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -74,6 +78,32 @@ def test_a_body_over_the_applications_limit_is_refused_in_its_words(server: Serv
     assert "16,777,216" in answer.json["detail"]
 
 
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        ("GET /%00", "", 404),
+        ("TRACE /", "", 405),
+        ("GET /" + "a" * 9000, "", 414),
+        ("GET /health/live", "Expect: foo\r\n", 417),
+        ("GET /health/live", "Cookie: " + "a" * 9000 + "\r\n", 400),
+        ("GET /apache-problems/400.json", "", 403),
+    ],
+)
+def test_what_apache_refuses_by_itself_has_the_one_shape(server: Server, request_line: str, headers: str, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(f"{request_line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n".encode())
+        head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).decode().partition("\r\n\r\n")
+    assert f"HTTP/1.1 {status} " == head[:13]
+    assert "Content-Type: application/problem+json" in head
+    assert re.search(r"^X-Request-ID: [\w@-]+\r?$", head, re.M)
+    assert status == json.loads(body)["status"]
+
+
+def test_an_encoded_slash_reaches_the_application(server: Server) -> None:
+    answer = server.ask("/a%2fb")
+    assert (404, {"type", "title", "status", "detail", "request_id"}) == (answer.status, set(answer.json))
+
+
 def test_apaches_own_refusal_has_the_one_shape(server: Server) -> None:
     answer = server.ask("/predict", bytes(34_000_000), content_type="image/png", X_Request_ID="mine-1")
     assert (413, "application/problem+json", "mine-1") == (answer.status, answer.headers["Content-Type"], answer.headers["X-Request-ID"])
@@ -131,14 +161,28 @@ def test_rolling_over_the_processes_one_by_one_loses_no_request(server: Server) 
     before = server.daemons()
     with concurrent.futures.ThreadPoolExecutor(4) as senders:
         sending = [senders.submit(send) for _ in range(4)]
-        for daemon in before:
-            os.kill(daemon, signal.SIGUSR1)
-            assert until(lambda daemon=daemon: not Path(f"/proc/{daemon}").exists())  # type: ignore[misc]
-            assert until(lambda: server.ask("/health/ready").status == 200)
+        done = roll(server)
         rolled_over.set()
         statuses = [status for sender in sending for status in sender.result()]
+    assert 0 == done.returncode, done.stderr
     assert {200} == set(statuses)
     assert set() == set(before) & set(server.daemons())
+
+
+def test_nothing_is_restarted_where_the_service_would_not_be_ready(folder: Path) -> None:
+    with apache(folder / "roll") as server:
+        before = server.daemons()
+        (server.folder / "instance" / "config.toml").write_text("MAX_FORM_PARTS = 0")
+        done = roll(server)
+        assert 1 == done.returncode
+        assert "found 0" in done.stderr
+        assert "Nothing was restarted." in done.stderr
+        assert before == server.daemons()
+
+
+def roll(server: Server) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(server.folder / "instance")}
+    return subprocess.run([ROOT / "deploy" / "roll"], env=environment, capture_output=True, text=True, check=False)
 
 
 def test_a_killed_process_is_replaced(server: Server) -> None:

@@ -40,6 +40,17 @@ def test_it_serves_until_ctrl_c_and_says_what_with(request: pytest.FixtureReques
         path = str(tmp_path)
     with running(folder, path) as server:
         assert server.ask("/predict", encode(draw_digit(7)), content_type="image/png").json["digit"] == 7
+        if kind == "Apache":
+            assert server.ask("/%00").headers["Content-Type"] == "application/problem+json"
     assert f"erving {'under Apache' if kind == 'Apache' else 'with waitress'} at http://127.0.0.1:{server.port}" in server.log("run")
     with pytest.raises(OSError, match="refused"):
         server.ask("/health/live")
+
+
+@pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates")
+def test_a_bad_setting_stops_the_start_with_one_clear_line() -> None:
+    environment = os.environ | {"PORT": str(free_port()), "FLASKAPI_UNCERTAIN_BELOW": "2"}
+    done = subprocess.run([ROOT / "deploy" / "run"], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert 1 == done.returncode
+    assert "error: UNCERTAIN_BELOW in the environment: expected a number from 0 to 1, found '2'." in done.stderr
+    assert "Traceback" not in done.stderr

@@ -103,15 +103,15 @@ def test_what_the_caller_did_wrong_is_no_error_in_the_log(client: FlaskClient, c
 LIMITS = {"MAX_REQUEST_BYTES": 300_000, "MAX_FORM_FIELD_BYTES": 200_000, "MAX_FORM_PARTS": 3, "MAX_IMAGE_PIXELS": 1600}
 SMALL = encode(draw_digit(7, side=40))
 LARGER: dict[str, tuple[dict[str, Any], str]] = {
-    "a body": ({"data": b"x" * 300_001, "content_type": "image/png"}, "max_request_bytes = 300,000"),
-    "a form": ({"data": {"file": (io.BytesIO(b"x" * 300_001), "7.png")}}, "max_request_bytes = 300,000"),
-    "JSON": ({"json": {"image": "A" * 300_000}}, "max_request_bytes = 300,000"),
+    "a body": ({"data": b"x" * 300_001, "content_type": "image/png"}, "MAX_REQUEST_BYTES = 300,000"),
+    "a form": ({"data": {"file": (io.BytesIO(b"x" * 300_001), "7.png")}}, "MAX_REQUEST_BYTES = 300,000"),
+    "JSON": ({"json": {"image": "A" * 300_000}}, "MAX_REQUEST_BYTES = 300,000"),
     "a body of unsaid length": (
         {"input_stream": io.BytesIO(b"x" * 300_001), "content_type": "image/png", "environ_overrides": {"wsgi.input_terminated": True}},
-        "max_request_bytes = 300,000",
+        "MAX_REQUEST_BYTES = 300,000",
     ),
-    "a form field": ({"data": {"note": "x" * 200_001, "file": (io.BytesIO(SMALL), "7.png")}}, "max_form_field_bytes = 200,000"),
-    "a form's parts": ({"data": {**dict.fromkeys("abc", ""), "file": (io.BytesIO(SMALL), "7.png")}}, "max_form_parts = 3"),
+    "a form field": ({"data": {"note": "x" * 200_001, "file": (io.BytesIO(SMALL), "7.png")}}, "MAX_FORM_FIELD_BYTES = 200,000"),
+    "a form's parts": ({"data": {**dict.fromkeys("abc", ""), "file": (io.BytesIO(SMALL), "7.png")}}, "MAX_FORM_PARTS = 3"),
     "pixels": ({"data": encode(draw_digit(7, side=41))}, "1,600 pixels"),
 }
 
