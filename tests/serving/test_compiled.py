@@ -115,7 +115,7 @@ def test_a_build_that_takes_too_long_is_given_up(model: Path, monkeypatch: pytes
 def test_a_build_that_fails_says_why(tmp_path: Path) -> None:
     """In the words of the child process, without its traceback."""
     (tmp_path / "my_model.h5").write_text("I am no model.")
-    with pytest.raises(ModelUnavailableError, match=r"^my_model\.h5: not a Keras model file: it is not in HDF5 form\.$"):
+    with pytest.raises(ModelUnavailableError, match=r"^my_model\.h5: not a Keras model file, or damaged: it is not whole in HDF5 form\.$"):
         find_compiled(tmp_path / "my_model.h5", tmp_path / "cache")
     assert ["my_model.h5"] == [path.name for path in tmp_path.iterdir()]
 
