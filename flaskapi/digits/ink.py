@@ -125,18 +125,21 @@ def _select(mask: Image) -> Image:
     height, width = mask.shape
     x, y, w, h, area = stats[1:].T
     right, bottom = x + w, y + h
+    # The digit is large and near the middle; what the border cuts is more likely a neighbour, and what spans the picture a frame.
     at_border = (x == 0) | (y == 0) | (right == width) | (bottom == height)
     spans = (w > 0.9 * width) | (h > 0.9 * height)
     offset = np.hypot((x + right - width) / (2 * width), (y + bottom - height) / (2 * height))
     score = np.maximum(w, h) * np.sqrt(area) * np.exp(-((offset / 0.3) ** 2)) * np.where(at_border, np.where(spans, 0.05, 0.3), 1.0)
     main = int(np.argmax(score))
+    # Detached strokes, such as the bar of a 5, lie within a third of the digit's size.
     reach = 0.3 * max(w[main], h[main])
     near = (x < right[main] + reach) & (right > x[main] - reach) & (y < bottom[main] + reach) & (bottom > y[main] - reach)
     keep = np.zeros(count, np.uint8)
     if max(height, width) > SMALL_SIDE_PX:
         thin = (np.minimum(w / width, h / height) < LINE_WIDTH) & (np.maximum(w / width, h / height) > LINE_LENGTH)
         aside = np.maximum(np.abs((x + right) / width - 1), np.abs((y + bottom) / height - 1)) / 2 > LINE_OFFSET
-        keep[1:] = near & (area > 0.05 * area[main]) & ~at_border & ~(thin & aside)
+        is_speck, is_line = area <= 0.05 * area[main], thin & aside
+        keep[1:] = near & ~is_speck & ~at_border & ~is_line
     else:  # cut out closely already: what is there belongs to the digit, but for specks
         keep[1:] = area > 0.01 * area[main]
     keep[1 + main] = 1
