@@ -70,5 +70,5 @@ if __name__ == "__main__":
     except FlaskapiError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("\nInterrupted: a file that was not reported as written is as it was.", file=sys.stderr)
-        sys.exit(130)
+        print("\nInterrupted: a file that was not reported as written is as it was.", file=sys.stderr, flush=True)
+        os._exit(130)  # TensorFlow's threads may still call Python while it shuts down, which would abort it
