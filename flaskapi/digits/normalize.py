@@ -14,8 +14,8 @@ SIDE_PX = 28
 BOX_PX = 20
 CENTER_PX = 14  # where the centre of mass of every MNIST digit is, to half a pixel, counting pixels from 0 (measured)
 # Strokes of MNIST are 2 to 4 pixels wide in the 20x20 box; a thinner one would fade when it is reduced.
-_PLACES = np.arange(BOX_PX, dtype=np.float32)
 THINNEST_STROKE_PX = 2.4
+_PLACES = np.arange(BOX_PX, dtype=np.float32)  # of columns or rows, counted from 0
 
 
 def normalize_digit(image: Image) -> Digit:
@@ -50,7 +50,7 @@ def _thicken(ink: Digit) -> Digit:
 
 
 def _stroke_width_px(ink: Digit) -> float:
-    """Twice the mean distance of the ink's ridge from its edge: an area, four times the mean distance of all ink."""
+    """The mean width of the strokes, from how far the ink is from its edge."""
     mask = cv2.copyMakeBorder((ink > 0.5).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
     inside = distance[mask > 0]

@@ -29,7 +29,7 @@ class OnnxClassifier:
         card = json.loads(metadata["model_card"])
         self.version = "-".join(part for part in (card.get("date"), sha256[:8]) if part)
         self.card: dict[str, Any] = {"version": self.version, "sha256": sha256} | card
-        self.probabilities(np.zeros((1, 28, 28, 1), np.float32))  # the first call plans its memory: not in a request
+        self.probabilities(np.zeros((1, 28, 28, 1), np.float32))  # one that cannot answer fails here, as it is loaded
 
     def probabilities(self, batch: Floats) -> Floats:
         """Classify `float32 (n, 28, 28, 1)`; whatever the model's own input, one channel makes it a matter of shape."""

@@ -73,7 +73,7 @@ def _stroke_width(digit: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _low_resolution(digit: Floats, rng: np.random.Generator) -> Floats:
-    """As if it had been 8 to 20 pixels high, or out of focus."""
+    """As if the picture had been 10 to 20 pixels high, or out of focus."""
     if rng.random() < 0.4:
         return cv2.GaussianBlur(digit, (0, 0), rng.uniform(0.4, 1.0))
     blocky = rng.random() < 0.3

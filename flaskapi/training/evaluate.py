@@ -15,21 +15,21 @@ class Evaluation(NamedTuple):
     confusion: npt.NDArray[np.int64]
 
     @property
-    def images(self) -> int:
+    def total(self) -> int:
         return int(self.confusion.sum())
 
     @property
     def errors(self) -> int:
-        return self.images - int(np.trace(self.confusion))
+        return self.total - int(np.trace(self.confusion))
 
     @property
     def accuracy(self) -> float:
-        return 1 - self.errors / self.images
+        return 1 - self.errors / self.total
 
     def __str__(self) -> str:
         head = "         " + "".join(f"{digit:>6}" for digit in range(DIGITS)) + "   (said)"
         rows = (f"  {digit} is   " + "".join(f"{n or '.':>6}" for n in row) for digit, row in enumerate(self.confusion))
-        return "\n".join([f"{self.accuracy:.2%} of {self.images} right, {self.errors} wrong", head, *rows])
+        return "\n".join([f"{self.accuracy:.2%} of {self.total} right, {self.errors} wrong", head, *rows])
 
 
 def evaluate(model: keras.Model, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Evaluation:

@@ -126,7 +126,7 @@ def _callbacks(recipe: Recipe, batches: Batches, backup: Path | None) -> list[ke
 def _card(dataset: Dataset, recipe: Recipe, model: keras.Model, accuracy: dict[str, float], test: Evaluation) -> Card:
     sha256 = dataset.sha256
     data: dict[str, Any] = {"name": "MNIST" if sha256 == MNIST_SHA256 else "not MNIST", "sha256": sha256}
-    data |= {"training": len(dataset.train_images) - recipe.validation, "validation": recipe.validation, "test": test.images}
+    data |= {"training": len(dataset.train_images) - recipe.validation, "validation": recipe.validation, "test": test.total}
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "data": data,

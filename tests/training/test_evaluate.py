@@ -46,7 +46,7 @@ def test_rows_are_what_the_digits_were_and_columns_what_the_model_said() -> None
     expected = np.zeros((10, 10), np.int64)
     expected[7, 7], expected[7, 1], expected[4, 4], expected[9, 4] = 2, 1, 1, 1
     np.testing.assert_array_equal(evaluation.confusion, expected)
-    assert (5, 2, 0.6) == (evaluation.images, evaluation.errors, pytest.approx(evaluation.accuracy))
+    assert (5, 2, 0.6) == (evaluation.total, evaluation.errors, pytest.approx(evaluation.accuracy))
 
 
 def test_a_person_can_read_the_table() -> None:

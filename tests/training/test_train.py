@@ -42,7 +42,7 @@ def test_the_card_says_what_the_model_was_made_of_and_how_good_it_is(dataset: Da
     assert (test.confusion.tolist(), pytest.approx(test.accuracy, abs=1e-6)) == (card["confusion"], card["accuracy"]["test"])
     assert 0 <= card["accuracy"]["validation"] <= 1
     assert datetime.timedelta(days=1) >= abs(datetime.datetime.now(datetime.UTC).date() - datetime.date.fromisoformat(card["date"]))
-    assert 50 == test.images
+    assert 50 == test.total
 
 
 def test_a_network_learns_to_read_drawn_digits(dataset: Dataset) -> None:
