@@ -42,6 +42,19 @@ def test_it_serves_until_ctrl_c_and_says_what_with(request: pytest.FixtureReques
         assert server.ask("/predict", encode(draw_digit(7)), content_type="image/png").json["digit"] == 7
         if kind == "Apache":
             assert server.ask("/%00").headers["Content-Type"] == "application/problem+json"
+            before, files = server.daemons(), sorted((path, path.stat().st_mtime_ns) for path in (ROOT / "instance").rglob("httpd.conf"))
+            second = subprocess.run(
+                [ROOT / "deploy" / "run"],
+                env=os.environ | {"PORT": str(server.port)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert (1, "") == (second.returncode, second.stdout)
+            assert "something listens there already" in second.stderr
+            assert before == server.daemons()
+            assert files == sorted((path, path.stat().st_mtime_ns) for path in (ROOT / "instance").rglob("httpd.conf"))
     assert f"erving {'under Apache' if kind == 'Apache' else 'with waitress'} at http://127.0.0.1:{server.port}" in server.log("run")
     with pytest.raises(OSError, match="refused"):
         server.ask("/health/live")
