@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import accuracy, files, serving, startup
+from benchmarks import files, reading, serving, startup
 
 
 def main() -> None:
@@ -12,10 +12,7 @@ def main() -> None:
     commands = parser.add_subparsers(metavar="NAME")
     commands.add_parser("serving", help=serving.__doc__).set_defaults(run=lambda _: serving.main())
     commands.add_parser("startup", help=startup.__doc__).set_defaults(run=lambda _: startup.main())
-    reading = commands.add_parser("accuracy", help=accuracy.__doc__)
-    reading.add_argument("--mnist", type=Path, help="folder with MNIST's four files, or an .npz; else Keras downloads it")
-    reading.add_argument("sets", type=Path, nargs="*", help="folders with images and a labels.csv (file,label)")
-    reading.set_defaults(run=lambda options: accuracy.main(options.mnist, options.sets))
+    commands.add_parser("reading", help=reading.__doc__).set_defaults(run=lambda _: reading.main())
     sending = commands.add_parser("files", help=files.__doc__)
     sending.add_argument("folder", type=Path)
     sending.set_defaults(run=lambda options: files.main(options.folder))
@@ -25,6 +22,7 @@ def main() -> None:
     else:
         serving.main()
         startup.main()
+        reading.main()
 
 
 if __name__ == "__main__":

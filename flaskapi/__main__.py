@@ -4,8 +4,12 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flaskapi.errors import FlaskapiError
+
+if TYPE_CHECKING:
+    from flaskapi.recognition import Classifier
 
 TRAIN_EXTRA = "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt --editable '.[train]'"
 
@@ -29,7 +33,17 @@ def main(argv: list[str] | None = None) -> int:
 
     showing = commands.add_parser("card", help="print the model card of a model file, as Markdown")
     showing.add_argument("model", type=Path)
+    showing.add_argument("--picture", type=Path, metavar="FILE", help="write the picture of its mistakes on MNIST's test set there, as PNG")
     showing.set_defaults(run=show_card)
+
+    evaluating = commands.add_parser("evaluate", help="read labelled images and say how well: accuracy, calibration, the worst mistakes")
+    evaluating.add_argument(
+        "folders", type=Path, nargs="+", metavar="DIR", help="holds images and labels.csv (file,label), or MNIST's files"
+    )
+    evaluating.add_argument("--url", help="ask the service there, such as http://127.0.0.1:8000, instead of the model of the settings")
+    evaluating.add_argument("--html", type=Path, metavar="FILE", help="write a page too, with the plots and pictures of the mistakes")
+    evaluating.add_argument("--record", action="store_true", help="write the figures into the model's card; needs the extra 'train'")
+    evaluating.set_defaults(run=evaluate)
 
     options = parser.parse_args(argv)
     try:
@@ -40,16 +54,24 @@ def main(argv: list[str] | None = None) -> int:
     except (FlaskapiError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
     return 0
 
 
 def check(options: argparse.Namespace) -> None:
     """Make the service and ask it whether it is ready."""
+    _, classifier = _load_service()
+    print(f"Ready: model {classifier.card['version']}.")
+
+
+def _load_service() -> "tuple[dict[str, Any], Classifier]":
+    """Settings and classifier as a web process has them."""
     from flaskapi import create_app
 
     app = create_app({"LOG_LEVEL": "ERROR"})
-    version = app.extensions["flaskapi"].classifier.card["version"]
-    print(f"Ready: model {version}.")
+    return app.config, app.extensions["flaskapi"].classifier
 
 
 def compile_model(options: argparse.Namespace) -> None:
@@ -75,9 +97,58 @@ def strip_optimizer(options: argparse.Namespace) -> None:
 
 def show_card(options: argparse.Namespace) -> None:
     """Print a model card."""
+    from flaskapi.training.artifact import read_picture
     from flaskapi.training.card import render_card
 
     print(render_card(options.model), end="")
+    if options.picture:
+        options.picture.write_bytes(read_picture(options.model))
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Read every labelled image and report."""
+    from tqdm import tqdm
+
+    from flaskapi.evaluation.ask import Answered, ask_classifier, ask_service
+    from flaskapi.evaluation.labelled import LabelledImage, load_labelled
+    from flaskapi.evaluation.measures import Evaluation
+    from flaskapi.evaluation.report import detail, draw_mistakes, find_pictures, render_html, summarize
+
+    if options.record and options.url:
+        raise FlaskapiError("--record writes into the model of the settings, which --url does not ask.")
+    folders = {folder.resolve().name: folder for folder in options.folders}
+    if len(folders) < len(options.folders):
+        raise FlaskapiError("Two of the folders have the same name, by which they are told apart.")
+    sets = {name: load_labelled(folder) for name, folder in folders.items()}
+    if options.url:
+        ask = ask_service(options.url)
+    else:
+        config, classifier = _load_service()
+        ask = ask_classifier(classifier, max_pixels=config["MAX_IMAGE_PIXELS"], uncertain_below=config["UNCERTAIN_BELOW"])
+    with tqdm(total=sum(map(len, sets.values())), unit=" images", disable=None) as progress:
+
+        def ask_and_count(image: LabelledImage) -> Answered:
+            progress.update()
+            return ask(image)
+
+        answers = {name: list(map(ask_and_count, images)) for name, images in sets.items()}
+    evaluations = {name: Evaluation([answer.outcome for answer in answers[name]]) for name in sets}
+    print(summarize(evaluations))
+    for name, evaluation in evaluations.items():
+        print(f"\n--- {name} ---\n{detail(evaluation)}")
+    if options.html:
+        pictures = {name: find_pictures(sets[name], answers[name]) for name in sets}
+        options.html.write_text(render_html("Evaluation of " + ", ".join(sets), evaluations, pictures), "utf-8")
+        print(f"\nWrote {options.html}.")
+    if options.record:
+        from flaskapi.serving.compiled import build_compiled
+        from flaskapi.training.artifact import record_evaluation
+
+        of_mnist = [answer for name in sets if not (folders[name] / "labels.csv").is_file() for answer in answers[name]]
+        figures = {name: evaluation.figures() for name, evaluation in evaluations.items()}
+        record_evaluation(config["MODEL_PATH"], figures, draw_mistakes(of_mnist))
+        build_compiled(config["MODEL_PATH"], config["MODEL_PATH"].with_suffix(".onnx"))
+        print(f"\nWrote the figures into {config['MODEL_PATH'].name} and built its compiled form anew.")
 
 
 if __name__ == "__main__":

@@ -41,5 +41,9 @@ class DatasetError(FlaskapiError):
     """A data set that cannot be read; the text names the file and what was expected of it."""
 
 
+class ServiceUnreachableError(FlaskapiError):
+    """No service of this kind answers at an address; the text names it."""
+
+
 class SettingError(FlaskapiError):
     """A setting with a bad value; the text names its key and what was expected."""

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.digits import NormalizedDigit
 from flaskapi.digits.decode import decode_image
 from flaskapi.digits.normalize import normalize_digit
-from flaskapi.errors import ModelUnavailableError
+from flaskapi.errors import ModelUnavailableError, NoDigitFoundError
 
 Batch = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
@@ -53,14 +54,32 @@ class Prediction(NamedTuple):
     model: str
 
 
-def predict_digit(image: bytes, classifier: Classifier, *, max_pixels: int, uncertain_below: float) -> Prediction:
+class Reading(NamedTuple):
+    """The answer for one digit, and what the network saw of it."""
+
+    prediction: Prediction
+    normalized: NormalizedDigit
+
+
+def predict_digit(image: bytes, classifier: Classifier, *, max_pixels: int, uncertain_below: float) -> Reading:
     """Read the one digit in an image file.
+
+    Of a picture that EXIF data say is turned, both ways are read, and the surer answer is given.
 
     Raises:
         FlaskapiError: one of the kinds that `decode_image`, `normalize_digit` and `Classifier.probabilities` name.
     """
-    digit = normalize_digit(decode_image(image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX))
-    return conclude(classifier.probabilities(digit[np.newaxis, ..., np.newaxis]), classifier.version, uncertain_below)[0]
+    normalized: list[NormalizedDigit] = []
+    for view in decode_image(image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX):
+        try:
+            normalized.append(normalize_digit(view))
+        except NoDigitFoundError as error:
+            missing = error
+    if not normalized:
+        raise missing
+    batch = np.array([digit.pixels for digit in normalized]).reshape(-1, 28, 28, 1)
+    predictions = conclude(classifier.probabilities(batch), classifier.version, uncertain_below)
+    return max(map(Reading, predictions, normalized), key=lambda reading: reading.prediction.confidence)
 
 
 def conclude(probabilities: Probabilities, version: str, uncertain_below: float) -> Sequence[Prediction]:

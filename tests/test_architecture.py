@@ -9,19 +9,21 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("flaskapi/**/*.py"), ROOT / "train_mnist.py", ROOT / "deploy" / "flaskapi.wsgi"])
 HOMES = {
-    "numpy": {"digits", "recognition", "serving", "training"},
+    "numpy": {"digits", "recognition", "serving", "training", "evaluation"},
     "PIL": {"digits"},
     "cv2": {"digits", "training"},
     "onnxruntime": {"serving", "training"},  # training checks what it has compiled
     **{name: {"training"} for name in ("keras", "h5py", "onnx")},
     **{name: {"web"} for name in ("werkzeug", "prometheus_client")},
     "flask": {"web", "__init__"},
+    **{name: {"evaluation"} for name in ("jinja2", "markupsafe")},
+    "tqdm": {"__main__"},
 }
 FLOORS = [  # from the roof down; errors.py lies under config.py, which raises one of them
     {"scripts"},
     {"__main__"},  # over create_app: its command `check` makes the service as a web process does
     {"__init__"},
-    {"web"},
+    {"web", "evaluation"},
     {"recognition", "learning"},
     {"serving", "training", "submissions"},
     *({"digits"}, {"config"}, {"errors"}),

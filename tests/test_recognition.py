@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from fakes import FixedClassifier, draw_digit, encode
+from PIL import Image
 
 from flaskapi.digits.normalize import normalize_digit
 from flaskapi.errors import FlaskapiError, InvalidImageError, NoDigitFoundError, TooLargeError, UnsupportedImageError
@@ -11,7 +12,7 @@ LIMITS = {"max_pixels": 1_000_000, "uncertain_below": 0.8}
 
 
 def test_an_image_becomes_one_prediction_of_the_classifier() -> None:
-    prediction = predict_digit(encode(DRAWN), FixedClassifier(3, 0.9), **LIMITS)
+    prediction, _ = predict_digit(encode(DRAWN), FixedClassifier(3, 0.9), **LIMITS)
     assert Prediction(3, 0.9, [0, 0, 0, 0.9, 0.1, 0, 0, 0, 0, 0], False, FixedClassifier.version) == prediction
 
 
@@ -20,7 +21,7 @@ def test_the_classifier_is_asked_once_with_the_prepared_digit() -> None:
     predict_digit(encode(DRAWN), classifier, **LIMITS)
     (batch,) = classifier.batches
     assert (np.float32, (1, 28, 28, 1)) == (batch.dtype, batch.shape)
-    np.testing.assert_array_equal(normalize_digit(DRAWN), batch[0, :, :, 0])
+    np.testing.assert_array_equal(normalize_digit(DRAWN).pixels, batch[0, :, :, 0])
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,34 @@ def test_a_picture_far_larger_than_needed_reads_like_a_small_one() -> None:
         predict_digit(encode(draw_digit(3, side=side)), classifier, max_pixels=20_000_000, uncertain_below=0.8)
     small, large = classifier.batches
     assert float(np.abs(small - large).mean()) < 0.02
+
+
+class SurerOfUpright(FixedClassifier):
+    """Names the first of the pictures as little sure, the second as surer, whatever they are."""
+
+    def probabilities(self, batch: np.ndarray) -> np.ndarray:
+        self.batches.append(batch)
+        return np.eye(10, dtype=np.float32)[3 : 3 + len(batch)] * np.array([[0.6], [0.7]], np.float32)[: len(batch)]
+
+
+def test_a_picture_that_exif_says_is_turned_is_read_both_ways_and_the_surer_is_answered() -> None:
+    """Some phones write an orientation into photographs whose pixels are upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    classifier = SurerOfUpright()
+    prediction, normalized = predict_digit(encode(DRAWN, exif=exif), classifier, **LIMITS)
+    (batch,) = classifier.batches
+    turned, stored = normalize_digit(np.ascontiguousarray(np.rot90(DRAWN, -1))).pixels, normalize_digit(DRAWN).pixels
+    np.testing.assert_array_equal(np.stack([turned, stored]), batch[..., 0])
+    assert (4, 0.7) == (prediction.digit, prediction.confidence)
+    np.testing.assert_array_equal(stored, normalized.pixels)
+
+
+def test_what_the_network_saw_comes_with_what_was_noticed() -> None:
+    classifier = FixedClassifier()
+    normalized = predict_digit(encode(DRAWN), classifier, **LIMITS).normalized
+    np.testing.assert_array_equal(classifier.batches[0][0, :, :, 0], normalized.pixels)
+    assert ("inverted",) == normalized.noticed
 
 
 def rows(*firsts: float) -> np.ndarray:

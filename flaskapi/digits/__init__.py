@@ -3,8 +3,32 @@
 An image is `uint8 (height, width)`; a prepared digit is `float32 (28, 28)` in [0, 1], 1 the ink, as MNIST was made.
 """
 
+from typing import Literal, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
 Digit = npt.NDArray[np.float32]
+
+# What a caller may want to know about a picture whose digit came out otherwise than expected.
+Noticed = Literal[
+    "inverted",  # the ink was darker than its ground, and was made the lighter, as in MNIST
+    "low-contrast",  # the ink hardly stood out from its ground
+    "touches-border",  # the ink reaches the edge of the picture: a part may be missing
+    "small",  # the ink had fewer pixels than the network sees, and was enlarged
+]
+
+
+class Ink(NamedTuple):
+    """The ink of one digit, `float32 (height, width)` in [0, 1], 1 the ink, cropped to it, and what was noticed on the way."""
+
+    pixels: Digit
+    noticed: tuple[Noticed, ...]
+
+
+class NormalizedDigit(NamedTuple):
+    """What the network sees, `float32 (28, 28)` in [0, 1], 1 the ink, and what was noticed on the way."""
+
+    pixels: Digit
+    noticed: tuple[Noticed, ...]

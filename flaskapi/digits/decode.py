@@ -39,7 +39,7 @@ _UPRIGHT = {
 }
 
 
-def decode_image(data: bytes, *, max_pixels: int, max_side_px: int) -> Image:
+def decode_image(data: bytes, *, max_pixels: int, max_side_px: int) -> tuple[Image, ...]:
     """Decode an image file of any of the formats and colour modes that people send.
 
     Args:
@@ -48,8 +48,9 @@ def decode_image(data: bytes, *, max_pixels: int, max_side_px: int) -> Image:
         max_side_px: reduce a larger image until its longer side is at most this; a JPEG is never decoded much larger.
 
     Returns:
-        `uint8 (height, width)`, turned as its EXIF data say; transparent parts are composed on white (on black, where
-        what is visible is light).
+        `uint8 (height, width)`; transparent parts are composed on white (on black, where what is visible is light). Where
+        EXIF data say that it is turned, two: turned as they say, and as it is stored, for some phones write an orientation
+        into photographs that are upright already.
 
     Raises:
         UnsupportedImageError: the bytes are not of a format that is read.
@@ -72,8 +73,8 @@ def decode_image(data: bytes, *, max_pixels: int, max_side_px: int) -> Image:
     except Exception as error:  # Pillow raises OSError, ValueError, TypeError, SyntaxError, struct.error and more for damaged files
         raise InvalidImageError("The image cannot be decoded whole: it is truncated or damaged.") from error
     if orientation in _UPRIGHT:
-        pixels = np.asarray(Pillow.fromarray(pixels).transpose(_UPRIGHT[orientation]))
-    return pixels
+        return np.asarray(Pillow.fromarray(pixels).transpose(_UPRIGHT[orientation])), pixels
+    return (pixels,)
 
 
 def _open(data: bytes) -> Pillow.Image:

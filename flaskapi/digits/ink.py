@@ -1,12 +1,15 @@
 """Find the ink of one digit: away from the ground, the shadows, the lines and the specks around it."""
 
+import contextlib
+
 import cv2
 import numpy as np
 
-from flaskapi.digits import Digit, Image
+from flaskapi.digits import Image, Ink, Noticed
 from flaskapi.errors import NoDigitFoundError
 
-WORKING_SIDE_PX = 256  # a digit that fills a tenth of the picture still has 25 pixels, as many as the network sees
+WORKING_SIDE_PX = 192  # a digit that fills a fifth of the picture still has 38 pixels, twice as many as the network sees
+LARGE_ENOUGH = 5  # a digit under a fifth of the picture is cut out of it and looked at again
 SMALL_SIDE_PX = 64  # a picture this small has no shadows worth removing, and strokes as wide as the window would be
 GROUND_STEP_PX = 4  # shadows change slowly: a sixteenth of the pixels shows them as well, many times faster
 LINE_END, LINE_OFFSET = 0.08, 0.25  # a line runs to that near either border, that far from the middle: no stroke of the digit
@@ -14,45 +17,72 @@ LINE_WIDTH, LINE_LENGTH = 0.05, 0.4  # of a side: pieces of a line that does not
 CLEAR_MAJORITY = 0.65  # no digit inks that share of a picture, bold ones cut out closely excepted
 FAINTEST = 9  # grey levels between the means of ground and ink; paper grain of 6 levels (standard deviation) stays below
 CLEAREST_NOISE = 3.4  # contrast over grain: measured at most 3.2 for noise alone, at least 3.8 for faint ink on newsprint
+RARE_INK_SPLITS, RARE_INK_NOISE = 3, 8  # the tail of mere grain, split three times, comes to 5; a pen to 20
+RIVAL_SIZE, RIVAL_AREA = 0.6, 0.3  # of the digit's: digits written beside each other differ less
+FAINT_SHARE = 0.2  # of the ink's contrast; faint strokes of exam scripts have a fifth of what strong ones have
+LOW_CONTRAST = 40  # grey levels; pen on paper has 60 and more
+SMALL_DIGIT_PX = 20  # the side of the box that MNIST's digits are in
+NOTHING = "No digit was found: nothing stands out from the ground."
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
-def find_ink(image: Image) -> Digit:
+def find_ink(image: Image) -> Ink:
     """Cut out the digit.
+
+    A digit that is small in a large picture is looked for in the whole, and cut out of what surrounds it.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
 
-    Returns:
-        `float32 (height, width)` in [0, 1], 1 the ink, cropped to it.
-
     Raises:
         NoDigitFoundError: nothing stands out from the ground.
     """
-    height, width = image.shape
-    scale = WORKING_SIDE_PX / max(height, width)
+    ink, (x, y, width, height) = _find(image)
+    longer = max(width, height)
+    if max(image.shape) > WORKING_SIDE_PX and longer * LARGE_ENOUGH < max(image.shape):
+        surroundings = image[max(0, y - longer) : y + height + longer, max(0, x - longer) : x + width + longer]
+        with contextlib.suppress(NoDigitFoundError):
+            return _find(np.ascontiguousarray(surroundings))[0]
+    return ink
+
+
+def _find(image: Image) -> tuple[Ink, tuple[int, int, int, int]]:
+    """Cut out the digit, and say where it was: x, y, width and height in pixels of the image."""
+    scale = min(WORKING_SIDE_PX / max(image.shape), 1)
     if scale < 1:
+        height, width = image.shape
         image = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
-    light, mask = _separate(image)
+    light, mask, inverted = _separate(image)
     is_small = max(image.shape) <= SMALL_SIDE_PX
     if is_small:
         light = _subtract_level(light, mask)
+        contrast, _ = _contrast(light, mask)
+        if contrast < FAINTEST:
+            raise NoDigitFoundError(NOTHING)
     else:
-        light = _subtract_ground(light)
-        mask = _otsu(light)
-    if not _stands_out(light, mask, is_small):
-        raise NoDigitFoundError("No digit was found: nothing stands out from the ground.")
-    if not is_small:
-        mask = _erase_lines(mask)
+        try:
+            light, mask, contrast = _lift(light)
+        except NoDigitFoundError:  # a shadow may have more of the picture than the ink has, and have been taken for it
+            light, mask, contrast = _lift(255 - light)
+            inverted = not inverted
+    mask = _with_faint_strokes(light, contrast) if is_small else _erase_lines(mask)
     mask = _select(mask)
     ink = cv2.multiply(light, cv2.dilate(mask, _NEIGHBOURS))
     strong = max(_quantile(ink[mask.view(bool)], 0.9), 1)
     x, y, width, height = cv2.boundingRect(cv2.threshold(ink, strong // 10, 1, cv2.THRESH_BINARY)[1])
-    return np.minimum(ink[y : y + height, x : x + width] * np.float32(1 / strong), 1)
+    noticed: dict[Noticed, bool] = {
+        "inverted": inverted,
+        "low-contrast": contrast < LOW_CONTRAST,
+        "touches-border": x == 0 or y == 0 or x + width == image.shape[1] or y + height == image.shape[0],
+        "small": max(width, height) < SMALL_DIGIT_PX * scale,
+    }
+    pixels = np.minimum(ink[y : y + height, x : x + width] * np.float32(1 / strong), 1)
+    box = (int(x / scale), int(y / scale), int(width / scale), int(height / scale))
+    return Ink(pixels, tuple(name for name, is_so in noticed.items() if is_so)), box
 
 
-def _separate(image: Image) -> tuple[Image, Image]:
-    """Make the ink light and the ground dark, and mark the ink with 1.
+def _separate(image: Image) -> tuple[Image, Image, bool]:
+    """Make the ink light and the ground dark, mark the ink with 1, and say whether it was dark.
 
     The ground has most of the picture; where both shades have much of it, as in bold digits cut out closely, the border tells.
     """
@@ -62,7 +92,7 @@ def _separate(image: Image) -> tuple[Image, Image]:
         raise NoDigitFoundError("No digit was found: the picture is blank.")
     if abs(share - 0.5) <= CLEAR_MAJORITY - 0.5:
         share = (share + float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())) / 2
-    return (image, mask) if share < 0.5 else (255 - image, 1 - mask)
+    return (image, mask, False) if share < 0.5 else (255 - image, 1 - mask, True)
 
 
 def _otsu(image: Image) -> Image:
@@ -87,32 +117,74 @@ def _subtract_ground(light: Image) -> Image:
     height, width = light.shape
     small = cv2.resize(light, (-(-width // GROUND_STEP_PX), -(-height // GROUND_STEP_PX)), interpolation=cv2.INTER_AREA)
     window = max(small.shape) // 4 | 1
-    ground = cv2.erode(small, np.ones((window, window), np.uint8))
+    ground = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((window, window), np.uint8))
     ground = cv2.GaussianBlur(ground, (0, 0), window / 4)
     return cv2.subtract(light, cv2.resize(ground, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def _stands_out(light: Image, mask: Image, is_small: bool) -> bool:
-    """Is what was split off more than the darker half of the grain of paper?"""
+def _contrast(light: Image, mask: Image) -> tuple[float, float]:
+    """How far the ink stands out from its ground, and the ground's grain (standard deviation), both in grey levels."""
     ground, grain = cv2.meanStdDev(light, mask=1 - mask)
-    contrast = cv2.mean(light, mask)[0] - ground.item()
-    return contrast >= FAINTEST and (is_small or contrast > CLEAREST_NOISE * grain.item())
+    return cv2.mean(light, mask)[0] - ground.item(), grain.item()
+
+
+def _lift(light: Image) -> tuple[Image, Image, float]:
+    """Take the ground away and mark the ink with 1; give its contrast too.
+
+    Where there is so little ink that Otsu's method splits the ground instead, the lighter part is split again.
+
+    Raises:
+        NoDigitFoundError: there is only grain.
+    """
+    light = _subtract_ground(light)
+    level, mask = cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    contrast, grain = _contrast(light, mask)
+    if contrast >= FAINTEST and contrast > CLEAREST_NOISE * grain:
+        return light, mask, contrast
+    for _ in range(RARE_INK_SPLITS):
+        lighter = light[light > level]
+        if lighter.size == 0:
+            break
+        level, _ = cv2.threshold(lighter, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+        mask = cv2.threshold(light, level, 1, cv2.THRESH_BINARY)[1]
+        contrast, grain = _contrast(light, mask)
+        if contrast >= FAINTEST and contrast > RARE_INK_NOISE * grain:
+            return light, mask, contrast
+    raise NoDigitFoundError(NOTHING)
+
+
+def _with_faint_strokes(light: Image, contrast: float) -> Image:
+    """Mark also what a pen left where it was pressed less; there is no grain of paper in a small picture to be taken for it."""
+    return cv2.threshold(light, FAINT_SHARE * contrast, 1, cv2.THRESH_BINARY)[1]
 
 
 def _erase_lines(mask: Image) -> Image:
     """Erase straight lines along a side of the picture, as rules and grids leave them, where they may touch the digit."""
     height, width = mask.shape
     lines = np.zeros_like(mask)
-    for along, kernel in ((width, np.ones((1, width // 2), np.uint8)), (height, np.ones((height // 2, 1), np.uint8))):
-        opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(opened, _NEIGHBOURS), connectivity=8)
+    for along, size in ((width, (width // 2, 1)), (height, (1, height // 2))):
+        if along < SMALL_SIDE_PX:
+            continue  # a strip, with no room for a line beside a digit
+        runs = _runs(mask, size)
+        if not cv2.countNonZero(runs):
+            continue
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(runs, _NEIGHBOURS), connectivity=8)
         x, y, w, h, _ = stats.T
-        across = (y + h / 2) / height if kernel.shape[0] == 1 else (x + w / 2) / width
-        start = x if kernel.shape[0] == 1 else y
+        across = (y + h / 2) / height if size[1] == 1 else (x + w / 2) / width
+        start = x if size[1] == 1 else y
         is_line = (start < LINE_END * along) & (start + np.maximum(w, h) > (1 - LINE_END) * along) & (np.abs(across - 0.5) > LINE_OFFSET)
         is_line[0] = False
         lines |= is_line.astype(np.uint8)[labels]
     return cv2.subtract(mask, lines)
+
+
+def _runs(mask: Image, size: tuple[int, int]) -> Image:
+    """Keep what a bar of that width and height fits into: an opening, by running sums, for which a long bar takes no longer."""
+    sums = cv2.boxFilter(mask, cv2.CV_32S, size, normalize=False, borderType=cv2.BORDER_REPLICATE)
+    full = (sums == size[0] * size[1]).astype(np.uint8)
+    # The mirrored anchor, so that bars of even length come back where they were.
+    anchor = (size[0] - 1 - size[0] // 2, size[1] - 1 - size[1] // 2)
+    return (cv2.boxFilter(full, cv2.CV_32S, size, anchor=anchor, normalize=False, borderType=cv2.BORDER_CONSTANT) > 0).astype(np.uint8)
 
 
 def _select(mask: Image) -> Image:
@@ -140,7 +212,10 @@ def _select(mask: Image) -> Image:
         aside = np.maximum(np.abs((x + right) / width - 1), np.abs((y + bottom) / height - 1)) / 2 > LINE_OFFSET
         is_speck, is_line = area <= 0.05 * area[main], thin & aside
         keep[1:] = near & ~is_speck & ~at_border & ~is_line
-    else:  # cut out closely already: what is there belongs to the digit, but for specks
-        keep[1:] = area > 0.01 * area[main]
+        # Another thing as large makes it a picture of several; leaving it out would make a digit of what is none.
+        is_another = (np.maximum(w, h) > RIVAL_SIZE * max(w[main], h[main])) & (area > RIVAL_AREA * area[main]) & ~at_border & ~thin
+        keep[1:] |= is_another
+    else:  # cut out closely already: what is there belongs to the digit, but for specks and frames
+        keep[1:] = (area > 0.01 * area[main]) & ~(at_border & spans)
     keep[1 + main] = 1
     return keep[labels]

@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
+import numpy as np
 
 from flaskapi.errors import ModelFileError
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:  # importing Keras takes seconds, which reading or stripping a
     import keras
 
 CARD_ATTRIBUTE = "model_card"
+PICTURE_DATASET = "mistakes_png"
 Card = dict[str, Any]
 
 
@@ -52,6 +55,42 @@ def read_card(path: Path) -> Card:
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read as an HDF5 file: {error}") from error
     return json.loads(card) if card is not None else {}
+
+
+def record_evaluation(path: Path, figures: dict[str, dict[str, int | float]], picture: bytes) -> None:
+    """Write what an evaluation found into an artifact's card, beside what was found on other sets.
+
+    Args:
+        path: the artifact; it becomes another file, with another SHA-256.
+        figures: the measures on each set, by its name.
+        picture: a PNG of its mistakes on MNIST's test set; empty leaves the one that is there.
+
+    Raises:
+        ModelFileError: the file is not in HDF5 form, or bears no card.
+    """
+    card = read_card(path)
+    if not card:
+        raise ModelFileError(f"{path.name}: bears no model card to write into; it was not made by train_mnist.py.")
+    card["evaluation"] = card.get("evaluation", {}) | figures
+    with replacing(path) as temporary:
+        shutil.copy(path, temporary)
+        with h5py.File(temporary, "r+") as file:
+            file.attrs[CARD_ATTRIBUTE] = json.dumps(card)
+            if picture:
+                file.pop(PICTURE_DATASET, None)
+                file[PICTURE_DATASET] = np.frombuffer(picture, np.uint8)
+
+
+def read_picture(path: Path) -> bytes:
+    """The PNG of an artifact's mistakes on MNIST's test set.
+
+    Raises:
+        ModelFileError: there is none.
+    """
+    with h5py.File(path, "r") as file:
+        if PICTURE_DATASET not in file:
+            raise ModelFileError(f"{path.name}: holds no picture; `python -m flaskapi evaluate MNIST --record` makes it.")
+        return file[PICTURE_DATASET][()].tobytes()
 
 
 def strip_optimizer(path: Path) -> int:

@@ -2,9 +2,12 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from flaskapi.errors import ModelFileError
 from flaskapi.training.artifact import read_card
+
+MOST_CONFUSED = 5
 
 
 def render_card(path: Path) -> str:
@@ -36,17 +39,56 @@ def render_card(path: Path) -> str:
             f" to validate, {data['test']:,} to test, used once. SHA-256 of the arrays `{data['sha256']}`."
             " MNIST is by Yann LeCun, Corinna Cortes and Christopher Burges, CC BY-SA 3.0 by Keras's documentation.",
             f"- **Training** {training['epochs']} epochs of batches of {training['batch_size']}, seed {training['seed']},"
-            f" {'varied anew in each epoch (`augment.py`)' if training['augmented'] else 'not varied'};"
+            f" {'varied anew in each epoch (`augment.py`)' if training['augmented'] else 'not varied'}{_outliers(training)};"
             f" made with {', '.join(f'{name} {version}' for name, version in card['versions'].items())}.",
-            f"- **Accuracy** {card['accuracy']['test']:.2%} on the test set ({wrong} wrong of {total:,}),"
-            f" {card['accuracy']['validation']:.2%} on the validation part."
-            if "validation" in card["accuracy"]
-            else f"- **Accuracy** {card['accuracy']['test']:.2%} on the test set ({wrong} wrong of {total:,}).",
-            "- **Not for** letters, signs and drawings: it names a digit for anything. `confidence` is the network's own, not calibrated.",
+            f"- **Accuracy** {card['accuracy']['test']:.2%} on the test set ({wrong} wrong of {total:,})"
+            + (f", {card['accuracy']['validation']:.2%} on the validation part." if "validation" in card["accuracy"] else "."),
+            _confidence(training),
+            f"- **Known weaknesses** On the test set: {_weaknesses(confusion)}.",
             "",
             "What the test digits were, and what the model said:",
             "",
             *rows,
             "",
+            *_evaluation(card.get("evaluation", {})),
         ]
     )
+
+
+def _outliers(training: dict[str, Any]) -> str:
+    share = training.get("outliers_share")
+    return f", with {share:.1%} of drawn pictures beside them that are no digit (`outliers.py`)" if share else ""
+
+
+def _confidence(training: dict[str, Any]) -> str:
+    if "temperature" not in training:
+        return "- **Confidence** is the network's own, not calibrated; it names a digit for anything."
+    return (
+        f"- **Confidence** is calibrated on the validation part, varied as in training: temperature {training['temperature']:.2f},"
+        " divided into the last layer."
+    )
+
+
+def _weaknesses(confusion: list[list[int]]) -> str:
+    pairs = [(n, was, said) for was, row in enumerate(confusion) for said, n in enumerate(row) if n and was != said]
+    worst = sorted(pairs, key=lambda pair: (-pair[0], *pair[1:]))[:MOST_CONFUSED]
+    return ", ".join(f"a {was} read as {said} ({n})" for n, was, said in worst) if worst else "none"
+
+
+def _evaluation(sets: dict[str, dict[str, Any]]) -> list[str]:
+    if not sets:
+        return []
+    lines = [
+        "Through `/predict`, by `python -m flaskapi evaluate` (what the columns mean is in the README):",
+        "",
+        "| set | images | right | wrong | uncertain | wrong of certain | calibration error |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, figures in sets.items():
+        if "accuracy" in figures:
+            shares = (figures[key] for key in ("uncertain", "wrong_of_certain", "calibration_error"))
+            cells = [f"{figures['images']:,}", f"{figures['accuracy']:.2%}", figures["wrong"], *(f"{share:.2%}" for share in shares)]
+        else:
+            cells = [f"{figures['images']:,} not digits", f"{figures['rejected']:.2%} rejected", "", "", "", ""]
+        lines.append(f"| {name} | " + " | ".join(map(str, cells)) + " |")
+    return [*lines, "", "What is left of mistakes on MNIST's test set, as it was > as it was read:", "", "![mistakes](mistakes.png)", ""]

@@ -13,11 +13,19 @@ import numpy.typing as npt
 from flaskapi.errors import DatasetError
 from flaskapi.training.artifact import Card
 from flaskapi.training.augment import augment
+from flaskapi.training.calibrate import calibrate
 from flaskapi.training.dataset import MNIST_SHA256, Dataset
 from flaskapi.training.evaluate import Evaluation, evaluate
 from flaskapi.training.networks import NETWORKS, Shape
+from flaskapi.training.outliers import draw_outliers
 
 Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+DIGITS = 10
+NO_DIGIT = 10  # the label of a picture that shows none: its target is all ten digits alike
+OUTLIERS = 40_000  # drawn once, varied in each epoch
+CALIBRATION_COPIES = 4  # of each validation digit, varied as in training
 
 
 class Recipe(NamedTuple):
@@ -27,13 +35,14 @@ class Recipe(NamedTuple):
     epochs: int
     batch_size: int
     augmented: bool
+    outliers_share: float = 0.0  # pictures of no digit, beside the digits of each batch
     seed: int = 0
     validation: int = 5000
     channels_first: bool = False
 
 
 RECIPES = {
-    "compact": Recipe("compact", epochs=45, batch_size=128, augmented=True),
+    "compact": Recipe("compact", epochs=120, batch_size=128, augmented=True, outliers_share=0.1875),
     "tutorial": Recipe("tutorial", epochs=5, batch_size=32, augmented=False),
 }
 
@@ -44,6 +53,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
     def __init__(self, images: Bytes, labels: Bytes, recipe: Recipe, shape: Shape) -> None:
         super().__init__(workers=1)
         self._images, self._labels, self._recipe, self._shape = images, labels, recipe, shape
+        count = OUTLIERS if recipe.outliers_share else 0
+        self._outliers = draw_outliers(count, images, labels, np.random.default_rng(recipe.seed))
         self.start(0)
 
     def start(self, epoch: int) -> None:
@@ -54,13 +65,21 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
     def __len__(self) -> int:
         return -(-len(self._images) // self._recipe.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], Bytes]:
+    def __getitem__(self, index: int) -> tuple[Floats, Floats]:
         size = self._recipe.batch_size
-        chosen = self._order[index * size : (index + 1) * size]
-        images = self._images[chosen]
         rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
-        digits = augment(images, rng) if self._recipe.augmented else images.astype(np.float32) / np.float32(255)
-        return digits.reshape(-1, *self._shape), self._labels[chosen]
+        chosen = self._order[index * size : (index + 1) * size]
+        images, labels = self._images[chosen], self._labels[chosen]
+        if others := round(self._recipe.outliers_share * len(chosen)):
+            images = np.concatenate([images, self._outliers[rng.integers(0, len(self._outliers), others)]])
+            labels = np.concatenate([labels, np.full(others, NO_DIGIT, np.uint8)])
+        pixels = augment(images, labels, rng) if self._recipe.augmented else images.astype(np.float32) / np.float32(255)
+        return pixels.reshape(-1, *self._shape), _targets(labels)
+
+
+def _targets(labels: Bytes) -> Floats:
+    """What the network should answer, `float32 (n, 10)`."""
+    return np.vstack([np.eye(DIGITS, dtype=np.float32), np.full((1, DIGITS), 1 / DIGITS, np.float32)])[labels]
 
 
 def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tuple[keras.Model, Card, Evaluation]:
@@ -87,20 +106,24 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
     validation = None
     if recipe.validation:
         pixels = dataset.train_images[held_out].reshape(-1, *shape).astype(np.float32) / 255
-        validation = (pixels, dataset.train_labels[held_out])
+        validation = (pixels, _targets(dataset.train_labels[held_out]))
 
     model = NETWORKS[recipe.network](shape)
-    model.compile(_optimizer(recipe, len(batches)), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(_optimizer(recipe, len(batches)), loss="categorical_crossentropy", metrics=["accuracy"])
     model.fit(
         batches, epochs=recipe.epochs, validation_data=validation, validation_batch_size=500, callbacks=_callbacks(recipe, batches, backup)
     )
 
+    temperature = None
+    if recipe.validation and recipe.augmented:
+        images, labels = (np.repeat(part[held_out], CALIBRATION_COPIES, axis=0) for part in dataset[:2])
+        temperature = calibrate(model, augment(images, labels, np.random.default_rng(recipe.seed)).reshape(-1, *shape), labels)
     test = evaluate(model, dataset.test_images, dataset.test_labels)
     accuracy = {"test": round(test.accuracy, 6)}
     if recipe.validation:
         part = evaluate(model, dataset.train_images[held_out], dataset.train_labels[held_out])
         accuracy["validation"] = round(part.accuracy, 6)
-    return model, _card(dataset, recipe, model, accuracy, test), test
+    return model, _card(dataset, recipe, model, accuracy, temperature, test), test
 
 
 def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -123,7 +146,9 @@ def _callbacks(recipe: Recipe, batches: Batches, backup: Path | None) -> list[ke
     return callbacks
 
 
-def _card(dataset: Dataset, recipe: Recipe, model: keras.Model, accuracy: dict[str, float], test: Evaluation) -> Card:
+def _card(
+    dataset: Dataset, recipe: Recipe, model: keras.Model, accuracy: dict[str, float], temperature: float | None, test: Evaluation
+) -> Card:
     sha256 = dataset.sha256
     data: dict[str, Any] = {"name": "MNIST" if sha256 == MNIST_SHA256 else "not MNIST", "sha256": sha256}
     data |= {"training": len(dataset.train_images) - recipe.validation, "validation": recipe.validation, "test": test.total}
@@ -133,7 +158,7 @@ def _card(dataset: Dataset, recipe: Recipe, model: keras.Model, accuracy: dict[s
         "network": recipe.network,
         "input_shape": list(model.input_shape[1:]),
         "weights": model.count_params(),
-        "training": recipe._asdict(),
+        "training": recipe._asdict() | ({} if temperature is None else {"temperature": round(temperature, 3)}),
         "accuracy": accuracy,
         "confusion": test.confusion.tolist(),
         "versions": {

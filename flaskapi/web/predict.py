@@ -4,6 +4,8 @@ from typing import Any
 
 from flask import Blueprint, Flask, current_app, request
 
+from flaskapi.digits.encode import data_url, encode_png
+from flaskapi.errors import InvalidRequestError
 from flaskapi.recognition import predict_digit
 from flaskapi.web.payload import read_image
 from flaskapi.web.services import services
@@ -17,9 +19,15 @@ def init_app(app: Flask) -> None:
 
 @blueprint.post("/predict")
 def predict() -> dict[str, Any]:
-    """Read the one digit in the image that was sent."""
+    """Read the one digit in the image that was sent; with `?include=normalized`, show what the network saw of it."""
+    include = request.args.get("include")
+    if include not in (None, "normalized"):
+        raise InvalidRequestError(f"The query's 'include' is {include!r}; it can be 'normalized'.")
     upload = read_image(request)
     limits = {"max_pixels": current_app.config["MAX_IMAGE_PIXELS"], "uncertain_below": current_app.config["UNCERTAIN_BELOW"]}
-    prediction = predict_digit(upload.data, services().classifier, **limits)
+    prediction, normalized = predict_digit(upload.data, services().classifier, **limits)
     services().metrics.count_prediction(prediction)
-    return prediction._asdict()
+    answer = prediction._asdict()
+    if include:
+        answer |= {"normalized": data_url(encode_png(normalized.pixels)), "noticed": list(normalized.noticed)}
+    return answer

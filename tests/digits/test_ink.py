@@ -21,7 +21,7 @@ def assert_alike(expected: Digit, actual: Digit) -> None:
 @EVERY_DIGIT
 def test_what_comes_out_is_the_ink_and_nothing_around_it(image: Image) -> None:
     """`float32` in [0, 1], 1 the ink, cropped: the whole of the ink, to a pixel, with some of it on each edge."""
-    ink = find_ink(image)
+    ink = find_ink(image).pixels
     assert np.float32 == ink.dtype
     assert (0, 1) == (float(ink.min()), float(ink.max()))
     assert min(edge.max() for edge in (ink[0], ink[-1], ink[:, 0], ink[:, -1])) > 0
@@ -33,14 +33,14 @@ def test_what_comes_out_is_the_ink_and_nothing_around_it(image: Image) -> None:
 
 @EVERY_DIGIT
 def test_polarity_does_not_matter(image: Image) -> None:
-    np.testing.assert_array_equal(find_ink(image), find_ink(255 - image))
+    np.testing.assert_array_equal(find_ink(image).pixels, find_ink(255 - image).pixels)
 
 
 @EVERY_DIGIT
 @pytest.mark.parametrize("contrast", [20, 60, 150])
 def test_faint_ink_is_as_black_as_any(image: Image, contrast: int) -> None:
     faint = (220 - (255 - image) * (contrast / 255)).astype(np.uint8)
-    assert_alike(find_ink(image), find_ink(faint))
+    assert_alike(find_ink(image).pixels, find_ink(faint).pixels)
 
 
 @EVERY_DIGIT
@@ -48,7 +48,7 @@ def test_specks_are_ignored(image: Image) -> None:
     dirty = image.copy()
     for center in ((20, 20), (30, 250), (250, 40), (240, 240), (15, 140)):
         cv2.circle(dirty, center, 4, 0, -1)
-    np.testing.assert_allclose(find_ink(image), find_ink(dirty), atol=0.03)
+    np.testing.assert_allclose(find_ink(image).pixels, find_ink(dirty).pixels, atol=0.03)
 
 
 @EVERY_DIGIT
@@ -60,7 +60,7 @@ def test_lines_along_the_border_are_ignored(image: Image, sides: str, width: int
     lined = image.copy()
     for side in sides.split():
         lined[edges[side]] = 0
-    np.testing.assert_allclose(find_ink(image), find_ink(lined), atol=0.05)
+    np.testing.assert_allclose(find_ink(image).pixels, find_ink(lined).pixels, atol=0.05)
 
 
 @EVERY_DIGIT
@@ -68,7 +68,7 @@ def test_lines_along_the_border_are_ignored(image: Image, sides: str, width: int
 def test_a_shadow_over_the_paper_is_ignored(image: Image, light: str) -> None:
     down, right = np.mgrid[:SIDE, :SIDE] / SIDE
     fall = {"from the left": right, "from above": down, "from a corner": (down + right) / 2}[light]
-    assert_alike(find_ink(image), find_ink((image * (1 - 0.7 * fall)).astype(np.uint8)))
+    assert_alike(find_ink(image).pixels, find_ink((image * (1 - 0.7 * fall)).astype(np.uint8)).pixels)
 
 
 @pytest.mark.parametrize("side", [1, 2, 28, 64, 65, 300, 1000])
@@ -90,12 +90,59 @@ def test_ink_fainter_than_the_faintest_is_no_digit() -> None:
     shades = [np.where(DRAWN[3] < 128, 200 - FAINTEST + brighter, 200).astype(np.uint8) for brighter in (1, -3)]
     with pytest.raises(NoDigitFoundError):
         find_ink(shades[0])
-    assert find_ink(shades[1]).size
+    assert find_ink(shades[1]).pixels.size
 
 
 @pytest.mark.parametrize("shape", [(1, 28), (1, 300), (300, 1), (1, 1024), (1024, 2), (3, 1024), (1024, 1024)])
 def test_a_picture_of_any_shape_is_looked_at(shape: tuple[int, int]) -> None:
     image = np.full(shape, 255, np.uint8)
     image[shape[0] // 3 : 2 * shape[0] // 3 + 1, shape[1] // 3 : 2 * shape[1] // 3 + 1] = 0
-    ink = find_ink(image)
+    ink = find_ink(image).pixels
     assert (1, 2) == (float(ink.max()), ink.ndim)
+
+
+@EVERY_DIGIT
+@pytest.mark.parametrize("share", [0.3, 0.1, 0.05])
+@pytest.mark.parametrize("place", [(0.5, 0.5), (0.3, 0.7)], ids=["in the middle", "aside"])
+def test_a_digit_of_any_size_is_found_under_a_shadow(image: Image, share: float, place: tuple[float, float]) -> None:
+    """A hundredth of the paper and less, where the shadow changes the picture more than the ink does."""
+    side = round(1000 * share)
+    page = np.full((750, 1000), 255, np.float32)
+    x, y = (round(place[0] * 1000 - side / 2), round(place[1] * 750 - side / 2))
+    page[y : y + side, x : x + side] = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    light = 200 - 60 * (np.mgrid[:750, :1000].sum(axis=0) / 1750)
+    grain = np.random.default_rng(0).normal(0, 2, page.shape)
+    ink = find_ink((light * (0.4 + 0.6 * page / 255) + grain).astype(np.uint8)).pixels
+    expected = find_ink(image).pixels
+    assert ink.shape[0] / ink.shape[1] == pytest.approx(expected.shape[0] / expected.shape[1], rel=0.2)
+    scaled = cv2.resize(ink, expected.shape[::-1], interpolation=cv2.INTER_AREA)
+    assert np.corrcoef(scaled.ravel(), expected.ravel())[0, 1] > 0.8
+
+
+def test_a_small_picture_keeps_the_strokes_where_the_pen_was_pressed_less() -> None:
+    image = draw_digit(0, side=28, thickness=2, dark_on_light=False)
+    fading = (image * np.linspace(1, 0.25, 28)[:, np.newaxis]).astype(np.uint8)
+    assert find_ink(image).pixels.shape == pytest.approx(find_ink(fading).pixels.shape, abs=1)
+
+
+def test_a_small_picture_loses_its_frame() -> None:
+    image = draw_digit(2, side=28, thickness=2, dark_on_light=False)
+    framed = image.copy()
+    framed[0], framed[:, 0] = 255, 255
+    np.testing.assert_array_equal(find_ink(image).pixels, find_ink(framed).pixels)
+
+
+NOTICED = {
+    "nothing": (draw_digit(3, dark_on_light=False), ()),
+    "dark ink": (draw_digit(3), ("inverted",)),
+    "faint ink": ((200 + 30 * (draw_digit(3, dark_on_light=False) / 255)).astype(np.uint8), ("low-contrast",)),
+    "ink to the edge": (draw_digit(3, dark_on_light=False)[:150], ("touches-border",)),
+    "few pixels": (draw_digit(3, side=20, dark_on_light=False), ("small",)),
+    "few pixels in a large picture": (np.pad(draw_digit(3, side=20, dark_on_light=False), 400), ("small",)),
+    "a digit of some size in a large picture": (np.pad(draw_digit(3, side=60, dark_on_light=False), 400), ()),
+}
+
+
+@pytest.mark.parametrize(("image", "noticed"), NOTICED.values(), ids=NOTICED.keys())
+def test_what_may_surprise_is_noticed(image: Image, noticed: tuple[str, ...]) -> None:
+    assert noticed == find_ink(image).noticed

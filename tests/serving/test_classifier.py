@@ -28,7 +28,7 @@ def shipped() -> OnnxClassifier:
 @pytest.mark.parametrize("digit", range(10))
 def test_the_shipped_model_reads_drawn_digits(shipped: OnnxClassifier, digit: int, side: int, dark_on_light: bool) -> None:
     image = encode(draw_digit(digit, side=side, dark_on_light=dark_on_light))
-    prediction = predict_digit(image, shipped, max_pixels=10**6, uncertain_below=0.5)
+    prediction, _ = predict_digit(image, shipped, max_pixels=10**6, uncertain_below=0.5)
     assert (digit, shipped.version) == (prediction.digit, prediction.model)
     assert 0.5 < prediction.confidence == prediction.probabilities[digit]
 

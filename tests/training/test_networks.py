@@ -24,7 +24,7 @@ def multiply_adds(model: keras.Model) -> int:
 
 
 @SHAPES
-@pytest.mark.parametrize(("name", "most_multiply_adds", "most_weights"), [("compact", 8_100_000, 260_000), ("tutorial", 900_000, 700_000)])
+@pytest.mark.parametrize(("name", "most_multiply_adds", "most_weights"), [("compact", 8_200_000, 290_000), ("tutorial", 900_000, 700_000)])
 def test_a_network_stays_within_its_size(name: str, most_multiply_adds: int, most_weights: int, shape: Shape) -> None:
     model = NETWORKS[name](shape)
     assert 0.9 * most_multiply_adds < multiply_adds(model) <= most_multiply_adds

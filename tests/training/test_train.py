@@ -35,6 +35,7 @@ def test_the_card_says_what_the_model_was_made_of_and_how_good_it_is(dataset: Da
     model, card, test = train(dataset, SMALL)
     assert card == json.loads(json.dumps(card)), "the card must survive being stored as JSON"
     assert {"name": "not MNIST", "sha256": dataset.sha256, "training": 180, "validation": 20, "test": 50} == card["data"]
+    assert 0 < card["training"].pop("temperature")
     assert ("tutorial", SMALL._asdict()) == (card["network"], card["training"])
     assert ([28, 28, 1], model.count_params()) == (card["input_shape"], card["weights"])
     assert {"python", "keras", "tensorflow", "numpy", "opencv"} == card["versions"].keys()
@@ -71,14 +72,24 @@ def test_an_epoch_sees_each_image_once_in_an_order_of_its_own(dataset: Dataset, 
     for epoch in range(2):
         batches.start(epoch)
         images, labels = zip(*(batches[index] for index in range(len(batches))), strict=True)
+        assert all(((target == 0) | (target == 1)).all() and (target.sum(axis=1) == 1).all() for target in labels)
         assert [64, 64, 64, 8] == [len(batch) for batch in images]
         assert all(batch.shape[1:] == SHAPE and 0 <= batch.min() and batch.max() <= 1 for batch in images)
-        epochs.append((np.concatenate(images), np.concatenate(labels)))
+        epochs.append((np.concatenate(images), np.concatenate(labels).argmax(axis=1)))
     (first_images, first_labels), (second_images, second_labels) = epochs
     assert not np.array_equal(first_labels, second_labels)
     np.testing.assert_array_equal(np.bincount(first_labels), np.bincount(second_labels))
     by_content = [np.sort(images.reshape(200, -1).sum(axis=1)) for images in (first_images, second_images)]
     assert augmented != np.allclose(*by_content), "only augmented images differ from epoch to epoch"
+
+
+def test_pictures_of_no_digit_come_with_every_batch_and_are_all_ten_digits_alike(dataset: Dataset) -> None:
+    batches = Batches(dataset.train_images, dataset.train_labels, SMALL._replace(outliers_share=0.25), SHAPE)
+    for index, digits in enumerate([64, 64, 64, 8]):
+        images, targets = batches[index]
+        assert (digits * 5 // 4, 10) == targets.shape == (len(images), 10)
+        np.testing.assert_array_equal(1, targets[:digits].max(axis=1))
+        np.testing.assert_allclose(targets[digits:], 0.1)
 
 
 def test_an_interrupted_training_goes_on_where_it_was(

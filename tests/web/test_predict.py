@@ -3,9 +3,11 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import FixedClassifier, draw_digit, encode
 from flask.testing import FlaskClient
+from PIL import Image
 
 from flaskapi import create_app
 
@@ -44,3 +46,21 @@ def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(client: F
 def test_the_setting_says_below_which_confidence_an_answer_is_uncertain(below: float, uncertain: bool, tmp_path: Path) -> None:
     app = create_app({"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": below}, classifier=FixedClassifier(7, 0.9))
     assert uncertain is app.test_client().post("/predict", data=PNG).get_json()["uncertain"]
+
+
+def test_what_the_network_saw_is_shown_when_asked_for(client: FlaskClient, classifier: FixedClassifier) -> None:
+    """A 28x28 picture as a data: URL, with what was noticed; without the question, neither."""
+    plain, shown = (client.post(f"/predict{query}", data=PNG).get_json() for query in ("", "?include=normalized"))
+    assert ["inverted"] == shown["noticed"]
+    scheme, _, data = shown["normalized"].partition(",")
+    assert "data:image/png;base64" == scheme
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    np.testing.assert_array_equal(np.rint(classifier.batches[1][0, :, :, 0] * 255), pixels)
+    assert plain == {name: value for name, value in shown.items() if name not in ("normalized", "noticed")}
+
+
+@pytest.mark.parametrize("value", ["", "everything", "normalized,noticed"])
+def test_including_what_there_is_not_is_refused(client: FlaskClient, value: str) -> None:
+    response = client.post(f"/predict?include={value}", data=PNG)
+    assert (400, "invalid-request") == (response.status_code, response.get_json()["type"].rpartition("/")[2])
+    assert "'include'" in response.get_json()["detail"]

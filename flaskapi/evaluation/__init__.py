@@ -1,0 +1,1 @@
+"""How well the service reads labelled images: what was asked and answered, the measures, and how they are shown."""

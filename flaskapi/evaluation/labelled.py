@@ -1,0 +1,68 @@
+"""Images whose truth is known, from where they lie: a folder with `labels.csv`, or MNIST's own files."""
+
+import csv
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from flaskapi.digits.encode import encode_png
+from flaskapi.errors import DatasetError
+from flaskapi.training.dataset import IDX_NAMES, load_dataset
+
+NOT_A_DIGIT = ("", "none")  # what a label says of a picture that shows no digit
+
+
+class LabelledImage(NamedTuple):
+    """An image file; `label` is the digit it shows, None where it shows none."""
+
+    name: str
+    label: int | None
+    read: Callable[[], bytes]
+
+
+def load_labelled(source: Path) -> list[LabelledImage]:
+    """List the labelled images of a folder.
+
+    Args:
+        source: a folder with `labels.csv`, whose columns `file` and `label` name files in it and digits (an empty label:
+            no digit); or a folder with MNIST's four files, or an `.npz`, whose test images are encoded as PNG.
+
+    Raises:
+        DatasetError: there is no such folder, or its `labels.csv` is of another form; the text names the line.
+    """
+    table = source / "labels.csv"
+    if table.is_file():
+        return _read_table(table)
+    forms = (form for name in IDX_NAMES for form in (name, f"{name}.gz", name.replace("-idx", ".idx")))
+    if source.suffix == ".npz" or any((source / form).exists() for form in forms):
+        dataset = load_dataset(source)
+        pairs = zip(dataset.test_images, dataset.test_labels, strict=True)
+        return [LabelledImage(f"test-{i:05}", int(label), functools.partial(encode_png, image)) for i, (image, label) in enumerate(pairs)]
+    raise DatasetError(f"{source}: expected a folder with images and a labels.csv (columns file and label), or MNIST's files.")
+
+
+def _read_table(table: Path) -> list[LabelledImage]:
+    labelled = []
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file, skipinitialspace=True)
+            if not {"file", "label"} <= set(rows.fieldnames or ()):
+                raise DatasetError(f"{table}: expected the columns file and label, found {', '.join(rows.fieldnames or ['nothing'])}.")
+            for row in rows:
+                labelled.append(_labelled(table, rows.line_num, row["file"] or "", row["label"]))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{table}: cannot be read as CSV in UTF-8: {error}.") from error
+    if not labelled:
+        raise DatasetError(f"{table}: names no image.")
+    return labelled
+
+
+def _labelled(table: Path, line: int, name: str, label: str | None) -> LabelledImage:
+    path = table.parent / name
+    if not path.is_file():
+        raise DatasetError(f"{table}, line {line}: there is no file {name!r}.")
+    label = "missing" if label is None else label.strip().lower()
+    if label not in (*NOT_A_DIGIT, *"0123456789"):
+        raise DatasetError(f"{table}, line {line}: the label is {label!r}; it must be a digit, or empty where the image shows none.")
+    return LabelledImage(name, None if label in NOT_A_DIGIT else int(label), path.read_bytes)

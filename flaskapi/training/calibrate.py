@@ -1,0 +1,34 @@
+"""Make confidence mean what it says: of the answers with 0.9, nine in ten right."""
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+COLDEST, HOTTEST, STEPS = 0.25, 4.0, 200
+
+
+def calibrate(model: keras.Model, images: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]) -> float:
+    """Scale the last layer so that the probabilities fit digits that the model has not learned from.
+
+    One number, the temperature, divides what goes into the softmax (Guo, Pleiss, Sun, Weinberger: "On Calibration of Modern
+    Neural Networks", ICML 2017). Divided into the last layer's weights, it costs nothing and travels with the model.
+
+    Args:
+        model: ends in a dense layer with softmax; changed in place.
+        images: `float32`, of the model's input shape, varied as in training, held out of it.
+        labels: `(n,)`, 0 to 9.
+
+    Returns:
+        The temperature: above 1, the model was surer than it was right.
+    """
+    logarithms = np.log(np.maximum(model.predict(images, batch_size=500, verbose=0).astype(np.float64), 1e-12))
+    temperatures = np.geomspace(COLDEST, HOTTEST, STEPS)
+    temperature = float(min(temperatures, key=lambda t: _negative_log_likelihood(logarithms / t, labels)))
+    last = model.layers[-1]
+    last.set_weights([weight / temperature for weight in last.get_weights()])
+    return temperature
+
+
+def _negative_log_likelihood(logits: npt.NDArray[np.float64], labels: npt.NDArray[np.integer]) -> float:
+    normalizer = np.log(np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)) + logits.max(axis=1)
+    return float((normalizer - logits[np.arange(len(labels)), labels]).mean())

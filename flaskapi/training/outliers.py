@@ -1,0 +1,284 @@
+"""Pictures that are no digit, drawn: letters and signs, shapes, scribbles, several digits, parts of digits, blots and textures.
+
+A network that has only seen digits names one for anything. Shown these with the answer "all ten alike", it learns to say so
+(Hendrycks, Mazeika, Dietterich: "Deep Anomaly Detection with Outlier Exposure", ICLR 2019). Letters come from OpenCV's
+Hershey fonts, which are strokes, as handwriting is; what could be taken for a digit is left out.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.digits.normalize import fit_and_center
+
+CANVAS_PX = 96  # drawn at this size, reduced as a picture that is sent would be
+LETTERS = "ACDEFGHJKLMNPQRTUVWXYacdefhijkmnprtuvwxy"  # not O o l I S s Z z B b g q, which are also 0 1 5 2 8 6 9
+HARD_LETTERS = "ACDGHJLUYacdeijuy"  # nearest to a digit: drawn twice as often
+SIGNS = "?!&%@#$*+=<>~^[]{}()/\\;:\"'-_,."
+_FONTS = (
+    cv2.FONT_HERSHEY_SIMPLEX,
+    cv2.FONT_HERSHEY_PLAIN,
+    cv2.FONT_HERSHEY_DUPLEX,
+    cv2.FONT_HERSHEY_COMPLEX,
+    cv2.FONT_HERSHEY_TRIPLEX,
+    cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
+    cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
+)
+_LIKE_A_DIGIT = {"(", ")", "/", "'", "!"}  # an upright or slanted stroke may be a 1
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.floating]
+Random = np.random.Generator
+
+
+def draw_outliers(count: int, images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Bytes:
+    """Draw pictures of no digit, prepared as digits are.
+
+    Args:
+        count: how many.
+        images: `uint8 (n, 28, 28)`, digits that some are put together from.
+        labels: `(n,)`, what they are.
+        rng: where all chance comes from.
+
+    Returns:
+        `uint8 (count, 28, 28)`, 255 the ink.
+    """
+    kinds: tuple[tuple[float, Callable[[], Floats]], ...] = (
+        (0.46, lambda: _shake(_letter(rng), rng)),
+        (0.08, lambda: _shake(_shape(rng), rng)),
+        (0.06, lambda: _scribble(rng)),
+        (0.08, lambda: _several(images, rng)),
+        (0.08, lambda: _parts(images, labels, rng)),
+        (0.06, lambda: _turned(images, labels, rng)),
+        (0.10, lambda: _blot(rng)),
+        (0.08, lambda: _silhouette(rng)),
+    )
+    chances = np.cumsum([share for share, _ in kinds])
+    outliers = np.empty((count, 28, 28), np.uint8)
+    for outlier in outliers:
+        picture = np.zeros((1, 1), np.float32)
+        while picture.max() < 0.5:  # a warp can push everything out of the picture
+            picture = kinds[int(np.searchsorted(chances, rng.random() * chances[-1]))][1]()
+        outlier[:] = np.rint(255 * _prepare(picture))
+    return outliers
+
+
+def _prepare(picture: Floats) -> Floats:
+    x, y, width, height = cv2.boundingRect((picture > 0.1).astype(np.uint8))
+    return fit_and_center(np.ascontiguousarray(picture[y : y + height, x : x + width]))
+
+
+def _blank() -> Bytes:
+    return np.zeros((CANVAS_PX, CANVAS_PX), np.uint8)
+
+
+def _ink(canvas: Bytes) -> Floats:
+    return canvas.astype(np.float32) / np.float32(255)
+
+
+def _thickness(rng: Random) -> int:
+    return int(rng.integers(3, 13))
+
+
+def _letter(rng: Random) -> Floats:
+    """One letter or sign, or two or three letters together."""
+    font = int(rng.choice(_FONTS))
+    if rng.random() < 0.8:
+        count = 1 if rng.random() < 0.85 else int(rng.integers(2, 4))
+        text = "".join(rng.choice(list(LETTERS + HARD_LETTERS), count))
+    else:
+        text = str(rng.choice(list(SIGNS)))
+    if text in _LIKE_A_DIGIT:
+        text = "%"
+    thickness = _thickness(rng)
+    (width, height), below = cv2.getTextSize(text, font, 1, 1)
+    scale = 0.62 * CANVAS_PX / max(width, height + below)
+    canvas = _blank()
+    at = (round((CANVAS_PX - scale * width) / 2), round((CANVAS_PX + scale * (height - below)) / 2))
+    cv2.putText(canvas, text, at, font, scale, 255, thickness, cv2.LINE_AA)
+    return _ink(canvas)
+
+
+def _shape(rng: Random) -> Floats:
+    """A drawn shape, turned anyhow; a closed one is filled half of the time. A bare ring is none of them, for it is a 0."""
+    strokes = _SHAPES[int(rng.integers(0, len(_SHAPES)))](rng)
+    angle = rng.uniform(0, 2 * np.pi) if len(strokes[0]) > 2 else rng.normal(0, 0.15)  # a dash that stands is a 1
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    canvas, thickness = _blank(), _thickness(rng)
+    for stroke in strokes:
+        points = CANVAS_PX * (0.5 + 0.32 * stroke @ turn)
+        if len(strokes) == 1 and np.allclose(stroke[0], stroke[-1]) and rng.random() < 0.5:
+            cv2.fillPoly(canvas, [np.rint(points).astype(np.int32)], 255, cv2.LINE_AA)
+        _polyline(canvas, points, thickness)
+    return _ink(canvas)
+
+
+def _around(angles: Floats, radii: npt.ArrayLike = 1) -> Floats:
+    """Points of the plane from polar coordinates, `(n, 2)`."""
+    return np.stack([np.cos(angles), np.sin(angles)], 1) * np.reshape(radii, (-1, 1))
+
+
+def _polygon(rng: Random) -> list[Floats]:
+    corners = int(rng.integers(3, 7))
+    points = _around(np.arange(corners) * 2 * np.pi / corners, rng.uniform(0.7, 1.1, corners))
+    return [np.vstack([points, points[:1]])]
+
+
+def _star(rng: Random) -> list[Floats]:
+    points = _around(np.arange(10) * np.pi / 5, np.where(np.arange(10) % 2, rng.uniform(0.3, 0.6), 1))
+    return [np.vstack([points, points[:1]])]
+
+
+def _cross(rng: Random) -> list[Floats]:
+    strokes = int(rng.integers(2, 5))
+    return [np.linspace(-1, 1, 3)[:, np.newaxis] * _around(np.array([n * np.pi / strokes])) for n in range(strokes)]
+
+
+def _wave(rng: Random) -> list[Floats]:
+    x = np.linspace(-1, 1, 40)
+    return [np.stack([x, rng.uniform(0.15, 0.6) * np.sin(x * rng.uniform(4, 12))], 1)]
+
+
+def _spiral(rng: Random) -> list[Floats]:
+    along = np.linspace(0.15, 1, 60)
+    return [_around(along * rng.uniform(9, 18), along)]
+
+
+def _face(rng: Random) -> list[Floats]:
+    head, mouth = _around(np.linspace(0, 2 * np.pi, 40)), 0.5 * _around(np.linspace(0.4, 2.7, 12))
+    return [head, mouth, *(np.array([[x, -0.35], [x, -0.25]]) for x in (-0.35, 0.35))]
+
+
+def _arrow(rng: Random) -> list[Floats]:
+    tip = rng.uniform(0.3, 0.7)
+    return [np.array([[-1, 0], [0, 0], [1, 0]]), np.array([[1 - tip, -tip], [1, 0], [1 - tip, tip]])]
+
+
+def _dash(rng: Random) -> list[Floats]:
+    return [np.array([[-1.0, 0.0], [1.0, 0.0]])]
+
+
+_SHAPES: tuple[Callable[[Random], list[Floats]], ...] = (_polygon, _star, _cross, _wave, _spiral, _face, _arrow, _dash)
+
+
+def _polyline(canvas: Bytes, points: Floats, thickness: int) -> None:
+    cv2.polylines(canvas, [np.rint(points).astype(np.int32)], False, 255, thickness, cv2.LINE_AA)
+
+
+def _scribble(rng: Random) -> Floats:
+    """A pen that wanders: smooth or zigzag, in one to three strokes."""
+    canvas, thickness = _blank(), max(3, _thickness(rng) * 2 // 3)
+    for _ in range(int(rng.integers(1, 4))):
+        knots = rng.uniform(0.15, 0.85, (1, int(rng.integers(5, 12)), 2)).astype(np.float32) * CANVAS_PX
+        if rng.random() < 0.7:
+            knots = cv2.resize(knots, (80, 1), interpolation=cv2.INTER_CUBIC)
+        _polyline(canvas, knots[0], thickness)
+    return _ink(canvas)
+
+
+def _several(images: Bytes, rng: Random) -> Floats:
+    """Two to four digits, side by side or one above another."""
+    digits = [_crop(images[i]) for i in rng.integers(0, len(images), int(rng.integers(2, 5)))]
+    if len(digits) == 2 and rng.random() < 0.3:
+        digits = [digit.T for digit in digits]
+        return _side_by_side(digits, rng).T.copy()
+    return _side_by_side(digits, rng)
+
+
+def _side_by_side(digits: list[Floats], rng: Random) -> Floats:
+    gap = int(rng.integers(-1, 6))
+    height = max(len(digit) for digit in digits) + 4
+    width = sum(digit.shape[1] + max(gap, 0) for digit in digits) + 4
+    canvas = np.zeros((height, width), np.float32)
+    x = 2
+    for digit in digits:
+        h, w = digit.shape
+        y = int(rng.integers(0, height - h + 1))
+        canvas[y : y + h, x : x + w] = np.maximum(canvas[y : y + h, x : x + w], digit)
+        x += w + gap
+    return canvas
+
+
+def _crop(image: Bytes) -> Floats:
+    x, y, width, height = cv2.boundingRect(image)
+    return _ink(image[y : y + height, x : x + width])
+
+
+def _parts(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Floats:
+    """Digits of two to four kinds, cut in the middle and put together again wrongly: strokes of a hand, but no digit."""
+    a, b, c, d = (int(i) for i in rng.integers(0, len(images), 4))
+    while len({int(labels[i]) for i in (a, b)}) < 2 or 1 in (labels[a], labels[b]):
+        a, b = (int(i) for i in rng.integers(0, len(images), 2))
+    picture = images[a].copy()
+    kind = rng.integers(0, 3)
+    if kind == 0:
+        picture[:, 14:] = images[b][:, 14:]
+    elif kind == 1:  # the lower half of one above the upper half of another
+        picture[:14], picture[14:] = images[a][14:], images[b][:14]
+    else:
+        picture[:14, 14:], picture[14:, :14], picture[14:, 14:] = images[b][14:, :14], images[c][:14, 14:], images[d][:14, :14]
+    return _ink(picture)
+
+
+# By how many quarter turns, and then mirrored or not, a digit becomes none.
+_TURNS = {2: ((1, 0),), 3: ((1, 0), (2, 0), (3, 0), (0, 1)), 4: ((1, 0), (2, 0), (3, 0), (1, 1)), 5: ((1, 0), (3, 0))}
+_TURNS |= {6: ((1, 0), (3, 0), (1, 1)), 7: ((1, 0), (2, 0), (3, 0), (0, 1)), 8: ((1, 0),), 9: ((1, 0), (3, 0), (0, 1))}
+
+
+def _turned(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Floats:
+    """A digit on its side, on its head or in a mirror."""
+    chosen = int(rng.integers(0, len(images)))
+    while int(labels[chosen]) not in _TURNS:
+        chosen = int(rng.integers(0, len(images)))
+    turns = _TURNS[int(labels[chosen])]
+    quarters, mirrored = turns[int(rng.integers(0, len(turns)))]
+    turned = np.rot90(images[chosen], quarters)
+    return _ink(turned[:, ::-1] if mirrored else turned)
+
+
+def _blot(rng: Random) -> Floats:
+    """Blots, grain, weave and what is left of pictures: noise of any coarseness, cut at a level or in all its greys."""
+    picture = np.zeros((28, 28), np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        side = np.minimum(28, rng.integers(2, 29, 2) if rng.random() < 0.5 else int(rng.integers(2, 12)) * np.ones(2, int))
+        noise = rng.normal(0, 1, (int(side[0]), int(side[1]))).astype(np.float32)
+        picture += cv2.resize(noise, (28, 28), interpolation=cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_NEAREST)
+    picture = (picture - picture.min()) / max(float(np.ptp(picture)), 1e-6)
+    if rng.random() < 0.6:
+        picture = np.clip((picture - np.quantile(picture, rng.uniform(0.3, 0.9))) * rng.uniform(2, 20) + 0.3, 0, 1)
+    if rng.random() < 0.6:  # as something filled, such as a garment or a hand: bounded by a smooth outline
+        angles = np.linspace(0, 2 * np.pi, 9)[:-1]
+        radii = rng.uniform(5, 14, (8, 1))
+        outline = 14 + np.stack([np.cos(angles), np.sin(angles)], 1) * radii
+        mask = np.zeros((28, 28), np.uint8)
+        cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], 1)
+        picture = np.maximum(picture, np.float32(rng.uniform(0, 0.8))) * mask
+    return picture
+
+
+def _silhouette(rng: Random) -> Floats:
+    """Something whole and filled, such as a garment, a vase or a figure: alike on its left and right, in one grey or several."""
+    knots = np.abs(rng.normal(0.55, 0.3, (int(rng.integers(3, 8)), 1))).astype(np.float32)
+    half = cv2.resize(knots, (1, 20), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_NEAREST)[:, 0]
+    half = 10 * np.clip(half * rng.uniform(0.5, 1.3), 0.25, 1)
+    across = np.abs(np.arange(20) - 9.5)
+    mask = across < half[:, np.newaxis]
+    if rng.random() < 0.3:  # legs, or a vase's foot
+        mask[int(rng.integers(6, 18)) :, across < rng.uniform(0.5, 3)] = False
+    shade = _blot(rng)[4:24, 4:24] * np.float32(rng.uniform(0, 0.7))
+    return np.where(mask, np.clip(np.float32(rng.uniform(0.5, 1)) - shade, 0.15, 1), 0).astype(np.float32)
+
+
+def _shake(picture: Floats, rng: Random) -> Floats:
+    """Slant, turn, stretch and bend what a font or a ruler drew, so that it looks like a hand's."""
+    side = CANVAS_PX
+    grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).astype(np.float32) - (side - 1) / 2
+    angle, slant = rng.normal(0, 0.15), rng.normal(0, 0.2)
+    cos, sin = np.cos(angle), np.sin(angle)
+    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, slant], [0, 1]]) / np.exp(rng.normal(-0.05, 0.2, 2))
+    grid = grid @ matrix.T.astype(np.float32)
+    knots = rng.normal(0, rng.uniform(0, 6), (4, 4, 2)).astype(np.float32)
+    grid += cv2.resize(knots, (side, side), interpolation=cv2.INTER_CUBIC) + (side - 1) / 2
+    return np.clip(cv2.remap(picture, grid.astype(np.float32), None, cv2.INTER_LINEAR), 0, 1)

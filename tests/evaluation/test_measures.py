@@ -1,0 +1,88 @@
+"""The measures against values that were counted by hand."""
+
+import json
+
+import numpy as np
+import pytest
+
+from flaskapi.evaluation.measures import CALIBRATION_BINS, Bin, Evaluation, Outcome
+
+MIXED = Evaluation(
+    [
+        Outcome("right", 1, 1, 0.9, False),
+        Outcome("wrong and sure", 1, 7, 0.95, False),
+        Outcome("right, not sure", 7, 7, 0.5, True),
+        Outcome("not found", 7, None, problem="blank"),
+        Outcome("right and sure", 0, 0, 0.97, False),
+        Outcome("blank, found to be", None, None, problem="blank"),
+        Outcome("a letter, taken for a 3", None, 3, 0.85, False),
+        Outcome("a letter, not sure", None, 3, 0.4, True),
+    ]
+)
+
+
+def test_digits_count_as_right_when_named_sure_or_not() -> None:
+    assert (0.6, 2) == (MIXED.accuracy, MIXED.wrong)
+    by_digit = [1.0, 0.5, 0, 0, 0, 0, 0, 0.5, 0, 0]
+    assert by_digit == MIXED.accuracy_by_digit
+
+
+def test_what_was_left_uncertain_counts_among_digits() -> None:
+    assert (0.4, pytest.approx(1 / 3)) == (MIXED.uncertain_share, MIXED.wrong_of_certain)
+
+
+def test_what_is_no_digit_is_rejected_when_none_is_found_or_none_named_for_sure() -> None:
+    assert pytest.approx(2 / 3) == MIXED.rejected_share
+
+
+def test_confusion_has_a_row_and_a_column_for_none() -> None:
+    expected = np.zeros((11, 11), int)
+    for was, said, count in ((1, 1, 1), (1, 7, 1), (7, 7, 1), (7, 10, 1), (0, 0, 1), (10, 10, 1), (10, 3, 2)):
+        expected[was, said] = count
+    np.testing.assert_array_equal(MIXED.confusion, expected)
+
+
+def test_bins_hold_the_digits_that_were_read_by_confidence() -> None:
+    """Of 15 bins, 0.5 falls into the eighth, 0.9 into the last but one, and all from 14/15 up, 1 included, into the last."""
+    bins = MIXED.bins
+    assert CALIBRATION_BINS == len(bins)
+    assert {7: (1, 0.5, 1), 13: (1, 0.9, 1), 14: (2, pytest.approx(0.96), 0.5)} == {i: tuple(b) for i, b in enumerate(bins) if b.answers}
+    assert Bin(1, 1.0, 1.0) == Evaluation([Outcome("", 3, 3, 1.0, False)]).bins[-1]
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy_weighted_by_answers() -> None:
+    assert pytest.approx((1 * 0.5 + 1 * 0.1 + 2 * 0.46) / 4) == MIXED.calibration_error
+
+
+@pytest.mark.parametrize(("said", "error"), [((3, 3), 0), ((3, 5), 0.5), ((5, 5), 1)], ids=["always right", "half right", "never right"])
+def test_who_is_always_sure_is_off_by_how_often_that_is_wrong(said: tuple[int, int], error: float) -> None:
+    assert error == Evaluation([Outcome("", 3, digit, 1.0, False) for digit in said]).calibration_error
+
+
+def test_mistakes_are_what_was_not_right_the_surest_first() -> None:
+    assert ["wrong and sure", "a letter, taken for a 3", "not found"] == [outcome.name for outcome in MIXED.mistakes]
+
+
+@pytest.mark.parametrize("outcomes", [[], [Outcome("", 3, None)], [Outcome("", None, None)]], ids=["nothing", "unread", "no digit"])
+def test_where_there_is_nothing_to_share_a_share_is_zero(outcomes: list[Outcome]) -> None:
+    empty = Evaluation(outcomes)
+    assert (0, 0, 0) == (empty.accuracy, empty.wrong_of_certain, empty.calibration_error)
+    assert {Bin(0, 0, 0)} == set(empty.bins)
+    assert [0] * 10 == empty.accuracy_by_digit
+    assert len(outcomes) == empty.confusion.sum()
+    assert len(outcomes) == empty.figures()["images"]
+
+
+def test_figures_are_plain_numbers_rounded() -> None:
+    expected = {
+        "images": 8,
+        "wrong": 2,
+        "accuracy": 0.6,
+        "uncertain": 0.4,
+        "wrong_of_certain": 0.333333,
+        "calibration_error": 0.38,
+        "rejected": 0.666667,
+    }
+    assert expected == json.loads(json.dumps(MIXED.figures()))
+    assert ["images", "rejected"] == list(Evaluation(MIXED.others).figures()), "what a set has none of is left out"
+    assert "rejected" not in Evaluation(MIXED.digits).figures()

@@ -1,0 +1,78 @@
+"""`python -m flaskapi evaluate` reports on standard output, and on standard error only why it could not."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from fakes import draw_digit, encode
+
+from flaskapi.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def _an_instance_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path / "instance"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two drawn digits, and one file that cannot be read."""
+    drawn = tmp_path / "drawn"
+    drawn.mkdir()
+    for digit in (3, 7):
+        (drawn / f"{digit}.png").write_bytes(encode(draw_digit(digit)))
+    (drawn / "broken.png").write_bytes(b"I am no image.")
+    (drawn / "labels.csv").write_text("file,label\n3.png,3\n7.png,7\nbroken.png,5\n")
+    return drawn
+
+
+def assert_refused(arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is reported, and one line says why."""
+    assert 1 == main(["evaluate", *arguments])
+    out, err = capsys.readouterr()
+    assert "" == out
+    assert err.startswith("error: ")
+    assert reason in err
+    assert 1 == err.count("\n")
+
+
+def test_the_shipped_model_is_asked_and_what_it_answered_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No progress bar goes into a pipe or a file."""
+    assert 0 == main(["evaluate", str(folder)])
+    out, err = capsys.readouterr()
+    assert "" == err
+    lines = out.splitlines()
+    assert ["drawn", "3", "66.67%", "1"] == lines[1].split()[:4]
+    assert "--- drawn ---" in lines
+    assert lines[-1].endswith("broken.png")
+
+
+def test_a_page_is_written_where_it_is_asked_for(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.html"
+    assert 0 == main(["evaluate", str(folder), "--html", str(page)])
+    assert capsys.readouterr().out.endswith(f"\nWrote {page}.\n")
+    assert "<title>Evaluation of drawn</title>" in page.read_text("utf-8")
+    assert "broken.png: was a 5" in page.read_text("utf-8")
+
+
+def test_a_folder_without_labels_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused([str(tmp_path)], f"{tmp_path}: expected a folder with images and a labels.csv", capsys)
+
+
+def test_two_folders_of_one_name_are_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = shutil.copytree(folder, tmp_path / "elsewhere" / "drawn")
+    assert_refused([str(folder), str(other)], "the same name", capsys)
+
+
+def test_what_another_service_answered_is_not_recorded_in_the_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused([str(folder), "--record", "--url", "http://127.0.0.1:9"], "--record", capsys)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://127.0.0.1:1"], ids=["no address", "nothing listens"])
+def test_a_service_that_cannot_be_asked_is_named(folder: Path, capsys: pytest.CaptureFixture[str], url: str) -> None:
+    assert_refused([str(folder), "--url", url], url, capsys)
+
+
+def test_without_a_model_there_is_no_report(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASKAPI_MODEL_PATH", "models/none.h5")
+    assert_refused([str(folder)], "none.h5 cannot be read", capsys)
