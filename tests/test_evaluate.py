@@ -8,6 +8,8 @@ from fakes import draw_digit, encode
 
 from flaskapi.__main__ import main
 
+MODELS = Path(__file__).parents[1] / "models"
+
 
 @pytest.fixture(autouse=True)
 def _an_instance_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,3 +78,24 @@ def test_a_service_that_cannot_be_asked_is_named(folder: Path, capsys: pytest.Ca
 def test_without_a_model_there_is_no_report(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASKAPI_MODEL_PATH", "models/none.h5")
     assert_refused([str(folder)], "none.h5 cannot be read", capsys)
+
+
+@pytest.mark.train
+def test_the_figures_are_recorded_in_the_card_and_the_compiled_form_is_of_the_new_file(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture shows mistakes on MNIST's own files alone: images of other sets are not the model's to give away."""
+    import h5py
+
+    for suffix in (".h5", ".onnx"):
+        shutil.copy(MODELS / f"my_model{suffix}", tmp_path)
+    monkeypatch.setenv("FLASKAPI_MODEL_PATH", str(tmp_path / "my_model.h5"))
+    with h5py.File(tmp_path / "my_model.h5", "r+") as file:
+        file.pop("mistakes_png", None)
+    for _ in range(2):  # the second finds the compiled form of the file that the first wrote
+        assert 0 == main(["evaluate", str(folder), "--record"])
+        assert "Wrote the figures into my_model.h5" in capsys.readouterr().out
+    assert 0 == main(["card", str(tmp_path / "my_model.h5")])
+    assert "| drawn | 3 | 66.67% | 1 |" in capsys.readouterr().out
+    assert 1 == main(["card", str(tmp_path / "my_model.h5"), "--picture", str(tmp_path / "mistakes.png")])
+    assert "holds no picture" in capsys.readouterr().err

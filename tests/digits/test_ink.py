@@ -132,6 +132,15 @@ def test_a_small_picture_loses_its_frame() -> None:
     np.testing.assert_array_equal(find_ink(image).pixels, find_ink(framed).pixels)
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_what_is_as_large_as_the_digit_is_not_left_out(count: int) -> None:
+    """One of several digits is not the answer to a picture of several."""
+    row = np.hstack([draw_digit(digit, side=100) for digit in (3, 8, 2, 5, 6)[:count]])
+    page = np.pad(row, 100, constant_values=255)
+    height, width = find_ink(page).pixels.shape
+    assert width / height == pytest.approx((100 * count - 40) / 60, rel=0.2)
+
+
 NOTICED = {
     "nothing": (draw_digit(3, dark_on_light=False), ()),
     "dark ink": (draw_digit(3), ("inverted",)),

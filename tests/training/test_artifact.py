@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 from flaskapi.errors import ModelFileError
-from flaskapi.training.artifact import check_writable, read_card, replacing, save_artifact, strip_optimizer
+from flaskapi.training.artifact import (
+    check_writable,
+    read_card,
+    read_picture,
+    record_evaluation,
+    replacing,
+    save_artifact,
+    strip_optimizer,
+)
 
 pytestmark = pytest.mark.train
 
@@ -137,3 +145,27 @@ def test_where_nothing_can_be_written_is_said_before_training(tmp_path: Path, na
     check_writable(tmp_path / "my_model.h5")
     with pytest.raises(ModelFileError, match=reason):
         check_writable(tmp_path / name)
+
+
+def test_what_an_evaluation_found_is_added_to_the_card_and_the_model_stays(tmp_path: Path, tiny_model: Build) -> None:
+    path = tmp_path / "my_model.h5"
+    save_artifact(tiny_model(), {"network": "tiny"}, path)
+    weights = keras.models.load_model(path, compile=False).get_weights()
+    record_evaluation(path, {"one": {"wrong": 3}, "two": {"wrong": 4}}, b"a picture")
+    record_evaluation(path, {"two": {"wrong": 2}}, b"")
+    assert {"network": "tiny", "evaluation": {"one": {"wrong": 3}, "two": {"wrong": 2}}} == read_card(path)
+    assert b"a picture" == read_picture(path), "no picture leaves the one that is there"
+    record_evaluation(path, {}, b"another")
+    assert b"another" == read_picture(path)
+    for before, after in zip(weights, keras.models.load_model(path, compile=False).get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_there_is_nothing_to_record_in_a_model_from_elsewhere(legacy: Callable[[str], Path]) -> None:
+    path = legacy("last")
+    before = path.read_bytes()
+    with pytest.raises(ModelFileError, match="bears no model card to write into"):
+        record_evaluation(path, {"one": {"wrong": 3}}, b"")
+    with pytest.raises(ModelFileError, match="holds no picture"):
+        read_picture(path)
+    assert before == path.read_bytes()
