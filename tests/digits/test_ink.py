@@ -86,6 +86,15 @@ def test_grain_of_the_paper_is_no_digit(side: int, deviation: int) -> None:
         find_ink((200 + grain).astype(np.uint8))
 
 
+@pytest.mark.parametrize("side", [100, 192, 280])
+@pytest.mark.parametrize("blur", [0.1, 1, 3])
+@pytest.mark.parametrize("deviation", [6, 12])
+def test_coarse_and_strong_grain_is_no_digit(side: int, blur: float, deviation: int) -> None:
+    grain = cv2.GaussianBlur(np.random.default_rng(1).normal(0, 1, (side, side)), (0, 0), blur)
+    with pytest.raises(NoDigitFoundError):
+        find_ink(np.clip(200 + deviation * grain / grain.std(), 0, 255).astype(np.uint8))
+
+
 def test_ink_fainter_than_the_faintest_is_no_digit() -> None:
     shades = [np.where(DRAWN[3] < 128, 200 - FAINTEST + brighter, 200).astype(np.uint8) for brighter in (1, -3)]
     with pytest.raises(NoDigitFoundError):

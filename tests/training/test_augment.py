@@ -43,16 +43,16 @@ def test_part_of_every_batch_stays_as_it_was_and_the_rest_does_not(dataset: Data
 @settings(deadline=None, max_examples=20)
 @given(seed=SEEDS)
 def test_ink_remains_where_it_was(dataset: Dataset, seed: int) -> None:
-    """A digit may be moved by some pixels and made faint, not moved out or washed out."""
+    """A digit may be moved by some pixels, made faint or as broad as a marker's, not moved out or washed out."""
     images = dataset.test_images.astype(np.float32) / 255
     varied = augment(dataset.test_images, dataset.test_labels, np.random.default_rng(seed))
     ink = varied.sum(axis=(1, 2)) / images.sum(axis=(1, 2))
     assert (varied.max(axis=(1, 2)) > 0.25).all()
-    assert ((ink > 0.2) & (ink < 4)).all()
+    assert ((ink > 0.2) & (ink < 8)).all()
 
 
 def test_only_a_1_and_a_7_are_written_in_other_ways(dataset: Dataset) -> None:
-    """A 1 gets a flag or a foot, which make it wider; all others are warped as they are."""
+    """And not always; all others are warped as they are."""
     for label in range(11):
         images = dataset.train_images[dataset.train_labels == label % 10]
         written = [_write_otherwise(image, label, np.random.default_rng(seed)) for seed, image in enumerate(images)]
