@@ -6,14 +6,16 @@ import cv2
 import numpy as np
 
 from flaskapi.digits import Image, Ink, Noticed
+from flaskapi.digits.lines import LINE_END, LINE_OFFSET, erase_lines
 from flaskapi.errors import NoDigitFoundError
 
 WORKING_SIDE_PX = 192  # a digit that fills a fifth of the picture still has 38 pixels, twice as many as the network sees
 LARGE_ENOUGH = 5  # a digit under a fifth of the picture is cut out of it and looked at again
 SMALL_SIDE_PX = 64  # a picture this small has no shadows worth removing, and strokes as wide as the window would be
 GROUND_STEP_PX = 4  # shadows change slowly: a sixteenth of the pixels shows them as well, many times faster
-LINE_END, LINE_OFFSET = 0.08, 0.25  # a line runs to that near either border, that far from the middle: no stroke of the digit
-LINE_WIDTH, LINE_LENGTH = 0.05, 0.4  # of a side: pieces of a line that does not run through
+STRONG_CONTRAST = 80  # grey levels; no grain comes near it
+EVEN, EVEN_CONTRAST = 12, 40  # contrast over the deviation of the ground in drawings and scans, photographs of paper have less
+LINE_WIDTH, LINE_LENGTH, LINE_PIECE = 0.05, 0.6, 0.3  # of a side: a line that does not run through, a piece that comes from the border
 CLEAR_MAJORITY = 0.65  # no digit inks that share of a picture, bold ones cut out closely excepted
 FAINTEST = 9  # grey levels between the means of ground and ink; paper grain of 6 levels (standard deviation) stays below
 CLEAREST_NOISE = 5.2  # contrast over grain: measured at most 5.0 for noise alone, at least 5.6 for ink on newsprint
@@ -54,7 +56,7 @@ def _find(image: Image) -> tuple[Ink, tuple[int, int, int, int]]:
         image = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
     light, mask, inverted = _separate(image)
     is_small = max(image.shape) <= SMALL_SIDE_PX
-    if is_small:
+    if is_small or _is_even(light, mask):
         light = _subtract_level(light, mask)
         contrast, _ = _contrast(light, mask)
         if contrast < FAINTEST:
@@ -65,7 +67,7 @@ def _find(image: Image) -> tuple[Ink, tuple[int, int, int, int]]:
         except NoDigitFoundError:  # a shadow may have more of the picture than the ink has, and have been taken for it
             light, mask, contrast = _lift(255 - light)
             inverted = not inverted
-    mask = _with_faint_strokes(light, contrast) if is_small else _erase_lines(mask)
+    mask = _with_faint_strokes(light, contrast) if is_small else erase_lines(mask)
     mask = _select(mask)
     ink = cv2.multiply(light, cv2.dilate(mask, _NEIGHBOURS))
     strong = max(_quantile(ink[mask.view(bool)], 0.9), 1)
@@ -128,6 +130,15 @@ def _contrast(light: Image, mask: Image) -> tuple[float, float]:
     return cv2.mean(light, mask)[0] - ground.item(), grain.item()
 
 
+def _is_even(light: Image, mask: Image) -> bool:
+    """Is the ground one level, as in a drawing or a scan, so that there is nothing to take away but that level?"""
+    away = cv2.dilate(mask, _NEIGHBOURS, iterations=2)
+    if cv2.countNonZero(away) > 0.95 * away.size:
+        return False
+    contrast, grain = _contrast(light, away)
+    return contrast > EVEN_CONTRAST and contrast > EVEN * grain
+
+
 def _lift(light: Image) -> tuple[Image, Image, float]:
     """Take the ground away and mark the ink with 1; give its contrast too.
 
@@ -139,7 +150,7 @@ def _lift(light: Image) -> tuple[Image, Image, float]:
     light = _subtract_ground(light)
     level, mask = cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     contrast, grain = _contrast(light, mask)
-    if contrast >= FAINTEST and contrast > CLEAREST_NOISE * grain:
+    if contrast >= FAINTEST and contrast > min(CLEAREST_NOISE * grain, STRONG_CONTRAST):
         return light, mask, contrast
     for _ in range(RARE_INK_SPLITS):
         lighter = light[light > level]
@@ -156,35 +167,6 @@ def _lift(light: Image) -> tuple[Image, Image, float]:
 def _with_faint_strokes(light: Image, contrast: float) -> Image:
     """Mark also what a pen left where it was pressed less; there is no grain of paper in a small picture to be taken for it."""
     return cv2.threshold(light, FAINT_SHARE * contrast, 1, cv2.THRESH_BINARY)[1]
-
-
-def _erase_lines(mask: Image) -> Image:
-    """Erase straight lines along a side of the picture, as rules and grids leave them, where they may touch the digit."""
-    height, width = mask.shape
-    lines = np.zeros_like(mask)
-    for along, size in ((width, (width // 2, 1)), (height, (1, height // 2))):
-        if along < SMALL_SIDE_PX:
-            continue  # a strip, with no room for a line beside a digit
-        runs = _runs(mask, size)
-        if not cv2.countNonZero(runs):
-            continue
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(runs, _NEIGHBOURS), connectivity=8)
-        x, y, w, h, _ = stats.T
-        across = (y + h / 2) / height if size[1] == 1 else (x + w / 2) / width
-        start = x if size[1] == 1 else y
-        is_line = (start < LINE_END * along) & (start + np.maximum(w, h) > (1 - LINE_END) * along) & (np.abs(across - 0.5) > LINE_OFFSET)
-        is_line[0] = False
-        lines |= is_line.astype(np.uint8)[labels]
-    return cv2.subtract(mask, lines)
-
-
-def _runs(mask: Image, size: tuple[int, int]) -> Image:
-    """Keep what a bar of that width and height fits into: an opening, by running sums, for which a long bar takes no longer."""
-    sums = cv2.boxFilter(mask, cv2.CV_32S, size, normalize=False, borderType=cv2.BORDER_REPLICATE)
-    full = (sums == size[0] * size[1]).astype(np.uint8)
-    # The mirrored anchor, so that bars of even length come back where they were.
-    anchor = (size[0] - 1 - size[0] // 2, size[1] - 1 - size[1] // 2)
-    return (cv2.boxFilter(full, cv2.CV_32S, size, anchor=anchor, normalize=False, borderType=cv2.BORDER_CONSTANT) > 0).astype(np.uint8)
 
 
 def _select(mask: Image) -> Image:
@@ -208,12 +190,15 @@ def _select(mask: Image) -> Image:
     near = (x < right[main] + reach) & (right > x[main] - reach) & (y < bottom[main] + reach) & (bottom > y[main] - reach)
     keep = np.zeros(count, np.uint8)
     if max(height, width) > SMALL_SIDE_PX:
-        thin = (np.minimum(w / width, h / height) < LINE_WIDTH) & (np.maximum(w / width, h / height) > LINE_LENGTH)
+        longer, side = np.maximum(w, h), max(height, width)
+        thin = (area < LINE_WIDTH * side * longer) & (np.minimum(w, h) < 2 * LINE_WIDTH * side)
         aside = np.maximum(np.abs((x + right) / width - 1), np.abs((y + bottom) / height - 1)) / 2 > LINE_OFFSET
-        is_speck, is_line = area <= 0.05 * area[main], thin & aside
+        to_border = np.minimum.reduce([x, y, width - right, height - bottom]) < LINE_END * side
+        is_speck = area <= 0.05 * area[main]
+        is_line = thin & aside & ((longer > LINE_LENGTH * side) | (to_border & (longer > LINE_PIECE * side)))
         keep[1:] = near & ~is_speck & ~at_border & ~is_line
         # Another thing as large makes it a picture of several; leaving it out would make a digit of what is none.
-        is_another = (np.maximum(w, h) > RIVAL_SIZE * max(w[main], h[main])) & (area > RIVAL_AREA * area[main]) & ~at_border & ~thin
+        is_another = (np.maximum(w, h) > RIVAL_SIZE * max(w[main], h[main])) & (area > RIVAL_AREA * area[main]) & ~at_border & ~is_line
         keep[1:] |= is_another
     else:  # cut out closely already: what is there belongs to the digit, but for specks and frames
         keep[1:] = (area > 0.01 * area[main]) & ~(at_border & spans)

@@ -64,6 +64,17 @@ def test_lines_along_the_border_are_ignored(image: Image, sides: str, width: int
 
 
 @EVERY_DIGIT
+@pytest.mark.parametrize("gap", [0, 40], ids=["whole", "broken"])
+def test_a_grid_around_the_digit_is_ignored(image: Image, gap: int) -> None:
+    """Thin lines that run off the picture, some of them not from border to border."""
+    lined = np.pad(image, 30, constant_values=255)
+    for line in (np.s_[gap:, 20:23], np.s_[: 340 - gap, 318:321], np.s_[18:21, gap:], np.s_[322:325, : 340 - gap]):
+        lined[line] = 60
+    expected = find_ink(np.pad(image, 30, constant_values=255)).pixels
+    np.testing.assert_allclose(expected, find_ink(lined).pixels, atol=0.1)
+
+
+@EVERY_DIGIT
 @pytest.mark.parametrize("light", ["from the left", "from above", "from a corner"])
 def test_a_shadow_over_the_paper_is_ignored(image: Image, light: str) -> None:
     down, right = np.mgrid[:SIDE, :SIDE] / SIDE

@@ -57,6 +57,16 @@ def test_place_does_not_matter(image: Image) -> None:
     assert likeness(normalize_digit(image).pixels, normalize_digit(away).pixels) > 0.9
 
 
+@pytest.mark.parametrize("margin", [2, 6, 20])
+@pytest.mark.parametrize("digit", range(10))
+def test_a_digit_that_fills_the_picture_keeps_all_its_strokes(digit: int, margin: int) -> None:
+    """The bar of a 7 runs from border to border then, as a ruled line does."""
+    image = DRAWN[digit]
+    x, y, width, height = cv2.boundingRect((image < 128).astype(np.uint8))
+    tight = cv2.copyMakeBorder(image[y : y + height, x : x + width], *[margin] * 4, cv2.BORDER_CONSTANT, value=255)
+    assert likeness(normalize_digit(image).pixels, normalize_digit(tight).pixels) > 0.9
+
+
 @pytest.mark.parametrize(("side", "least"), [(28, 0.85), (64, 0.9), (100, 0.9), (560, 0.96), (1000, 0.96)])
 @pytest.mark.parametrize("digit", range(10))
 def test_scale_matters_little(digit: int, side: int, least: float) -> None:

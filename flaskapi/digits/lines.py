@@ -1,0 +1,69 @@
+"""Ruled lines and grids: what runs straight from border to border beside the digit."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.digits import Image
+
+LEAST_SIDE_PX = 64  # a strip has no room for a line beside a digit
+LINE_END, LINE_OFFSET = 0.08, 0.25  # a line runs to that near either border, that far from the middle: no stroke of the digit
+LINE_OF_DIGIT = 0.8  # of the side: what touches a line and is as long as that goes with it
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+
+
+def erase_lines(mask: Image) -> Image:
+    """Erase straight lines along a side of the picture, as rules and grids leave them, where they may touch the digit.
+
+    Args:
+        mask: `uint8 (height, width)`, 1 the ink.
+
+    Returns:
+        The mask without the lines; the same one where there are none.
+    """
+    lines = [line for is_level in (True, False) for line in _find_lines(mask, is_level)]
+    if not lines:
+        return mask
+    rest = mask.copy()
+    for line, _ in lines:
+        rest[line] = 0
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
+    for line, is_level in lines:
+        # The bar of a 7 that fills the picture looks like a line, but that what goes on from it is as long.
+        touching = np.unique(labels[cv2.dilate(line.astype(np.uint8), _NEIGHBOURS).view(bool)])
+        side, spans = (mask.shape[1], stats[touching, 2]) if is_level else (mask.shape[0], stats[touching, 3])
+        if spans[touching > 0].max(initial=0) > LINE_OF_DIGIT * side:
+            rest[line & mask.view(bool)] = 1
+    return rest
+
+
+def _find_lines(mask: Image, is_level: bool) -> list[tuple[npt.NDArray[np.bool_], bool]]:
+    """What looks like a line: from border to border, away from the middle. Each is a mask, `bool (height, width)`."""
+    height, width = mask.shape
+    side, size = (width, (width // 2, 1)) if is_level else (height, (1, height // 2))
+    if side < LEAST_SIDE_PX:
+        return []
+    runs = _runs(mask, size)
+    if not cv2.countNonZero(runs):
+        return []
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(runs, _NEIGHBOURS), connectivity=8)
+    _, wholes, extents, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    lines = []
+    for label, (x, y, w, h, _) in enumerate(stats[1:], 1):
+        start, length, across = (x, w, (y + h / 2) / height) if is_level else (y, h, (x + w / 2) / width)
+        if start < LINE_END * side and start + length > (1 - LINE_END) * side and abs(across - 0.5) > LINE_OFFSET:
+            line = labels == label
+            parts = extents[np.unique(wholes[line & mask.view(bool)])]
+            starts, lengths = (parts[:, 0], parts[:, 2]) if is_level else (parts[:, 1], parts[:, 3])
+            if starts.min() <= 1 and (starts + lengths).max() >= side - 1:  # a digit that fills the picture mostly has a margin
+                lines.append((line, is_level))
+    return lines
+
+
+def _runs(mask: Image, size: tuple[int, int]) -> Image:
+    """Keep what a bar of that width and height fits into: an opening, by running sums, for which a long bar takes no longer."""
+    sums = cv2.boxFilter(mask, cv2.CV_32S, size, normalize=False, borderType=cv2.BORDER_REPLICATE)
+    full = (sums == size[0] * size[1]).astype(np.uint8)
+    # The mirrored anchor, so that bars of even length come back where they were.
+    anchor = (size[0] - 1 - size[0] // 2, size[1] - 1 - size[1] // 2)
+    return (cv2.boxFilter(full, cv2.CV_32S, size, anchor=anchor, normalize=False, borderType=cv2.BORDER_CONSTANT) > 0).astype(np.uint8)
