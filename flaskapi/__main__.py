@@ -116,6 +116,8 @@ def evaluate(options: argparse.Namespace) -> None:
 
     if options.record and options.url:
         raise FlaskapiError("--record writes into the model of the settings, which --url does not ask.")
+    if options.html and not options.html.resolve().parent.is_dir():
+        raise FlaskapiError(f"{options.html}: there is no such folder to write the page into.")
     folders = {folder.resolve().name: folder for folder in options.folders}
     if len(folders) < len(options.folders):
         raise FlaskapiError("Two of the folders have the same name, by which they are told apart.")
@@ -141,14 +143,17 @@ def evaluate(options: argparse.Namespace) -> None:
         options.html.write_text(render_html("Evaluation of " + ", ".join(sets), evaluations, pictures), "utf-8")
         print(f"\nWrote {options.html}.")
     if options.record:
-        from flaskapi.serving.compiled import build_compiled
-        from flaskapi.training.artifact import record_evaluation
-
         of_mnist = [answer for name in sets if not (folders[name] / "labels.csv").is_file() for answer in answers[name]]
-        figures = {name: evaluation.figures() for name, evaluation in evaluations.items()}
-        record_evaluation(config["MODEL_PATH"], figures, draw_mistakes(of_mnist))
-        build_compiled(config["MODEL_PATH"], config["MODEL_PATH"].with_suffix(".onnx"))
-        print(f"\nWrote the figures into {config['MODEL_PATH'].name} and built its compiled form anew.")
+        _record(config["MODEL_PATH"], {name: evaluation.figures() for name, evaluation in evaluations.items()}, draw_mistakes(of_mnist))
+
+
+def _record(model: Path, figures: dict[str, dict[str, int | float]], picture: bytes) -> None:
+    from flaskapi.serving.compiled import build_compiled
+    from flaskapi.training.artifact import record_evaluation
+
+    record_evaluation(model, figures, picture)
+    build_compiled(model, model.with_suffix(".onnx"))
+    print(f"\nWrote the figures into {model.name} and built its compiled form anew.")
 
 
 if __name__ == "__main__":

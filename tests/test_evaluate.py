@@ -57,6 +57,10 @@ def test_a_page_is_written_where_it_is_asked_for(folder: Path, tmp_path: Path, c
     assert "broken.png: was a 5" in page.read_text("utf-8")
 
 
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused([str(folder), "--html", str(folder / "none" / "page.html")], "no such folder", capsys)
+
+
 def test_a_folder_without_labels_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert_refused([str(tmp_path)], f"{tmp_path}: expected a folder with images and a labels.csv", capsys)
 
