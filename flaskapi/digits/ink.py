@@ -51,9 +51,7 @@ def find_ink(image: Image) -> Ink:
 def _find(image: Image) -> tuple[Ink, tuple[int, int, int, int]]:
     """Cut out the digit, and say where it was: x, y, width and height in pixels of the image."""
     scale = min(WORKING_SIDE_PX / max(image.shape), 1)
-    if scale < 1:
-        height, width = image.shape
-        image = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
+    image = _reduce(image, scale)
     light, mask, inverted = _separate(image)
     is_small = max(image.shape) <= SMALL_SIDE_PX
     if is_small or _is_even(light, mask):
@@ -81,6 +79,14 @@ def _find(image: Image) -> tuple[Ink, tuple[int, int, int, int]]:
     pixels = np.minimum(ink[y : y + height, x : x + width] * np.float32(1 / strong), 1)
     box = (int(x / scale), int(y / scale), int(width / scale), int(height / scale))
     return Ink(pixels, tuple(name for name, is_so in noticed.items() if is_so)), box
+
+
+def _reduce(image: Image, scale: float) -> Image:
+    """Reduce by area, in halves as far as they go: OpenCV averages four pixels many times faster than any other number."""
+    height, width = (max(1, round(side * scale)) for side in image.shape)
+    while min(image.shape) > 1 and max(image.shape) >= 2 * max(height, width):
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return image if scale == 1 else cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _separate(image: Image) -> tuple[Image, Image, bool]:

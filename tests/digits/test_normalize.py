@@ -67,7 +67,7 @@ def test_a_digit_that_fills_the_picture_keeps_all_its_strokes(digit: int, margin
     assert likeness(normalize_digit(image).pixels, normalize_digit(tight).pixels) > 0.9
 
 
-@pytest.mark.parametrize(("side", "least"), [(28, 0.85), (64, 0.9), (100, 0.9), (560, 0.96), (1000, 0.96)])
+@pytest.mark.parametrize(("side", "least"), [(28, 0.85), (64, 0.9), (100, 0.9), (560, 0.93), (1000, 0.93)])
 @pytest.mark.parametrize("digit", range(10))
 def test_scale_matters_little(digit: int, side: int, least: float) -> None:
     assert likeness(normalize_digit(DRAWN[digit]).pixels, normalize_digit(draw_digit(digit, side=side)).pixels) > least
