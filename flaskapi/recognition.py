@@ -64,22 +64,37 @@ class Reading(NamedTuple):
 def predict_digit(image: bytes, classifier: Classifier, *, max_pixels: int, uncertain_below: float) -> Reading:
     """Read the one digit in an image file.
 
-    Of a picture that EXIF data say is turned, both ways are read, and the surer answer is given.
+    A picture that EXIF data say is turned is read in both ways, and the surer answer is given; where both are sure of different
+    digits, as a 6 and a 9 are, it is what EXIF says, and uncertain.
 
     Raises:
         FlaskapiError: one of the kinds that `decode_image`, `normalize_digit` and `Classifier.probabilities` name.
     """
-    normalized: list[NormalizedDigit] = []
-    for view in decode_image(image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX):
-        try:
-            normalized.append(normalize_digit(view))
-        except NoDigitFoundError as error:
-            missing = error
-    if not normalized:
-        raise missing
+    normalized = _normalize(image, max_pixels=max_pixels)
     batch = np.array([digit.pixels for digit in normalized]).reshape(-1, 28, 28, 1)
     predictions = conclude(classifier.probabilities(batch), classifier.version, uncertain_below)
-    return max(map(Reading, predictions, normalized), key=lambda reading: reading.prediction.confidence)
+    told, *stored = map(Reading, predictions, normalized)
+    if not stored:
+        return told
+    surer = max(told, *stored, key=lambda reading: reading.prediction.confidence)
+    all_sure = not any(reading.prediction.uncertain for reading in (told, *stored))
+    if all_sure and surer.prediction.digit != told.prediction.digit:
+        return told._replace(prediction=told.prediction._replace(uncertain=True))
+    return surer
+
+
+def _normalize(image: bytes, *, max_pixels: int) -> list[NormalizedDigit]:
+    """Prepare each way of looking at the picture; by its colours only where there is nothing to see by its lightness."""
+    normalized: list[NormalizedDigit] = []
+    for by_colour in (False, True):
+        for view in decode_image(image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour):
+            try:
+                normalized.append(normalize_digit(view))
+            except NoDigitFoundError as error:
+                missing = error
+        if normalized:
+            return normalized
+    raise missing
 
 
 def conclude(probabilities: Probabilities, version: str, uncertain_below: float) -> Sequence[Prediction]:

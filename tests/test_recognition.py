@@ -70,6 +70,33 @@ def test_a_picture_that_exif_says_is_turned_is_read_both_ways_and_the_surer_is_a
     np.testing.assert_array_equal(stored, normalized.pixels)
 
 
+@pytest.mark.parametrize(("confidences", "answer"), [((0.9, 0.95), (3, True)), ((0.9, 0.7), (3, False)), ((0.7, 0.75), (4, True))])
+def test_where_both_ways_are_sure_of_different_digits_exif_is_followed_and_the_answer_uncertain(
+    confidences: tuple[float, float], answer: tuple[int, bool]
+) -> None:
+    """A 6 upside down is a 9."""
+
+    class Sure(FixedClassifier):
+        def probabilities(self, batch: np.ndarray) -> np.ndarray:
+            return np.eye(10, dtype=np.float32)[3:5] * np.array(confidences, np.float32)[:, np.newaxis]
+
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    prediction = predict_digit(encode(DRAWN, exif=exif), Sure(), **LIMITS).prediction
+    assert answer == (prediction.digit, prediction.uncertain)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF"])
+def test_ink_as_light_as_its_paper_is_seen_by_its_colour(form: str) -> None:
+    red, green = np.array([230, 60, 40]), np.array([40, 156, 40])
+    colours = np.where(DRAWN[..., np.newaxis] < 128, red, green).astype(np.uint8)
+    assert 1 >= abs(int(np.ptp(Image.fromarray(colours).convert("L")))), "the test's colours differ in luminance"
+    classifier = FixedClassifier()
+    predict_digit(encode(Image.fromarray(colours), form), classifier, **LIMITS)
+    expected = normalize_digit(DRAWN).pixels
+    assert np.corrcoef(expected.ravel(), classifier.batches[0].ravel())[0, 1] > 0.9
+
+
 def test_what_the_network_saw_comes_with_what_was_noticed() -> None:
     classifier = FixedClassifier()
     normalized = predict_digit(encode(DRAWN), classifier, **LIMITS).normalized

@@ -39,12 +39,14 @@ _UPRIGHT = {
 }
 
 
-def decode_image(data: bytes, *, max_pixels: int, max_side_px: int) -> tuple[Image, ...]:
+def decode_image(data: bytes, *, max_pixels: int, max_side_px: int, by_colour: bool = False) -> tuple[Image, ...]:
     """Decode an image file of any of the formats and colour modes that people send.
 
     Args:
         data: a whole PNG, JPEG, GIF, BMP, WebP or TIFF file; of an animation the first frame is taken.
         max_pixels: refuse more than this, by the header, before anything is decoded.
+        by_colour: take the one of red, green and blue that varies most, in place of the luminance, in which an ink may be as
+            light as its paper.
         max_side_px: reduce a larger image until its longer side is at most this; a JPEG is never decoded much larger.
 
     Returns:
@@ -62,10 +64,12 @@ def decode_image(data: bytes, *, max_pixels: int, max_side_px: int) -> tuple[Ima
         width, height = image.size
         if width * height > max_pixels:
             raise TooLargeError(f"The image has {width} x {height} pixels; at most {max_pixels:,} pixels in all are read.")
-        image.draft("L", (max_side_px, max_side_px))  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that is still enough
+        image.draft(
+            "RGB" if by_colour else "L", (max_side_px, max_side_px)
+        )  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that is still enough
         image.load()
         orientation = _orientation(image)
-        pixels = _grey(image, max_side_px)
+        pixels = _grey(image, max_side_px, by_colour)
     except (TooLargeError, UnsupportedImageError):
         raise
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
@@ -95,17 +99,19 @@ def _orientation(image: Pillow.Image) -> int:
         return 1
 
 
-def _grey(image: Pillow.Image, max_side_px: int) -> Image:
+def _grey(image: Pillow.Image, max_side_px: int, by_colour: bool) -> Image:
     """The luminance, `uint8 (height, width)`, reduced, of an image in any of Pillow's modes."""
     if image.has_transparency_data:
         return _compose(_reduce(image if image.mode == "RGBA" else image.convert("RGBA"), max_side_px))
     if image.mode in ("1", "P"):
-        image = image.convert("L")
+        image = image.convert("RGB" if by_colour else "L")
     image = _reduce(image, max_side_px)
     if image.mode.startswith(("I", "F")):
         return _eight_bits(np.asarray(image, np.float32))
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
+    if by_colour and image.mode == "RGB":
+        return max((np.asarray(channel) for channel in image.split()), key=lambda channel: float(channel.std()))
     return np.asarray(image if image.mode == "L" else image.convert("L"))
 
 

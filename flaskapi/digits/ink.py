@@ -4,6 +4,7 @@ import contextlib
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from flaskapi.digits import Image, Ink, Noticed
 from flaskapi.digits.lines import LINE_END, LINE_OFFSET, erase_lines
@@ -121,13 +122,26 @@ def _subtract_level(light: Image, mask: Image) -> Image:
 
 
 def _subtract_ground(light: Image) -> Image:
-    """Take away what changes slowly: the darkest in a window wider than any stroke, smoothed, found on a smaller copy."""
+    """Take away what changes slowly, found on a smaller copy.
+
+    First the plane that fits the whole best, which is most of a shadow; then the darkest in a window wider than any stroke, smoothed.
+    """
     height, width = light.shape
-    small = cv2.resize(light, (-(-width // GROUND_STEP_PX), -(-height // GROUND_STEP_PX)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(light, (-(-width // GROUND_STEP_PX), -(-height // GROUND_STEP_PX)), interpolation=cv2.INTER_AREA).astype(np.float32)
     window = max(small.shape) // 4 | 1
-    ground = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((window, window), np.uint8))
-    ground = cv2.GaussianBlur(ground, (0, 0), window / 4)
+    plane = _fit_plane(small)
+    ground = cv2.morphologyEx(small - plane, cv2.MORPH_OPEN, np.ones((window, window), np.uint8))
+    ground = np.clip(cv2.GaussianBlur(ground, (0, 0), window / 4) + plane, 0, 255).astype(np.uint8)
     return cv2.subtract(light, cv2.resize(ground, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _fit_plane(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The plane through values on a grid that is nearest to them in the least squares; on a grid, each axis can be fitted alone."""
+    height, width = values.shape
+    x, y = np.arange(width, dtype=np.float32) - (width - 1) / 2, np.arange(height, dtype=np.float32) - (height - 1) / 2
+    slope_x = float(values.mean(axis=0) @ x) / max(float(x @ x), 1)
+    slope_y = float(values.mean(axis=1) @ y) / max(float(y @ y), 1)
+    return (values.mean() + slope_x * x + slope_y * y[:, np.newaxis]).astype(np.float32)
 
 
 def _contrast(light: Image, mask: Image) -> tuple[float, float]:
@@ -189,15 +203,17 @@ def _select(mask: Image) -> Image:
     at_border = (x == 0) | (y == 0) | (right == width) | (bottom == height)
     spans = (w > 0.9 * width) | (h > 0.9 * height)
     offset = np.hypot((x + right - width) / (2 * width), (y + bottom - height) / (2 * height))
-    score = np.maximum(w, h) * np.sqrt(area) * np.exp(-((offset / 0.3) ** 2)) * np.where(at_border, np.where(spans, 0.05, 0.3), 1.0)
+    longer, side = np.maximum(w, h), max(height, width)
+    thin = (area < LINE_WIDTH * side * longer) & (np.minimum(w, h) < 2 * LINE_WIDTH * side)
+    score = (
+        longer * np.sqrt(area) * np.exp(-((offset / 0.3) ** 2)) * np.where(at_border, np.where(spans, np.where(thin, 0, 0.05), 0.3), 1.0)
+    )
     main = int(np.argmax(score))
     # Detached strokes, such as the bar of a 5, lie within a third of the digit's size.
     reach = 0.3 * max(w[main], h[main])
     near = (x < right[main] + reach) & (right > x[main] - reach) & (y < bottom[main] + reach) & (bottom > y[main] - reach)
     keep = np.zeros(count, np.uint8)
     if max(height, width) > SMALL_SIDE_PX:
-        longer, side = np.maximum(w, h), max(height, width)
-        thin = (area < LINE_WIDTH * side * longer) & (np.minimum(w, h) < 2 * LINE_WIDTH * side)
         aside = np.maximum(np.abs((x + right) / width - 1), np.abs((y + bottom) / height - 1)) / 2 > LINE_OFFSET
         to_border = np.minimum.reduce([x, y, width - right, height - bottom]) < LINE_END * side
         is_speck = area <= 0.05 * area[main]

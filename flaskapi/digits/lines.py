@@ -8,6 +8,7 @@ from flaskapi.digits import Image
 
 LEAST_SIDE_PX = 64  # a strip has no room for a line beside a digit
 LINE_END, LINE_OFFSET = 0.08, 0.25  # a line runs to that near either border, that far from the middle: no stroke of the digit
+THICKEST_LINE = 0.07  # of the side, on average: rules of newsprint cells are thinner, strokes that fill the picture thicker
 LINE_OF_DIGIT = 0.8  # of the side: what touches a line and is as long as that goes with it
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
@@ -53,6 +54,8 @@ def _find_lines(mask: Image, is_level: bool) -> list[tuple[npt.NDArray[np.bool_]
         start, length, across = (x, w, (y + h / 2) / height) if is_level else (y, h, (x + w / 2) / width)
         if start < LINE_END * side and start + length > (1 - LINE_END) * side and abs(across - 0.5) > LINE_OFFSET:
             line = labels == label
+            if np.count_nonzero(line & mask.view(bool)) >= THICKEST_LINE * max(mask.shape) * side:
+                continue
             parts = extents[np.unique(wholes[line & mask.view(bool)])]
             starts, lengths = (parts[:, 0], parts[:, 2]) if is_level else (parts[:, 1], parts[:, 3])
             if starts.min() <= 1 and (starts + lengths).max() >= side - 1:  # a digit that fills the picture mostly has a margin

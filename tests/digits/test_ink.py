@@ -64,6 +64,19 @@ def test_lines_along_the_border_are_ignored(image: Image, sides: str, width: int
 
 
 @EVERY_DIGIT
+@pytest.mark.parametrize("side", [60, 100])
+@pytest.mark.parametrize("every", [150, 260])
+def test_rules_across_the_page_are_not_taken_for_a_small_digit(image: Image, side: int, every: int) -> None:
+    page = np.full((750, 1000), 255, np.uint8)
+    for row in range(every // 2 + 60, 750, every):
+        page[row : row + 3] = 90
+    top = next(row for row in range(every // 2 + 60, 750, every) if row > 300) - side - 20
+    page[top : top + side, 450 : 450 + side] = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    expected, found = find_ink(image).pixels, find_ink(page).pixels
+    assert found.shape[0] / found.shape[1] == pytest.approx(expected.shape[0] / expected.shape[1], rel=0.25)
+
+
+@EVERY_DIGIT
 @pytest.mark.parametrize("gap", [0, 40], ids=["whole", "broken"])
 def test_a_grid_around_the_digit_is_ignored(image: Image, gap: int) -> None:
     """Thin lines that run off the picture, some of them not from border to border."""
@@ -104,6 +117,17 @@ def test_coarse_and_strong_grain_is_no_digit(side: int, blur: float, deviation: 
     grain = cv2.GaussianBlur(np.random.default_rng(1).normal(0, 1, (side, side)), (0, 0), blur)
     with pytest.raises(NoDigitFoundError):
         find_ink(np.clip(200 + deviation * grain / grain.std(), 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("fall", [0.2, 0.4, 0.6])
+@pytest.mark.parametrize("angle", [0, 0.7, 1.6, 2.8, 4.0])
+@pytest.mark.parametrize("deviation", [0.5, 1, 2, 4])
+def test_an_empty_page_under_a_shadow_is_no_digit(fall: float, angle: float, deviation: float) -> None:
+    y, x = np.mgrid[:300, :400] / 400
+    light = 200 * (1 - fall * (x * np.cos(angle) + y * np.sin(angle)) / 1.5)
+    grain = np.random.default_rng(2).normal(0, deviation, light.shape)
+    with pytest.raises(NoDigitFoundError):
+        find_ink(np.clip(light + grain, 0, 255).astype(np.uint8))
 
 
 def test_ink_fainter_than_the_faintest_is_no_digit() -> None:
