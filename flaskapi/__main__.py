@@ -111,7 +111,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
     from flaskapi.evaluation.ask import Answered, ask_classifier, ask_service
     from flaskapi.evaluation.labelled import LabelledImage, load_labelled
-    from flaskapi.evaluation.measures import Evaluation
+    from flaskapi.evaluation.measures import Evaluation, together
     from flaskapi.evaluation.report import detail, draw_mistakes, find_pictures, render_html, summarize
 
     if options.record and options.url:
@@ -126,16 +126,21 @@ def evaluate(options: argparse.Namespace) -> None:
         ask = ask_service(options.url)
     else:
         config, classifier = _load_service()
+        if options.record:
+            _check_recordable(config["MODEL_PATH"])
         ask = ask_classifier(classifier, max_pixels=config["MAX_IMAGE_PIXELS"], uncertain_below=config["UNCERTAIN_BELOW"])
     with tqdm(total=sum(map(len, sets.values())), unit=" images", disable=None) as progress:
 
         def ask_and_count(image: LabelledImage) -> Answered:
+            answer = ask(image)
             progress.update()
-            return ask(image)
+            return answer
 
         answers = {name: list(map(ask_and_count, images)) for name, images in sets.items()}
     evaluations = {name: Evaluation([answer.outcome for answer in answers[name]]) for name in sets}
-    print(summarize(evaluations))
+    of_mnist = [name for name, folder in folders.items() if not (folder / "labels.csv").is_file()]
+    overall = evaluations | together(evaluations, of_mnist)
+    print(summarize(overall))
     for name, evaluation in evaluations.items():
         print(f"\n--- {name} ---\n{detail(evaluation)}")
     if options.html:
@@ -143,11 +148,19 @@ def evaluate(options: argparse.Namespace) -> None:
         options.html.write_text(render_html("Evaluation of " + ", ".join(sets), evaluations, pictures), "utf-8")
         print(f"\nWrote {options.html}.")
     if options.record:
-        of_mnist = [answer for name in sets if not (folders[name] / "labels.csv").is_file() for answer in answers[name]]
-        _record(config["MODEL_PATH"], {name: evaluation.figures() for name, evaluation in evaluations.items()}, draw_mistakes(of_mnist))
+        picture = draw_mistakes([answer for name in of_mnist for answer in answers[name]]) if of_mnist else None
+        _record(config["MODEL_PATH"], {name: evaluation.figures() for name, evaluation in overall.items()}, picture)
 
 
-def _record(model: Path, figures: dict[str, dict[str, int | float]], picture: bytes) -> None:
+def _check_recordable(model: Path) -> None:
+    from flaskapi.training.artifact import check_writable, read_card
+
+    check_writable(model)
+    if not read_card(model):
+        raise FlaskapiError(f"{model.name}: bears no model card to write into; it was not made by train_mnist.py.")
+
+
+def _record(model: Path, figures: dict[str, dict[str, int | float]], picture: bytes | None) -> None:
     from flaskapi.serving.compiled import build_compiled
     from flaskapi.training.artifact import record_evaluation
 

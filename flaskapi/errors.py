@@ -26,7 +26,7 @@ class InvalidImageError(FlaskapiError):
 
 
 class NoDigitFoundError(FlaskapiError):
-    """A blank or uniform image: there is nothing to read."""
+    """Nothing stands out from the ground: the image is blank, or only grain or lines are on it."""
 
 
 class ModelUnavailableError(FlaskapiError):

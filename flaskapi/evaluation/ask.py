@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flaskapi.digits.encode import encode_png
-from flaskapi.errors import FlaskapiError, ModelUnavailableError, ServiceUnreachableError
+from flaskapi.errors import FlaskapiError, ModelUnavailableError, NoDigitFoundError, ServiceUnreachableError
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import Outcome
 from flaskapi.recognition import Classifier, predict_digit
@@ -40,7 +40,8 @@ def ask_classifier(classifier: Classifier, *, max_pixels: int, uncertain_below: 
         except ModelUnavailableError:
             raise
         except FlaskapiError as error:
-            return Answered(Outcome(image.name, image.label, None, problem=str(error)), b"")
+            refused = not isinstance(error, NoDigitFoundError)
+            return Answered(Outcome(image.name, image.label, None, problem=str(error), refused=refused), b"")
         said = prediction.digit, prediction.confidence, prediction.uncertain
         return Answered(Outcome(image.name, image.label, *said), encode_png(normalized.pixels))
 
@@ -72,7 +73,8 @@ def ask_service(url: str) -> Ask:
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise ServiceUnreachableError(f"{url}: answered {image.name} as no such service does.") from error
         if status in (400, 413, 415, 422):
-            return Answered(Outcome(image.name, image.label, None, problem=str(answer["detail"])), b"")
+            refused = not str(answer["type"]).endswith("/no-digit-found")
+            return Answered(Outcome(image.name, image.label, None, problem=str(answer["detail"]), refused=refused), b"")
         raise ServiceUnreachableError(f"{url}: answered {status} to {image.name}: {answer['detail']}")
 
     return ask
@@ -87,6 +89,6 @@ def _post(endpoint: str, data: bytes) -> tuple[int, dict[str, Any]]:
         except urllib.error.HTTPError as error:
             with error:
                 answer = json.load(error)
-                return error.code, {"detail": answer["detail"]}
+                return error.code, {"detail": answer["detail"], "type": answer["type"]}
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         raise ServiceUnreachableError(f"{endpoint}: no such service answers there: {error}") from error

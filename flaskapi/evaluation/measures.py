@@ -1,6 +1,6 @@
 """What there is to know about answers whose truth is known: accuracy, confusion, calibration, and what was left uncertain."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +19,12 @@ class Outcome(NamedTuple):
     confidence: float = 0.0
     uncertain: bool = True
     problem: str = ""  # why there is no digit
+    refused: bool = False  # the file could not be read at all, which is no answer about what it shows
 
     @property
     def right(self) -> bool:
         """A digit is right when it is named; what is no digit, when none is named for sure."""
-        return self.digit == self.label if self.label is not None else self.uncertain
+        return self.digit == self.label if self.label is not None else self.uncertain and not self.refused
 
 
 class Bin(NamedTuple):
@@ -99,13 +100,25 @@ class Evaluation:
 
     def figures(self) -> dict[str, int | float]:
         """The measures as plain numbers, rounded to what means anything: for a model card."""
-        figures: dict[str, int | float] = {"images": len(self.outcomes)}
+        figures: dict[str, int | float] = {}
         if self.digits:
-            figures |= {"wrong": self.wrong, "accuracy": round(self.accuracy, 6), "uncertain": round(self.uncertain_share, 6)}
+            figures |= {
+                "digits": len(self.digits),
+                "wrong": self.wrong,
+                "accuracy": round(self.accuracy, 6),
+                "uncertain": round(self.uncertain_share, 6),
+            }
             figures |= {"wrong_of_certain": round(self.wrong_of_certain, 6), "calibration_error": round(self.calibration_error, 6)}
         if self.others:
-            figures |= {"rejected": round(self.rejected_share, 6)}
+            figures |= {"others": len(self.others), "rejected": round(self.rejected_share, 6)}
         return figures
+
+
+def together(evaluations: Mapping[str, Evaluation], leave_out: Collection[str] = ()) -> dict[str, Evaluation]:
+    """One evaluation over all sets but some, under a name that says so; none where that would be a single set."""
+    parts = [evaluation for name, evaluation in evaluations.items() if name not in leave_out]
+    name = f"all but {', '.join(leave_out)}" if leave_out else "all together"
+    return {name: Evaluation([outcome for part in parts for outcome in part.outcomes])} if len(parts) > 1 else {}
 
 
 def _place(digit: int | None) -> int:

@@ -50,10 +50,9 @@ def draw_mistakes(answers: Sequence[Answered]) -> bytes:
 
 
 def summarize(evaluations: Mapping[str, Evaluation]) -> str:
-    """One line for each set, and one for all together where there are several."""
-    together = Evaluation([outcome for evaluation in evaluations.values() for outcome in evaluation.outcomes])
-    lines = [f"{'set':24}{'images':>8}{'right':>9}{'wrong':>7}{'uncertain':>11}{'wrong of certain':>18}{'calibration error':>19}"]
-    for name, evaluation in [*evaluations.items(), *([("all together", together)] if len(evaluations) > 1 else [])]:
+    """One line for each set, or two where it has digits and others."""
+    lines = [f"{'set':24}{'digits':>8}{'right':>9}{'wrong':>7}{'uncertain':>11}{'wrong of certain':>18}{'calibration error':>19}"]
+    for name, evaluation in evaluations.items():
         if evaluation.digits:
             shares = (evaluation.uncertain_share, evaluation.wrong_of_certain, evaluation.calibration_error)
             line = f"{name:24.24}{len(evaluation.digits):8}{evaluation.accuracy:9.2%}{evaluation.wrong:7}"

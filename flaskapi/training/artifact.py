@@ -57,13 +57,13 @@ def read_card(path: Path) -> Card:
     return json.loads(card) if card is not None else {}
 
 
-def record_evaluation(path: Path, figures: dict[str, dict[str, int | float]], picture: bytes) -> None:
+def record_evaluation(path: Path, figures: dict[str, dict[str, int | float]], picture: bytes | None) -> None:
     """Write what an evaluation found into an artifact's card, beside what was found on other sets.
 
     Args:
         path: the artifact; it becomes another file, with another SHA-256.
         figures: the measures on each set, by its name.
-        picture: a PNG of its mistakes on MNIST's test set; empty leaves the one that is there.
+        picture: a PNG of its mistakes on MNIST's test set, empty where it makes none; None leaves the one that is there.
 
     Raises:
         ModelFileError: the file is not in HDF5 form, or bears no card.
@@ -76,8 +76,9 @@ def record_evaluation(path: Path, figures: dict[str, dict[str, int | float]], pi
         shutil.copy(path, temporary)
         with h5py.File(temporary, "r+") as file:
             file.attrs[CARD_ATTRIBUTE] = json.dumps(card)
-            if picture:
+            if picture is not None:
                 file.pop(PICTURE_DATASET, None)
+            if picture:
                 file[PICTURE_DATASET] = np.frombuffer(picture, np.uint8)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flaskapi.errors import ModelFileError
-from flaskapi.training.artifact import read_card
+from flaskapi.training.artifact import read_card, read_picture
 
 MOST_CONFUSED = 5
 
@@ -51,13 +51,14 @@ def render_card(path: Path) -> str:
             *rows,
             "",
             *_evaluation(card.get("evaluation", {})),
+            *_picture(path),
         ]
     )
 
 
 def _outliers(training: dict[str, Any]) -> str:
     share = training.get("outliers_share")
-    return f", with {share:.1%} of drawn pictures beside them that are no digit (`outliers.py`)" if share else ""
+    return f", and for every 100 digits {100 * share:.0f} drawn pictures that are none (`outliers.py`)" if share else ""
 
 
 def _confidence(training: dict[str, Any]) -> str:
@@ -81,14 +82,23 @@ def _evaluation(sets: dict[str, dict[str, Any]]) -> list[str]:
     lines = [
         "Through `/predict`, by `python -m flaskapi evaluate` (what the columns mean is in the README):",
         "",
-        "| set | images | right | wrong | uncertain | wrong of certain | calibration error |",
+        "| set | digits | right | wrong | uncertain | wrong of certain | calibration error |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, figures in sets.items():
-        if "accuracy" in figures:
-            shares = (figures[key] for key in ("uncertain", "wrong_of_certain", "calibration_error"))
-            cells = [f"{figures['images']:,}", f"{figures['accuracy']:.2%}", figures["wrong"], *(f"{share:.2%}" for share in shares)]
-        else:
-            cells = [f"{figures['images']:,} not digits", f"{figures['rejected']:.2%} rejected", "", "", "", ""]
-        lines.append(f"| {name} | " + " | ".join(map(str, cells)) + " |")
-    return [*lines, "", "What is left of mistakes on MNIST's test set, as it was > as it was read:", "", "![mistakes](mistakes.png)", ""]
+        if "digits" in figures:
+            shares = " | ".join(f"{figures[key]:.2%}" for key in ("uncertain", "wrong_of_certain", "calibration_error"))
+            lines.append(f"| {name} | {figures['digits']:,} | {figures['accuracy']:.2%} | {figures['wrong']} | {shares} |")
+    others = {name: figures for name, figures in sets.items() if "others" in figures}
+    if others:
+        lines += ["", "| what is no digit | images | uncertain, or found to be none |", "|---|---|---|"]
+        lines += [f"| {name} | {figures['others']:,} | {figures['rejected']:.2%} |" for name, figures in others.items()]
+    return [*lines, ""]
+
+
+def _picture(path: Path) -> list[str]:
+    try:
+        read_picture(path)
+    except ModelFileError:
+        return []
+    return ["What is left of mistakes on MNIST's test set, as it was > as it was read:", "", "![mistakes](mistakes.png)", ""]

@@ -25,7 +25,7 @@ PROBLEMS = {
     "too-large": "More bytes, pixels or parts than the limits allow.",
     "unsupported-image": "Not an image, or of a format that is not read.",
     "invalid-image": "An image that cannot be decoded whole: truncated or damaged.",
-    "no-digit-found": "A blank or uniform image.",
+    "no-digit-found": "An image on which nothing stands out: blank, only grain, only lines.",
     "model-unavailable": "There is no model to answer with at the moment.",
     "forbidden": "The address is not open to this caller.",
     "overloaded": "More requests than the service can answer in time; send it again later.",

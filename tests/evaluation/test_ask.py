@@ -88,7 +88,8 @@ def test_an_answer_is_the_outcome_and_the_28x28_picture_that_the_network_saw(con
 )
 def test_a_file_in_which_nothing_can_be_read_is_an_answer_too(name: str, problem: str) -> None:
     outcome, normalized = ask_here(FixedClassifier())(labelled(name))
-    assert (Outcome(name, 7, None, problem=outcome.problem), b"") == (outcome, normalized)
+    refused = name != "blank.png"
+    assert (Outcome(name, 7, None, problem=outcome.problem, refused=refused), b"") == (outcome, normalized)
     assert problem in outcome.problem
 
 

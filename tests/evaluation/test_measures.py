@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from flaskapi.evaluation.measures import CALIBRATION_BINS, Bin, Evaluation, Outcome
+from flaskapi.evaluation.measures import CALIBRATION_BINS, Bin, Evaluation, Outcome, together
 
 MIXED = Evaluation(
     [
@@ -70,19 +70,33 @@ def test_where_there_is_nothing_to_share_a_share_is_zero(outcomes: list[Outcome]
     assert {Bin(0, 0, 0)} == set(empty.bins)
     assert [0] * 10 == empty.accuracy_by_digit
     assert len(outcomes) == empty.confusion.sum()
-    assert len(outcomes) == empty.figures()["images"]
+    figures = empty.figures()
+    assert len(outcomes) == figures.get("digits", 0) + figures.get("others", 0)
 
 
 def test_figures_are_plain_numbers_rounded() -> None:
     expected = {
-        "images": 8,
+        "digits": 5,
         "wrong": 2,
         "accuracy": 0.6,
         "uncertain": 0.4,
         "wrong_of_certain": 0.333333,
         "calibration_error": 0.38,
+        "others": 3,
         "rejected": 0.666667,
     }
     assert expected == json.loads(json.dumps(MIXED.figures()))
-    assert ["images", "rejected"] == list(Evaluation(MIXED.others).figures()), "what a set has none of is left out"
+    assert ["others", "rejected"] == list(Evaluation(MIXED.others).figures()), "what a set has none of is left out"
     assert "rejected" not in Evaluation(MIXED.digits).figures()
+
+
+def test_a_file_that_cannot_be_read_is_no_answer_about_what_it_shows() -> None:
+    blank, damaged = (Outcome("a.png", None, None, refused=refused) for refused in (False, True))
+    assert (True, False) == (blank.right, damaged.right)
+
+
+def test_sets_are_put_together_under_a_name_that_says_which() -> None:
+    sets = {name: Evaluation([Outcome(name, 1, 1, 0.9, False)]) for name in ("mnist", "exams", "photos")}
+    assert {"all together": 3} == {name: len(one.digits) for name, one in together(sets).items()}
+    assert {"all but mnist": 2} == {name: len(one.digits) for name, one in together(sets, ["mnist"]).items()}
+    assert {} == together({"exams": sets["exams"]}) == together({name: sets[name] for name in ("mnist", "exams")}, ["mnist"])

@@ -43,15 +43,12 @@ def decode(png: bytes) -> Pillow.Image:
     return image
 
 
-def test_the_summary_has_a_line_for_each_set_and_one_for_all_together() -> None:
+def test_the_summary_has_a_line_for_the_digits_of_each_set_and_one_for_its_others() -> None:
     assert [
         "paper 2 50.00% 1 0.00% 50.00% 52.50%",
         "screen 2 100.00% 0 0.00% 0.00% 10.00%",
         "letters 2 not digits, 50.00% left uncertain or found to be none",
-        "all together 4 75.00% 1 0.00% 25.00% 31.25%",
-        "all together 2 not digits, 50.00% left uncertain or found to be none",
     ] == [" ".join(line.split()) for line in summarize(SETS).splitlines()[1:]]
-    assert "together" not in summarize({"paper": SETS["paper"]})
 
 
 def test_the_detail_names_the_worst_mistakes_the_surest_first() -> None:

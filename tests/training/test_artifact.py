@@ -152,11 +152,14 @@ def test_what_an_evaluation_found_is_added_to_the_card_and_the_model_stays(tmp_p
     save_artifact(tiny_model(), {"network": "tiny"}, path)
     weights = keras.models.load_model(path, compile=False).get_weights()
     record_evaluation(path, {"one": {"wrong": 3}, "two": {"wrong": 4}}, b"a picture")
-    record_evaluation(path, {"two": {"wrong": 2}}, b"")
+    record_evaluation(path, {"two": {"wrong": 2}}, None)
     assert {"network": "tiny", "evaluation": {"one": {"wrong": 3}, "two": {"wrong": 2}}} == read_card(path)
-    assert b"a picture" == read_picture(path), "no picture leaves the one that is there"
+    assert b"a picture" == read_picture(path), "none at all leaves the one that is there"
     record_evaluation(path, {}, b"another")
     assert b"another" == read_picture(path)
+    record_evaluation(path, {}, b"")
+    with pytest.raises(ModelFileError, match="holds no picture"):
+        read_picture(path)
     for before, after in zip(weights, keras.models.load_model(path, compile=False).get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
 

@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from flaskapi.errors import ModelFileError
-from flaskapi.training.artifact import read_card, save_artifact
+from flaskapi.training.artifact import read_card, record_evaluation, save_artifact
 from flaskapi.training.card import render_card
 
 pytestmark = pytest.mark.train
@@ -51,13 +51,15 @@ def test_the_page_says_what_the_artifact_says(tmp_path: Path, tiny_model: Callab
 
 
 def test_the_page_shows_what_evaluations_found(tmp_path: Path, tiny_model: Callable[..., keras.Model]) -> None:
-    figures = {"images": 1000, "wrong": 25, "accuracy": 0.975, "uncertain": 0.01, "wrong_of_certain": 0.002, "calibration_error": 0.0041}
-    card = read_card(MODELS / "my_model.h5") | {"evaluation": {"exams": figures, "letters": {"images": 800, "rejected": 0.9512}}}
+    figures = {"digits": 1000, "wrong": 25, "accuracy": 0.975, "uncertain": 0.01, "wrong_of_certain": 0.002, "calibration_error": 0.0041}
+    card = read_card(MODELS / "my_model.h5") | {"evaluation": {"exams": figures, "letters": {"others": 800, "rejected": 0.9512}}}
     save_artifact(tiny_model(), card, tmp_path / "my_model.h5")
     page = render_card(tmp_path / "my_model.h5")
     assert "| exams | 1,000 | 97.50% | 25 | 1.00% | 0.20% | 0.41% |" in page
-    assert "| letters | 800 not digits | 95.12% rejected |" in page
-    assert "](mistakes.png)" in page
+    assert "| letters | 800 | 95.12% |" in page
+    assert "](mistakes.png)" not in page
+    record_evaluation(tmp_path / "my_model.h5", {}, b"a picture")
+    assert "](mistakes.png)" in render_card(tmp_path / "my_model.h5")
 
 
 def test_a_model_from_elsewhere_has_no_page(legacy: Callable[[str], Path]) -> None:
