@@ -78,7 +78,7 @@ SETTINGS = (
     Setting("MAX_FORM_FIELD_BYTES", MIB, form_field_bytes, "largest form field that is not a file, in bytes; at least 131072"),
     Setting("MAX_FORM_PARTS", 100, whole_number, "most parts in one multipart body"),
     Setting("MAX_IMAGE_PIXELS", 25_000_000, whole_number, "most pixels of an image, by its header, before it is decoded"),
-    Setting("UNCERTAIN_BELOW", 0.8, share, "an answer with less confidence than this is marked `uncertain`"),
+    Setting("UNCERTAIN_BELOW", 0.95, share, "an answer with less confidence than this is marked `uncertain`"),
     Setting("LOG_LEVEL", "INFO", log_level, "least severe message that is logged: DEBUG, INFO, WARNING or ERROR"),
 )
 

@@ -16,30 +16,32 @@ Floats = npt.NDArray[np.float32]
 _GRID = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).astype(np.float32) - (SIDE - 1) / 2
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
-CLEAN_SHARE = 0.2  # of the digits, left as they are
-WARPED_SHARE = 0.35  # only warped, as sharp as MNIST's; the others are varied in every way
+CLEAN_SHARE, WARPED_SHARE = 0.2, 0.35  # of the digits: left as they are, only warped; the others are varied in every way
+GENTLE_SHARES = 0.35, 0.4  # the same in the last epochs, so that what is learned last is what is sent most
 
 
-def augment(images: Bytes, labels: npt.NDArray[np.integer], rng: np.random.Generator) -> Floats:
+def augment(images: Bytes, labels: npt.NDArray[np.integer], rng: np.random.Generator, *, gently: bool = False) -> Floats:
     """Vary a batch of digits.
 
     Args:
         images: `uint8 (n, 28, 28)`, 255 the ink.
         labels: `(n,)`, what they are, for a 1 can be written in ways that other digits cannot; others than 0 to 9 pass.
         rng: where all chance comes from.
+        gently: leave more as they are, or only warped.
 
     Returns:
         `float32 (n, 28, 28)` in [0, 1], 1 the ink.
     """
+    clean, warped = GENTLE_SHARES if gently else (CLEAN_SHARE, WARPED_SHARE)
     out = np.empty(images.shape, np.float32)
     for row, image, label in zip(out, images, labels, strict=True):
         chance = rng.random()
-        if chance < CLEAN_SHARE:
+        if chance < clean:
             row[:] = image.astype(np.float32) / np.float32(255)
             continue
         digit = _write_otherwise(image, int(label), rng).astype(np.float32) / np.float32(255)
         digit = _warp(digit, rng)
-        row[:] = digit if chance < CLEAN_SHARE + WARPED_SHARE else _degrade(digit, rng)
+        row[:] = digit if chance < clean + warped else _degrade(digit, rng)
     return out
 
 

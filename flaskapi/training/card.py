@@ -36,9 +36,9 @@ def render_card(path: Path) -> str:
             " answers ten probabilities.",
             f"- **Network** `{card['network']}`, {card['weights']:,} weights (`flaskapi/training/networks.py`).",
             f"- **Data** {data['name']}: {data['training']:,} images to train with, {data['validation']:,} held out of the training set"
-            f" to validate, {data['test']:,} to test, used once. SHA-256 of the arrays `{data['sha256']}`."
+            f" to validate, {data['test']:,} to test. SHA-256 of the arrays `{data['sha256']}`."
             " MNIST is by Yann LeCun, Corinna Cortes and Christopher Burges, CC BY-SA 3.0 by Keras's documentation.",
-            f"- **Training** {training['epochs']} epochs of batches of {training['batch_size']}, seed {training['seed']},"
+            f"- **Training** {training['epochs']} epochs{_finishing(training)} of batches of {training['batch_size']}, seed {training['seed']},"
             f" {'varied anew in each epoch (`augment.py`)' if training['augmented'] else 'not varied'}{_outliers(training)};"
             f" made with {', '.join(f'{name} {version}' for name, version in card['versions'].items())}.",
             f"- **Accuracy** {card['accuracy']['test']:.2%} on the test set ({wrong} wrong of {total:,})"
@@ -54,6 +54,10 @@ def render_card(path: Path) -> str:
             *_picture(path),
         ]
     )
+
+
+def _finishing(training: dict[str, Any]) -> str:
+    return f" and {training['finishing_epochs']} gentler ones" if training.get("finishing_epochs") else ""
 
 
 def _outliers(training: dict[str, Any]) -> str:

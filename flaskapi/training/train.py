@@ -25,6 +25,7 @@ Floats = npt.NDArray[np.float32]
 DIGITS = 10
 NO_DIGIT = 10  # the label of a picture that shows none: its target is all ten digits alike
 OUTLIERS = 40_000  # drawn once, varied in each epoch
+FIRST_RATE, FINISHING_RATE = 2e-3, 4e-4  # the optimizer's largest steps
 CALIBRATION_COPIES = 4  # of each validation digit, varied as in training
 
 
@@ -35,6 +36,7 @@ class Recipe(NamedTuple):
     epochs: int
     batch_size: int
     augmented: bool
+    finishing_epochs: int = 0  # after those, varied gently and with a small step
     outliers_share: float = 0.0  # pictures of no digit, beside the digits of each batch
     seed: int = 0
     validation: int = 5000
@@ -42,7 +44,7 @@ class Recipe(NamedTuple):
 
 
 RECIPES = {
-    "compact": Recipe("compact", epochs=120, batch_size=128, augmented=True, outliers_share=0.1875),
+    "compact": Recipe("compact", epochs=120, batch_size=128, augmented=True, finishing_epochs=20, outliers_share=0.1875),
     "tutorial": Recipe("tutorial", epochs=5, batch_size=32, augmented=False),
 }
 
@@ -73,7 +75,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         if others := round(self._recipe.outliers_share * len(chosen)):
             images = np.concatenate([images, self._outliers[rng.integers(0, len(self._outliers), others)]])
             labels = np.concatenate([labels, np.full(others, NO_DIGIT, np.uint8)])
-        pixels = augment(images, labels, rng) if self._recipe.augmented else images.astype(np.float32) / np.float32(255)
+        pixels = (
+            augment(images, labels, rng, gently=self._epoch >= self._recipe.epochs)
+            if self._recipe.augmented
+            else images.astype(np.float32) / np.float32(255)
+        )
         return pixels.reshape(-1, *self._shape), _targets(labels)
 
 
@@ -109,11 +115,11 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
         validation = (pixels, _targets(dataset.train_labels[held_out]))
 
     model = NETWORKS[recipe.network](shape)
-    model.compile(_optimizer(recipe, len(batches)), loss="categorical_crossentropy", metrics=["accuracy"])
-    model.fit(
-        batches, epochs=recipe.epochs, validation_data=validation, validation_batch_size=500, callbacks=_callbacks(recipe, batches, backup)
-    )
-
+    fit = {"validation_data": validation, "validation_batch_size": 500}
+    _compile(model, _optimizer(recipe, FIRST_RATE, recipe.epochs * len(batches)))
+    model.fit(batches, epochs=recipe.epochs, callbacks=_callbacks(recipe, batches, backup and backup / "first"), **fit)
+    if recipe.finishing_epochs:
+        finish(model, batches, recipe, backup=backup and backup / "finish", **fit)
     temperature = None
     if recipe.validation and recipe.augmented:
         images, labels = (np.repeat(part[held_out], CALIBRATION_COPIES, axis=0) for part in dataset[:2])
@@ -126,14 +132,25 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
     return model, _card(dataset, recipe, model, accuracy, temperature, test), test
 
 
-def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+def finish(model: keras.Model, batches: Batches, recipe: Recipe, *, backup: Path | None, **fit: Any) -> None:
+    """The last epochs of a training."""
+    _compile(model, _optimizer(recipe, FINISHING_RATE, recipe.finishing_epochs * len(batches)))
+    last = recipe.epochs + recipe.finishing_epochs
+    model.fit(batches, initial_epoch=recipe.epochs, epochs=last, callbacks=_callbacks(recipe, batches, backup), **fit)
+
+
+def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+
+
+def _optimizer(recipe: Recipe, rate: float, steps: int) -> keras.optimizers.Optimizer:
     if recipe.network == "tutorial":
         return keras.optimizers.Adam()
-    rate = keras.optimizers.schedules.CosineDecay(
-        1e-4, recipe.epochs * steps_per_epoch, alpha=0.001, warmup_target=2e-3, warmup_steps=steps_per_epoch
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / 20, steps, alpha=0.001, warmup_target=rate, warmup_steps=max(1, steps // max(1, recipe.epochs))
     )
     # The averaged weights (of about the last two epochs) are what validation sees and what is kept.
-    return keras.optimizers.AdamW(rate, weight_decay=0.01, use_ema=True, ema_momentum=0.999)
+    return keras.optimizers.AdamW(schedule, weight_decay=0.01, use_ema=True, ema_momentum=0.999)
 
 
 def _callbacks(recipe: Recipe, batches: Batches, backup: Path | None) -> list[keras.callbacks.Callback]:
@@ -142,7 +159,8 @@ def _callbacks(recipe: Recipe, batches: Batches, backup: Path | None) -> list[ke
     if recipe.network != "tutorial":
         callbacks.append(keras.callbacks.SwapEMAWeights())
     if backup:
-        callbacks.append(keras.callbacks.BackupAndRestore(str(backup)))
+        # Kept after its part is done, so that a training interrupted in the next does not begin anew.
+        callbacks.append(keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False))
     return callbacks
 
 

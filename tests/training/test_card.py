@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from flaskapi.errors import ModelFileError
-from flaskapi.training.artifact import read_card, record_evaluation, save_artifact
+from flaskapi.training.artifact import read_card, read_picture, record_evaluation, save_artifact
 from flaskapi.training.card import render_card
 
 pytestmark = pytest.mark.train
@@ -68,5 +68,6 @@ def test_a_model_from_elsewhere_has_no_page(legacy: Callable[[str], Path]) -> No
 
 
 def test_the_page_beside_the_shipped_model_is_its_own() -> None:
-    """Write it with `python -m flaskapi card models/my_model.h5 > models/README.md`."""
+    """Write both with `python -m flaskapi card models/my_model.h5 --picture models/mistakes.png > models/README.md`."""
     assert render_card(MODELS / "my_model.h5") == (MODELS / "README.md").read_text("utf-8")
+    assert read_picture(MODELS / "my_model.h5") == (MODELS / "mistakes.png").read_bytes()

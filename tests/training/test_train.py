@@ -112,6 +112,26 @@ def test_an_interrupted_training_goes_on_where_it_was(
     assert 3 == card["training"]["epochs"]
 
 
+def test_the_last_epochs_are_varied_gently(dataset: Dataset) -> None:
+    recipe = SMALL._replace(epochs=1, finishing_epochs=1, batch_size=200)
+    batches = Batches(dataset.train_images, dataset.train_labels, recipe, SHAPE)
+    clean = {image.tobytes() for image in (dataset.train_images / np.float32(255)).astype(np.float32)}
+    unchanged = []
+    for epoch in range(2):
+        batches.start(epoch)
+        unchanged.append(sum(image.tobytes() in clean for image in batches[0][0]))
+    assert 10 < unchanged[0] < unchanged[1] < 110
+
+
+def test_a_training_with_last_epochs_goes_through_both_parts(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = SMALL._replace(finishing_epochs=1)
+    _, card, _ = train(dataset, recipe, backup=tmp_path / "backup")
+    assert ["Epoch 1/2", "Epoch 2/2", "Epoch 3/3"] == re.findall(r"Epoch \d/\d", capsys.readouterr().out)
+    assert 1 == card["training"]["finishing_epochs"]
+    train(dataset, recipe, backup=tmp_path / "backup")
+    assert "Epoch" not in capsys.readouterr().out, "the backup says that both parts are done"
+
+
 def test_the_recipes_train_networks_that_exist() -> None:
     assert NETWORKS.keys() == RECIPES.keys()
     assert all(name == recipe.network for name, recipe in RECIPES.items())
