@@ -35,8 +35,8 @@ def classifier() -> FixedClassifier:
 
 @pytest.fixture
 def app(tmp_path: Path, classifier: FixedClassifier) -> Flask:
-    """The application with a classifier that always answers 7, and an instance folder of its own."""
-    return create_app({"INSTANCE_PATH": tmp_path}, classifier=classifier)
+    """The application with a classifier that always answers 7, surely enough, and an instance folder of its own."""
+    return create_app({"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": 0.5}, classifier=classifier)
 
 
 @pytest.fixture
