@@ -39,7 +39,8 @@ def render_card(path: Path) -> str:
             f" to validate, {data['test']:,} to test. SHA-256 of the arrays `{data['sha256']}`."
             " MNIST is by Yann LeCun, Corinna Cortes and Christopher Burges, CC BY-SA 3.0 by Keras's documentation.",
             f"- **Training** {training['epochs']} epochs{_finishing(training)} of batches of {training['batch_size']},"
-            f" seed {training['seed']}, {'varied anew in each epoch (`augment.py`)' if training['augmented'] else 'not varied'}{_outliers(training)};"
+            f" seed {training['seed']}, {'varied anew in each epoch (`augment.py`)' if training['augmented'] else 'not varied'}"
+            f"{_outliers(training)};"
             f" made with {', '.join(f'{name} {version}' for name, version in card['versions'].items())}.",
             f"- **Accuracy** {card['accuracy']['test']:.2%} on the test set ({wrong} wrong of {total:,})"
             + (f", {card['accuracy']['validation']:.2%} on the validation part." if "validation" in card["accuracy"] else "."),
