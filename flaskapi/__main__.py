@@ -127,7 +127,9 @@ def evaluate(options: argparse.Namespace) -> None:
     else:
         config, classifier = _load_service()
         if options.record:
-            _check_recordable(config["MODEL_PATH"])
+            from flaskapi.training.artifact import check_recordable
+
+            check_recordable(config["MODEL_PATH"])
         ask = ask_classifier(classifier, max_pixels=config["MAX_IMAGE_PIXELS"], uncertain_below=config["UNCERTAIN_BELOW"])
     with tqdm(total=sum(map(len, sets.values())), unit=" images", disable=None) as progress:
 
@@ -150,14 +152,6 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.record:
         picture = draw_mistakes([answer for name in of_mnist for answer in answers[name]]) if of_mnist else None
         _record(config["MODEL_PATH"], {name: evaluation.figures() for name, evaluation in overall.items()}, picture)
-
-
-def _check_recordable(model: Path) -> None:
-    from flaskapi.training.artifact import check_writable, read_card
-
-    check_writable(model)
-    if not read_card(model):
-        raise FlaskapiError(f"{model.name}: bears no model card to write into; it was not made by train_mnist.py.")
 
 
 def _record(model: Path, figures: dict[str, dict[str, int | float]], picture: bytes | None) -> None:

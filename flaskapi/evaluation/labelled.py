@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from flaskapi.digits.encode import encode_png
 from flaskapi.errors import DatasetError
-from flaskapi.training.dataset import IDX_NAMES, load_dataset
+from flaskapi.training.dataset import holds_idx, load_dataset
 
 NOT_A_DIGIT = ("", "none")  # what a label says of a picture that shows no digit
 
@@ -34,8 +34,7 @@ def load_labelled(source: Path) -> list[LabelledImage]:
     table = source / "labels.csv"
     if table.is_file():
         return _read_table(table)
-    forms = (form for name in IDX_NAMES for form in (name, f"{name}.gz", name.replace("-idx", ".idx")))
-    if source.suffix == ".npz" or any((source / form).exists() for form in forms):
+    if source.suffix == ".npz" or holds_idx(source):
         dataset = load_dataset(source)
         pairs = zip(dataset.test_images, dataset.test_labels, strict=True)
         return [LabelledImage(f"test-{i:05}", int(label), functools.partial(encode_png, image)) for i, (image, label) in enumerate(pairs)]

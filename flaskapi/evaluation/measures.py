@@ -90,8 +90,9 @@ class Evaluation:
     @property
     def calibration_error(self) -> float:
         """The expected calibration error: how far confidence is from accuracy, over the bins, weighted by their counts."""
-        total = sum(bin.answers for bin in self.bins)
-        return sum(bin.answers * abs(bin.confidence - bin.accuracy) for bin in self.bins) / total if total else 0.0
+        bins = self.bins
+        total = sum(bin.answers for bin in bins)
+        return sum(bin.answers * abs(bin.confidence - bin.accuracy) for bin in bins) / total if total else 0.0
 
     @property
     def mistakes(self) -> list[Outcome]:

@@ -68,9 +68,7 @@ def record_evaluation(path: Path, figures: dict[str, dict[str, int | float]], pi
     Raises:
         ModelFileError: the file is not in HDF5 form, or bears no card.
     """
-    card = read_card(path)
-    if not card:
-        raise ModelFileError(f"{path.name}: bears no model card to write into; it was not made by train_mnist.py.")
+    card = check_recordable(path)
     card["evaluation"] = card.get("evaluation", {}) | figures
     with replacing(path) as temporary:
         shutil.copy(path, temporary)
@@ -80,6 +78,18 @@ def record_evaluation(path: Path, figures: dict[str, dict[str, int | float]], pi
                 file.pop(PICTURE_DATASET, None)
             if picture:
                 file[PICTURE_DATASET] = np.frombuffer(picture, np.uint8)
+
+
+def check_recordable(path: Path) -> Card:
+    """Fail before an evaluation rather than after it, where its figures could not be written; else give the card.
+
+    Raises:
+        ModelFileError: the file cannot be written to, is not in HDF5 form, or bears no card.
+    """
+    check_writable(path)
+    if not (card := read_card(path)):
+        raise ModelFileError(f"{path.name}: bears no model card to write into; it was not made by train_mnist.py.")
+    return card
 
 
 def read_picture(path: Path) -> bytes:

@@ -58,7 +58,7 @@ def _write_otherwise(image: Bytes, label: int, rng: np.random.Generator) -> Byte
     top, bottom, height = int(rows[0]), int(rows[-1]), len(rows)
     image = image.copy()
     if label == 1 and rng.random() < 0.15:
-        digit = _cropped(image)
+        digit = crop(image)
         return _fitted(cv2.resize(digit, (int(rng.integers(7, 14)), len(digit)), interpolation=cv2.INTER_LINEAR))
     if label == 1:
         width = min(max(round(float((image > 127).sum(axis=1)[rows].mean())), 1), 4)
@@ -73,7 +73,7 @@ def _write_otherwise(image: Bytes, label: int, rng: np.random.Generator) -> Byte
         y = top + height * rng.uniform(0.4, 0.65)
         x, half, tilt = _column(image, int(y)), height * rng.uniform(0.15, 0.3), rng.normal(0, 0.15)
         _line(image, (x - half, y + half * tilt), (x + half, y - half * tilt), int(rng.integers(1, 4)))
-    return _fitted(_cropped(image))
+    return _fitted(crop(image))
 
 
 def _fitted(digit: Floats) -> Bytes:
@@ -91,7 +91,8 @@ def _line(image: Bytes, start: tuple[float, float], end: tuple[float, float], wi
     cv2.line(image, (round(16 * x0), round(16 * y0)), (round(16 * x1), round(16 * y1)), 255, width, cv2.LINE_AA, 4)
 
 
-def _cropped(image: Bytes) -> Floats:
+def crop(image: Bytes) -> Floats:
+    """Cut out what is not blank of `uint8 (height, width)`, as `float32` in [0, 1]."""
     x, y, width, height = cv2.boundingRect(image)
     return image[y : y + height, x : x + width].astype(np.float32) / np.float32(255)
 

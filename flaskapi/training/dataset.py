@@ -80,9 +80,17 @@ def _download() -> Dataset:
     return Dataset(train_images, train_labels, test_images, test_labels)
 
 
+def holds_idx(folder: Path) -> bool:
+    """Does any of the four files lie there?"""
+    return any(path.is_file() for name in IDX_NAMES for path in _idx_forms(folder, name))
+
+
+def _idx_forms(folder: Path, name: str) -> list[Path]:
+    return [folder / name, folder / f"{name}.gz", folder / name.replace("-idx", ".idx")]
+
+
 def _find_idx(folder: Path, name: str) -> Path:
-    candidates = [folder / name, folder / f"{name}.gz", folder / name.replace("-idx", ".idx")]
-    for path in candidates:
+    for path in _idx_forms(folder, name):
         if path.is_file():
             return path
     raise DatasetError(f"{folder / name}: no such file, nor {name}.gz. Expected the four MNIST files: {', '.join(IDX_NAMES)}.")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapi.digits.normalize import fit_and_center
+from flaskapi.training.augment import crop
 
 CANVAS_PX = 96  # drawn at this size, reduced as a picture that is sent would be
 LETTERS = "ACDEFGHJKLMNPQRTUVWXYacdefhijkmnprtuvwxy"  # not O o l I S s Z z B b g q, which are also 0 1 5 2 8 6 9
@@ -177,7 +178,7 @@ def _scribble(rng: Random) -> Floats:
 
 def _several(images: Bytes, rng: Random) -> Floats:
     """Two to four digits, side by side or one above another."""
-    digits = [_crop(images[i]) for i in rng.integers(0, len(images), int(rng.integers(2, 5)))]
+    digits = [crop(images[i]) for i in rng.integers(0, len(images), int(rng.integers(2, 5)))]
     if len(digits) == 2 and rng.random() < 0.3:
         digits = [digit.T for digit in digits]
         return _side_by_side(digits, rng).T.copy()
@@ -196,11 +197,6 @@ def _side_by_side(digits: list[Floats], rng: Random) -> Floats:
         canvas[y : y + h, x : x + w] = np.maximum(canvas[y : y + h, x : x + w], digit)
         x += w + gap
     return canvas
-
-
-def _crop(image: Bytes) -> Floats:
-    x, y, width, height = cv2.boundingRect(image)
-    return _ink(image[y : y + height, x : x + width])
 
 
 def _parts(images: Bytes, rng: Random) -> Floats:

@@ -15,14 +15,13 @@ from flaskapi.training.artifact import Card
 from flaskapi.training.augment import augment
 from flaskapi.training.calibrate import calibrate
 from flaskapi.training.dataset import MNIST_SHA256, Dataset
-from flaskapi.training.evaluate import Evaluation, evaluate
+from flaskapi.training.evaluate import DIGITS, Evaluation, evaluate
 from flaskapi.training.networks import NETWORKS, Shape
 from flaskapi.training.outliers import draw_outliers
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-DIGITS = 10
 NO_DIGIT = 10  # the label of a picture that shows none: its target is all ten digits alike
 OUTLIERS = 40_000  # drawn once, varied in each epoch
 FIRST_RATE, FINISHING_RATE = 2e-3, 4e-4  # the optimizer's largest steps
@@ -116,10 +115,10 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
 
     model = NETWORKS[recipe.network](shape)
     fit = {"validation_data": validation, "validation_batch_size": 500}
-    _compile(model, _optimizer(recipe, FIRST_RATE, recipe.epochs * len(batches)))
+    _compile(model, _optimizer(recipe, FIRST_RATE, recipe.epochs, len(batches)))
     model.fit(batches, epochs=recipe.epochs, callbacks=_callbacks(recipe, batches, backup and backup / "first"), **fit)
     if recipe.finishing_epochs:
-        finish(model, batches, recipe, backup=backup and backup / "finish", **fit)
+        _finish(model, batches, recipe, backup=backup and backup / "finish", **fit)
     temperature = None
     if recipe.validation and recipe.augmented:
         images, labels = (np.repeat(part[held_out], CALIBRATION_COPIES, axis=0) for part in dataset[:2])
@@ -132,9 +131,9 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
     return model, _card(dataset, recipe, model, accuracy, temperature, test), test
 
 
-def finish(model: keras.Model, batches: Batches, recipe: Recipe, *, backup: Path | None, **fit: Any) -> None:
+def _finish(model: keras.Model, batches: Batches, recipe: Recipe, *, backup: Path | None, **fit: Any) -> None:
     """The last epochs of a training."""
-    _compile(model, _optimizer(recipe, FINISHING_RATE, recipe.finishing_epochs * len(batches)))
+    _compile(model, _optimizer(recipe, FINISHING_RATE, recipe.finishing_epochs, len(batches)))
     last = recipe.epochs + recipe.finishing_epochs
     model.fit(batches, initial_epoch=recipe.epochs, epochs=last, callbacks=_callbacks(recipe, batches, backup), **fit)
 
@@ -143,11 +142,11 @@ def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
     model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
 
 
-def _optimizer(recipe: Recipe, rate: float, steps: int) -> keras.optimizers.Optimizer:
+def _optimizer(recipe: Recipe, rate: float, epochs: int, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     if recipe.network == "tutorial":
         return keras.optimizers.Adam()
     schedule = keras.optimizers.schedules.CosineDecay(
-        rate / 20, steps, alpha=0.001, warmup_target=rate, warmup_steps=max(1, steps // max(1, recipe.epochs))
+        rate / 20, epochs * steps_per_epoch, alpha=0.001, warmup_target=rate, warmup_steps=steps_per_epoch
     )
     # The averaged weights (of about the last two epochs) are what validation sees and what is kept.
     return keras.optimizers.AdamW(schedule, weight_decay=0.01, use_ema=True, ema_momentum=0.999)
