@@ -26,6 +26,7 @@ FORMATS = tuple(
 FORMAT_NAMES = "PNG, JPEG, GIF, BMP, WebP or TIFF"
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 
+_COLOURED = {"RGB", "P", "CMYK", "YCbCr", "LAB"}
 _ORIENTATION_TAG = 0x0112
 _EXIF_KEYS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # where Pillow keeps what getexif() reads
 _UPRIGHT = {
@@ -46,7 +47,7 @@ def decode_image(data: bytes, *, max_pixels: int, max_side_px: int, by_colour: b
         data: a whole PNG, JPEG, GIF, BMP, WebP or TIFF file; of an animation the first frame is taken.
         max_pixels: refuse more than this, by the header, before anything is decoded.
         by_colour: take the one of red, green and blue that varies most, in place of the luminance, in which an ink may be as
-            light as its paper.
+            light as its paper; a picture without colour, or with transparent parts, is not decoded for it, and gives none.
         max_side_px: reduce a larger image until its longer side is at most this; a JPEG is never decoded much larger.
 
     Returns:
@@ -64,9 +65,10 @@ def decode_image(data: bytes, *, max_pixels: int, max_side_px: int, by_colour: b
         width, height = image.size
         if width * height > max_pixels:
             raise TooLargeError(f"The image has {width} x {height} pixels; at most {max_pixels:,} pixels in all are read.")
-        image.draft(
-            "RGB" if by_colour else "L", (max_side_px, max_side_px)
-        )  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that is still enough
+        if by_colour and (image.mode not in _COLOURED or image.has_transparency_data):
+            return ()
+        # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is still enough.
+        image.draft("RGB" if by_colour else "L", (max_side_px, max_side_px))
         image.load()
         orientation = _orientation(image)
         pixels = _grey(image, max_side_px, by_colour)

@@ -185,3 +185,9 @@ def test_no_damage_to_a_file_raises_anything_else(data: bytes, damages: list[tup
         at = int(place**2 * len(data))  # more often near the beginning, where the headers are
         damaged[at : at + len(put)] = put
     assert_answers(bytes(damaged))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "I;16", "RGBA", "LA"])
+def test_what_has_no_colour_or_is_transparent_is_not_decoded_for_its_colours(mode: str) -> None:
+    data = encode(in_mode(mode), "TIFF" if mode == "LA" else "PNG")
+    assert () == decode_image(data, max_pixels=10**6, max_side_px=1024, by_colour=True)
