@@ -39,13 +39,13 @@ def augment(images: Bytes, labels: npt.NDArray[np.integer], rng: np.random.Gener
         if chance < clean:
             row[:] = image.astype(np.float32) / np.float32(255)
             continue
-        digit = _write_otherwise(image, int(label), rng).astype(np.float32) / np.float32(255)
+        digit = write_otherwise(image, int(label), rng).astype(np.float32) / np.float32(255)
         digit = _warp(digit, rng)
         row[:] = digit if chance < clean + warped else _degrade(digit, rng)
     return out
 
 
-def _write_otherwise(image: Bytes, label: int, rng: np.random.Generator) -> Bytes:
+def write_otherwise(image: Bytes, label: int, rng: np.random.Generator) -> Bytes:
     """Write what hands outside the United States and bold pens write, and MNIST rarely shows.
 
     The flag and foot of a 1, or a 1 as broad as a marker makes it; the bar of a 7.

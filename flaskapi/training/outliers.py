@@ -90,6 +90,15 @@ def _letter(rng: Random) -> Floats:
         text = "".join(rng.choice(list(LETTERS + HARD_LETTERS), count))
     else:
         text = str(rng.choice(list(SIGNS)))
+    return _draw_text(text, font, rng)
+
+
+def draw_letters(text: str, rng: Random) -> Floats:
+    """Letters of one of the fonts, shaken so that they look like a hand's, `(96, 96)` in [0, 1]."""
+    return _shake(_draw_text(text, int(rng.choice(_FONTS)), rng), rng)
+
+
+def _draw_text(text: str, font: int, rng: Random) -> Floats:
     thickness = _thickness(rng)
     (width, height), below = cv2.getTextSize(text, font, 1, 1)
     scale = 0.62 * CANVAS_PX / max(width, height + below)

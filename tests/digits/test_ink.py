@@ -4,7 +4,8 @@ import pytest
 from fakes import draw_digit
 
 from flaskapi.digits import Digit, Image
-from flaskapi.digits.ink import FAINTEST, WORKING_SIDE_PX, find_ink
+from flaskapi.digits.ground import FAINTEST
+from flaskapi.digits.ink import WORKING_SIDE_PX, find_ink
 from flaskapi.errors import NoDigitFoundError
 
 SIDE = 280

@@ -1,0 +1,146 @@
+"""Take away the ground and the shadows of a picture, and tell the ink from what is left."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.digits import Image
+from flaskapi.errors import NoDigitFoundError
+
+GROUND_STEP_PX = 4  # shadows change slowly: a sixteenth of the pixels shows them as well, many times faster
+STRONG_CONTRAST = 80  # grey levels; no grain comes near it
+EVEN, EVEN_CONTRAST = 12, 40  # contrast over the deviation of the ground in drawings and scans, photographs of paper have less
+CLEAR_MAJORITY = 0.65  # no digit inks that share of a picture, bold ones cut out closely excepted
+FAINTEST = 9  # grey levels between the means of ground and ink; paper grain of 6 levels (standard deviation) stays below
+CLEAREST_NOISE = 5.2  # contrast over grain: measured at most 5.0 for noise alone, at least 5.6 for ink on newsprint
+RARE_INK_SPLITS, RARE_INK_NOISE = 3, 8  # measured at most 5.2 for noise alone after three more splits
+NOTHING = "No digit was found: nothing stands out from the ground."
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+
+
+class Lifted(NamedTuple):
+    """A picture without its ground."""
+
+    light: Image  # `uint8 (height, width)`, 0 the ground, the ink light
+    mask: Image  # 1 the ink
+    contrast: float  # of the ink with the ground, in grey levels
+    inverted: bool  # the ink was dark
+
+
+def lift_ink(image: Image, *, is_even: bool = False) -> Lifted:
+    """Take away ground and shadows.
+
+    Args:
+        image: `uint8 (height, width)`, ink dark on light or light on dark.
+        is_even: the ground is known to be of one level.
+
+    Raises:
+        NoDigitFoundError: nothing stands out from the ground.
+    """
+    light, mask, inverted = _separate(image)
+    if is_even or _is_even(light, mask):
+        light = _subtract_level(light, mask)
+        contrast, _ = _contrast(light, mask)
+        if contrast < FAINTEST:
+            raise NoDigitFoundError(NOTHING)
+        return Lifted(light, mask, contrast, inverted)
+    try:
+        return Lifted(*_lift(light), inverted)
+    except NoDigitFoundError:  # a shadow may have more of the picture than the ink has, and have been taken for it
+        return Lifted(*_lift(255 - light), not inverted)
+
+
+def _separate(image: Image) -> tuple[Image, Image, bool]:
+    """Make the ink light and the ground dark, mark the ink with 1, and say whether it was dark.
+
+    The ground has most of the picture; where both shades have much of it, as in bold digits cut out closely, the border tells.
+    """
+    mask = _otsu(image)
+    share = cv2.countNonZero(mask) / mask.size
+    if share in (0, 1):
+        raise NoDigitFoundError("No digit was found: the picture is blank.")
+    if abs(share - 0.5) <= CLEAR_MAJORITY - 0.5:
+        share = (share + float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())) / 2
+    return (image, mask, False) if share < 0.5 else (255 - image, 1 - mask, True)
+
+
+def _otsu(image: Image) -> Image:
+    """Split light (1) from dark (0) where the two differ most (Otsu, "A threshold selection method from gray-level histograms")."""
+    return cv2.threshold(image, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
+
+
+def quantile(values: Image, share: float) -> int:
+    """The level below which a share of the values lies; for bytes, sorting is many times faster than `np.percentile`."""
+    ordered = np.sort(values, axis=None)
+    return int(ordered[int(share * (len(ordered) - 1))])
+
+
+def _subtract_level(light: Image, mask: Image) -> Image:
+    """Take away one level, the ground's median."""
+    level = quantile(light[mask == 0], 0.5)
+    return np.maximum(light, level) - np.uint8(level) if level else light
+
+
+def _subtract_ground(light: Image) -> Image:
+    """Take away what changes slowly, found on a smaller copy.
+
+    First the plane that fits the whole best, which is most of a shadow; then the darkest in a window wider than any stroke, smoothed.
+    """
+    height, width = light.shape
+    small = cv2.resize(light, (-(-width // GROUND_STEP_PX), -(-height // GROUND_STEP_PX)), interpolation=cv2.INTER_AREA).astype(np.float32)
+    window = max(small.shape) // 4 | 1
+    plane = _fit_plane(small)
+    ground = cv2.morphologyEx(small - plane, cv2.MORPH_OPEN, np.ones((window, window), np.uint8))
+    ground = np.clip(cv2.GaussianBlur(ground, (0, 0), window / 4) + plane, 0, 255).astype(np.uint8)
+    return cv2.subtract(light, cv2.resize(ground, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _fit_plane(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The plane through values on a grid that is nearest to them in the least squares; on a grid, each axis can be fitted alone."""
+    height, width = values.shape
+    x, y = np.arange(width, dtype=np.float32) - (width - 1) / 2, np.arange(height, dtype=np.float32) - (height - 1) / 2
+    slope_x = float(values.mean(axis=0) @ x) / max(float(x @ x), 1)
+    slope_y = float(values.mean(axis=1) @ y) / max(float(y @ y), 1)
+    return (values.mean() + slope_x * x + slope_y * y[:, np.newaxis]).astype(np.float32)
+
+
+def _contrast(light: Image, mask: Image) -> tuple[float, float]:
+    """How far the ink stands out from its ground, and the ground's grain (standard deviation), both in grey levels."""
+    ground, grain = cv2.meanStdDev(light, mask=1 - mask)
+    return cv2.mean(light, mask)[0] - ground.item(), grain.item()
+
+
+def _is_even(light: Image, mask: Image) -> bool:
+    """Is the ground one level, as in a drawing or a scan, so that there is nothing to take away but that level?"""
+    away = cv2.dilate(mask, _NEIGHBOURS, iterations=2)
+    if cv2.countNonZero(away) > 0.95 * away.size:
+        return False
+    contrast, grain = _contrast(light, away)
+    return contrast > EVEN_CONTRAST and contrast > EVEN * grain
+
+
+def _lift(light: Image) -> tuple[Image, Image, float]:
+    """Take the ground away and mark the ink with 1; give its contrast too.
+
+    Where there is so little ink that Otsu's method splits the ground instead, the lighter part is split again.
+
+    Raises:
+        NoDigitFoundError: there is only grain.
+    """
+    light = _subtract_ground(light)
+    level, mask = cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    contrast, grain = _contrast(light, mask)
+    if contrast >= FAINTEST and contrast > min(CLEAREST_NOISE * grain, STRONG_CONTRAST):
+        return light, mask, contrast
+    for _ in range(RARE_INK_SPLITS):
+        lighter = light[light > level]
+        if lighter.size == 0:
+            break
+        level, _ = cv2.threshold(lighter, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+        mask = cv2.threshold(light, level, 1, cv2.THRESH_BINARY)[1]
+        contrast, grain = _contrast(light, mask)
+        if contrast >= FAINTEST and contrast > RARE_INK_NOISE * grain:
+            return light, mask, contrast
+    raise NoDigitFoundError(NOTHING)
