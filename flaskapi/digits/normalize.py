@@ -31,7 +31,7 @@ def normalize_digit(image: Image) -> NormalizedDigit:
         NoDigitFoundError: blank, uniform, or too faint to tell from the ground.
     """
     ink = find_ink(image)
-    return NormalizedDigit(fit_and_center(_thicken(ink.pixels)), ink.noticed)
+    return NormalizedDigit(normalize_ink(ink.pixels), ink.noticed)
 
 
 def fit_and_center(ink: Digit) -> Digit:
@@ -39,12 +39,17 @@ def fit_and_center(ink: Digit) -> Digit:
     return _center(_fit(ink))
 
 
-def _thicken(ink: Digit) -> Digit:
-    """Widen strokes that would be under `THINNEST_STROKE_PX` in the box, while there still are pixels to do it with."""
+def normalize_ink(ink: Digit) -> Digit:
+    """Make of ink, `float32 (height, width)` cropped to it, what the network sees, its thin strokes widened."""
     scale = BOX_PX / max(ink.shape)
-    if scale > 0.5:
-        return ink
-    radius = round((THINNEST_STROKE_PX / scale - _stroke_width_px(ink)) / 2)
+    if scale <= 0.5:  # there still are pixels to do it with
+        ink = thicken(ink, THINNEST_STROKE_PX / scale - stroke_width_px((ink > 0.5).view(np.uint8)))
+    return fit_and_center(ink)
+
+
+def thicken(ink: Digit, more_px: float) -> Digit:
+    """Widen strokes by so many pixels, rounded to an even number of them; the picture grows by that, if it is not 0."""
+    radius = round(more_px / 2)
     if radius < 1:
         return ink
     size = 2 * radius + 1
@@ -52,9 +57,9 @@ def _thicken(ink: Digit) -> Digit:
     return cv2.dilate(padded, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
 
 
-def _stroke_width_px(ink: Digit) -> float:
-    """The mean width of the strokes, from how far the ink is from its edge."""
-    mask = cv2.copyMakeBorder((ink > 0.5).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+def stroke_width_px(mask: Image) -> float:
+    """The mean width of the strokes in a mask, `uint8 (height, width)`, 1 the ink, from how far the ink is from its edge."""
+    mask = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
     inside = distance[mask > 0]
     # Across a stroke w wide the distance rises from 0.5 to w/2 and falls again: its mean is (w + 1) / 4.

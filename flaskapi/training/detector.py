@@ -22,7 +22,7 @@ VALIDATION_PAGES = 256
 class DetectorRecipe(NamedTuple):
     """Everything that decides what comes out of a training."""
 
-    epochs: int = 40
+    epochs: int = 34
     steps: int = 500  # of an epoch
     batch_size: int = 32
     seed: int = 0
@@ -50,7 +50,7 @@ class Pages(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no type
 
 
 def draw_batch(images: Bytes, labels: Bytes, count: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Draw pages, `float32 (count, 96, 240, 1)`, and what the network should answer, `float32 (count, 24, 60, 6)`."""
+    """Draw pages, `float32 (count, 64, 256, 1)`, and what the network should answer, `float32 (count, 16, 64, 6)`."""
     pages = [draw_page(images, labels, rng) for _ in range(count)]
     return np.stack([page.pixels for page in pages])[..., np.newaxis], np.stack([draw_targets(page.digits) for page in pages])
 

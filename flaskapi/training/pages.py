@@ -13,7 +13,7 @@ import numpy.typing as npt
 from flaskapi.training.augment import write_otherwise
 from flaskapi.training.outliers import LETTERS, draw_letters
 
-HEIGHT_PX, WIDTH_PX = 96, 240
+HEIGHT_PX, WIDTH_PX = 64, 256
 STRIDE_PX = 4  # of the network's answer: it has one row and one column for so many pixels
 NEAR = 0.6  # what is that near to a digit's centre answers for it too
 SIZES_PX = 18, 52  # heights of digits; pages are brought to 32
@@ -38,7 +38,7 @@ class Placed(NamedTuple):
 
 
 class Page(NamedTuple):
-    """`float32 (96, 240)` in [0, 1], 1 the ink, and the digits on it."""
+    """`float32 (64, 256)` in [0, 1], 1 the ink, and the digits on it."""
 
     pixels: Floats
     digits: list[Placed]
@@ -53,7 +53,7 @@ def draw_page(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Pa
         rng: where all chance comes from.
     """
     writer = _Writer(images, labels, rng)
-    lines = int(rng.choice([0, 1, 2], p=[0.02, 0.66, 0.32]))
+    lines = int(rng.choice([0, 1, 2], p=[0.02, 0.82, 0.16]))
     for line in range(lines):
         writer.write_line(line, lines)
     ink = writer.ink
@@ -65,7 +65,8 @@ def draw_page(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Pa
     if rng.random() < 0.4:
         pixels = _soften(pixels, rng)
     pixels += np.float32(rng.uniform(0, 0.07)) * rng.standard_normal(pixels.shape, np.float32)
-    return Page(np.clip(pixels, 0, 1), writer.digits)
+    pixels = np.clip(pixels, 0, 1)
+    return _end_picture(pixels, writer.digits, rng) if rng.random() < 0.5 else Page(pixels, writer.digits)
 
 
 class _Writer:
@@ -81,7 +82,7 @@ class _Writer:
         rng = self._rng
         low, high = SIZES_PX
         size = float(np.exp(rng.uniform(np.log(low), np.log(min(high, 0.8 * HEIGHT_PX / lines)))))
-        angle = rng.normal(0, 0.05) if rng.random() < 0.88 else rng.uniform(-0.6, 0.6)
+        angle = rng.normal(0, 0.05) if rng.random() < 0.88 else rng.uniform(-0.75, 0.75)
         is_words = rng.random() < 0.08
         slant, bold, touching = rng.normal(0, 0.15), rng.normal(0, 0.12), rng.choice([0.05, 0.35, 0.7])
         gap = size * rng.choice([0.12, 0.3, 0.8], p=[0.4, 0.4, 0.2])
@@ -101,7 +102,7 @@ class _Writer:
                 digit = int(self._labels[chosen])
                 image = write_otherwise(self._images[chosen], digit, rng)
                 scale = np.exp(rng.normal(0, 0.1)) * (rng.uniform(0.5, 0.8) if small_zeros and digit == 0 else 1)
-                glyph = _glyph(image, size * scale, slant + rng.normal(0, 0.06), 0.8 * angle + rng.normal(0, 0.06), bold, rng)
+                glyph = _glyph(image, size * scale, slant + rng.normal(0, 0.06), 0.9 * angle + rng.normal(0, 0.06), bold, rng)
                 lift = 0.5 * (1 - scale) * size * rng.uniform(-0.3, 1)
             if glyph.size == 0:
                 continue
@@ -290,8 +291,24 @@ def _soften(pixels: Floats, rng: Random) -> Floats:
     return cv2.resize(small, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC)
 
 
+def _end_picture(pixels: Floats, digits: list[Placed], rng: Random) -> Page:
+    """Let the picture end before the page does, as pictures that are read do; what is beyond is blank."""
+    left, right, top, bottom = (int(rng.integers(0, most)) if rng.random() < 0.6 else 0 for most in (40, 80, 12, 12))
+    right, bottom = WIDTH_PX - right, HEIGHT_PX - bottom
+    picture = np.zeros_like(pixels)
+    picture[top:bottom, left:right] = pixels[top:bottom, left:right]
+    seen = []
+    for digit in digits:
+        x, y = max(digit.x, left), max(digit.y, top)
+        width, height = min(digit.x + digit.width, right) - x, min(digit.y + digit.height, bottom) - y
+        if width > 0 and height > 0:
+            is_whole = digit.is_whole and width * height > VISIBLE * digit.width * digit.height
+            seen.append(Placed(digit.digit, x, y, width, height, is_whole))
+    return Page(picture, seen)
+
+
 def draw_targets(digits: list[Placed]) -> Floats:
-    """What the network should answer, `float32 (24, 60, 6)`.
+    """What the network should answer, `float32 (16, 64, 6)`.
 
     The last axis: how near a digit's centre is (1 there, falling off as a bell; Zhou, Wang, Krähenbühl: "Objects as Points", 2019),
     which digit it is, and its box: from here to its centre (x, y, in cells), and the logarithms of its width and height in cells.

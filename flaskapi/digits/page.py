@@ -1,0 +1,104 @@
+"""A larger picture with several digits: its ground taken away, brought to the size that the detector reads, digits cut out of it."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.digits import Digit, Image
+from flaskapi.digits.ground import lift_ink, quantile
+from flaskapi.digits.normalize import normalize_ink, stroke_width_px, thicken
+
+READ_HEIGHT_PX = 32  # of a digit, as the detector has learned it
+PADDING_PX = 8  # around the page, so that digits at its edge are seen whole
+MULTIPLE_PX = 16  # of which the sides of what the detector reads are
+THINNEST_STROKE_PX = 2.5  # at that height; a thinner one would fade when it is reduced
+LARGEST_SCALE = 4.0  # more shows only blur
+MOST_PIXELS = 600_000  # that the detector looks at: a page of 400 digits; time grows with them
+HEIGHT_QUANTILE = 0.6  # among parts by their ink: most of it is in digits, but dots, dashes and pieces of them are lower
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+
+Floats = npt.NDArray[np.float32]
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of a page
+
+
+class Page(NamedTuple):
+    """A picture without its ground."""
+
+    ink: Floats  # `float32 (height, width)` in [0, 1], 1 the ink
+    mask: Image  # `uint8 (height, width)`, 1 the ink
+    digit_px: float  # how high its digits are, by a first guess
+
+
+def lift_page(image: Image) -> Page:
+    """Take ground and shadows away, and guess how high the digits are.
+
+    Args:
+        image: `uint8 (height, width)`, ink dark on light or light on dark.
+
+    Raises:
+        NoDigitFoundError: nothing stands out from the ground.
+    """
+    light, mask, _, _ = lift_ink(image)
+    strong = max(quantile(light[mask.view(bool)], 0.9), 1)
+    return Page(np.minimum(light * np.float32(1 / strong), 1), mask, _guess_height(mask))
+
+
+def _guess_height(mask: Image) -> float:
+    """The height of the connected part below which lies most of the ink, frames and lines along the picture left out."""
+    stats = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:]
+    _, _, width, height, area = stats.T
+    fits = (width < 0.95 * mask.shape[1]) & (height < mask.shape[0])
+    if not fits.any():
+        fits[:] = True
+    height, weight = height[fits].astype(np.float64), (height * np.sqrt(area))[fits]
+    order = np.argsort(height)
+    reached = np.cumsum(weight[order])
+    return float(height[order][np.searchsorted(reached, HEIGHT_QUANTILE * reached[-1])])
+
+
+def scale_page(page: Page, scale: float) -> Floats:
+    """Bring a page to the detector's size: `float32` with sides that are multiples of 16, the picture 8 pixels from its top left."""
+    ink = page.ink
+    if scale < 0.5:
+        ink = thicken(ink, THINNEST_STROKE_PX / scale - stroke_width_px(page.mask))
+        grown = (len(ink) - len(page.ink)) // 2
+        ink = ink[grown : len(ink) - grown, grown : ink.shape[1] - grown]
+    height, width = (max(1, round(side * scale)) for side in ink.shape)
+    resized = cv2.resize(ink, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    sides = (-(-(side + 2 * PADDING_PX) // MULTIPLE_PX) * MULTIPLE_PX for side in (height, width))
+    scaled = np.zeros(tuple(sides), np.float32)
+    scaled[PADDING_PX : PADDING_PX + height, PADDING_PX : PADDING_PX + width] = np.clip(resized, 0, 1)
+    return scaled
+
+
+def fit_scale(page: Page, scale: float) -> float:
+    """The nearest scale that shows more than blur and takes no more than the pixels allowed."""
+    return min(scale, LARGEST_SCALE, (MOST_PIXELS / page.ink.size) ** 0.5)
+
+
+def cut_digit(page: Page, box: Box) -> Digit:
+    """Prepare the digit in a box as the classifier sees it, `float32 (28, 28)`, without its neighbours' ink."""
+    height, width = page.ink.shape
+    left, top, right, bottom = (round(edge) for edge in box)
+    across, down = max(1, (right - left) // 12), max(1, (bottom - top) // 12)
+    left, right = max(0, left - across), min(width, right + across)
+    top, bottom = max(0, top - down), min(height, bottom + down)
+    if right - left < 2 or bottom - top < 2:
+        return np.zeros((28, 28), np.float32)
+    ink = page.ink[top:bottom, left:right]
+    mask = page.mask[top:bottom, left:right]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count > 2:
+        # What only reaches into the box from outside is a neighbour's; what is tiny is a speck.
+        x, y, w, h, area = stats[1:].T
+        at_edge = (x == 0) | (y == 0) | (x + w == mask.shape[1]) | (y + h == mask.shape[0])
+        biggest = area.max()
+        keep = np.zeros(count, np.uint8)
+        keep[1:] = (area == biggest) | ((area > 0.03 * biggest) & ~(at_edge & (area < 0.35 * biggest)))
+        ink = ink * cv2.dilate(keep[labels], _NEIGHBOURS)
+    x, y, w, h = cv2.boundingRect((ink > 0.1).view(np.uint8))
+    if w == 0 or h == 0:
+        return np.zeros((28, 28), np.float32)
+    return normalize_ink(np.ascontiguousarray(ink[y : y + h, x : x + w]))

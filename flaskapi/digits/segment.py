@@ -1,0 +1,86 @@
+"""From the detector's answer to digits in reading order: candidates with their boxes, and the lines that they stand in."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.digits.page import PADDING_PX, Box
+
+CELL_PX = 4  # of what the detector looks at, to one cell of its answer
+FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
+SAME_DIGIT = 0.6  # of the smaller box inside the other: two answers for one digit
+STEEPEST_STEP, STEEPEST_LINE = 0.75, 1.3  # from one digit to the next: of their height, and of the way between them
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+
+Floats = npt.NDArray[np.float32]
+
+
+class Candidate(NamedTuple):
+    """What may be a digit."""
+
+    presence: float  # the probability that it is one
+    probabilities: Floats  # `float32 (10,)`: of each digit, if it is one
+    box: Box  # in pixels of the page
+
+
+def find_candidates(answer: Floats, scale: float) -> list[Candidate]:
+    """Read the detector's answer: one candidate for each peak of presence, the likeliest first.
+
+    Args:
+        answer: `float32 (rows, columns, 15)`, as the network `detector` gives it.
+        scale: of what it has looked at, against the page.
+    """
+    presence = 1 / (1 + np.exp(-answer[..., 0]))
+    peaks = (presence >= cv2.dilate(presence, _NEIGHBOURS)) & (presence > FAINTEST_PRESENCE)
+    rows, columns = np.nonzero(peaks)
+    found = answer[rows, columns]
+    shares = np.exp(found[:, 1:11] - found[:, 1:11].max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    centers = (np.stack([columns, rows], axis=1) + 0.5 + found[:, 11:13]) * CELL_PX - PADDING_PX
+    halves = np.exp(found[:, 13:15]) * (CELL_PX / 2)
+    boxes = np.concatenate([centers - halves, centers + halves], axis=1) / scale
+    candidates: list[Candidate] = []
+    for place in np.argsort(-presence[rows, columns], kind="stable"):
+        left, top, right, bottom = boxes[place].tolist()
+        candidate = Candidate(float(presence[rows[place], columns[place]]), shares[place], (left, top, right, bottom))
+        if all(_overlap(candidate.box, other.box) < SAME_DIGIT for other in candidates):
+            candidates.append(candidate)
+    return candidates
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """How much of the smaller of two boxes is inside the other, 0 to 1."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
+
+
+def arrange_lines(boxes: Sequence[Box]) -> list[list[int]]:
+    """Put boxes in reading order: the places of those of each line, from left to right, lines from top to bottom.
+
+    Two boxes follow each other where each is the other's nearest on that side and the step up or down is small, so that lines
+    may rise and fall, and digits that stand below each other are lines of their own.
+    """
+    edges = np.array(boxes, np.float64).reshape(-1, 4)
+    x, y, height = (edges[:, 0] + edges[:, 2]) / 2, (edges[:, 1] + edges[:, 3]) / 2, edges[:, 3] - edges[:, 1]
+    height = np.maximum(height, 0.8 * np.median(height) if len(height) else 0)  # dots and dashes read as digits apart, all are alike
+    ahead, step = x[np.newaxis] - x[:, np.newaxis], np.abs(y[np.newaxis] - y[:, np.newaxis])
+    taller = np.maximum(height[np.newaxis], height[:, np.newaxis])
+    follows = (ahead > 0) & (step < STEEPEST_STEP * taller) & (step < STEEPEST_LINE * ahead)
+    distance = np.where(follows, np.hypot(ahead, 2 * step), np.inf)
+    following = {}
+    for place in range(len(boxes)):
+        nearest = int(np.argmin(distance[place]))
+        if np.isfinite(distance[place, nearest]) and int(np.argmin(distance[:, nearest])) == place:
+            following[place] = nearest
+    lines = []
+    for first in set(range(len(boxes))) - set(following.values()):
+        line = [first]
+        while line[-1] in following:
+            line.append(following[line[-1]])
+        lines.append(line)
+    return sorted(lines, key=lambda line: (float(np.mean(y[line])), float(x[line[0]])))
