@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import files, reading, serving, startup
+from benchmarks import files, reading, serving, startup, strings
 
 
 def main() -> None:
@@ -16,6 +16,11 @@ def main() -> None:
     sending = commands.add_parser("files", help=files.__doc__)
     sending.add_argument("folder", type=Path)
     sending.set_defaults(run=lambda options: files.main(options.folder))
+    making = commands.add_parser("strings", help=strings.__doc__)
+    making.add_argument("mnist", type=Path, metavar="MNIST", help="folder with MNIST's four files")
+    making.add_argument("folder", type=Path, metavar="FOLDER", help="where the pictures and labels.csv are written")
+    making.add_argument("--count", type=int, default=strings.COUNT, help="how many strings; %(default)s by default")
+    making.set_defaults(run=lambda options: strings.main(options.mnist, options.folder, options.count))
     options = parser.parse_args()
     if hasattr(options, "run"):
         options.run(options)
