@@ -14,14 +14,14 @@ from servers import ROOT, Server, free_port, stop, wait_until_it_answers
 
 
 @contextlib.contextmanager
-def running(folder: Path, path: str) -> Iterator[Server]:
-    """Start it with this PATH on a free port; what it prints goes to `run.log`; Ctrl-C at the end."""
+def running(folder: Path, path: str, *, into_file: bool = False) -> Iterator[Server]:
+    """Start it with this PATH on a free port; what it prints goes to `run.log`, through a pipe or straight; Ctrl-C at the end."""
     port = free_port()
     (folder / "logs").mkdir(parents=True)
     environment = os.environ | {"PORT": str(port), "PATH": path}
-    # Its output goes through a pipe, as to a terminal: a file Apache would truncate.
     with (folder / "logs" / "run.log").open("wb") as log, subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log) as reader:
-        process = subprocess.Popen([ROOT / "deploy" / "run"], env=environment, stdout=reader.stdin, stderr=reader.stdin)
+        output = log if into_file else reader.stdin
+        process = subprocess.Popen([ROOT / "deploy" / "run"], env=environment, stdout=output, stderr=output)
         try:
             yield wait_until_it_answers(Server(port, process, folder))
         finally:
@@ -58,6 +58,17 @@ def test_it_serves_until_ctrl_c_and_says_what_with(request: pytest.FixtureReques
     assert f"erving {'under Apache' if kind == 'Apache' else 'with waitress'} at http://127.0.0.1:{server.port}" in server.log("run")
     with pytest.raises(OSError, match="refused"):
         server.ask("/health/live")
+
+
+@pytest.mark.apache
+@pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates")
+def test_into_a_file_goes_all_that_it_says(folder: Path) -> None:
+    with running(folder / "file", os.environ["PATH"], into_file=True) as server:
+        pass
+    said = server.log("run")
+    assert said.startswith("Ready: model ")
+    assert f"Serving under Apache at http://127.0.0.1:{server.port}" in said
+    assert "INFO [-] ready: model" in said, "the service's own log, which follows"
 
 
 @pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates")
