@@ -38,6 +38,7 @@ RETRY_AFTER_S = 30
 def init_app(app: Flask) -> None:
     app.register_error_handler(errors.FlaskapiError, _domain_error)
     app.register_error_handler(HTTPException, _http_error)
+    app.add_url_rule("/problems/", "problems", _list)
     app.add_url_rule("/problems/<name>", "problem", _explain)
 
 
@@ -89,6 +90,11 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
         if header.lower() not in ("content-type", "content-length"):
             response.headers[header] = value
     return response
+
+
+def _list() -> Response:
+    """Name every problem with its meaning, a line for each."""
+    return Response("".join(f"{name}: {meaning}\n" for name, meaning in PROBLEMS.items()), content_type="text/plain; charset=utf-8")
 
 
 def _explain(name: str) -> Response:

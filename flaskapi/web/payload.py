@@ -21,6 +21,24 @@ class Upload(NamedTuple):
     data: bytes
 
 
+def read_query(request: Request, **known: str) -> dict[str, str]:
+    """Read the query of a request.
+
+    Args:
+        request: whose query may have some fields, or none.
+        known: the value that each field can have.
+
+    Raises:
+        InvalidRequestError: another field, or another value; the text names it.
+    """
+    for name, value in request.args.items(multi=True):
+        if name not in known:
+            raise InvalidRequestError(f"The query's {name!r} is unknown; the query can have {' or '.join(map(repr, known)) or 'nothing'}.")
+        if value != known[name]:
+            raise InvalidRequestError(f"The query's {name!r} is {value!r}; it can be {known[name]!r}.")
+    return request.args.to_dict()
+
+
 def read_image(request: Request) -> Upload:
     """Read the one image that a request carries.
 

@@ -5,9 +5,8 @@ from typing import Any
 from flask import Blueprint, Flask, current_app, request
 
 from flaskapi.digits.encode import data_url, encode_png
-from flaskapi.errors import InvalidRequestError
 from flaskapi.recognition import predict_digit
-from flaskapi.web.payload import read_image
+from flaskapi.web.payload import read_image, read_query
 from flaskapi.web.services import services
 
 blueprint = Blueprint("predict", __name__)
@@ -20,9 +19,7 @@ def init_app(app: Flask) -> None:
 @blueprint.post("/predict")
 def predict() -> dict[str, Any]:
     """Read the one digit in the image that was sent; with `?include=normalized`, show what the network saw of it."""
-    include = request.args.get("include")
-    if include not in (None, "normalized"):
-        raise InvalidRequestError(f"The query's 'include' is {include!r}; it can be 'normalized'.")
+    include = read_query(request, include="normalized").get("include")
     upload = read_image(request)
     limits = {"max_pixels": current_app.config["MAX_IMAGE_PIXELS"], "uncertain_below": current_app.config["UNCERTAIN_BELOW"]}
     prediction, normalized = predict_digit(upload.data, services().classifier, **limits)

@@ -48,7 +48,7 @@ def test_every_endpoint_fails_in_the_one_shape(tmp_path: Path) -> None:
         refused = client.open(path, method="PATCH")
         assert (405, "method-not-allowed") == read_problem(refused), path
         assert allowed == set(refused.headers["Allow"].split(", ")), path
-        assert (404, "not-found") == read_problem(client.get(f"{path}/nothing")), path
+        assert (404, "not-found") == read_problem(client.get(f"{path.rstrip('/')}/nothing")), path
         if "x" in path.split("/"):
             assert (404, "not-found") == read_problem(client.get(path)), path
     for crashed in (client.post("/predict", data=PNG), client.get("/model"), client.get("/health/ready")):
@@ -76,6 +76,12 @@ def test_each_problem_is_explained_in_plain_text(name: str, client: FlaskClient)
     response = client.get(f"/problems/{name}")
     assert (200, "text/plain; charset=utf-8") == (response.status_code, response.content_type)
     assert PROBLEMS[name] + "\n" == response.text
+
+
+def test_all_problems_are_listed_in_plain_text(client: FlaskClient) -> None:
+    response = client.get("/problems/")
+    assert (200, "text/plain; charset=utf-8") == (response.status_code, response.content_type)
+    assert [f"{name}: {meaning}" for name, meaning in PROBLEMS.items()] == response.text.splitlines()
 
 
 def test_there_is_no_explanation_of_an_unknown_problem(client: FlaskClient) -> None:

@@ -8,6 +8,7 @@ import pytest
 from fakes import FixedClassifier, draw_digit, encode
 from flask.testing import FlaskClient
 from PIL import Image
+from problems import read_problem
 
 from flaskapi import create_app
 
@@ -59,8 +60,18 @@ def test_what_the_network_saw_is_shown_when_asked_for(client: FlaskClient, class
     assert plain == {name: value for name, value in shown.items() if name not in ("normalized", "noticed")}
 
 
-@pytest.mark.parametrize("value", ["", "everything", "normalized,noticed"])
-def test_including_what_there_is_not_is_refused(client: FlaskClient, value: str) -> None:
-    response = client.post(f"/predict?include={value}", data=PNG)
-    assert (400, "invalid-request") == (response.status_code, response.get_json()["type"].rpartition("/")[2])
-    assert "'include'" in response.get_json()["detail"]
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("include=", "'include' is ''"),
+        ("include=everything", "'include' is 'everything'"),
+        ("include=normalized,noticed", "'include' is 'normalized,noticed'"),
+        ("include=normalized&include=all", "'include' is 'all'"),
+        ("inlcude=normalized", "'inlcude' is unknown; the query can have 'include'"),
+        ("include=normalized&debug", "'debug' is unknown"),
+    ],
+)
+def test_a_query_of_what_there_is_not_is_refused_and_named(client: FlaskClient, query: str, named: str) -> None:
+    response = client.post(f"/predict?{query}", data=PNG)
+    assert (400, "invalid-request") == read_problem(response)
+    assert named in response.get_json()["detail"]
