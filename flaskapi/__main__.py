@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flaskapi.errors import FlaskapiError
+from flaskapi.errors import FlaskapiError, ModelFileError
 
 if TYPE_CHECKING:
     from flaskapi.recognition import Classifier
@@ -27,11 +27,13 @@ def main(argv: list[str] | None = None) -> int:
     compiling.add_argument("target", type=Path, nargs="?", help="by default beside the model")
     compiling.set_defaults(run=compile_model)
 
-    stripping = commands.add_parser("strip-optimizer", help="remove the optimizer's weights from an old model file, in place")
+    stripping = commands.add_parser(
+        "strip-optimizer", help="remove the optimizer's weights from an old model file, in place; needs the extra 'train'"
+    )
     stripping.add_argument("model", type=Path)
     stripping.set_defaults(run=strip_optimizer)
 
-    showing = commands.add_parser("card", help="print the model card of a model file, as Markdown")
+    showing = commands.add_parser("card", help="print the model card of a model file, as Markdown; needs the extra 'train'")
     showing.add_argument("model", type=Path)
     showing.add_argument("--picture", type=Path, metavar="FILE", help="write the picture of its mistakes on MNIST's test set there, as PNG")
     showing.set_defaults(run=show_card)
@@ -76,6 +78,7 @@ def _load_service() -> "tuple[dict[str, Any], Classifier]":
 
 def compile_model(options: argparse.Namespace) -> None:
     """Build the compiled form of a model file."""
+    _check_there(options.model)
     # TensorFlow reads both when it is imported; without oneDNN it runs no channels-first convolution on a CPU.
     os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
@@ -87,8 +90,15 @@ def compile_model(options: argparse.Namespace) -> None:
     print(f"Wrote {target}.")
 
 
+def _check_there(model: Path) -> None:
+    """Name a missing file before a missing extra is, which takes minutes to install."""
+    if not model.is_file():
+        raise ModelFileError(f"{model}: there is no such file.")
+
+
 def strip_optimizer(options: argparse.Namespace) -> None:
     """Remove the optimizer's weights from a model file."""
+    _check_there(options.model)
     from flaskapi.training.artifact import strip_optimizer as strip
 
     freed = strip(options.model)
@@ -97,6 +107,7 @@ def strip_optimizer(options: argparse.Namespace) -> None:
 
 def show_card(options: argparse.Namespace) -> None:
     """Print a model card."""
+    _check_there(options.model)
     from flaskapi.training.artifact import read_picture
     from flaskapi.training.card import render_card
 

@@ -87,6 +87,16 @@ def test_without_keras_compile_says_what_to_install_and_what_to_run(
     assert f"error: my_model.h5 has to be compiled, and onnx is not installed. {TRAIN_EXTRA}\n" == said
 
 
+@pytest.mark.parametrize("command", ["compile", "strip-optimizer", "card"])
+def test_a_missing_file_is_named_before_the_extra_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    for name in ("onnx", "h5py"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert 1 == main([command, str(tmp_path / "none.h5")])
+    assert f"error: {tmp_path / 'none.h5'}: there is no such file.\n" == capsys.readouterr().err
+
+
 def test_check_says_whether_the_service_would_be_ready(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
