@@ -43,7 +43,9 @@ def render_card(path: Path) -> str:
             f"{_outliers(training)};"
             f" made with {', '.join(f'{name} {version}' for name, version in card['versions'].items())}.",
             f"- **Accuracy** {card['accuracy']['test']:.2%} on the test set ({wrong} wrong of {total:,})"
-            + (f", {card['accuracy']['validation']:.2%} on the validation part." if "validation" in card["accuracy"] else "."),
+            + (f", {card['accuracy']['validation']:.2%} on the validation part." if "validation" in card["accuracy"] else ".")
+            + " Counted on the arrays as they are; through `/predict` each image is cut out, scaled and centred anew, by which a few"
+            " answers change.",
             _confidence(training),
             f"- **Known weaknesses** On the test set: {_weaknesses(confusion)}.",
             "",
