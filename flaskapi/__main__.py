@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flaskapi.errors import FlaskapiError, ModelFileError
 
 if TYPE_CHECKING:
-    from flaskapi.recognition import Classifier
+    from flaskapi.evaluation.ask import Ask
 
 TRAIN_EXTRA = "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt --editable '.[train]'"
 
@@ -42,6 +42,9 @@ def main(argv: list[str] | None = None) -> int:
     evaluating.add_argument(
         "folders", type=Path, nargs="+", metavar="DIR", help="holds images and labels.csv (file,label), or MNIST's files"
     )
+    evaluating.add_argument(
+        "--number", action="store_true", help="labels are numbers, such as 05221859 or 12|345: read them as /predict/number"
+    )
     evaluating.add_argument("--url", help="ask the service there, such as http://127.0.0.1:8000, instead of the model of the settings")
     evaluating.add_argument("--html", type=Path, metavar="FILE", help="write a page too, with the plots and pictures of the mistakes")
     evaluating.add_argument("--record", action="store_true", help="write the figures into the model's card; needs the extra 'train'")
@@ -64,16 +67,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def check(options: argparse.Namespace) -> None:
     """Make the service and ask it whether it is ready."""
-    _, classifier = _load_service()
-    print(f"Ready: model {classifier.card['version']}.")
+    _, services = _load_service()
+    print(f"Ready: model {services.classifier.card['version']}.")
 
 
-def _load_service() -> "tuple[dict[str, Any], Classifier]":
-    """Settings and classifier as a web process has them."""
+def _load_service() -> "tuple[dict[str, Any], Any]":
+    """Settings and services as a web process has them."""
     from flaskapi import create_app
 
     app = create_app({"LOG_LEVEL": "ERROR"})
-    return app.config, app.extensions["flaskapi"].classifier
+    return app.config, app.extensions["flaskapi"]
 
 
 def compile_model(options: argparse.Namespace) -> None:
@@ -120,28 +123,15 @@ def evaluate(options: argparse.Namespace) -> None:
     """Read every labelled image and report."""
     from tqdm import tqdm
 
-    from flaskapi.evaluation.ask import Answered, ask_classifier, ask_service
+    from flaskapi.evaluation.ask import Answered, ask_service
     from flaskapi.evaluation.labelled import LabelledImage, load_labelled
-    from flaskapi.evaluation.measures import Evaluation, together
+    from flaskapi.evaluation.measures import DigitEvaluation, NumberEvaluation, together
     from flaskapi.evaluation.report import detail, draw_mistakes, find_pictures, render_html, summarize
 
-    if options.record and options.url:
-        raise FlaskapiError("--record writes into the model of the settings, which --url does not ask.")
-    if options.html and not options.html.resolve().parent.is_dir():
-        raise FlaskapiError(f"{options.html}: there is no such folder to write the page into.")
-    folders = {folder.resolve().name: folder for folder in options.folders}
-    if len(folders) < len(options.folders):
-        raise FlaskapiError("Two of the folders have the same name, by which they are told apart.")
-    sets = {name: load_labelled(folder) for name, folder in folders.items()}
-    if options.url:
-        ask = ask_service(options.url)
-    else:
-        config, classifier = _load_service()
-        if options.record:
-            from flaskapi.training.artifact import check_recordable
-
-            check_recordable(config["MODEL_PATH"])
-        ask = ask_classifier(classifier, max_pixels=config["MAX_IMAGE_PIXELS"], uncertain_below=config["UNCERTAIN_BELOW"])
+    folders = _check_evaluation(options)
+    sets = {name: load_labelled(folder, numbers=options.number) for name, folder in folders.items()}
+    config, services = ({}, None) if options.url else _load_service()
+    ask = ask_service(options.url, numbers=options.number) if options.url else _ask_here(config, services, options)
     with tqdm(total=sum(map(len, sets.values())), unit=" images", disable=None) as progress:
 
         def ask_and_count(image: LabelledImage) -> Answered:
@@ -150,19 +140,50 @@ def evaluate(options: argparse.Namespace) -> None:
             return answer
 
         answers = {name: list(map(ask_and_count, images)) for name, images in sets.items()}
-    evaluations = {name: Evaluation([answer.outcome for answer in answers[name]]) for name in sets}
+    kind = NumberEvaluation if options.number else DigitEvaluation
+    evaluations = {name: kind([answer.outcome for answer in answers[name]]) for name in sets}
     of_mnist = [name for name, folder in folders.items() if not (folder / "labels.csv").is_file()]
-    overall = evaluations | together(evaluations, of_mnist)
-    print(summarize(overall))
+    all_of_them = together(evaluations, of_mnist)
+    print(summarize(evaluations | all_of_them))
     for name, evaluation in evaluations.items():
         print(f"\n--- {name} ---\n{detail(evaluation)}")
     if options.html:
-        pictures = {name: find_pictures(sets[name], answers[name]) for name in sets}
-        options.html.write_text(render_html("Evaluation of " + ", ".join(sets), evaluations, pictures), "utf-8")
+        pictures = {name: find_pictures(sets[name], answers[name], numbers=options.number) for name in sets}
+        page = render_html("Evaluation of " + ", ".join(sets), evaluations, pictures, all_of_them)
+        options.html.write_text(page, "utf-8")
         print(f"\nWrote {options.html}.")
     if options.record:
         picture = draw_mistakes([answer for name in of_mnist for answer in answers[name]]) if of_mnist else None
-        _record(config["MODEL_PATH"], {name: evaluation.figures() for name, evaluation in overall.items()}, picture)
+        _record(config["MODEL_PATH"], {name: one.figures() for name, one in (evaluations | all_of_them).items()}, picture)
+
+
+def _check_evaluation(options: argparse.Namespace) -> dict[str, Path]:
+    """Refuse what cannot be done before anything is read; give the folders by their names."""
+    if options.record and options.url:
+        raise FlaskapiError("--record writes into the model of the settings, which --url does not ask.")
+    if options.record and options.number:
+        raise FlaskapiError("--record writes figures of single digits into the model's card; --number has none.")
+    if options.html and not options.html.resolve().parent.is_dir():
+        raise FlaskapiError(f"{options.html}: there is no such folder to write the page into.")
+    folders = {folder.resolve().name: folder for folder in options.folders}
+    if len(folders) < len(options.folders):
+        raise FlaskapiError("Two of the folders have the same name, by which they are told apart.")
+    return folders
+
+
+def _ask_here(config: "dict[str, Any]", services: Any, options: argparse.Namespace) -> "Ask":
+    """Ask the service's own parts, in this process."""
+    from flaskapi.evaluation.ask import ask_classifier, ask_reader
+
+    limits = {"max_pixels": config["MAX_IMAGE_PIXELS"], "uncertain_below": config["UNCERTAIN_BELOW"]}
+    if options.number:
+        detector: Any = getattr(services, "detector", None)  # `services.detector`, as soon as the service has one
+        return ask_reader(services.classifier, detector, **limits)
+    if options.record:
+        from flaskapi.training.artifact import check_recordable
+
+        check_recordable(config["MODEL_PATH"])
+    return ask_classifier(services.classifier, **limits)
 
 
 def _record(model: Path, figures: dict[str, dict[str, int | float]], picture: bytes | None) -> None:

@@ -1,10 +1,18 @@
 """`python -m flaskapi evaluate` reports on standard output, and on standard error only why it could not."""
 
+import contextlib
+import json
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from fakes import draw_digit, encode
+from werkzeug import Response
+from werkzeug.serving import make_server
 
 from flaskapi.__main__ import main
 
@@ -26,6 +34,18 @@ def folder(tmp_path: Path) -> Path:
     (drawn / "broken.png").write_bytes(b"I am no image.")
     (drawn / "labels.csv").write_text("file,label\n3.png,3\n7.png,7\nbroken.png,5\n")
     return drawn
+
+
+@contextlib.contextmanager
+def serving(answer: dict[str, Any]) -> Iterator[str]:
+    """A server that gives one answer to everything, and its address."""
+    server = make_server("127.0.0.1", 0, Response(json.dumps(answer)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 def assert_refused(arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +92,31 @@ def test_two_folders_of_one_name_are_refused(folder: Path, tmp_path: Path, capsy
 
 def test_what_another_service_answered_is_not_recorded_in_the_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert_refused([str(folder), "--record", "--url", "http://127.0.0.1:9"], "--record", capsys)
+
+
+def test_numbers_have_no_figures_for_the_card(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused([str(folder), "--record", "--number"], "single digits", capsys)
+
+
+def test_numbers_are_asked_of_a_service_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a page, on which the boxes are drawn; MNIST's own test images are numbers of one digit."""
+    slips, mnist, page = tmp_path / "slips", tmp_path / "mnist.npz", tmp_path / "page.html"
+    slips.mkdir()
+    (slips / "slip.png").write_bytes(encode(draw_digit(7)))
+    (slips / "labels.csv").write_text("file,label\nslip.png,7|12\nslip.png,07\n")
+    images, labels = draw_digit(7, side=28, dark_on_light=False)[np.newaxis], np.array([7], np.uint8)
+    np.savez(mnist, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    box = {"x": 1, "y": 2, "width": 3, "height": 4}
+    answer = {"number": "07", "confidence": 0.9, "uncertain": False, "lines": ["07"], "digits": [{"digit": 0, "box": box}]}
+    with serving(answer) as url:
+        assert 0 == main(["evaluate", str(slips), str(mnist), "--number", "--url", url, "--html", str(page)])
+    lines = capsys.readouterr().out.splitlines()
+    assert [
+        "slips 2 50.00% 50.00% 60.00% 1 0.00% 50.00% 40.00%",
+        "mnist.npz 1 0.00% 0.00% 100.00% 1 0.00% 100.00% 90.00%",
+    ] == [" ".join(line.split()) for line in lines[1:3]]
+    assert "  was 7|12, said 07 with 90.0%                    slip.png" in lines
+    assert "slip.png: was 7|12, said 07 with 90.0%" in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://127.0.0.1:1"], ids=["no address", "nothing listens"])

@@ -1,7 +1,7 @@
 """Pixels to a file that a browser shows."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -14,6 +14,23 @@ def encode_png(pixels: Image | Digit) -> bytes:
     if pixels.dtype != np.uint8:
         pixels = np.rint(pixels * 255).astype(np.uint8)
     return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def encode_boxes(pixels: Image, boxes: Iterable[tuple[int, int, int, int]], *, max_side_px: int) -> bytes:
+    """Reduce a picture and draw boxes on it in red, as a PNG in colour.
+
+    Args:
+        pixels: `uint8 (height, width)`.
+        boxes: x, y, width and height, in pixels of the picture as it is given.
+        max_side_px: the longer side of the result at most.
+    """
+    scale = min(1.0, max_side_px / max(pixels.shape))
+    size = [max(1, round(side * scale)) for side in pixels.shape[::-1]]
+    drawn = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
+    for box in boxes:
+        x, y, width, height = (round(side * scale) for side in box)
+        cv2.rectangle(drawn, (x, y), (x + width, y + height), (40, 40, 220), 1)
+    return cv2.imencode(".png", drawn)[1].tobytes()
 
 
 def data_url(png: bytes) -> str:

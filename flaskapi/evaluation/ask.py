@@ -12,72 +12,119 @@ from typing import Any, NamedTuple
 from flaskapi.digits.encode import encode_png
 from flaskapi.errors import FlaskapiError, ModelUnavailableError, NoDigitFoundError, ServiceUnreachableError
 from flaskapi.evaluation.labelled import LabelledImage
-from flaskapi.evaluation.measures import Outcome
+from flaskapi.evaluation.measures import LINE_END, Outcome
+from flaskapi.numbers import Box, Detector, NumberPrediction, predict_number
 from flaskapi.recognition import Classifier, predict_digit
 
 TIMEOUT_S = 60
 
 
 class Answered(NamedTuple):
-    """An outcome with what the network saw, a 28x28 PNG; empty where it saw nothing."""
+    """An outcome with what there is to see of it: what the network saw of a digit, a 28x28 PNG, or where a number's digits are."""
 
     outcome: Outcome
-    normalized: bytes
+    normalized: bytes = b""
+    boxes: tuple[Box, ...] = ()
 
 
 Ask = Callable[[LabelledImage], Answered]
 
 
 def ask_classifier(classifier: Classifier, *, max_pixels: int, uncertain_below: float) -> Ask:
-    """Read images in this process, as `/predict` does.
+    """Read digits in this process, as `/predict` does.
 
     The function that is given raises ModelUnavailableError.
     """
 
+    def read(image: LabelledImage) -> Answered:
+        prediction, normalized = predict_digit(image.read(), classifier, max_pixels=max_pixels, uncertain_below=uncertain_below)
+        outcome = Outcome(image.name, image.label, str(prediction.digit), prediction.confidence, prediction.uncertain)
+        return Answered(outcome, encode_png(normalized.pixels))
+
+    return _refusing(read)
+
+
+def ask_reader(
+    classifier: Classifier,
+    detector: Detector,
+    *,
+    max_pixels: int,
+    uncertain_below: float,
+    predict: Callable[..., NumberPrediction] = predict_number,
+) -> Ask:
+    """Read numbers in this process, as `/predict/number` does.
+
+    The function that is given raises ModelUnavailableError.
+    """
+
+    def read(image: LabelledImage) -> Answered:
+        prediction = predict(image.read(), classifier, detector, max_pixels=max_pixels, uncertain_below=uncertain_below)
+        said = LINE_END.join(prediction.lines)
+        outcome = Outcome(image.name, image.label, said, prediction.confidence, prediction.uncertain)
+        return Answered(outcome, boxes=tuple(digit.box for digit in prediction.digits))
+
+    return _refusing(read)
+
+
+def _refusing(read: Ask) -> Ask:
+    """Make an outcome of what is wrong with an image."""
+
     def ask(image: LabelledImage) -> Answered:
         try:
-            prediction, normalized = predict_digit(image.read(), classifier, max_pixels=max_pixels, uncertain_below=uncertain_below)
+            return read(image)
         except ModelUnavailableError:
             raise
         except FlaskapiError as error:
             refused = not isinstance(error, NoDigitFoundError)
-            return Answered(Outcome(image.name, image.label, None, problem=str(error), refused=refused), b"")
-        said = prediction.digit, prediction.confidence, prediction.uncertain
-        return Answered(Outcome(image.name, image.label, *said), encode_png(normalized.pixels))
+            return Answered(Outcome(image.name, image.label, None, problem=str(error), refused=refused))
 
     return ask
 
 
-def ask_service(url: str) -> Ask:
+def ask_service(url: str, *, numbers: bool = False) -> Ask:
     """Send images to a running service.
 
     Args:
         url: where it is, such as `http://127.0.0.1:8000`.
+        numbers: send them to `/predict/number`, not to `/predict`.
 
     The function that is given raises ServiceUnreachableError where nothing, or something else, answers, or it is not ready.
     """
     try:
-        endpoint = urllib.parse.urljoin(url.rstrip("/") + "/", "predict?include=normalized")
+        endpoint = urllib.parse.urljoin(url.rstrip("/") + "/", "predict/number" if numbers else "predict?include=normalized")
         scheme = urllib.parse.urlsplit(endpoint).scheme
     except ValueError:
         scheme = ""
     if scheme not in ("http", "https"):
         raise ServiceUnreachableError(f"{url}: expected the address of a service, such as http://127.0.0.1:8000.")
+    understand = _number_of if numbers else _digit_of
 
     def ask(image: LabelledImage) -> Answered:
         status, answer = _post(endpoint, image.read())
         if status == 200:
             try:
-                outcome = Outcome(image.name, image.label, answer["digit"], answer["confidence"], answer["uncertain"])
-                return Answered(outcome, base64.b64decode(answer["normalized"].partition(",")[2]))
+                return understand(image, answer)
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise ServiceUnreachableError(f"{url}: answered {image.name} as no such service does.") from error
         if status in (400, 413, 415, 422):
             refused = not str(answer["type"]).endswith("/no-digit-found")
-            return Answered(Outcome(image.name, image.label, None, problem=str(answer["detail"]), refused=refused), b"")
+            return Answered(Outcome(image.name, image.label, None, problem=str(answer["detail"]), refused=refused))
         raise ServiceUnreachableError(f"{url}: answered {status} to {image.name}: {answer['detail']}")
 
     return ask
+
+
+def _digit_of(image: LabelledImage, answer: dict[str, Any]) -> Answered:
+    outcome = Outcome(image.name, image.label, str(int(answer["digit"])), float(answer["confidence"]), answer["uncertain"])
+    return Answered(outcome, base64.b64decode(answer["normalized"].partition(",")[2]))
+
+
+def _number_of(image: LabelledImage, answer: dict[str, Any]) -> Answered:
+    lines = answer["lines"]
+    if "".join(lines) != answer["number"]:
+        raise ValueError("the lines are not the number's")
+    boxes = tuple(Box(*(int(digit["box"][side]) for side in Box._fields)) for digit in answer["digits"])
+    return Answered(Outcome(image.name, image.label, LINE_END.join(lines), float(answer["confidence"]), answer["uncertain"]), boxes=boxes)
 
 
 def _post(endpoint: str, data: bytes) -> tuple[int, dict[str, Any]]:

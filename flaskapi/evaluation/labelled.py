@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,37 +12,40 @@ from flaskapi.errors import DatasetError
 from flaskapi.training.dataset import holds_idx, load_dataset
 
 NOT_A_DIGIT = ("", "none")  # what a label says of a picture that shows no digit
+DIGITS = tuple("0123456789")
+NUMBER = re.compile(r"[0-9]+(\|[0-9]+)*")
 
 
 class LabelledImage(NamedTuple):
-    """An image file; `label` is the digit it shows, None where it shows none."""
+    """An image file; `label` is the digit or number it shows, with `|` between lines, None where it shows none."""
 
     name: str
-    label: int | None
+    label: str | None
     read: Callable[[], bytes]
 
 
-def load_labelled(source: Path) -> list[LabelledImage]:
+def load_labelled(source: Path, *, numbers: bool = False) -> list[LabelledImage]:
     """List the labelled images of a folder.
 
     Args:
         source: a folder with `labels.csv`, whose columns `file` and `label` name files in it and digits (an empty label:
             no digit); or a folder with MNIST's four files, or an `.npz`, whose test images are encoded as PNG.
+        numbers: labels are numbers, such as `05221859`, or `12|345` where a line ends after the 2.
 
     Raises:
         DatasetError: there is no such folder, or its `labels.csv` is of another form; the text names the line.
     """
     table = source / "labels.csv"
     if table.is_file():
-        return _read_table(table)
+        return _read_table(table, numbers)
     if source.suffix == ".npz" or holds_idx(source):
         dataset = load_dataset(source)
         pairs = zip(dataset.test_images, dataset.test_labels, strict=True)
-        return [LabelledImage(f"test-{i:05}", int(label), functools.partial(encode_png, image)) for i, (image, label) in enumerate(pairs)]
+        return [LabelledImage(f"test-{i:05}", str(label), functools.partial(encode_png, image)) for i, (image, label) in enumerate(pairs)]
     raise DatasetError(f"{source}: expected a folder with images and a labels.csv (columns file and label), or MNIST's files.")
 
 
-def _read_table(table: Path) -> list[LabelledImage]:
+def _read_table(table: Path, numbers: bool) -> list[LabelledImage]:
     labelled = []
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -49,7 +53,7 @@ def _read_table(table: Path) -> list[LabelledImage]:
             if not {"file", "label"} <= set(rows.fieldnames or ()):
                 raise DatasetError(f"{table}: expected the columns file and label, found {', '.join(rows.fieldnames or ['nothing'])}.")
             for row in rows:
-                labelled.append(_labelled(table, rows.line_num, row["file"] or "", row["label"]))
+                labelled.append(_labelled(table, rows.line_num, row["file"] or "", row["label"], numbers))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{table}: cannot be read as CSV in UTF-8: {error}.") from error
     if not labelled:
@@ -57,11 +61,16 @@ def _read_table(table: Path) -> list[LabelledImage]:
     return labelled
 
 
-def _labelled(table: Path, line: int, name: str, label: str | None) -> LabelledImage:
+def _labelled(table: Path, line: int, name: str, label: str | None, numbers: bool) -> LabelledImage:
     path = table.parent / name
     if not path.is_file():
         raise DatasetError(f"{table}, line {line}: there is no file {name!r}.")
     label = "missing" if label is None else label.strip().lower()
-    if label not in (*NOT_A_DIGIT, *"0123456789"):
-        raise DatasetError(f"{table}, line {line}: the label is {label!r}; it must be a digit, or empty where the image shows none.")
-    return LabelledImage(name, None if label in NOT_A_DIGIT else int(label), path.read_bytes)
+    is_number = NUMBER.fullmatch(label)
+    if label not in NOT_A_DIGIT and not (is_number if numbers else label in DIGITS):
+        expected = "digits, with | between lines" if numbers else "a digit"
+        hint = "; numbers are read with --number" if is_number else ""
+        raise DatasetError(
+            f"{table}, line {line}: the label is {label!r}; it must be {expected}, or empty where the image shows none{hint}."
+        )
+    return LabelledImage(name, None if label in NOT_A_DIGIT else label, path.read_bytes)

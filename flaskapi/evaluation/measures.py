@@ -1,21 +1,22 @@
 """What there is to know about answers whose truth is known: accuracy, confusion, calibration, and what was left uncertain."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 DIGITS = 10
+LINE_END = "|"  # between the lines of a number, in labels and answers
 CALIBRATION_BINS = 15  # of equal width, as in Guo et al., "On Calibration of Modern Neural Networks" (2017)
 
 
 class Outcome(NamedTuple):
-    """One image and its answer."""
+    """One image and its answer. What is written is a string of digits, `|` between lines: a digit is a number of length one."""
 
     name: str
-    label: int | None  # what it is, 0 to 9; None: no digit
-    digit: int | None  # what the service said; None: it found none, or refused the file
+    label: str | None  # what it is; None: no digit
+    said: str | None  # what the service said; None: it found none, or refused the file
     confidence: float = 0.0
     uncertain: bool = True
     problem: str = ""  # why there is no digit
@@ -23,8 +24,21 @@ class Outcome(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """A digit is right when it is named; what is no digit, when none is named for sure."""
-        return self.digit == self.label if self.label is not None else self.uncertain and not self.refused
+        """A digit or number is right when it is named, whatever its lines; what is no digit, when none is named for sure."""
+        if self.label is None:
+            return self.uncertain and not self.refused
+        return self.said is not None and _joined(self.said) == _joined(self.label)
+
+    @property
+    def errors(self) -> int:
+        """How many digits must be put in, taken out or changed to make of what was said what it is (Levenshtein distance)."""
+        label, said = _joined(self.label or ""), _joined(self.said or "")
+        costs = list(range(len(said) + 1))  # of making the first n digits said of the first m of the label
+        for m, digit in enumerate(label, 1):
+            before, costs = costs, [m]
+            for n, other in enumerate(said, 1):
+                costs.append(min(before[n] + 1, costs[-1] + 1, before[n - 1] + (digit != other)))
+        return costs[-1]
 
 
 class Bin(NamedTuple):
@@ -36,30 +50,33 @@ class Bin(NamedTuple):
 
 
 class Evaluation:
-    """The measures over some outcomes. Shares are from 0 to 1, and 0 where there is nothing to share."""
+    """The measures over some outcomes, of digits or of numbers. Shares are from 0 to 1, and 0 where there is nothing to share."""
+
+    of: ClassVar[str]
+    by: ClassVar[str]  # what `groups` are told apart by
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
         self.outcomes = outcomes
-        self.digits = [outcome for outcome in outcomes if outcome.label is not None]
+        self.written = [outcome for outcome in outcomes if outcome.label is not None]
         self.others = [outcome for outcome in outcomes if outcome.label is None]
 
     @property
     def wrong(self) -> int:
-        """How many digits were read as another, or not at all."""
-        return sum(not outcome.right for outcome in self.digits)
+        """How many were read as another, or not at all; a file that was refused is one of them."""
+        return sum(not outcome.right for outcome in self.written)
 
     @property
     def accuracy(self) -> float:
-        return _share(outcome.right for outcome in self.digits)
+        return _share(outcome.right for outcome in self.written)
 
     @property
     def uncertain_share(self) -> float:
-        return _share(outcome.uncertain for outcome in self.digits)
+        return _share(outcome.uncertain for outcome in self.written)
 
     @property
     def wrong_of_certain(self) -> float:
-        """Of the digits that were named for sure, how many are others."""
-        return _share(not outcome.right for outcome in self.digits if not outcome.uncertain)
+        """Of what was named for sure, how much is something else."""
+        return _share(not outcome.right for outcome in self.written if not outcome.uncertain)
 
     @property
     def rejected_share(self) -> float:
@@ -67,21 +84,19 @@ class Evaluation:
         return _share(outcome.right for outcome in self.others)
 
     @property
-    def accuracy_by_digit(self) -> list[float]:
-        return [_share(outcome.right for outcome in self.digits if outcome.label == digit) for digit in range(DIGITS)]
+    def groups(self) -> dict[str, list[Outcome]]:
+        """What is written, in groups that differ in how hard they are to read; a group may be empty."""
+        raise NotImplementedError
 
     @property
-    def confusion(self) -> npt.NDArray[np.int64]:
-        """`(11, 11)`: rows are what it was, columns what was said; the last of each stands for no digit."""
-        counts = np.zeros((DIGITS + 1, DIGITS + 1), np.int64)
-        for outcome in self.outcomes:
-            counts[_place(outcome.label), _place(outcome.digit)] += 1
-        return counts
+    def accuracy_by_group(self) -> dict[str, float | None]:
+        """None for a group of which there is nothing."""
+        return {name: _share(outcome.right for outcome in group) if group else None for name, group in self.groups.items()}
 
     @property
     def bins(self) -> list[Bin]:
-        """The reliability diagram: of the digits that were read, by confidence."""
-        read = [(outcome.confidence, outcome.right) for outcome in self.digits if outcome.digit is not None]
+        """The reliability diagram: of what was read, by confidence."""
+        read = [(outcome.confidence, outcome.right) for outcome in self.written if outcome.said is not None]
         confidence, right = np.array(read, np.float64).reshape(-1, 2).T
         places = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
         groups = [places == place for place in range(CALIBRATION_BINS)]
@@ -102,9 +117,9 @@ class Evaluation:
     def figures(self) -> dict[str, int | float]:
         """The measures as plain numbers, rounded to what means anything: for a model card."""
         figures: dict[str, int | float] = {}
-        if self.digits:
+        if self.written:
             figures |= {
-                "digits": len(self.digits),
+                self.of: len(self.written),
                 "wrong": self.wrong,
                 "accuracy": round(self.accuracy, 6),
                 "uncertain": round(self.uncertain_share, 6),
@@ -115,15 +130,63 @@ class Evaluation:
         return figures
 
 
-def together(evaluations: Mapping[str, Evaluation], leave_out: Collection[str] = ()) -> dict[str, Evaluation]:
+class DigitEvaluation(Evaluation):
+    """The measures over single digits; labels and answers are of one digit."""
+
+    of, by = "digits", "digit"
+
+    @property
+    def groups(self) -> dict[str, list[Outcome]]:
+        return {digit: [outcome for outcome in self.written if outcome.label == digit] for digit in "0123456789"}
+
+    @property
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """`(11, 11)`: rows are what it was, columns what was said; the last of each stands for no digit."""
+        counts = np.zeros((DIGITS + 1, DIGITS + 1), np.int64)
+        for outcome in self.outcomes:
+            counts[_place(outcome.label), _place(outcome.said)] += 1
+        return counts
+
+
+class NumberEvaluation(Evaluation):
+    """The measures over numbers; one is right when all its digits are."""
+
+    of, by = "numbers", "length"
+
+    @property
+    def groups(self) -> dict[str, list[Outcome]]:
+        lengths = [len(_joined(outcome.label or "")) for outcome in self.written]
+        pairs = list(zip(lengths, self.written, strict=True))
+        return {str(length): [outcome for its, outcome in pairs if its == length] for length in sorted(set(lengths))}
+
+    @property
+    def lines_accuracy(self) -> float:
+        """How many numbers are right and in the right lines."""
+        return _share(outcome.said == outcome.label for outcome in self.written)
+
+    @property
+    def digit_error_rate(self) -> float:
+        """Digits to put in, take out or change, over digits written; a number that was not read lacks all of its own."""
+        total = sum(len(_joined(outcome.label or "")) for outcome in self.written)
+        return sum(outcome.errors for outcome in self.written) / total if total else 0.0
+
+
+Kind = TypeVar("Kind", bound=Evaluation)
+
+
+def together(evaluations: Mapping[str, Kind], leave_out: Collection[str] = ()) -> dict[str, Kind]:
     """One evaluation over all sets but some, under a name that says so; none where that would be a single set."""
     parts = [evaluation for name, evaluation in evaluations.items() if name not in leave_out]
     name = f"all but {', '.join(leave_out)}" if leave_out else "all together"
-    return {name: Evaluation([outcome for part in parts for outcome in part.outcomes])} if len(parts) > 1 else {}
+    return {name: type(parts[0])([outcome for part in parts for outcome in part.outcomes])} if len(parts) > 1 else {}
 
 
-def _place(digit: int | None) -> int:
-    return DIGITS if digit is None else digit
+def _joined(lines: str) -> str:
+    return lines.replace(LINE_END, "")
+
+
+def _place(digit: str | None) -> int:
+    return DIGITS if digit is None else int(digit)
 
 
 def _share(hits: Iterable[bool]) -> float:

@@ -7,17 +7,23 @@ import jinja2
 from markupsafe import Markup
 
 from flaskapi.digits.decode import decode_image
-from flaskapi.digits.encode import contact_sheet, data_url, encode_png
+from flaskapi.digits.encode import contact_sheet, data_url, encode_boxes, encode_png
 from flaskapi.errors import FlaskapiError
 from flaskapi.evaluation.ask import Answered
 from flaskapi.evaluation.labelled import LabelledImage
-from flaskapi.evaluation.measures import DIGITS, Bin, Evaluation, Outcome
+from flaskapi.evaluation.measures import DIGITS, Bin, DigitEvaluation, Evaluation, NumberEvaluation, Outcome
+from flaskapi.numbers import Box
 
 SHOWN_MISTAKES = 10
 SHOWN_PICTURES = 200  # on the page, the surest mistakes of each set first
 
 THUMBNAIL_SIDE_PX = 128
+NUMBER_SIDE_PX = 400
+WHOLE = 2**31  # a side that no picture exceeds
 THUMBNAIL_OF_PIXELS = 100_000_000
+
+NAMES = [*map(str, range(DIGITS)), "none"]
+REJECTED = "left uncertain or found to be none"
 
 
 class Picture(NamedTuple):
@@ -28,75 +34,138 @@ class Picture(NamedTuple):
     normalized: bytes
 
 
-def find_pictures(images: Sequence[LabelledImage], answers: Sequence[Answered]) -> list[Picture]:
-    """Give the surest mistakes with what was sent."""
+def find_pictures(images: Sequence[LabelledImage], answers: Sequence[Answered], *, numbers: bool = False) -> list[Picture]:
+    """Give the surest mistakes with what was sent; numbers larger than digits, and with the boxes of what was found in them."""
     pairs = [(image, answer) for image, answer in zip(images, answers, strict=True) if not answer.outcome.right]
     pairs.sort(key=lambda pair: -pair[1].outcome.confidence)
-    return [Picture(answer.outcome, _thumbnail(image.read()), answer.normalized) for image, answer in pairs[:SHOWN_PICTURES]]
+    side_px = NUMBER_SIDE_PX if numbers else THUMBNAIL_SIDE_PX
+    return [
+        Picture(answer.outcome, _thumbnail(image.read(), side_px, answer.boxes), answer.normalized)
+        for image, answer in pairs[:SHOWN_PICTURES]
+    ]
 
 
-def _thumbnail(data: bytes) -> bytes:
+def _thumbnail(data: bytes, side_px: int, boxes: Sequence[Box]) -> bytes:
+    """Reduce what was sent; where there are boxes, which are in its own pixels, from its whole size."""
     try:
-        return encode_png(decode_image(data, max_pixels=THUMBNAIL_OF_PIXELS, max_side_px=THUMBNAIL_SIDE_PX)[0])
+        pixels = decode_image(data, max_pixels=THUMBNAIL_OF_PIXELS, max_side_px=WHOLE if boxes else side_px)[0]
     except FlaskapiError:
         return b""
+    return encode_boxes(pixels, boxes, max_side_px=side_px) if boxes else encode_png(pixels)
 
 
 def draw_mistakes(answers: Sequence[Answered]) -> bytes:
     """Draw the digits that were misread, each over what it was and what was said, as a PNG; empty where there are none."""
     mistakes = [answer for answer in answers if answer.normalized and answer.outcome.label is not None and not answer.outcome.right]
-    pairs = [(answer.normalized, f"{answer.outcome.label} > {answer.outcome.digit}") for answer in mistakes]
+    pairs = [(answer.normalized, f"{answer.outcome.label} > {answer.outcome.said}") for answer in mistakes]
     return contact_sheet(pairs) if pairs else b""
+
+
+def tabulate(evaluations: Mapping[str, Evaluation]) -> dict[str, dict[str, str]]:
+    """The figures of each set by the names of the columns, the same on the terminal, on the page and in the README.
+
+    A set in which nothing is written has none of them; `refused` is there where any file was.
+    """
+    rows = {name: _columns(evaluation) if evaluation.written else {} for name, evaluation in evaluations.items()}
+    if not any(row.get("refused", "0") != "0" for row in rows.values()):
+        for row in rows.values():
+            row.pop("refused", None)
+    return rows
+
+
+def _columns(evaluation: Evaluation) -> dict[str, str]:
+    columns = {evaluation.of: f"{len(evaluation.written)}", "right": f"{evaluation.accuracy:.2%}"}
+    if isinstance(evaluation, NumberEvaluation):
+        columns |= {"lines too": f"{evaluation.lines_accuracy:.2%}", "digit errors": f"{evaluation.digit_error_rate:.2%}"}
+    return columns | {
+        "wrong": f"{evaluation.wrong}",
+        "refused": f"{sum(outcome.refused for outcome in evaluation.written)}",
+        "uncertain": f"{evaluation.uncertain_share:.2%}",
+        "wrong of certain": f"{evaluation.wrong_of_certain:.2%}",
+        "calibration error": f"{evaluation.calibration_error:.2%}",
+    }
 
 
 def summarize(evaluations: Mapping[str, Evaluation]) -> str:
     """One line for each set, or two where it has digits and others."""
-    lines = [f"{'set':24}{'digits':>8}{'right':>9}{'wrong':>7}{'uncertain':>11}{'wrong of certain':>18}{'calibration error':>19}"]
+    rows = tabulate(evaluations)
+    widths = {column: max(9, len(column) + 2) for row in rows.values() for column in row}
+    lines = [f"{'set':24}" + "".join(f"{column:>{width}}" for column, width in widths.items())]
     for name, evaluation in evaluations.items():
-        if evaluation.digits:
-            shares = (evaluation.uncertain_share, evaluation.wrong_of_certain, evaluation.calibration_error)
-            line = f"{name:24.24}{len(evaluation.digits):8}{evaluation.accuracy:9.2%}{evaluation.wrong:7}"
-            lines.append(line + "".join(f"{share:{width}.2%}" for share, width in zip(shares, (11, 18, 19), strict=True)))
+        if evaluation.written:
+            lines.append(f"{name:24.24}" + "".join(f"{rows[name][column]:>{width}}" for column, width in widths.items()))
         if evaluation.others:
-            rejected = f"{evaluation.rejected_share:.2%} left uncertain or found to be none"
-            lines.append(f"{name:24.24}{len(evaluation.others):8} not digits, {rejected}")
+            refused = sum(outcome.refused for outcome in evaluation.others)
+            rejected = f"{evaluation.rejected_share:.2%} {REJECTED}{f', {refused} refused' if refused else ''}"
+            lines.append(f"{name:24.24}{len(evaluation.others):9} not {evaluation.of}, {rejected}")
     return "\n".join(lines)
 
 
 def detail(evaluation: Evaluation) -> str:
-    """Accuracy by digit, confusion, calibration and the surest mistakes."""
-    names = [*map(str, range(DIGITS)), "none"]
-    counts = evaluation.confusion
-    lines = ["Right, by digit:", "  " + "  ".join(f"{digit}: {share:.1%}" for digit, share in enumerate(evaluation.accuracy_by_digit)), ""]
-    lines += ["Was (down), said (across):", " " * 6 + "".join(f"{name:>6}" for name in names)]
-    lines += [f"{name:>6}" + "".join(f"{count or '.':>6}" for count in row) for name, row in zip(names, counts, strict=True) if row.any()]
-    lines += ["", "Confidence and how many of those were right:"]
+    """Accuracy by digit or length, confusion of digits, calibration and the surest mistakes."""
+    lines = []
+    if evaluation.written:
+        shares = evaluation.accuracy_by_group.items()
+        lines += [f"Right, by {evaluation.by}:", "  " + "  ".join(f"{name}: {percent(share)}" for name, share in shares), ""]
+    if isinstance(evaluation, DigitEvaluation):
+        lines += ["Was (down), said (across):", " " * 6 + "".join(f"{name:>6}" for name in NAMES)]
+        for name, row in zip(NAMES, evaluation.confusion, strict=True):
+            if row.any():
+                lines.append(f"{name:>6}" + "".join(f"{count or '.':>6}" for count in row))
+        lines.append("")
+    lines.append("Confidence and how many of those were right:")
     lines += [f"  {bin.confidence:6.1%}  {bin.accuracy:6.1%}  of {bin.answers}" for bin in evaluation.bins if bin.answers]
     if mistakes := evaluation.mistakes:
         lines += ["", f"The surest of {len(mistakes)} mistakes:"]
-        lines += [f"  {describe(outcome):48}{outcome.name}" for outcome in mistakes[:SHOWN_MISTAKES]]
+        lines += [f"  {describe(outcome):46}  {outcome.name}" for outcome in mistakes[:SHOWN_MISTAKES]]
     return "\n".join(lines)
+
+
+def percent(share: float | None) -> str:
+    """A dash where there was nothing to share."""
+    return "-" if share is None else f"{share:.1%}"
 
 
 def describe(outcome: Outcome) -> str:
     """One answer in words."""
-    was = "no digit" if outcome.label is None else f"a {outcome.label}"
-    said = outcome.problem[:60] or "none" if outcome.digit is None else f"{outcome.digit} with {outcome.confidence:.1%}"
-    return f"was {was}, said {said}{' (uncertain)' if outcome.digit is not None and outcome.uncertain else ''}"
+    was = "no digit" if outcome.label is None else f"a {outcome.label}" if len(outcome.label) == 1 else outcome.label
+    if outcome.said is None:
+        return f"was {was}, {'refused:' if outcome.refused else 'said'} {outcome.problem[:60] or 'none'}"
+    return f"was {was}, said {outcome.said or 'nothing'} with {outcome.confidence:.1%}{' (uncertain)' if outcome.uncertain else ''}"
 
 
-def render_html(title: str, evaluations: Mapping[str, Evaluation], pictures: Mapping[str, Sequence[Picture]]) -> str:
-    """The page. It needs nothing beside itself: pictures and plots are inside."""
+def render_html(
+    title: str,
+    evaluations: Mapping[str, Evaluation],
+    pictures: Mapping[str, Sequence[Picture]],
+    overall: Mapping[str, Evaluation] | None = None,
+) -> str:
+    """Write the page. It needs nothing beside itself: pictures and plots are inside.
+
+    Args:
+        title: its heading.
+        evaluations: of each set, which has a section of its own.
+        pictures: of each set, the mistakes to show.
+        overall: more rows of the table, of several sets together.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("flaskapi.evaluation", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    every = {**evaluations, **(overall or {})}
+    rows = tabulate(every)
     return environment.get_template("report.html").render(
         title=title,
         evaluations=evaluations,
+        every=every,
+        rows=rows,
+        columns=list(dict.fromkeys(column for row in rows.values() for column in row)),
+        of=next((evaluation.of for evaluation in every.values()), ""),
+        rejected=REJECTED,
         pictures=pictures,
-        names=[*map(str, range(DIGITS)), "none"],
+        names=NAMES,
         reliability=reliability_svg,
         describe=describe,
+        percent=percent,
         data_url=data_url,
     )
 

@@ -9,7 +9,7 @@ import pytest
 from fakes import draw_digit
 from PIL import Image as Pillow
 
-from flaskapi.digits.encode import contact_sheet, data_url, encode_png
+from flaskapi.digits.encode import contact_sheet, data_url, encode_boxes, encode_png
 
 DRAWN = draw_digit(7, side=28, dark_on_light=False)
 
@@ -50,3 +50,12 @@ def test_a_contact_sheet_shows_each_picture_twice_as_large_dark_on_light_over_it
     ink, below = np.nonzero(bare < 255)[0].max(), np.nonzero(bare != captioned)[0]
     assert below.size > 0
     assert below.min() > ink
+
+
+def test_boxes_are_drawn_in_red_where_they_are_on_a_picture_that_is_reduced_and_never_enlarged() -> None:
+    white = np.full((60, 100), 255, np.uint8)
+    for side, scale in ((50, 2), (100, 1), (1000, 1)):
+        drawn = np.asarray(Pillow.open(io.BytesIO(encode_boxes(white, [(20, 10, 40, 30)], max_side_px=side)), formats=["PNG"]))
+        assert (60 // scale, 100 // scale, 3) == drawn.shape
+        rows, columns = np.nonzero(drawn[:, :, 0].astype(int) - drawn[:, :, 1] > 100)
+        assert [20, 60, 10, 40] == [scale * int(edge) for edge in (columns.min(), columns.max(), rows.min(), rows.max())]

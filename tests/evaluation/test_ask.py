@@ -4,13 +4,14 @@ import contextlib
 import functools
 import http.server
 import io
+import json
 import re
 import socket
 import socketserver
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,10 +23,11 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
 from flaskapi import create_app
-from flaskapi.errors import ModelUnavailableError, ServiceUnreachableError
-from flaskapi.evaluation.ask import ask_classifier, ask_service
+from flaskapi.errors import InvalidImageError, ModelUnavailableError, NoDigitFoundError, ServiceUnreachableError
+from flaskapi.evaluation.ask import Answered, ask_classifier, ask_reader, ask_service
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import Outcome
+from flaskapi.numbers import Box, NumberDigit, NumberPrediction
 from flaskapi.serving.classifier import NoClassifier
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ LIMITS = {"MAX_IMAGE_PIXELS": 100_000, "UNCERTAIN_BELOW": 0.8}
 ask_here = functools.partial(ask_classifier, max_pixels=LIMITS["MAX_IMAGE_PIXELS"], uncertain_below=LIMITS["UNCERTAIN_BELOW"])
 
 
-def labelled(name: str, label: int | None = 7) -> LabelledImage:
+def labelled(name: str, label: str | None = "7") -> LabelledImage:
     return LabelledImage(name, label, lambda: FILES[name])
 
 
@@ -76,8 +78,9 @@ class SpeaksNoHttp(socketserver.BaseRequestHandler):
 @pytest.mark.parametrize(("confidence", "uncertain"), [(0.9, False), (0.7, True)])
 def test_an_answer_is_the_outcome_and_the_28x28_picture_that_the_network_saw(confidence: float, uncertain: bool) -> None:
     classifier = FixedClassifier(7, confidence)
-    outcome, normalized = ask_here(classifier)(labelled("digit.png", 1))
-    assert Outcome("digit.png", 1, 7, confidence, uncertain) == outcome
+    outcome, normalized, boxes = ask_here(classifier)(labelled("digit.png", "1"))
+    assert Outcome("digit.png", "1", "7", confidence, uncertain) == outcome
+    assert () == boxes
     seen = np.asarray(Pillow.open(io.BytesIO(normalized), formats=["PNG"]))
     np.testing.assert_array_equal(seen, np.rint(classifier.batches[0][0, :, :, 0] * 255))
 
@@ -87,14 +90,14 @@ def test_an_answer_is_the_outcome_and_the_28x28_picture_that_the_network_saw(con
     [("blank.png", "blank"), ("cut-off.png", "truncated"), ("text.txt", "not an image"), ("large.png", "100,000 pixels")],
 )
 def test_a_file_in_which_nothing_can_be_read_is_an_answer_too(name: str, problem: str) -> None:
-    outcome, normalized = ask_here(FixedClassifier())(labelled(name))
+    answered = ask_here(FixedClassifier())(labelled(name))
     refused = name != "blank.png"
-    assert (Outcome(name, 7, None, problem=outcome.problem, refused=refused), b"") == (outcome, normalized)
-    assert problem in outcome.problem
+    assert Answered(Outcome(name, "7", None, problem=answered.outcome.problem, refused=refused)) == answered
+    assert problem in answered.outcome.problem
 
 
 def test_a_service_answers_as_the_classifier_in_this_process(tmp_path: Path) -> None:
-    images = [labelled(name, label) for name in FILES for label in (7, None)]
+    images = [labelled(name, label) for name in FILES for label in ("7", None)]
     app = create_app(LIMITS | {"INSTANCE_PATH": tmp_path}, classifier=FixedClassifier())
     with serving(app) as url:
         assert list(map(ask_here(FixedClassifier()), images)) == list(map(ask_service(url), images))
@@ -103,7 +106,7 @@ def test_a_service_answers_as_the_classifier_in_this_process(tmp_path: Path) -> 
 @pytest.mark.parametrize("path", ["", "/", "/digits", "/digits/"])
 def test_a_service_may_lie_below_the_root_and_its_address_may_end_in_a_slash(app: Flask, path: str) -> None:
     with serving(DispatcherMiddleware(app, {"/digits": app})) as url:
-        assert 7 == ask_service(url + path)(labelled("digit.png")).outcome.digit
+        assert "7" == ask_service(url + path)(labelled("digit.png")).outcome.said
 
 
 def test_without_a_model_nothing_is_asked_further(tmp_path: Path) -> None:
@@ -158,3 +161,60 @@ def test_a_wrong_path_of_a_service_is_no_such_service(app: Flask) -> None:
     """Else each image would count as one in which no digit was found."""
     with serving(app) as url, pytest.raises(ServiceUnreachableError, match=f"{url}/predict"):
         ask_service(f"{url}/predict")(labelled("digit.png"))
+
+
+NUMBER = {
+    "number": "12345",
+    "confidence": 0.81,
+    "uncertain": False,
+    "lines": ["12", "345"],
+    "digits": [{"digit": 1, "confidence": 0.9, "uncertain": False, "box": {"x": 3, "y": 4, "width": 20, "height": 30}}],
+    "model": "2026-01-01-00000000",
+}
+PREDICTED = NumberPrediction("12345", 0.81, False, ["12", "345"], [NumberDigit(1, 0.9, False, Box(3, 4, 20, 30))], "2026-01-01-00000000")
+READ = Answered(Outcome("digit.png", "12|345", "12|345", 0.81, False), boxes=(Box(3, 4, 20, 30),))
+
+
+def test_numbers_are_read_in_this_process_by_what_the_service_reads_them_with() -> None:
+    """It gets what `predict_number` gets; lines are kept apart in what it said."""
+    asked: list[tuple[Any, ...]] = []
+
+    def predict(*arguments: Any, **limits: Any) -> NumberPrediction:
+        asked.append((*arguments, limits))
+        return PREDICTED
+
+    ask = ask_reader("classifier", "detector", max_pixels=9, uncertain_below=0.5, predict=predict)  # type: ignore[arg-type]
+    assert READ == ask(labelled("digit.png", "12|345"))
+    assert [(PNG, "classifier", "detector", {"max_pixels": 9, "uncertain_below": 0.5})] == asked
+
+
+@pytest.mark.parametrize("error", [NoDigitFoundError("Blank."), InvalidImageError("Damaged."), ModelUnavailableError("Gone.")])
+def test_what_is_wrong_with_a_picture_of_a_number_is_an_answer_and_a_missing_model_is_none(error: Exception) -> None:
+    def predict(*_: Any, **__: Any) -> NumberPrediction:
+        raise error
+
+    ask = ask_reader(FixedClassifier(), None, max_pixels=9, uncertain_below=0.5, predict=predict)  # type: ignore[arg-type]
+    if isinstance(error, ModelUnavailableError):
+        with pytest.raises(ModelUnavailableError):
+            ask(labelled("digit.png"))
+    else:
+        refused = isinstance(error, InvalidImageError)
+        assert Answered(Outcome("digit.png", "12", None, problem=str(error), refused=refused)) == ask(labelled("digit.png", "12"))
+
+
+def test_a_service_is_asked_for_numbers_where_it_reads_them() -> None:
+    paths = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        paths.append(environ["PATH_INFO"] + environ["QUERY_STRING"])
+        return Response(json.dumps(NUMBER))(environ, start_response)
+
+    with serving(app) as url:
+        assert READ == ask_service(url, numbers=True)(labelled("digit.png", "12|345"))
+    assert ["/predict/number"] == paths
+
+
+@pytest.mark.parametrize("wrong", [{"number": "1234"}, {"lines": None}, {"lines": [12, 345]}, {"digits": [{"digit": 1}]}, {"digits": None}])
+def test_a_number_of_another_form_comes_from_no_such_service(wrong: dict[str, Any]) -> None:
+    with serving(Response(json.dumps(NUMBER | wrong))) as url, pytest.raises(ServiceUnreachableError, match="as no such service does"):
+        ask_service(url, numbers=True)(labelled("digit.png"))

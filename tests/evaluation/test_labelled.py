@@ -35,7 +35,7 @@ def fill(folder: Path, table: str | bytes) -> Path:
 
 def test_files_and_labels_are_listed_in_the_order_of_the_table(tmp_path: Path) -> None:
     images = load_labelled(fill(tmp_path, "file,label\nb.png,0\na.png,9\nb.png,5\n"))
-    assert [("b.png", 0, b"b.png"), ("a.png", 9, b"a.png"), ("b.png", 5, b"b.png")] == [(i.name, i.label, i.read()) for i in images]
+    assert [("b.png", "0", b"b.png"), ("a.png", "9", b"a.png"), ("b.png", "5", b"b.png")] == [(i.name, i.label, i.read()) for i in images]
 
 
 @pytest.mark.parametrize("label", ["", "none", "None", " ", '""'])
@@ -55,7 +55,7 @@ def test_a_label_that_is_empty_or_none_is_of_no_digit(tmp_path: Path, label: str
     ids=["byte order mark", "spaces", "from Windows", "more columns", "quotes"],
 )
 def test_tables_as_spreadsheets_write_them_are_read(tmp_path: Path, table: str) -> None:
-    assert [("a.png", 3)] == [(image.name, image.label) for image in load_labelled(fill(tmp_path, table))]
+    assert [("a.png", "3")] == [(image.name, image.label) for image in load_labelled(fill(tmp_path, table))]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,22 @@ def test_a_table_of_another_form_is_named_with_its_line(tmp_path: Path, table: s
         load_labelled(fill(tmp_path, table))
 
 
+def test_numbers_are_read_as_they_are_written_zeros_and_lines_included(tmp_path: Path) -> None:
+    table = "file,label\na.png,05221859\na.png,12345|6879\nb.png,\nb.png,7\n"
+    assert ["05221859", "12345|6879", None, "7"] == [image.label for image in load_labelled(fill(tmp_path, table), numbers=True)]
+
+
+@pytest.mark.parametrize("label", ["12a", "|12", "12|", "12||3", "-5", "1 2", "\u0663"])
+def test_a_label_that_is_no_number_is_named_with_its_line(tmp_path: Path, label: str) -> None:
+    with pytest.raises(DatasetError, match=r", line 2: the label is .*; it must be digits, with \| between lines, or empty"):
+        load_labelled(fill(tmp_path, f"file,label\na.png,{label}\n"), numbers=True)
+
+
+def test_a_number_where_a_digit_is_read_leads_to_the_option(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"it must be a digit, .*; numbers are read with --number"):
+        load_labelled(fill(tmp_path, "file,label\na.png,12|3\n"))
+
+
 @pytest.mark.parametrize("name", ["", "nowhere"], ids=["an empty folder", "no folder"])
 def test_a_folder_without_a_table_is_named_with_what_was_expected(tmp_path: Path, name: str) -> None:
     with pytest.raises(DatasetError, match=f"^{re.escape(str(tmp_path / name))}: expected a folder with images and a labels.csv"):
@@ -95,6 +111,6 @@ def test_of_mnist_the_test_images_are_listed_as_png_files(tmp_path: Path, form: 
             stored_as = {"plain": name, "gzipped": f"{name}.gz", "dotted": name.replace("-idx", ".idx")}[form]
             (source / stored_as).write_bytes(gzip.compress(idx(array)) if form == "gzipped" else idx(array))
     images = load_labelled(source)
-    assert [("test-00000", 7), ("test-00001", 2), ("test-00002", 4)] == [(image.name, image.label) for image in images]
+    assert [("test-00000", "7"), ("test-00001", "2"), ("test-00002", "4")] == [(image.name, image.label) for image in images]
     for image, pixels in zip(images, IMAGES, strict=True):
         np.testing.assert_array_equal(np.asarray(Pillow.open(io.BytesIO(image.read()), formats=["PNG"])), pixels)
