@@ -7,21 +7,23 @@ from flask import Flask
 
 from flaskapi.config import find_instance_path, load_config
 from flaskapi.errors import ModelUnavailableError
+from flaskapi.numbers import Detector
 from flaskapi.recognition import Classifier, warm_up
 
 
-def create_app(config: Mapping[str, Any] | None = None, *, classifier: Classifier | None = None) -> Flask:
-    """Make the application, its model loaded and warm.
+def create_app(config: Mapping[str, Any] | None = None, *, classifier: Classifier | None = None, detector: Detector | None = None) -> Flask:
+    """Make the application, its models loaded and warm.
 
     Args:
         config: settings that go before the environment's and the instance folder's; `INSTANCE_PATH` moves that folder.
-        classifier: answers in place of the model file, as tests do.
+        classifier: answers in place of the model files, as tests do.
+        detector: finds digits beside that classifier; without one, numbers are not read.
 
     Raises:
         SettingError: a setting has a bad value; a bad model file does not stop the start, `/health/ready` tells of it.
     """
-    from flaskapi.serving.classifier import NoClassifier, load_classifier
-    from flaskapi.web import errors, log, metrics, operations, predict, request_id
+    from flaskapi.serving.detector import NoDetector
+    from flaskapi.web import errors, log, metrics, number, operations, predict, request_id
     from flaskapi.web.services import Services
 
     app = Flask(__name__, instance_path=find_instance_path(config))
@@ -29,14 +31,32 @@ def create_app(config: Mapping[str, Any] | None = None, *, classifier: Classifie
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it; the answer reads as the contract writes it, digit first
     log.init_app(app)
     if classifier is None:
-        try:
-            classifier = load_classifier(app.config["MODEL_PATH"], app.config["CACHE_PATH"])
-            app.logger.info("ready: model %s", classifier.version)
-        except ModelUnavailableError as error:
-            app.logger.error("not ready: %s", error)
-            classifier = NoClassifier(str(error))
-        warm_up(classifier)
-    app.extensions["flaskapi"] = Services(classifier, metrics.create_metrics(app.config["METRICS_PATH"]))
-    for part in (request_id, metrics, errors, predict, operations):
+        classifier, detector = _load_models(app)
+    app.extensions["flaskapi"] = Services(
+        classifier, detector or NoDetector("No detector was given."), metrics.create_metrics(app.config["METRICS_PATH"])
+    )
+    for part in (request_id, metrics, errors, predict, number, operations):
         part.init_app(app)
     return app
+
+
+def _load_models(app: Flask) -> tuple[Classifier, Detector]:
+    """Load what the settings name; where that cannot be, the reason takes its place."""
+    from flaskapi.serving.classifier import NoClassifier, load_classifier
+    from flaskapi.serving.detector import NoDetector, load_detector
+
+    classifier: Classifier
+    detector: Detector
+    try:
+        classifier = load_classifier(app.config["MODEL_PATH"], app.config["CACHE_PATH"])
+        app.logger.info("ready: model %s", classifier.version)
+    except ModelUnavailableError as error:
+        app.logger.error("not ready: %s", error)
+        classifier = NoClassifier(str(error))
+    try:
+        detector = load_detector(app.config["DETECTOR_PATH"], app.config["CACHE_PATH"])
+    except ModelUnavailableError as error:
+        app.logger.error("not ready: %s", error)
+        detector = NoDetector(str(error))
+    warm_up(classifier)
+    return classifier, detector

@@ -56,10 +56,10 @@ def path(value: Any) -> Path:
     return Path(value)
 
 
-def _shipped_model() -> Path:
+def _shipped_model(name: str) -> Path:
     """Beside the package in a checkout, inside it where it was installed."""
-    checkout = PACKAGE.parent / "models" / "my_model.h5"
-    return checkout if checkout.parent.is_dir() else PACKAGE / "models" / "my_model.h5"
+    checkout = PACKAGE.parent / "models" / name
+    return checkout if checkout.parent.is_dir() else PACKAGE / "models" / name
 
 
 MIB = 1024 * 1024
@@ -68,10 +68,11 @@ SETTINGS = (
     Setting("INSTANCE_PATH", None, path, "folder for all that the service writes, and for `config.toml`; by default Flask's `instance/`"),
     Setting(
         "MODEL_PATH",
-        _shipped_model(),
+        _shipped_model("my_model.h5"),
         path,
         "the model file; its compiled form is looked for beside it; a relative path counts from the folder of the checkout",
     ),
+    Setting("DETECTOR_PATH", _shipped_model("detector.h5"), path, "the model that finds the digits of a number, in the same way"),
     Setting("CACHE_PATH", Path("cache"), path, "folder, in the instance folder, for the compiled form if the model's own is read-only"),
     Setting("METRICS_PATH", None, path, "folder, in the instance folder, in which processes share their metrics; unset: each has its own"),
     Setting("MAX_REQUEST_BYTES", 16 * MIB, whole_number, "largest request body, in bytes"),
@@ -113,7 +114,8 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     for name in ("CACHE_PATH", "METRICS_PATH"):
         if values[name] is not None:
             values[name] = instance / values[name]
-    values["MODEL_PATH"] = PACKAGE.parent / values["MODEL_PATH"]
+    for name in ("MODEL_PATH", "DETECTOR_PATH"):
+        values[name] = PACKAGE.parent / values[name]
     values["MAX_CONTENT_LENGTH"] = values["MAX_REQUEST_BYTES"]
     values["MAX_FORM_MEMORY_SIZE"] = values["MAX_FORM_FIELD_BYTES"]
     return values

@@ -1,41 +1,67 @@
 """From the bytes of a larger image to the number that is written in it: the order of the steps."""
 
-from typing import NamedTuple, Protocol
+import contextlib
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from flaskapi.errors import ModelUnavailableError
+from flaskapi.digits import Box, Image, Ink
+from flaskapi.digits.decode import decode_image, longer_side_px
+from flaskapi.digits.ink import find_ink
+from flaskapi.digits.normalize import normalize_ink
+from flaskapi.digits.page import READ_HEIGHT_PX, Edges, Page, cut_digit, fit_scale, lift_page, scale_page
+from flaskapi.digits.readings import best_readings
+from flaskapi.digits.segment import Candidate, arrange_lines, find_candidates
+from flaskapi.errors import NoDigitFoundError
 from flaskapi.recognition import Classifier
+
+Floats = npt.NDArray[np.float32]
+
+DECODED_SIDE_PX = 1024  # a larger picture is reduced to this while it is decoded; a digit a fortieth as high still has 25 pixels
+LIKELY = 0.3  # presence from which a candidate tells how high digits are, and is given to the classifier
+RIGHT_HEIGHT_PX = 24, 42  # of digits in what the detector reads; with others it looks again at another scale
+DETECTOR_WEIGHT, CLASSIFIER_WEIGHT = 1.0, 0.6  # of the two opinions on which digit it is, as exponents
+FEW = 3  # so many candidates or fewer may be one digit in pieces
 
 
 class Detector(Protocol):
     """A loaded model that finds digits in a larger picture."""
 
-    def detect(self, page: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Look over a page, `float32 (height, width)` in [0, 1], 1 the ink.
+    @property
+    def card(self) -> dict[str, Any]:
+        """What is known of the model: its version, data and training."""
+
+    def detect(self, page: Floats) -> Floats:
+        """Look over a page.
+
+        Args:
+            page: `float32 (height, width)` in [0, 1], 1 the ink; both sides multiples of 16, digits about 32 pixels high.
+
+        Returns:
+            `float32 (height / 4, width / 4, 15)`; see `find_candidates`.
 
         Raises:
             ModelUnavailableError: there is no model; the text says why.
         """
 
 
-class Box(NamedTuple):
-    """Where a digit is, in pixels of the image that was sent (upright), from its top left corner."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-
 class NumberDigit(NamedTuple):
-    """One digit of a number."""
+    """One digit of a number; its box is in pixels of the image that was sent, upright."""
 
     digit: int
     confidence: float
     uncertain: bool
     box: Box
+
+
+class Alternative(NamedTuple):
+    """Another way to read the number."""
+
+    number: str
+    confidence: float
 
 
 class NumberPrediction(NamedTuple):
@@ -47,14 +73,143 @@ class NumberPrediction(NamedTuple):
     lines: list[str]
     digits: list[NumberDigit]
     model: str
+    alternatives: list[Alternative]
+
+
+class _Seen(NamedTuple):
+    """One way of looking at a picture: candidates in reading order, by lines, and what each digit's probability is."""
+
+    candidates: list[Candidate]
+    lines: list[list[int]]
+    shares: npt.NDArray[np.float64]  # `(n, 10)`, of each digit if there is one
+    side_px: int  # the longer side of what was looked at
 
 
 def predict_number(
-    image: bytes, classifier: Classifier, detector: Detector, *, max_pixels: int, uncertain_below: float
+    image: bytes,
+    classifier: Classifier,
+    detector: Detector,
+    *,
+    max_pixels: int,
+    uncertain_below: float,
+    pattern: str | None = None,
+    alternatives: int = 0,
 ) -> NumberPrediction:
     """Read the number in an image file.
+
+    Args:
+        image: a whole image file.
+        max_pixels: see `decode_image`.
+        uncertain_below: an answer with less confidence than this is marked `uncertain`.
+        pattern: what the caller knows: one sign for each digit, `d` for any: only numbers that fit are given, where any fits.
+        alternatives: how many other readings to give, the likeliest first.
 
     Raises:
         FlaskapiError: one of the kinds that `predict_digit` names.
     """
-    raise ModelUnavailableError("Numbers are not read yet.")
+    seen = max(_look(image, classifier, detector, max_pixels), key=_evidence)
+    order = [place for line in seen.lines for place in line]
+    presences = [seen.candidates[place].presence for place in order]
+    readings, misfits = best_readings(presences, seen.shares[order], pattern, alternatives + 1)
+    best = readings[0]
+    if not best.number:
+        raise NoDigitFoundError("No digit was found: what is there does not look like digits.")
+    scale = longer_side_px(image) / seen.side_px
+    choices = dict(zip(order, best.choices, strict=True))
+    digits = []
+    for place, digit in choices.items():
+        if digit is not None:
+            confidence = round(seen.candidates[place].presence * float(seen.shares[place, digit]), 4)
+            digits.append(NumberDigit(digit, confidence, confidence < uncertain_below, _box(seen.candidates[place].edges, scale)))
+    lines = ["".join(str(choices[place]) for place in line if choices[place] is not None) for line in seen.lines]
+    uncertain = misfits or best.confidence < uncertain_below
+    others = [Alternative(reading.number, reading.confidence) for reading in readings[1:]]
+    return NumberPrediction(best.number, best.confidence, uncertain, [*filter(None, lines)], digits, classifier.version, others)
+
+
+def _box(edges: Edges, scale: float) -> Box:
+    left, top, right, bottom = (edge * scale for edge in edges)
+    x, y = max(0, math.floor(left)), max(0, math.floor(top))
+    return Box(x, y, max(1, math.ceil(right) - x), max(1, math.ceil(bottom) - y))
+
+
+def _edges(box: Box, scale: float) -> Edges:
+    return box.x * scale, box.y * scale, (box.x + box.width) * scale, (box.y + box.height) * scale
+
+
+def _evidence(seen: _Seen) -> float:
+    """How much speaks for a way of looking: the digits it shows clearly, less what it shows half."""
+    return sum((2 * candidate.presence - 1) * float(shares.max()) for candidate, shares in zip(seen.candidates, seen.shares, strict=True))
+
+
+def _look(image: bytes, classifier: Classifier, detector: Detector, max_pixels: int) -> list[_Seen]:
+    """Look at the picture as EXIF says, and as it is stored; by its colours only where there is nothing to see by its lightness."""
+    seen: list[_Seen] = []
+    for by_colour in (False, True):
+        for view in decode_image(image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour):
+            try:
+                seen.append(_see(view, classifier, detector))
+            except NoDigitFoundError as error:
+                missing = error
+        if seen:
+            return seen
+    raise missing
+
+
+def _see(view: Image, classifier: Classifier, detector: Detector) -> _Seen:
+    page = lift_page(view)
+    candidates = _detect(page, detector)
+    likely = [place for place, candidate in enumerate(candidates) if candidate.presence > LIKELY]
+    whole = _find_one(view) if len(likely) <= FEW else None
+    images = [cut_digit(page, candidates[place].edges) for place in likely]
+    images += [normalize_ink(whole.pixels)] if whole else []
+    shares = np.array([candidate.probabilities for candidate in candidates], np.float64).reshape(-1, 10)
+    if images:
+        opinions = classifier.probabilities(np.array(images).reshape(-1, 28, 28, 1)).astype(np.float64)
+        if whole:
+            one = Candidate(1.0, opinions[-1], _edges(whole.box, max(page.ink.shape) / max(view.shape)))
+            if _is_one(one, [candidates[place] for place in likely]):
+                return _Seen([one], [[0]], opinions[-1:], max(page.ink.shape))
+        shares[likely] = _agree(shares[likely], opinions[: len(likely)])
+    return _Seen(
+        candidates, arrange_lines([c.edges for c in candidates], [c.presence > LIKELY for c in candidates]), shares, max(view.shape)
+    )
+
+
+def _detect(page: Page, detector: Detector) -> list[Candidate]:
+    """Find candidates; where digits turn out to be much higher or lower than guessed, look again at the right scale."""
+    scale = fit_scale(page, READ_HEIGHT_PX / page.digit_px)
+    for _ in range(2):
+        candidates = find_candidates(detector.detect(scale_page(page, scale)), scale)
+        heights = [candidate.edges[3] - candidate.edges[1] for candidate in candidates if candidate.presence > LIKELY]
+        height = float(np.median(heights)) * scale if heights else READ_HEIGHT_PX
+        if RIGHT_HEIGHT_PX[0] < height < RIGHT_HEIGHT_PX[1]:
+            break
+        scale = fit_scale(page, scale * READ_HEIGHT_PX / height)
+    return candidates
+
+
+def _find_one(view: Image) -> Ink | None:
+    """What `/predict` would read."""
+    with contextlib.suppress(NoDigitFoundError):
+        return find_ink(view)
+    return None
+
+
+def _is_one(one: Candidate, likely: Sequence[Candidate]) -> bool:
+    """Is the picture one digit, perhaps in pieces: are all candidates within it, and the classifier surer of it than they are?"""
+    left, top, right, bottom = one.edges
+    for candidate in likely:
+        x, y = (candidate.edges[0] + candidate.edges[2]) / 2, (candidate.edges[1] + candidate.edges[3]) / 2
+        if not (left <= x <= right and top <= y <= bottom):
+            return False
+    if len(likely) == 1:
+        return True
+    several = math.prod(candidate.presence * float(candidate.probabilities.max()) for candidate in likely) if likely else 0.0
+    return float(one.probabilities.max()) > max(0.5, several)
+
+
+def _agree(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Weigh two opinions on which digits they are, `(n, 10)` each."""
+    both = np.maximum(ours, 1e-6) ** DETECTOR_WEIGHT * np.maximum(theirs, 1e-3) ** CLASSIFIER_WEIGHT
+    return np.asarray(both / both.sum(axis=1, keepdims=True))

@@ -20,10 +20,20 @@ Noticed = Literal[
 ]
 
 
+class Box(NamedTuple):
+    """A part of a picture, in its pixels, from its top left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
 class Ink(NamedTuple):
-    """The ink of one digit, `float32 (height, width)` in [0, 1], 1 the ink, cropped to it, and what was noticed on the way."""
+    """The ink of one digit, `float32 (height, width)` in [0, 1], 1 the ink, cropped to it, where it was, and what was noticed."""
 
     pixels: Digit
+    box: Box
     noticed: tuple[Noticed, ...]
 
 

@@ -83,6 +83,11 @@ def decode_image(data: bytes, *, max_pixels: int, max_side_px: int, by_colour: b
     return (pixels,)
 
 
+def longer_side_px(data: bytes) -> int:
+    """The longer side of an image file, by its header; of one that `decode_image` has read."""
+    return max(_open(data).size)
+
+
 def _open(data: bytes) -> Pillow.Image:
     try:
         return Pillow.open(io.BytesIO(data), formats=FORMATS)

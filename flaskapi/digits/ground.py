@@ -16,6 +16,7 @@ CLEAR_MAJORITY = 0.65  # no digit inks that share of a picture, bold ones cut ou
 FAINTEST = 9  # grey levels between the means of ground and ink; paper grain of 6 levels (standard deviation) stays below
 CLEAREST_NOISE = 5.2  # contrast over grain: measured at most 5.0 for noise alone, at least 5.6 for ink on newsprint
 RARE_INK_SPLITS, RARE_INK_NOISE = 3, 8  # measured at most 5.2 for noise alone after three more splits
+POLARITY_SIDE_PX, LEAST_SKEWNESS = 256, 0.5
 NOTHING = "No digit was found: nothing stands out from the ground."
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
@@ -29,17 +30,18 @@ class Lifted(NamedTuple):
     inverted: bool  # the ink was dark
 
 
-def lift_ink(image: Image, *, is_even: bool = False) -> Lifted:
+def lift_ink(image: Image, *, is_even: bool = False, is_dark: bool | None = None) -> Lifted:
     """Take away ground and shadows.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
         is_even: the ground is known to be of one level.
+        is_dark: the ink is known to be dark, or light; None where that is to be found out.
 
     Raises:
         NoDigitFoundError: nothing stands out from the ground.
     """
-    light, mask, inverted = _separate(image)
+    light, mask, inverted = _separate(image, is_dark)
     if is_even or _is_even(light, mask):
         light = _subtract_level(light, mask)
         contrast, _ = _contrast(light, mask)
@@ -48,11 +50,30 @@ def lift_ink(image: Image, *, is_even: bool = False) -> Lifted:
         return Lifted(light, mask, contrast, inverted)
     try:
         return Lifted(*_lift(light), inverted)
-    except NoDigitFoundError:  # a shadow may have more of the picture than the ink has, and have been taken for it
+    except NoDigitFoundError:
+        if is_dark is not None:
+            raise
+        # A shadow may have more of the picture than the ink has, and have been taken for it.
         return Lifted(*_lift(255 - light), not inverted)
 
 
-def _separate(image: Image) -> tuple[Image, Image, bool]:
+def find_polarity(image: Image) -> bool | None:
+    """Is the ink dark? For pictures with little ink, however strong their shadows; None where it cannot be told.
+
+    Ink is rare: what remains of a picture without its slow changes is skewed towards it. Measured on photographs, cheques and
+    drawings, the skewness is at least 0.8, and never of the wrong sign.
+    """
+    scale = min(1, POLARITY_SIDE_PX / max(image.shape))
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    window = max(small.shape) // 4 | 1
+    detail = small - cv2.blur(small, (window, window))
+    detail -= detail.mean()
+    skewness = float((detail**3).mean()) / max(float((detail**2).mean()) ** 1.5, 1e-6)
+    return skewness < 0 if abs(skewness) > LEAST_SKEWNESS else None
+
+
+def _separate(image: Image, is_dark: bool | None) -> tuple[Image, Image, bool]:
     """Make the ink light and the ground dark, mark the ink with 1, and say whether it was dark.
 
     The ground has most of the picture; where both shades have much of it, as in bold digits cut out closely, the border tells.
@@ -61,9 +82,11 @@ def _separate(image: Image) -> tuple[Image, Image, bool]:
     share = cv2.countNonZero(mask) / mask.size
     if share in (0, 1):
         raise NoDigitFoundError("No digit was found: the picture is blank.")
-    if abs(share - 0.5) <= CLEAR_MAJORITY - 0.5:
-        share = (share + float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())) / 2
-    return (image, mask, False) if share < 0.5 else (255 - image, 1 - mask, True)
+    if is_dark is None:
+        if abs(share - 0.5) <= CLEAR_MAJORITY - 0.5:
+            share = (share + float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())) / 2
+        is_dark = share >= 0.5
+    return (255 - image, 1 - mask, True) if is_dark else (image, mask, False)
 
 
 def _otsu(image: Image) -> Image:

@@ -5,7 +5,7 @@ import contextlib
 import cv2
 import numpy as np
 
-from flaskapi.digits import Image, Ink, Noticed
+from flaskapi.digits import Box, Image, Ink, Noticed
 from flaskapi.digits.ground import lift_ink, quantile
 from flaskapi.digits.lines import LINE_END, LINE_OFFSET, erase_lines
 from flaskapi.errors import NoDigitFoundError
@@ -32,17 +32,18 @@ def find_ink(image: Image) -> Ink:
     Raises:
         NoDigitFoundError: nothing stands out from the ground.
     """
-    ink, (x, y, width, height) = _find(image)
+    ink = _find(image)
+    x, y, width, height = ink.box
     longer = max(width, height)
     if max(image.shape) > WORKING_SIDE_PX and longer * LARGE_ENOUGH < max(image.shape):
-        surroundings = image[max(0, y - longer) : y + height + longer, max(0, x - longer) : x + width + longer]
+        left, top = max(0, x - longer), max(0, y - longer)
         with contextlib.suppress(NoDigitFoundError):
-            return _find(np.ascontiguousarray(surroundings))[0]
+            closer = _find(np.ascontiguousarray(image[top : y + height + longer, left : x + width + longer]))
+            return closer._replace(box=closer.box._replace(x=left + closer.box.x, y=top + closer.box.y))
     return ink
 
 
-def _find(image: Image) -> tuple[Ink, tuple[int, int, int, int]]:
-    """Cut out the digit, and say where it was: x, y, width and height in pixels of the image."""
+def _find(image: Image) -> Ink:
     scale = min(WORKING_SIDE_PX / max(image.shape), 1)
     image = _reduce(image, scale)
     is_small = max(image.shape) <= SMALL_SIDE_PX
@@ -59,8 +60,8 @@ def _find(image: Image) -> tuple[Ink, tuple[int, int, int, int]]:
         "small": max(width, height) < SMALL_DIGIT_PX * scale,
     }
     pixels = np.minimum(ink[y : y + height, x : x + width] * np.float32(1 / strong), 1)
-    box = (int(x / scale), int(y / scale), int(width / scale), int(height / scale))
-    return Ink(pixels, tuple(name for name, is_so in noticed.items() if is_so)), box
+    box = Box(int(x / scale), int(y / scale), int(width / scale), int(height / scale))
+    return Ink(pixels, box, tuple(name for name, is_so in noticed.items() if is_so))
 
 
 def _reduce(image: Image, scale: float) -> Image:

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapi.digits import Digit, Image
-from flaskapi.digits.ground import lift_ink, quantile
+from flaskapi.digits.ground import find_polarity, lift_ink, quantile
 from flaskapi.digits.normalize import normalize_ink, stroke_width_px, thicken
+from flaskapi.errors import NoDigitFoundError
 
 READ_HEIGHT_PX = 32  # of a digit, as the detector has learned it
 PADDING_PX = 8  # around the page, so that digits at its edge are seen whole
@@ -16,11 +17,12 @@ MULTIPLE_PX = 16  # of which the sides of what the detector reads are
 THINNEST_STROKE_PX = 2.5  # at that height; a thinner one would fade when it is reduced
 LARGEST_SCALE = 4.0  # more shows only blur
 MOST_PIXELS = 600_000  # that the detector looks at: a page of 400 digits; time grows with them
+REDUCTIONS, LEAST_SIDE_PX = 2, 128  # by halves, where a sensor's grain hides the ink: each halves the grain
 HEIGHT_QUANTILE = 0.6  # among parts by their ink: most of it is in digits, but dots, dashes and pieces of them are lower
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 Floats = npt.NDArray[np.float32]
-Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of a page
+Edges = tuple[float, float, float, float]  # left, top, right, bottom in pixels of a page
 
 
 class Page(NamedTuple):
@@ -32,7 +34,7 @@ class Page(NamedTuple):
 
 
 def lift_page(image: Image) -> Page:
-    """Take ground and shadows away, and guess how high the digits are.
+    """Take ground and shadows away, and guess how high the digits are; the page may be smaller than the picture.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
@@ -40,7 +42,15 @@ def lift_page(image: Image) -> Page:
     Raises:
         NoDigitFoundError: nothing stands out from the ground.
     """
-    light, mask, _, _ = lift_ink(image)
+    is_dark = find_polarity(image)
+    for left in reversed(range(REDUCTIONS + 1)):
+        try:
+            light, mask, _, _ = lift_ink(image, is_dark=is_dark)
+            break
+        except NoDigitFoundError:
+            if left == 0 or min(image.shape) < LEAST_SIDE_PX:
+                raise
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
     strong = max(quantile(light[mask.view(bool)], 0.9), 1)
     return Page(np.minimum(light * np.float32(1 / strong), 1), mask, _guess_height(mask))
 
@@ -78,7 +88,7 @@ def fit_scale(page: Page, scale: float) -> float:
     return min(scale, LARGEST_SCALE, (MOST_PIXELS / page.ink.size) ** 0.5)
 
 
-def cut_digit(page: Page, box: Box) -> Digit:
+def cut_digit(page: Page, box: Edges) -> Digit:
     """Prepare the digit in a box as the classifier sees it, `float32 (28, 28)`, without its neighbours' ink."""
     height, width = page.ink.shape
     left, top, right, bottom = (round(edge) for edge in box)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flaskapi.digits.page import PADDING_PX, Box
+from flaskapi.digits.page import PADDING_PX, Edges
 
 CELL_PX = 4  # of what the detector looks at, to one cell of its answer
 FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
@@ -16,6 +16,7 @@ STEEPEST_STEP, STEEPEST_LINE = 0.75, 1.3  # from one digit to the next: of their
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 Floats = npt.NDArray[np.float32]
+Reals = npt.NDArray[np.float64]
 
 
 class Candidate(NamedTuple):
@@ -23,7 +24,7 @@ class Candidate(NamedTuple):
 
     presence: float  # the probability that it is one
     probabilities: Floats  # `float32 (10,)`: of each digit, if it is one
-    box: Box  # in pixels of the page
+    edges: Edges  # of its box, in pixels of the page
 
 
 def find_candidates(answer: Floats, scale: float) -> list[Candidate]:
@@ -46,12 +47,12 @@ def find_candidates(answer: Floats, scale: float) -> list[Candidate]:
     for place in np.argsort(-presence[rows, columns], kind="stable"):
         left, top, right, bottom = boxes[place].tolist()
         candidate = Candidate(float(presence[rows[place], columns[place]]), shares[place], (left, top, right, bottom))
-        if all(_overlap(candidate.box, other.box) < SAME_DIGIT for other in candidates):
+        if all(_overlap(candidate.edges, other.edges) < SAME_DIGIT for other in candidates):
             candidates.append(candidate)
     return candidates
 
 
-def _overlap(a: Box, b: Box) -> float:
+def _overlap(a: Edges, b: Edges) -> float:
     """How much of the smaller of two boxes is inside the other, 0 to 1."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:
@@ -59,26 +60,39 @@ def _overlap(a: Box, b: Box) -> float:
     return width * height / min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
 
 
-def arrange_lines(boxes: Sequence[Box]) -> list[list[int]]:
+def arrange_lines(boxes: Sequence[Edges], is_likely: Sequence[bool]) -> list[list[int]]:
     """Put boxes in reading order: the places of those of each line, from left to right, lines from top to bottom.
 
     Two boxes follow each other where each is the other's nearest on that side and the step up or down is small, so that lines
-    may rise and fall, and digits that stand below each other are lines of their own.
+    may rise and fall, and digits that stand below each other are lines of their own. What is less likely to be a digit has no say
+    in that: it goes where it lies in a line, or is left out.
     """
     edges = np.array(boxes, np.float64).reshape(-1, 4)
     x, y, height = (edges[:, 0] + edges[:, 2]) / 2, (edges[:, 1] + edges[:, 3]) / 2, edges[:, 3] - edges[:, 1]
-    height = np.maximum(height, 0.8 * np.median(height) if len(height) else 0)  # dots and dashes read as digits apart, all are alike
+    likely, others = np.flatnonzero(is_likely), np.flatnonzero(~np.array(is_likely, bool))
+    height = np.maximum(height, 0.8 * np.median(height[likely]) if len(likely) else 0)
+    lines = [likely[line].tolist() for line in _link(x[likely], y[likely], height[likely])]
+    for place in others:
+        away = [float(np.abs(np.interp(x[place], x[line], y[line]) - y[place])) for line in lines]
+        if away and min(away) < height[place] / 2:
+            line = lines[int(np.argmin(away))]
+            line.append(int(place))
+            line.sort(key=lambda member: x[member])
+    return lines
+
+
+def _link(x: Reals, y: Reals, height: Reals) -> list[list[int]]:
     ahead, step = x[np.newaxis] - x[:, np.newaxis], np.abs(y[np.newaxis] - y[:, np.newaxis])
     taller = np.maximum(height[np.newaxis], height[:, np.newaxis])
     follows = (ahead > 0) & (step < STEEPEST_STEP * taller) & (step < STEEPEST_LINE * ahead)
     distance = np.where(follows, np.hypot(ahead, 2 * step), np.inf)
     following = {}
-    for place in range(len(boxes)):
+    for place in range(len(x)):
         nearest = int(np.argmin(distance[place]))
         if np.isfinite(distance[place, nearest]) and int(np.argmin(distance[:, nearest])) == place:
             following[place] = nearest
     lines = []
-    for first in set(range(len(boxes))) - set(following.values()):
+    for first in set(range(len(x))) - set(following.values()):
         line = [first]
         while line[-1] in following:
             line.append(following[line[-1]])

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from flaskapi.errors import ModelUnavailableError
-from flaskapi.serving.compiled import find_compiled, read_metadata
+from flaskapi.serving.compiled import find_compiled, open_session, read_metadata
 
 Floats = npt.NDArray[np.float32]
 
@@ -18,10 +17,7 @@ class OnnxClassifier:
     """Answers from an ONNX file. Safe to call from several threads at once."""
 
     def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # processes use the cores; a second thread for 0.1 ms of work only costs
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(path)
         source = self._session.get_inputs()[0]
         self._input, self._shape = source.name, source.shape[1:]
         metadata = read_metadata(self._session)
@@ -29,7 +25,9 @@ class OnnxClassifier:
         card = json.loads(metadata["model_card"])
         self.version = "-".join(part for part in (card.get("date"), sha256[:8]) if part)
         self.card: dict[str, Any] = {"version": self.version, "sha256": sha256} | card
-        self.probabilities(np.zeros((1, 28, 28, 1), np.float32))  # one that cannot answer fails here, as it is loaded
+        # One that cannot answer fails here, as it is loaded.
+        if self.probabilities(np.zeros((1, 28, 28, 1), np.float32)).shape != (1, 10):
+            raise ModelUnavailableError(f"{path.name}: does not answer ten probabilities; is it another kind of model?")
 
     def probabilities(self, batch: Floats) -> Floats:
         """Classify `float32 (n, 28, 28, 1)`; whatever the model's own input, one channel makes it a matter of shape."""

@@ -57,6 +57,14 @@ def is_compiled_from(sha256: str, compiled: Path) -> bool:
         return False
 
 
+def open_session(compiled: Path) -> onnxruntime.InferenceSession:
+    """Load a compiled form to answer with."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # processes use the cores; a second thread for 0.1 ms of work only costs
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(compiled, options, providers=["CPUExecutionProvider"])
+
+
 def read_metadata(session: onnxruntime.InferenceSession) -> dict[str, str]:
     """What `training/compile.py` wrote into the file: `artifact_sha256` and `model_card`."""
     return dict(session.get_modelmeta().custom_metadata_map)

@@ -15,6 +15,7 @@ import numpy as np
 from flaskapi.errors import ModelFileError
 
 INPUT_SHAPES = ((28, 28, 1), (1, 28, 28), (28, 28), (784,))
+DETECTOR_SHAPES = (None, None, 1), (None, None, 15)  # its input and its output
 _NEEDED = "needed are input (28, 28, 1), (1, 28, 28), (28, 28) or (784,) and output (10,)"
 
 
@@ -25,7 +26,7 @@ def load_artifact(path: Path) -> keras.Model:
         path: an HDF5 file by Keras 3, tf.keras 2 or standalone Keras 2.0 to 2.3.
 
     Returns:
-        A model whose input is one of `INPUT_SHAPES` and whose output is 10 probabilities.
+        A model whose input is one of `INPUT_SHAPES` and whose output is 10 probabilities, or a detector.
 
     Raises:
         ModelFileError: anything else; the text says what it is and what is needed.
@@ -40,9 +41,17 @@ def load_artifact(path: Path) -> keras.Model:
     except Exception as error:  # Keras raises many kinds, with long texts, for what it cannot read
         raise ModelFileError(f"{path.name}: Keras {keras.__version__} cannot load this model of Keras {version}: {error}") from error
     inputs, outputs = model.input_shape, model.output_shape
+    if is_detector(model):
+        return model
     if not isinstance(inputs, tuple) or inputs[1:] not in INPUT_SHAPES or not isinstance(outputs, tuple) or outputs[1:] != (10,):
         raise ModelFileError(f"{path.name}: this model has input {_shape(inputs)} and output {_shape(outputs)}; {_NEEDED}.")
     return model
+
+
+def is_detector(model: keras.Model) -> bool:
+    """Does this model find digits in larger pictures, rather than name one?"""
+    shapes = (model.input_shape, model.output_shape)
+    return all(isinstance(shape, tuple) for shape in shapes) and tuple(shape[1:] for shape in shapes) == DETECTOR_SHAPES
 
 
 def _shape(shape: Any) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 
+from flaskapi.numbers import NumberPrediction
 from flaskapi.recognition import Prediction
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Metrics:
         self.queued = Histogram(
             "flaskapi_request_queue_seconds", "Time a request waited for Apache to hand it on.", buckets=_BUCKETS_S, registry=self._registry
         )
+        self.numbers = Counter("flaskapi_numbers", "Numbers answered.", ["uncertain"], registry=self._registry)
         self.predictions = Counter("flaskapi_predictions", "Digits answered.", ["digit", "uncertain"], registry=self._registry)
 
     def count_request(self, route: str, status: int, duration_s: float) -> None:
@@ -66,6 +68,10 @@ class Metrics:
     def count_prediction(self, prediction: Prediction) -> None:
         """Count one answer."""
         self.predictions.labels(prediction.digit, str(prediction.uncertain).lower()).inc()
+
+    def count_number(self, prediction: NumberPrediction) -> None:
+        """Count one number answered."""
+        self.numbers.labels(str(prediction.uncertain).lower()).inc()
 
     def render(self) -> bytes:
         """All values in Prometheus's text form."""

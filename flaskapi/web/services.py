@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
+from flaskapi.numbers import Detector
 from flaskapi.recognition import Classifier
 from flaskapi.web.metrics import Metrics
 
@@ -13,6 +14,7 @@ class Services:
     """The parts of a running service."""
 
     classifier: Classifier
+    detector: Detector
     metrics: Metrics
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from flaskapi.training.augment import CLEAN_SHARE, _write_otherwise, augment
+from flaskapi.training.augment import CLEAN_SHARE, write_otherwise, augment
 from flaskapi.training.dataset import Dataset
 
 SEEDS = st.integers(0, 2**32)
@@ -55,7 +55,7 @@ def test_only_a_1_and_a_7_are_written_in_other_ways(dataset: Dataset) -> None:
     """And not always; all others are warped as they are."""
     for label in range(11):
         images = dataset.train_images[dataset.train_labels == label % 10]
-        written = [_write_otherwise(image, label, np.random.default_rng(seed)) for seed, image in enumerate(images)]
+        written = [write_otherwise(image, label, np.random.default_rng(seed)) for seed, image in enumerate(images)]
         changed = sum(not np.array_equal(one, other) for one, other in zip(written, images, strict=True))
         assert (changed > 0) is (label in (1, 7)), label
         assert changed < len(images)
