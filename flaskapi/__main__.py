@@ -177,8 +177,7 @@ def _ask_here(config: "dict[str, Any]", services: Any, options: argparse.Namespa
 
     limits = {"max_pixels": config["MAX_IMAGE_PIXELS"], "uncertain_below": config["UNCERTAIN_BELOW"]}
     if options.number:
-        detector: Any = getattr(services, "detector", None)  # `services.detector`, as soon as the service has one
-        return ask_reader(services.classifier, detector, **limits)
+        return ask_reader(services.classifier, services.detector, **limits)
     if options.record:
         from flaskapi.training.artifact import check_recordable
 

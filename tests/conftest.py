@@ -13,7 +13,7 @@ from flaskapi import create_app
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `fakes`
 
-from fakes import FixedClassifier
+from fakes import FixedClassifier, FixedDetector
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,8 +35,8 @@ def classifier() -> FixedClassifier:
 
 @pytest.fixture
 def app(tmp_path: Path, classifier: FixedClassifier) -> Flask:
-    """The application with a classifier that always answers 7, surely enough, and an instance folder of its own."""
-    return create_app({"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": 0.5}, classifier=classifier)
+    """The application with a classifier and a detector that always answer 7, surely enough, and an instance folder of its own."""
+    return create_app({"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": 0.5}, classifier=classifier, detector=FixedDetector())
 
 
 @pytest.fixture

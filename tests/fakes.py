@@ -31,6 +31,27 @@ class FixedClassifier:
         return np.tile(self._row, (len(batch), 1))
 
 
+class FixedDetector:
+    """Finds a `digit` at each connected piece of ink, as sure of it as `presence`, a logit."""
+
+    def __init__(self, digit: int = 7, presence: float = 9.0) -> None:
+        self._digit, self._presence = digit, presence
+
+    @property
+    def card(self) -> dict[str, Any]:
+        return {"version": "2026-01-01-11111111", "network": "fixed"}
+
+    def detect(self, page: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        answer = np.zeros((page.shape[0] // 4, page.shape[1] // 4, 15), np.float32)
+        answer[..., 0], answer[..., 1 + self._digit] = -9, 9
+        _, _, stats, _ = cv2.connectedComponentsWithStats((page > 0.5).astype(np.uint8))
+        for x, y, width, height, _ in stats[1:] / 4:
+            row, column = int(y + height / 2), int(x + width / 2)
+            answer[row, column, 0] = self._presence
+            answer[row, column, 11:] = x + width / 2 - column - 0.5, y + height / 2 - row - 0.5, np.log(width), np.log(height)
+        return answer
+
+
 def draw_digit(digit: int, *, side: int = 280, thickness: int | None = None, dark_on_light: bool = True) -> npt.NDArray[np.uint8]:
     """Draw a digit with a round pen in the middle of a square, `uint8 (side, side)`."""
     scale, pen = side / 40, thickness or max(1, side // 14)

@@ -9,11 +9,12 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from flaskapi.digits import Box
 from flaskapi.digits.encode import encode_png
 from flaskapi.errors import FlaskapiError, ModelUnavailableError, NoDigitFoundError, ServiceUnreachableError
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import LINE_END, Outcome
-from flaskapi.numbers import Box, Detector, NumberPrediction, predict_number
+from flaskapi.numbers import Detector, NumberPrediction, predict_number
 from flaskapi.recognition import Classifier, predict_digit
 
 TIMEOUT_S = 60

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import jinja2
 from markupsafe import Markup
 
+from flaskapi.digits import Box
 from flaskapi.digits.decode import decode_image
 from flaskapi.digits.encode import contact_sheet, data_url, encode_boxes, encode_png
 from flaskapi.errors import FlaskapiError
 from flaskapi.evaluation.ask import Answered
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import DIGITS, Bin, DigitEvaluation, Evaluation, NumberEvaluation, Outcome
-from flaskapi.numbers import Box
 
 SHOWN_MISTAKES = 10
 SHOWN_PICTURES = 200  # on the page, the surest mistakes of each set first

@@ -166,18 +166,24 @@ def _callbacks(recipe: Recipe, batches: Batches, backup: Path | None) -> list[ke
 def _card(
     dataset: Dataset, recipe: Recipe, model: keras.Model, accuracy: dict[str, float], temperature: float | None, test: Evaluation
 ) -> Card:
-    sha256 = dataset.sha256
-    data: dict[str, Any] = {"name": "MNIST" if sha256 == MNIST_SHA256 else "not MNIST", "sha256": sha256}
-    data |= {"training": len(dataset.train_images) - recipe.validation, "validation": recipe.validation, "test": test.total}
-    return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "data": data,
-        "network": recipe.network,
-        "input_shape": list(model.input_shape[1:]),
-        "weights": model.count_params(),
+    return origin(dataset, recipe.validation, model) | {
         "training": recipe._asdict() | ({} if temperature is None else {"temperature": round(temperature, 3)}),
         "accuracy": accuracy,
         "confusion": test.confusion.tolist(),
+    }
+
+
+def origin(dataset: Dataset, validation: int, model: keras.Model) -> Card:
+    """What every model's card begins with: when and of what it was made, and with which versions."""
+    sha256 = dataset.sha256
+    data: dict[str, Any] = {"name": "MNIST" if sha256 == MNIST_SHA256 else "not MNIST", "sha256": sha256}
+    data |= {"training": len(dataset.train_images) - validation, "validation": validation, "test": len(dataset.test_images)}
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "data": data,
+        "network": model.name,
+        "input_shape": list(model.input_shape[1:]),
+        "weights": model.count_params(),
         "versions": {
             "python": platform.python_version(),
             "keras": keras.__version__,

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from typing import NamedTuple
 
 from flask import Request
@@ -21,12 +22,12 @@ class Upload(NamedTuple):
     data: bytes
 
 
-def read_query(request: Request, **known: str) -> dict[str, str]:
+def read_query(request: Request, **known: tuple[str, str]) -> dict[str, str]:
     """Read the query of a request.
 
     Args:
         request: whose query may have some fields, or none.
-        known: the value that each field can have.
+        known: of each field, a regular expression for its values, and the same in words.
 
     Raises:
         InvalidRequestError: another field, or another value; the text names it.
@@ -34,8 +35,9 @@ def read_query(request: Request, **known: str) -> dict[str, str]:
     for name, value in request.args.items(multi=True):
         if name not in known:
             raise InvalidRequestError(f"The query's {name!r} is unknown; the query can have {' or '.join(map(repr, known)) or 'nothing'}.")
-        if value != known[name]:
-            raise InvalidRequestError(f"The query's {name!r} is {value!r}; it can be {known[name]!r}.")
+        form, words = known[name]
+        if not re.fullmatch(form, value, re.ASCII):
+            raise InvalidRequestError(f"The query's {name!r} is {value!r}; it can be {words}.")
     return request.args.to_dict()
 
 

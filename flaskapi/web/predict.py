@@ -19,7 +19,7 @@ def init_app(app: Flask) -> None:
 @blueprint.post("/predict")
 def predict() -> dict[str, Any]:
     """Read the one digit in the image that was sent; with `?include=normalized`, show what the network saw of it."""
-    include = read_query(request, include="normalized").get("include")
+    include = read_query(request, include=("normalized", "'normalized'")).get("include")
     upload = read_image(request)
     limits = {"max_pixels": current_app.config["MAX_IMAGE_PIXELS"], "uncertain_below": current_app.config["UNCERTAIN_BELOW"]}
     prediction, normalized = predict_digit(upload.data, services().classifier, **limits)

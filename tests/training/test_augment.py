@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from flaskapi.training.augment import CLEAN_SHARE, write_otherwise, augment
+from flaskapi.training.augment import CLEAN_SHARE, augment, write_otherwise
 from flaskapi.training.dataset import Dataset
 
 SEEDS = st.integers(0, 2**32)
