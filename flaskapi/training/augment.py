@@ -45,12 +45,12 @@ def augment(images: Bytes, labels: npt.NDArray[np.integer], rng: np.random.Gener
     return out
 
 
-def write_otherwise(image: Bytes, label: int, rng: np.random.Generator) -> Bytes:
+def write_otherwise(image: Bytes, label: int, rng: np.random.Generator, *, share: float = 0.3) -> Bytes:
     """Write what hands outside the United States and bold pens write, and MNIST rarely shows.
 
-    The flag and foot of a 1, or a 1 as broad as a marker makes it; the bar of a 7.
+    The flag and foot of a 1, or a 1 as broad as a marker makes it; the bar of a 7. That is done to a share of them.
     """
-    if label not in (1, 7) or rng.random() < 0.7:
+    if label not in (1, 7) or rng.random() >= share:
         return image
     rows = np.flatnonzero(image.max(axis=1) > 127)
     if len(rows) < 12:

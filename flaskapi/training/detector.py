@@ -22,7 +22,7 @@ VALIDATION_PAGES = 256
 class DetectorRecipe(NamedTuple):
     """Everything that decides what comes out of a training."""
 
-    epochs: int = 30
+    epochs: int = 27
     steps: int = 500  # of an epoch
     batch_size: int = 32
     seed: int = 0

@@ -15,6 +15,7 @@ from flaskapi.training.outliers import LETTERS, draw_letters
 
 HEIGHT_PX, WIDTH_PX = 64, 256
 STRIDE_PX = 4  # of the network's answer: it has one row and one column for so many pixels
+AT_CENTER, LENIENT = 0.75, 1.25  # of a cell: as near to a digit's centre, a cell says that it is there; may say so or not
 NEAR = 0.6  # what is that near to a digit's centre answers for it too
 SIZES_PX = 18, 52  # heights of digits; pages are brought to 32
 VISIBLE = 0.6  # of a digit: less is a neighbour that the page cuts off, which may be found or not
@@ -100,7 +101,7 @@ class _Writer:
             else:
                 chosen = int(rng.integers(0, len(self._images)))
                 digit = int(self._labels[chosen])
-                image = write_otherwise(self._images[chosen], digit, rng)
+                image = write_otherwise(self._images[chosen], digit, rng, share=0.5)
                 scale = np.exp(rng.normal(0, 0.1)) * (rng.uniform(0.5, 0.8) if small_zeros and digit == 0 else 1)
                 glyph = _glyph(image, size * scale, slant + rng.normal(0, 0.06), 0.9 * angle + rng.normal(0, 0.06), bold, rng)
                 lift = 0.5 * (1 - scale) * size * rng.uniform(-0.3, 1)
@@ -136,7 +137,8 @@ def _glyph(image: Bytes, height: float, slant: float, angle: float, bold: float,
     cos, sin = np.cos(angle), np.sin(angle)
     matrix = np.array([[cos, sin], [-sin, cos]]) @ np.array([[1, slant], [0, 1]]) / (scale * np.exp(rng.normal(0, [0.12, 0.04])))
     steps = np.arange(side, dtype=np.float32) - (side - 1) / 2
-    grid = np.stack(np.meshgrid(steps, steps), axis=-1) @ matrix.T.astype(np.float32)
+    columns, rows = matrix.T.astype(np.float32)
+    grid = steps[np.newaxis, :, np.newaxis] * columns + steps[:, np.newaxis, np.newaxis] * rows
     if rng.random() < 0.5:
         knots = rng.normal(0, rng.uniform(0.2, 0.9), (4, 4, 2)).astype(np.float32)
         grid += cv2.resize(knots, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -315,18 +317,24 @@ def draw_targets(digits: list[Placed]) -> Floats:
     """
     rows, columns = HEIGHT_PX // STRIDE_PX, WIDTH_PX // STRIDE_PX
     targets = np.zeros((rows, columns, 6), np.float32)
-    across, down = np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32)[:, np.newaxis]
     for digit in digits:
         w, h = digit.width / STRIDE_PX, digit.height / STRIDE_PX
         x, y = digit.x / STRIDE_PX + w / 2 - 0.5, digit.y / STRIDE_PX + h / 2 - 0.5
-        column, row = min(max(round(x), 0), columns - 1), min(max(round(y), 0), rows - 1)
-        near = np.exp(-(((across - column) / (0.35 + 0.14 * w)) ** 2 + ((down - row) / (0.35 + 0.14 * h)) ** 2) / 2)
-        if not digit.is_whole:
-            near = np.minimum(near, 0.99)
-        closer = near > targets[..., 0]
-        targets[..., 0] = np.maximum(targets[..., 0], near)
-        targets[closer, 1] = digit.digit
-        targets[closer, 2] = np.broadcast_to(x - across, near.shape)[closer]
-        targets[closer, 3] = np.broadcast_to(y - down, near.shape)[closer]
-        targets[closer, 4:] = np.log(max(w, 0.25)), np.log(max(h, 0.25))
+        top, left = max(0, int(y - h / 2) - 1), max(0, int(x - w / 2) - 1)
+        part = targets[top : int(y + h / 2) + 3, left : int(x + w / 2) + 3]
+        if part.size == 0:
+            continue
+        across = (np.arange(part.shape[1]) + left - x).astype(np.float32)
+        down = (np.arange(part.shape[0]) + top - y).astype(np.float32)[:, np.newaxis]
+        near = np.exp(-((across / (0.35 + 0.14 * w)) ** 2 + (down / (0.35 + 0.14 * h)) ** 2) / 2)
+        away = np.hypot(across, down)
+        near[away < LENIENT] = np.maximum(near[away < LENIENT], 0.9)
+        # All cells next to the centre count: none could be sure of being the nearest.
+        near = np.where(away < AT_CENTER, 1, np.minimum(near, 0.99)) if digit.is_whole else np.minimum(near, 0.99)
+        closer = near > part[..., 0]
+        part[closer, 0] = near[closer]
+        part[closer, 1] = digit.digit
+        part[closer, 2] = np.broadcast_to(-across, near.shape)[closer]
+        part[closer, 3] = np.broadcast_to(-down, near.shape)[closer]
+        part[closer, 4:] = np.log(max(w, 0.25)), np.log(max(h, 0.25))
     return targets
