@@ -23,7 +23,7 @@ def create_app(config: Mapping[str, Any] | None = None, *, classifier: Classifie
         SettingError: a setting has a bad value; a bad model file does not stop the start, `/health/ready` tells of it.
     """
     from flaskapi.serving.detector import NoDetector
-    from flaskapi.web import errors, log, metrics, number, operations, predict, request_id
+    from flaskapi.web import batch, errors, log, metrics, number, operations, predict, request_id
     from flaskapi.web.services import Services
 
     app = Flask(__name__, instance_path=find_instance_path(config))
@@ -35,7 +35,7 @@ def create_app(config: Mapping[str, Any] | None = None, *, classifier: Classifie
     app.extensions["flaskapi"] = Services(
         classifier, detector or NoDetector("No detector was given."), metrics.create_metrics(app.config["METRICS_PATH"])
     )
-    for part in (request_id, metrics, errors, predict, number, operations):
+    for part in (request_id, metrics, errors, predict, batch, number, operations):
         part.init_app(app)
     return app
 

@@ -2,7 +2,8 @@
 
 import base64
 import contextlib
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,13 +12,14 @@ import numpy.typing as npt
 from flaskapi.digits import NormalizedDigit
 from flaskapi.digits.decode import decode_image
 from flaskapi.digits.normalize import normalize_digit
-from flaskapi.errors import ModelUnavailableError, NoDigitFoundError
+from flaskapi.errors import FlaskapiError, ModelUnavailableError, NoDigitFoundError
 
 Batch = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
 
 DECODED_SIDE_PX = 1024  # a larger picture is reduced to this while it is decoded; see `decode_image`
-
+CHUNK = 64  # pictures that the network is shown at once
+CHUNK_S = 0.1  # it is shown fewer where that many take longer than this to arrive and to prepare
 
 # A stroke on paper, 96x96, for `warm_up`.
 _STROKE = base64.b64decode(
@@ -70,14 +72,77 @@ def predict_digit(image: bytes, classifier: Classifier, *, max_pixels: int, unce
     Raises:
         FlaskapiError: one of the kinds that `decode_image`, `normalize_digit` and `Classifier.probabilities` name.
     """
-    normalized = _normalize(image, max_pixels=max_pixels)
-    batch = np.array([digit.pixels for digit in normalized]).reshape(-1, 28, 28, 1)
-    predictions = conclude(classifier.probabilities(batch), classifier.version, uncertain_below)
-    told, *stored = map(Reading, predictions, normalized)
+    (answer,) = predict_digits([image], classifier, max_pixels=max_pixels, uncertain_below=uncertain_below)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def predict_digits(
+    images: Iterable[bytes | FlaskapiError], classifier: Classifier, *, max_pixels: int, uncertain_below: float
+) -> Iterator[Reading | Exception]:
+    """Read the digit in each of many image files, as `predict_digit` does, in their order.
+
+    Only some images are taken at a time, and no bytes are kept, so that memory does not grow with their number; the first
+    answer is there before the second image is taken.
+
+    Args:
+        images: the files; what is an error already is passed on in its place.
+
+    Yields:
+        For each image its reading, or what was wrong with it; one that is no `FlaskapiError` is a fault of ours.
+
+    Raises:
+        ModelUnavailableError: there is no model.
+    """
+    for chunk in _chunks(_prepare(image, max_pixels=max_pixels) for image in images):
+        yield from _classify(chunk, classifier, uncertain_below)
+
+
+def _chunks(prepared: Iterable[list[NormalizedDigit] | Exception]) -> Iterator[list[list[NormalizedDigit] | Exception]]:
+    chunk: list[list[NormalizedDigit] | Exception] = []
+    size, begun_s = 1, time.monotonic()
+    for views in prepared:
+        chunk.append(views)
+        if len(chunk) >= size or time.monotonic() - begun_s > CHUNK_S:
+            yield chunk
+            chunk, size, begun_s = [], CHUNK, time.monotonic()
+    if chunk:
+        yield chunk
+
+
+def _prepare(image: bytes | FlaskapiError, *, max_pixels: int) -> list[NormalizedDigit] | Exception:
+    if isinstance(image, FlaskapiError):
+        return image
+    try:
+        return _normalize(image, max_pixels=max_pixels)
+    except FlaskapiError as error:
+        error.__cause__ = error.__context__ = None  # each would keep the picture in memory, as long as the chunk is collected
+        return error.with_traceback(None)
+    except Exception as error:  # a fault of ours must not take the other images with it
+        return error
+
+
+def _classify(
+    chunk: Sequence[list[NormalizedDigit] | Exception], classifier: Classifier, uncertain_below: float
+) -> Iterator[Reading | Exception]:
+    """Show the network all views of all pictures at once, and give each picture its answer."""
+    pixels = [view.pixels for views in chunk if not isinstance(views, Exception) for view in views]
+    predictions: Iterator[Prediction] = iter(())
+    if pixels:
+        probabilities = classifier.probabilities(np.array(pixels).reshape(-1, 28, 28, 1))
+        predictions = iter(conclude(probabilities, classifier.version, uncertain_below))
+    for views in chunk:
+        yield views if isinstance(views, Exception) else _choose([Reading(next(predictions), view) for view in views])
+
+
+def _choose(readings: Sequence[Reading]) -> Reading:
+    """Choose between what EXIF data tell, which comes first, and the picture as it is stored, where there are two views."""
+    told, *stored = readings
     if not stored:
         return told
-    surer = max(told, *stored, key=lambda reading: reading.prediction.confidence)
-    all_sure = not any(reading.prediction.uncertain for reading in (told, *stored))
+    surer = max(readings, key=lambda reading: reading.prediction.confidence)
+    all_sure = not any(reading.prediction.uncertain for reading in readings)
     if all_sure and surer.prediction.digit != told.prediction.digit:
         return told._replace(prediction=told.prediction._replace(uncertain=True))
     return surer

@@ -1,8 +1,9 @@
 """Errors as the caller sees them: `application/problem+json` (RFC 9457), one shape for all of them."""
 
+import logging
 from typing import Any
 
-from flask import Flask, Response, current_app, json, request, url_for
+from flask import Flask, Response, current_app, has_request_context, json, request, url_for
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from flaskapi import errors
@@ -44,17 +45,30 @@ def init_app(app: Flask) -> None:
 
 def problem(name: str, status: int, detail: str, **more: Any) -> Response:
     """Make an answer of the one shape: type, title, status, detail and request_id, then whatever else is worth saying."""
-    document = {
-        "type": url_for("problem", name=name),
+    document = _document(name, status, detail) | more
+    response = Response(json.dumps(document) + "\n", status, content_type="application/problem+json")
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def describe(error: Exception) -> dict[str, Any]:
+    """The same shape without an answer of its own, for one image of many; of a crash only the log has more."""
+    if isinstance(error, errors.FlaskapiError):
+        return _document(name_of(type(error)), STATUS[type(error)], str(error))
+    logging.getLogger("flaskapi").error("an image of many could not be read", exc_info=error)
+    return _document("internal-error", 500, PROBLEMS["internal-error"])
+
+
+def _document(name: str, status: int, detail: str) -> dict[str, Any]:
+    """The members of the one shape; outside of a request, as on the command line, the request's identifier is a dash."""
+    return {
+        "type": url_for("problem", name=name) if has_request_context() else f"/problems/{name}",
         "title": name.replace("-", " ").capitalize(),
         "status": status,
         "detail": detail,
         "request_id": request_id(),
     }
-    response = Response(json.dumps(document | more) + "\n", status, content_type="application/problem+json")
-    if status == 503:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    return response
 
 
 def name_of(kind: type[errors.FlaskapiError]) -> str:

@@ -98,9 +98,15 @@ def init_app(app: Flask) -> None:
 
     @app.after_request
     def observe(response: Response) -> Response:
-        metrics.count_request(
-            request.url_rule.rule if request.url_rule else "none", response.status_code, time.perf_counter() - g.started_s
-        )
+        route, started_s = request.url_rule.rule if request.url_rule else "none", g.started_s
+
+        def count() -> None:
+            metrics.count_request(route, response.status_code, time.perf_counter() - started_s)
+
+        if response.is_streamed:  # the work is done while the answer is sent
+            response.call_on_close(count)
+        else:
+            count()
         return response
 
     @app.get("/metrics")

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flask import Request
 
@@ -80,20 +80,39 @@ def _read_form(request: Request) -> Upload:
 
 
 def _read_json(request: Request) -> Upload:
+    document = read_document(request)
+    if not isinstance(document, dict) or "image" not in document:
+        raise MissingImageError('The JSON has no "image". ' + _WAYS)
+    return Upload('"image"', decode_text(document["image"], '"image"'))
+
+
+def read_document(request: Request) -> Any:
+    """Parse a JSON body.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
     try:
-        document = request.get_json(silent=True)
+        document = request.get_json(silent=True, cache=False)
     except RecursionError:  # brackets within brackets, a thousand deep
         document = None
     if document is None:
         raise InvalidRequestError("The body is not valid JSON.")
-    if not isinstance(document, dict) or "image" not in document:
-        raise MissingImageError('The JSON has no "image". ' + _WAYS)
-    text = document["image"]
+    return document
+
+
+def decode_text(text: Any, name: str) -> bytes:
+    """Decode an image file that was sent as text, in base64 or as a data: URL.
+
+    Raises:
+        InvalidRequestError: it is no text.
+        MissingImageError: it is not base64.
+    """
     if not isinstance(text, str):
-        raise InvalidRequestError('"image" must be text: the image file in base64, or a data: URL.')
+        raise InvalidRequestError(f"{name} must be text: the image file in base64, or a data: URL.")
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return Upload('"image"', base64.b64decode("".join(text.split()), validate=True))
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise MissingImageError('"image" is not valid base64.') from None
+        raise MissingImageError(f"{name} is not valid base64.") from None

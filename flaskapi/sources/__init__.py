@@ -1,0 +1,57 @@
+"""Many images from files, folders and archives, one after the other; nothing is ever unpacked to disk.
+
+What people send is read as if it were hostile: by sizes that are checked before and while it is read, one member in memory
+at a time, and by names that are only ever said again, never opened.
+"""
+
+from typing import NamedTuple
+
+from flaskapi.errors import FlaskapiError, InvalidRequestError, TooLargeError
+
+_CLUTTER = {".ds_store", "thumbs.db", "desktop.ini"}
+
+
+class Item(NamedTuple):
+    """One image of many: its name, and its bytes or why there are none."""
+
+    name: str
+    content: bytes | FlaskapiError
+
+
+class Allowance:
+    """How much one request or command may have read: of one image, and of all that its archives unpack to together."""
+
+    def __init__(self, image_bytes: int, total_bytes: int | None = None) -> None:
+        self.image_bytes, self.total_bytes, self._taken = image_bytes, total_bytes, 0
+
+    def take(self, count: int) -> None:
+        """Count bytes that were unpacked.
+
+        Raises:
+            TooLargeError: with these it is more than `total_bytes`; None allows any number.
+        """
+        self._taken += count
+        if self.total_bytes is not None and self._taken > self.total_bytes:
+            raise TooLargeError(f"What was sent unpacks to more than {self.total_bytes:,} bytes (MAX_BATCH_BYTES); the rest was not read.")
+
+    def too_large(self) -> TooLargeError:
+        """What an image of more than `image_bytes` is answered with."""
+        return TooLargeError(f"The image has more than {self.image_bytes:,} bytes, the most that are read of one (MAX_REQUEST_BYTES).")
+
+
+def is_clutter(name: str) -> bool:
+    """Is this one of the files that an operating system adds to folders and archives by itself?"""
+    parts = name.lower().split("/")
+    return parts[0] == "__macosx" or parts[-1] in _CLUTTER or parts[-1].startswith("._")
+
+
+def check_name(name: str) -> FlaskapiError | None:
+    """Refuse the name of an archive's member that would lead out of a folder, though none is ever opened."""
+    parts = name.replace("\\", "/").split("/")
+    if not name or "\0" in name:
+        return InvalidRequestError("The archive gives this member no proper name.")
+    if parts[0] == "" or (len(parts[0]) == 2 and parts[0].endswith(":")):
+        return InvalidRequestError(f"The member's name, {name!r}, is absolute.")
+    if ".." in parts:
+        return InvalidRequestError(f"The member's name, {name!r}, leads out of the archive.")
+    return None

@@ -1,0 +1,93 @@
+"""What stands on a command line: files, folders, archives, and `-` for standard input."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from flaskapi.errors import FlaskapiError, MissingImageError
+from flaskapi.sources import Allowance, Item, is_clutter
+from flaskapi.sources.archives import kind_of, read_file, read_stream
+from flaskapi.sources.tarred import BLOCK_BYTES
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
+STANDARD_INPUT = "-"
+
+
+def read_paths(paths: Iterable[str], standard_input: IO[bytes], allowance: Allowance) -> Iterator[Item]:
+    """Read what paths name: of a folder, and the folders in it, all files with an image's suffix; of an archive, every member.
+
+    Names are paths: those of an archive's members follow the archive's own. What cannot be read comes out as an error.
+    """
+    for path in paths:
+        try:
+            if path == STANDARD_INPUT:
+                with tempfile.TemporaryFile() as spool:
+                    yield from read_stream(standard_input, "standard input", allowance, spool)
+            elif os.path.isdir(path):
+                yield from _read_folder(path, allowance)
+            else:
+                yield from _read_path(path, allowance)
+        except (FlaskapiError, OSError) as error:
+            yield Item(_readable(path), _domain(error))
+
+
+def count_images(paths: Iterable[str]) -> int | None:
+    """How many images paths name, as far as can be told without reading them; None where it cannot."""
+    count = 0
+    for path in paths:
+        if os.path.isdir(path):
+            count += sum(1 for _ in _find_images(path))
+        elif Path(path).suffix.lower() in SUFFIXES:
+            count += 1
+        else:
+            return None
+    return count
+
+
+def _read_folder(folder: str, allowance: Allowance) -> Iterator[Item]:
+    empty = True
+    for path in _find_images(folder):
+        empty = False
+        name = _readable(path)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                content = file.read(allowance.image_bytes + 1)
+            yield Item(name, content if len(content) <= allowance.image_bytes else allowance.too_large())
+        except OSError as error:
+            yield Item(name, _domain(error))
+    if empty:
+        raise MissingImageError(f"The folder '{_readable(folder)}' holds no image: no {', '.join(sorted(SUFFIXES))}.")
+
+
+def _find_images(folder: str) -> Iterator[str]:
+    """Files with an image's suffix, in the order of their names, folder by folder; links to folders are not followed."""
+    with os.scandir(folder) as entries:
+        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    for name, is_folder in found:
+        path = os.path.join(folder, name)
+        if is_folder and not is_clutter(name):
+            yield from _find_images(path)
+        elif os.path.splitext(name)[1].lower() in SUFFIXES and not is_clutter(name) and os.path.isfile(path):
+            yield path
+
+
+def _read_path(path: str, allowance: Allowance) -> Iterator[Item]:
+    name = _readable(path)
+    with open(path, "rb") as file:
+        is_archive = kind_of(file.read(BLOCK_BYTES)) is not None
+        file.seek(0)
+        for item in read_file(file, name, allowance):
+            yield item._replace(name=f"{name}/{item.name}") if is_archive and item.name != name else item
+
+
+def _readable(path: str) -> str:
+    """A name that can be written as UTF-8, which not every path can."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _domain(error: FlaskapiError | OSError) -> FlaskapiError:
+    if isinstance(error, OSError):
+        return MissingImageError(f"It cannot be read: {error.strerror or error}.")
+    return error

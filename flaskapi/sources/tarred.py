@@ -1,0 +1,156 @@
+"""Tar archives (POSIX ustar and pax, GNU), forwards only, so that they can be read from a pipe.
+
+Not Python's `tarfile`, which keeps an object for each member, and reads headers that may claim any size into memory.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from flaskapi.errors import FlaskapiError, InvalidRequestError, UnsupportedImageError
+from flaskapi.sources import Allowance, Item, check_name
+
+BLOCK_BYTES = 512
+_CHUNK = 1 << 16
+_LONGEST_HEADER = 1 << 16  # of a long name, or of all of a member's pax records
+_CHECKSUM = slice(148, 156)
+_REGULAR, _FOLDER, _SPARSE, _GLOBAL, _LONG_LINK = b"0\0" + b"7", b"5", b"S", b"g", b"K"
+_WHAT = {b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a pipe", _SPARSE: "a sparse file"}
+
+
+class _Stream(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Header(NamedTuple):
+    name: str
+    kind: bytes
+    bytes: int
+    more_map: bool  # of a sparse file in GNU's old form, whose map goes on in further blocks
+
+
+def is_header(block: bytes) -> bool:
+    """Does an archive begin with this block? Its checksum tells, in old archives too, which have no signature."""
+    return len(block) == BLOCK_BYTES and block.strip(b"\0") != b"" and _number(block[_CHECKSUM]) == _checksum(block)
+
+
+def read_tar(stream: _Stream, allowance: Allowance) -> Iterator[Item]:
+    """Read a tar archive, already unzipped.
+
+    Raises:
+        InvalidRequestError: damaged or cut off.
+        TooLargeError: it is larger, unzipped, than the allowance.
+    """
+    source, told = _Source(stream, allowance), dict[str, str]()
+    while block := source.read(BLOCK_BYTES):
+        if not block.strip(b"\0"):
+            return
+        header = _parse(block)
+        if header.kind in (b"L", b"x", b"X"):
+            told |= _read_told(source, header)
+            continue
+        size = _size_told(told, header)
+        name, kind = told.get("path", header.name), _SPARSE if "sparse" in told else header.kind
+        told = {}
+        while header.more_map:
+            header = header._replace(more_map=source.read(BLOCK_BYTES)[504:505] not in (b"", b"\0"))
+        if kind in (_GLOBAL, _LONG_LINK, _FOLDER) or (kind in _REGULAR and name.endswith("/")):
+            source.skip(size)
+            continue
+        error = _refuse(name, kind, size, allowance)
+        yield Item(name, error or source.read_padded(size))
+        if error:
+            source.skip(size)
+    raise InvalidRequestError("The archive is cut off, or no tar archive: it ends without its end mark.")
+
+
+def _refuse(name: str, kind: bytes, size: int, allowance: Allowance) -> FlaskapiError | None:
+    if kind not in _REGULAR:
+        return UnsupportedImageError(f"This is {_WHAT.get(kind, 'of a kind that is not read')}, not an image.")
+    return check_name(name) or (allowance.too_large() if size > allowance.image_bytes else None)
+
+
+class _Source:
+    """The archive's bytes, counted."""
+
+    def __init__(self, stream: _Stream, allowance: Allowance) -> None:
+        self._stream, self._allowance = stream, allowance
+
+    def read(self, size: int) -> bytes:
+        """Read exactly so many bytes; none where the archive ends before the first of them."""
+        data = self._stream.read(size)
+        self._allowance.take(len(data))
+        if 0 < len(data) < size:
+            raise InvalidRequestError("The archive is cut off.")
+        return data
+
+    def read_padded(self, size: int) -> bytes:
+        """Read a member's content, which is padded to whole blocks."""
+        padded = self.read(-(-size // BLOCK_BYTES) * BLOCK_BYTES)
+        if len(padded) < size:
+            raise InvalidRequestError("The archive is cut off.")
+        return padded[:size]
+
+    def skip(self, size: int) -> None:
+        left = -(-size // BLOCK_BYTES) * BLOCK_BYTES
+        while left:
+            left -= len(self.read(min(left, _CHUNK))) or self._cut_off()
+
+    def _cut_off(self) -> int:
+        raise InvalidRequestError("The archive is cut off.")
+
+
+def _parse(block: bytes) -> _Header:
+    size = _number(block[124:136])
+    if _number(block[_CHECKSUM]) != _checksum(block) or size is None:
+        raise InvalidRequestError("The archive is damaged: a member's header cannot be read.")
+    name, kind = _text(block[:100]), block[156:157]
+    if block[257:263] == b"ustar\0" and (prefix := _text(block[345:500])):
+        name = f"{prefix}/{name}"
+    return _Header(name, kind, size, kind == _SPARSE and block[482:483] != b"\0")
+
+
+def _checksum(block: bytes) -> int:
+    """The sum of a header's bytes, with spaces in the place of the checksum itself."""
+    return sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" ")
+
+
+def _number(field: bytes) -> int | None:
+    """A number in octal digits, or, for large ones, in GNU's form: the first bit set, the rest binary. None is neither."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    digits = field.partition(b"\0")[0].strip()
+    return int(digits or b"0", 8) if digits.isdigit() and not {*b"89"} & {*digits} else None if digits else 0
+
+
+def _text(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode("utf-8", "replace")
+
+
+def _read_told(source: _Source, header: _Header) -> dict[str, str]:
+    """Read what is told of the next member in a block of its own, a long name of GNU's or pax records: path, size, sparse."""
+    if header.bytes > _LONGEST_HEADER:
+        raise InvalidRequestError("The archive is damaged: a member's name claims to be longer than any is.")
+    data = source.read_padded(header.bytes)
+    if header.kind == b"L":
+        return {"path": _text(data)}
+    told = {}
+    while data.strip(b"\0"):
+        length = data.partition(b" ")[0]
+        if not length.isdigit() or len(length) > 5 or not len(length) < int(length) <= len(data):
+            raise InvalidRequestError("The archive is damaged: a member's extended header cannot be read.")
+        record, data = data[len(length) + 1 : int(length) - 1], data[int(length) :]
+        key, _, value = record.partition(b"=")
+        if key in (b"path", b"size"):
+            told[key.decode()] = value.decode("utf-8", "replace")
+        elif key.startswith(b"GNU.sparse."):
+            told["sparse"] = ""
+    return told
+
+
+def _size_told(told: dict[str, str], header: _Header) -> int:
+    size = told.get("size")
+    if size is None:
+        return header.bytes
+    if not (size.isascii() and size.isdigit() and len(size) < 20):
+        raise InvalidRequestError("The archive is damaged: a member's extended header cannot be read.")
+    return int(size)

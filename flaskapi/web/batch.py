@@ -1,0 +1,94 @@
+"""`POST /predict/batch`: many images, each read as `/predict` reads one."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from itertools import chain
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, request, stream_with_context
+
+from flaskapi.answers import Answer, Route, answer_items, choose_reader
+from flaskapi.errors import FlaskapiError
+from flaskapi.numbers import NumberPrediction
+from flaskapi.recognition import Prediction
+from flaskapi.web.errors import describe
+from flaskapi.web.items import read_items
+from flaskapi.web.number import as_answer
+from flaskapi.web.payload import read_query
+from flaskapi.web.services import services
+
+blueprint = Blueprint("batch", __name__)
+NDJSON = "application/x-ndjson"
+_FLUSH_LINES, _FLUSH_S = 64, 0.1  # lines go out together, for each piece of an answer costs as much as a small picture
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+
+
+@blueprint.post("/predict/batch")
+def predict_batch() -> Response:
+    """Read the digit, or with `?route=number` the number, in each image; line by line with `Accept: application/x-ndjson`."""
+    query = read_query(request, route=("digit|number", "'digit' or 'number'"))
+    limits = {"max_pixels": current_app.config["MAX_IMAGE_PIXELS"], "uncertain_below": current_app.config["UNCERTAIN_BELOW"]}
+    route: Route = "number" if query.get("route") == "number" else "digit"
+    read = choose_reader(route, services().classifier, services().detector, **limits)
+    with ExitStack() as until_answered:
+        items = until_answered.enter_context(closing(read_items(request)))
+        results = _results(answer_items(items, read))
+        # The first is made here, so that what stops all of them, such as a missing model, still has a status of its own.
+        results = chain([next(results)], results)
+        if request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON:
+            return Response(stream_with_context(_stream(results, until_answered.pop_all())), content_type=NDJSON)
+        return _answer_whole(results)
+
+
+def to_result(answer: Answer) -> dict[str, Any]:
+    """What is said of one image of many: its name, and what `/predict` answers or the error."""
+    if isinstance(answer.outcome, Exception):
+        return {"name": answer.name, "error": describe(answer.outcome)}
+    if isinstance(answer.outcome, NumberPrediction):
+        return {"name": answer.name} | as_answer(answer.outcome)
+    return {"name": answer.name} | answer.outcome._asdict()
+
+
+def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
+    metrics = services().metrics
+    for answer in answers:
+        if isinstance(answer.outcome, Prediction):
+            metrics.count_prediction(answer.outcome)
+        elif isinstance(answer.outcome, NumberPrediction):
+            metrics.count_number(answer.outcome)
+        yield to_result(answer)
+
+
+def _answer_whole(results: Iterator[dict[str, Any]]) -> Response:
+    """Answer with one document, written as it goes: the text of a result takes a sixth of the memory of its values."""
+    texts, failed = [], 0
+    for result in results:
+        texts.append(_encode(result))
+        failed += "error" in result
+    document = f'{{"results":[{",".join(texts)}],"succeeded":{len(texts) - failed},"failed":{failed}}}\n'
+    return Response(document, content_type="application/json")
+
+
+def _stream(results: Iterator[dict[str, Any]], until_answered: ExitStack) -> Iterator[str]:
+    """Write a line for each result, the first at once; an error after that cannot change the status, and is the last line."""
+    lines: list[str] = []
+    flushed_s = 0.0
+    with until_answered:
+        try:
+            for result in results:
+                lines.append(_encode(result) + "\n")
+                if len(lines) >= _FLUSH_LINES or time.monotonic() - flushed_s > _FLUSH_S:
+                    yield "".join(lines)
+                    lines, flushed_s = [], time.monotonic()
+        except Exception as error:
+            if isinstance(error, FlaskapiError):  # what else there is, `describe` logs
+                current_app.logger.error("an answer of many lines broke off: %s", error)
+            lines.append(_encode({"error": describe(error)}) + "\n")
+        if lines:
+            yield "".join(lines)

@@ -1,0 +1,141 @@
+import io
+import struct
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+from archives import make_zip
+
+from flaskapi.errors import FlaskapiError, InvalidImageError, InvalidRequestError, TooLargeError, UnsupportedImageError
+from flaskapi.sources import Allowance, Item
+from flaskapi.sources.zipped import read_zip
+
+TWO = make_zip([("a.png", b"first" * 100), ("b.png", b"second")], zipfile.ZIP_DEFLATED)
+
+
+def read(data: bytes, image_bytes: int = 1000) -> list[Item]:
+    return list(read_zip(io.BytesIO(data), Allowance(image_bytes)))
+
+
+def patched(data: bytes, at: int, form: str, *values: int, entry: int = 0) -> bytes:
+    """Change fields of the directory's first or a later entry."""
+    start = -1
+    for _ in range(entry + 1):
+        start = data.index(b"PK\1\2", start + 1)
+    changed = bytearray(data)
+    struct.pack_into(form, changed, start + at, *values)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "said"),
+    [
+        (patched(TWO, 8, "<H", 1), UnsupportedImageError, "encrypted"),
+        (patched(TWO, 10, "<H", 14), UnsupportedImageError, "number 14"),
+        (patched(TWO, 16, "<L", 1), InvalidImageError, "checksum"),
+        (patched(TWO, 24, "<L", 499), InvalidImageError, "checksum"),
+        (patched(TWO, 24, "<L", 501), InvalidImageError, "checksum"),
+        (patched(TWO, 20, "<L", 5), InvalidImageError, "damaged"),
+        (patched(TWO, 24, "<L", 2_000_000_000), TooLargeError, "1,000 bytes"),
+        (patched(TWO, 38, "<L", 0o120777 << 16), UnsupportedImageError, "link"),
+        (patched(TWO, 42, "<L", 7), InvalidImageError, "not where"),
+        (patched(TWO, 42, "<L", 2_000_000_000), InvalidImageError, "not where"),
+    ],
+    ids=["encrypted", "LZMA", "checksum", "too short", "too long", "cut", "too large", "link", "elsewhere", "outside"],
+)
+def test_a_bad_member_is_an_error_and_the_next_is_read(data: bytes, error: type[FlaskapiError], said: str) -> None:
+    bad, good = read(data)
+    assert "a.png" == bad.name
+    assert isinstance(bad.content, error)
+    assert said in str(bad.content)
+    assert Item("b.png", b"second") == good
+
+
+def test_a_bomb_that_hides_its_size_is_unpacked_no_further_than_it_says() -> None:
+    (item,) = read(patched(make_zip([("a", bytes(10_000_000))], zipfile.ZIP_DEFLATED), 24, "<L", 900))
+    assert isinstance(item.content, InvalidImageError | TooLargeError)
+
+
+def test_members_that_share_their_bytes_are_found_out() -> None:
+    """As in the bomb by David Fifield, whose 46 MB unpack to 4.5 PB."""
+    data = make_zip([("a", b"x" * 900)])
+    start, end = data.index(b"PK\1\2"), data.index(b"PK\5\6")
+    directory = data[start:end] * 50
+    bomb = data[:start] + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 50, 50, len(directory), start, 0)
+    with pytest.raises(InvalidRequestError, match="lie over each other"):
+        read(bomb)
+
+
+def test_sizes_that_come_after_the_bytes_are_read() -> None:
+    """As a ZIP has them that was written into a pipe."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *args: int) -> int:
+            raise io.UnsupportedOperation
+
+        def tell(self) -> int:
+            raise io.UnsupportedOperation
+
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", b"first")
+    assert [Item("a.png", b"first")] == read(pipe.getvalue())
+
+
+def test_fields_of_64_bits_are_read() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, archive.open("a.png", "w", force_zip64=True) as member:
+        member.write(b"first")
+    data = buffer.getvalue()
+    assert [Item("a.png", b"first")] == read(data)
+    at = data.index(b"PK\5\6")
+    start = data.index(b"PK\1\2")
+    record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, at - start, start) + struct.pack("<4sLQL", b"PK\6\7", 0, at, 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    assert [Item("a.png", b"first")] == read(data[:at] + record + end)
+    packed, unpacked, offset = (struct.unpack_from("<L", data, start + place)[0] for place in (20, 24, 42))
+    extra = struct.pack("<2H3Q", 1, 24, unpacked, packed, offset)
+    entry = bytearray(data[start:at])
+    for place in (20, 24, 42):
+        struct.pack_into("<L", entry, place, 0xFFFFFFFF)
+    struct.pack_into("<H", entry, 30, len(extra))
+    entry += extra
+    assert [Item("a.png", b"first")] == read(data[:start] + entry + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(entry), start, 0))
+
+
+def test_what_stands_before_the_archive_or_after_it_as_a_comment_does_not_matter() -> None:
+    data = bytearray(TWO)
+    struct.pack_into("<H", data, len(data) - 2, 7)
+    assert read(TWO) == read(b"#!/bin/sh\n" + bytes(data) + b"comment")
+
+
+@pytest.mark.parametrize(("name", "read_as"), [("ä.png", "ä.png"), ("7-あ.png", "7-あ.png")])
+def test_names_are_read_in_utf_8(name: str, read_as: str) -> None:
+    (item,) = read(make_zip([(name, b"x")]))
+    assert read_as == item.name
+
+
+def test_old_names_are_in_code_page_437() -> None:
+    data = make_zip([("a.png", b"x")]).replace(b"a.png", b"\x84.png")
+    assert ["ä.png"] == [item.name for item in read(data)]
+
+
+def test_a_directory_longer_than_a_block_is_read() -> None:
+    members = [(f"{n:0200}.png", b"%d" % n) for n in range(3000)]
+    assert [Item(*member) for member in members] == read(make_zip(members))
+
+
+@pytest.mark.parametrize("cut", [1, 10, 22, 23, 60, 150, len(TWO) - 30])
+def test_an_archive_without_its_end_is_an_error(cut: int) -> None:
+    with pytest.raises(InvalidRequestError, match="archive is"):
+        read(TWO[:-cut])
+
+
+def test_a_directory_that_breaks_off_leaves_what_was_read() -> None:
+    items: Iterator[Item] = read_zip(io.BytesIO(patched(TWO, 0, "<L", 0, entry=1)), Allowance(1000))
+    assert Item("a.png", b"first" * 100) == next(items)
+    with pytest.raises(InvalidRequestError, match="directory cannot be read"):
+        next(items)
