@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train a network on MNIST and write `models/my_model.h5` and its compiled form, `models/my_model.onnx`."""
+"""Train a network on MNIST and write `models/my_model.h5`, or `models/detector.h5`, and its compiled form, `.onnx`."""
 
 import argparse
 import os
@@ -13,6 +13,7 @@ from flaskapi.serving.compiled import build_compiled
 
 # TensorFlow reads both when it is imported: no notes on CPU features, and with oneDNN convolutions of channels-first images.
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
+MODELS = Path(__file__).parent / "models"
 
 
 def main() -> int:
@@ -21,20 +22,32 @@ def main() -> int:
 
     from flaskapi.training.artifact import check_writable, save_artifact
     from flaskapi.training.dataset import load_dataset
-    from flaskapi.training.train import RECIPES, train
 
+    output = options.output or MODELS / ("detector.h5" if options.network == "detector" else "my_model.h5")
+    check_writable(output)
     chosen = {name: getattr(options, name) for name in ("epochs", "batch_size", "validation") if getattr(options, name) is not None}
-    own = RECIPES[options.network]
-    if options.epochs is not None:
-        chosen["finishing_epochs"] = own.finishing_epochs * options.epochs // own.epochs  # in the same proportion
-    recipe = own._replace(seed=options.seed, channels_first=options.channels_first, **chosen)
-    check_writable(options.output)
-    model, card, test = train(load_dataset(options.data), recipe, backup=options.backup)
-    print(f"\nTest set: {test}\n")
-    save_artifact(model, card, options.output)
-    print(f"Wrote {options.output}.")
-    build_compiled(options.output, options.output.with_suffix(".onnx"))
-    print(f"Wrote its compiled form, {options.output.with_suffix('.onnx').name}.")
+    dataset = load_dataset(options.data)
+    if options.network == "detector":
+        from flaskapi.training.detector import DetectorRecipe, train_detector
+
+        model, card = train_detector(dataset, DetectorRecipe(seed=options.seed)._replace(**chosen), backup=options.backup)
+        print(
+            "\nHeld-out pages: {digits} digits, {found} found, {right} named rightly, {false_alarms} false alarms\n".format(**card["pages"])
+        )
+    else:
+        from flaskapi.training.train import RECIPES, train
+
+        own = RECIPES[options.network]
+        if options.epochs is not None:
+            chosen["finishing_epochs"] = own.finishing_epochs * options.epochs // own.epochs  # in the same proportion
+        recipe = own._replace(seed=options.seed, channels_first=options.channels_first, **chosen)
+        model, card, test = train(dataset, recipe, backup=options.backup)
+        result = f"Test set: {test}"
+    print(f"\n{result}\n")
+    save_artifact(model, card, output)
+    print(f"Wrote {output}.")
+    build_compiled(output, output.with_suffix(".onnx"))
+    print(f"Wrote its compiled form, {output.with_suffix('.onnx').name}.")
     return 0
 
 
@@ -43,14 +56,14 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--data", type=Path, help="folder with MNIST's four IDX files (gzipped or not), or an .npz; else Keras downloads it")
-    add("--network", choices=("compact", "tutorial"), default="compact", help="what to train (compact)")
+    add("--network", choices=("compact", "tutorial", "detector"), default="compact", help="what to train (compact); detector finds digits")
     add("--channels-first", action="store_true", help="take images as (1, 28, 28), as old tutorials do")
-    add("--epochs", type=whole(1), help="passes over the training set (the network's own: 120 and 20 gentler ones, or 5)")
-    add("--batch-size", type=whole(1), help="images per step (the network's own: 128, or 32 for the tutorial's)")
+    add("--epochs", type=whole(1), help="passes over the training set (the network's own: 120 and 20 gentler ones, 5, or 27)")
+    add("--batch-size", type=whole(1), help="images, or pages, per step (the network's own: 128 for compact, else 32)")
     add("--validation", type=whole(0), help="training images held out to validate with (5000)")
     add("--seed", type=whole(0), default=0, help="where all chance comes from (0)")
     add("--backup", type=Path, help="folder for the state after each epoch: the same command goes on from there")
-    add("--output", type=Path, default=Path(__file__).parent / "models" / "my_model.h5", help="the artifact to write (models/my_model.h5)")
+    add("--output", type=Path, help="the artifact to write (models/my_model.h5, or models/detector.h5)")
     return parser.parse_args()
 
 

@@ -153,16 +153,14 @@ def evaluate(options: argparse.Namespace) -> None:
         options.html.write_text(page, "utf-8")
         print(f"\nWrote {options.html}.")
     if options.record:
-        picture = draw_mistakes([answer for name in of_mnist for answer in answers[name]]) if of_mnist else None
-        _record(config["MODEL_PATH"], {name: one.figures() for name, one in (evaluations | all_of_them).items()}, picture)
+        picture = draw_mistakes([answer for name in of_mnist for answer in answers[name]]) if of_mnist and not options.number else None
+        _record(_recorded(config, options), {name: one.figures() for name, one in (evaluations | all_of_them).items()}, picture)
 
 
 def _check_evaluation(options: argparse.Namespace) -> dict[str, Path]:
     """Refuse what cannot be done before anything is read; give the folders by their names."""
     if options.record and options.url:
         raise FlaskapiError("--record writes into the model of the settings, which --url does not ask.")
-    if options.record and options.number:
-        raise FlaskapiError("--record writes figures of single digits into the model's card; --number has none.")
     if options.html and not options.html.resolve().parent.is_dir():
         raise FlaskapiError(f"{options.html}: there is no such folder to write the page into.")
     folders = {folder.resolve().name: folder for folder in options.folders}
@@ -176,13 +174,19 @@ def _ask_here(config: "dict[str, Any]", services: Any, options: argparse.Namespa
     from flaskapi.evaluation.ask import ask_classifier, ask_reader
 
     limits = {"max_pixels": config["MAX_IMAGE_PIXELS"], "uncertain_below": config["UNCERTAIN_BELOW"]}
-    if options.number:
-        return ask_reader(services.classifier, services.detector, **limits)
     if options.record:
         from flaskapi.training.artifact import check_recordable
 
-        check_recordable(config["MODEL_PATH"])
+        check_recordable(_recorded(config, options))
+    if options.number:
+        return ask_reader(services.classifier, services.detector, **limits)
     return ask_classifier(services.classifier, **limits)
+
+
+def _recorded(config: "dict[str, Any]", options: argparse.Namespace) -> Path:
+    """The artifact that figures of this route are written into."""
+    model: Path = config["DETECTOR_PATH" if options.number else "MODEL_PATH"]
+    return model
 
 
 def _record(model: Path, figures: dict[str, dict[str, int | float]], picture: bytes | None) -> None:

@@ -94,10 +94,6 @@ def test_what_another_service_answered_is_not_recorded_in_the_model(folder: Path
     assert_refused([str(folder), "--record", "--url", "http://127.0.0.1:9"], "--record", capsys)
 
 
-def test_numbers_have_no_figures_for_the_card(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert_refused([str(folder), "--record", "--number"], "single digits", capsys)
-
-
 def test_numbers_are_asked_of_a_service_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With a page, on which the boxes are drawn; MNIST's own test images are numbers of one digit."""
     slips, mnist, page = tmp_path / "slips", tmp_path / "mnist.npz", tmp_path / "page.html"
@@ -148,3 +144,22 @@ def test_the_figures_are_recorded_in_the_card_and_the_compiled_form_is_of_the_ne
     assert "| drawn | 3 | 66.67% | 1 |" in capsys.readouterr().out
     assert 1 == main(["card", str(tmp_path / "my_model.h5"), "--picture", str(tmp_path / "mistakes.png")])
     assert "holds no picture" in capsys.readouterr().err
+
+
+@pytest.mark.train
+def test_figures_of_numbers_are_recorded_in_the_detectors_card(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slips = tmp_path / "slips"
+    slips.mkdir()
+    (slips / "slip.png").write_bytes(encode(draw_digit(7)))
+    (slips / "labels.csv").write_text("file,label\nslip.png,7\nslip.png,12\n")
+    for suffix in (".h5", ".onnx"):
+        shutil.copy(MODELS / f"detector{suffix}", tmp_path)
+    monkeypatch.setenv("FLASKAPI_DETECTOR_PATH", str(tmp_path / "detector.h5"))
+    assert 0 == main(["evaluate", "--number", str(slips), "--record"])
+    assert "Wrote the figures into detector.h5" in capsys.readouterr().out
+    assert 0 == main(["card", str(tmp_path / "detector.h5")])
+    card = capsys.readouterr().out
+    assert "Through `/predict/number`" in card
+    assert "| slips | 2 | 50.00% | 1 |" in card

@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from flaskapi import create_app
 from flaskapi.config import SETTINGS
-from flaskapi.recognition import Classifier
-from flaskapi.serving.classifier import load_classifier
 from flaskapi.web.errors import PROBLEMS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-MODEL = ROOT / "models" / "my_model.h5"
 
 
 def section(title: str) -> str:
@@ -22,8 +20,9 @@ def section(title: str) -> str:
 
 
 @pytest.fixture
-def shipped(tmp_path: Path) -> Classifier:
-    return load_classifier(MODEL, tmp_path)
+def shipped(tmp_path: Path) -> Flask:
+    """The service with the shipped models."""
+    return create_app({"INSTANCE_PATH": tmp_path})
 
 
 def test_it_documents_every_setting_with_its_default_and_no_other() -> None:
@@ -45,13 +44,18 @@ def test_it_documents_every_problem() -> None:
     assert set(PROBLEMS) == set(re.findall(r"`([a-z-]+)`", "".join(names)))
 
 
-def test_the_shipped_compiled_form_is_of_the_shipped_model(shipped: Classifier) -> None:
-    assert hashlib.sha256(MODEL.read_bytes()).hexdigest() == shipped.card["sha256"]
-    assert MODEL.with_suffix(".onnx").stat().st_size < 4_000_000
+@pytest.mark.parametrize("part", ["classifier", "detector"])
+def test_the_shipped_compiled_form_is_of_the_shipped_model(shipped: Flask, part: str) -> None:
+    name = {"classifier": "my_model.h5", "detector": "detector.h5"}[part]
+    model = ROOT / "models" / name
+    assert hashlib.sha256(model.read_bytes()).hexdigest() == getattr(shipped.extensions["flaskapi"], part).card["sha256"]
+    assert model.with_suffix(".onnx").stat().st_size < 4_000_000
 
 
-def test_its_example_is_what_the_service_answers(app: Flask, shipped: Classifier) -> None:
-    app.extensions["flaskapi"] = app.extensions["flaskapi"].__class__(shipped, app.extensions["flaskapi"].metrics)
-    image = ROOT / "examples" / "7.png"
-    answer = app.test_client().post("/predict", data={"file": image.open("rb")}).get_data(as_text=True)
+@pytest.mark.parametrize(
+    ("address", "picture"), [("/predict", "7.png"), ("/predict/number?pattern=05dddddddd&alternatives=2", "number.jpg")]
+)
+def test_its_examples_are_what_the_service_answers(shipped: Flask, address: str, picture: str) -> None:
+    image = ROOT / "examples" / picture
+    answer = shipped.test_client().post(address, data={"file": image.open("rb")}).get_data(as_text=True)
     assert answer.strip() in README

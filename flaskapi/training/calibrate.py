@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 COLDEST, HOTTEST, STEPS = 0.25, 4.0, 200
+NEWTON_STEPS = 12
 
 
 def calibrate(model: keras.Model, images: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]) -> float:
@@ -21,12 +22,28 @@ def calibrate(model: keras.Model, images: npt.NDArray[np.float32], labels: npt.N
     Returns:
         The temperature: above 1, the model was surer than it was right.
     """
-    logarithms = np.log(np.maximum(model.predict(images, batch_size=500, verbose=0).astype(np.float64), 1e-12))
-    temperatures = np.geomspace(COLDEST, HOTTEST, STEPS)
-    temperature = float(min(temperatures, key=lambda t: _negative_log_likelihood(logarithms / t, labels)))
+    temperature = fit_temperature(model.predict(images, batch_size=500, verbose=0), labels)
     last = model.layers[-1]
     last.set_weights([weight / temperature for weight in last.get_weights()])
     return temperature
+
+
+def fit_temperature(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
+    """The temperature at which probabilities, `(n, 10)`, fit labels, `(n,)`, best."""
+    logarithms = np.log(np.maximum(probabilities.astype(np.float64), 1e-12))
+    temperatures = np.geomspace(COLDEST, HOTTEST, STEPS)
+    return float(min(temperatures, key=lambda t: _negative_log_likelihood(logarithms / t, labels)))
+
+
+def fit_logistic(logits: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """The slope and shift that make logits, `(n,)`, fit what happened (Platt scaling, by Newton's method)."""
+    x = np.stack([logits, np.ones_like(logits)], axis=1).astype(np.float64)
+    weights = np.array([1.0, 0.0])
+    for _ in range(NEWTON_STEPS):
+        expected = 1 / (1 + np.exp(-x @ weights))
+        curvature = (x * (expected * (1 - expected))[:, np.newaxis]).T @ x + 1e-3 * np.eye(2)
+        weights += np.linalg.solve(curvature, x.T @ (hits - expected))
+    return float(weights[0]), float(weights[1])
 
 
 def _negative_log_likelihood(logits: npt.NDArray[np.float64], labels: npt.NDArray[np.integer]) -> float:

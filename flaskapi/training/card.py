@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flaskapi.errors import ModelFileError
-from flaskapi.training.artifact import read_card, read_picture
+from flaskapi.training.artifact import Card, read_card, read_picture
 
 MOST_CONFUSED = 5
 
@@ -19,44 +19,68 @@ def render_card(path: Path) -> str:
     card = read_card(path)
     if not card:
         raise ModelFileError(f"{path.name}: bears no model card; it was not made by train_mnist.py.")
-    data, training, confusion = card["data"], card["training"], card["confusion"]
+    lines = [*_head(path, card), *(_detector(card) if card["network"] == "detector" else _classifier(card)), *_picture(path)]
+    return "\n".join(lines)
+
+
+def _head(path: Path, card: Card) -> list[str]:
+    data, sha256 = card["data"], hashlib.sha256(path.read_bytes()).hexdigest()
+    return [
+        f"# Model card: {path.name}",
+        "",
+        f"Written by `python -m flaskapi card models/{path.name}` from the artifact itself. `{path.stem}.onnx` is its compiled form.",
+        "",
+        f"- **Version** `{card['date']}-{sha256[:8]}`, SHA-256 `{sha256}`, {path.stat().st_size / 1e6:.1f} MB.",
+        f"- **Network** `{card['network']}`, {card['weights']:,} weights (`flaskapi/training/networks.py`);"
+        f" made with {', '.join(f'{name} {version}' for name, version in card['versions'].items())}.",
+        f"- **Data** {data['name']}: {data['training']:,} images to train with, {data['validation']:,} held out of the training set"
+        f" to validate, {data['test']:,} to test. SHA-256 of the arrays `{data['sha256']}`."
+        " MNIST is by Yann LeCun, Corinna Cortes and Christopher Burges, CC BY-SA 3.0 by Keras's documentation.",
+    ]
+
+
+def _detector(card: Card) -> list[str]:
+    training, pages = card["training"], card["pages"]
+    return [
+        "- **Reads** a page as `float32 (height, width, 1)`, 0 the paper and 1 the ink, sides multiples of 16, digits about 32 pixels high;"
+        " answers for each 4x4 pixels whether a digit is there, which one, and its box.",
+        f"- **Training** {training['epochs']} epochs of {training['steps']} batches of {training['batch_size']} pages, each drawn anew with"
+        f" training digits (`pages.py`), seed {training['seed']}.",
+        f"- **Confidence** is calibrated on pages of held-out digits: slope {training['presence_slope']:.2f} and shift"
+        f" {training['presence_shift']:.2f} of presence, temperature {training['temperature']:.2f} of the digits.",
+        f"- **Accuracy** on drawn pages of held-out digits, textures, touching neighbours and all: of {pages['digits']:,} digits"
+        f" {pages['found'] / pages['digits']:.2%} found, {pages['right'] / pages['digits']:.2%} found and named rightly;"
+        f" {pages['false_alarms']} found where none is.",
+        "",
+        *_evaluation(card.get("evaluation", {}), "numbers"),
+    ]
+
+
+def _classifier(card: Card) -> list[str]:
+    training, confusion = card["training"], card["confusion"]
     total = sum(map(sum, confusion))
     wrong = total - sum(confusion[digit][digit] for digit in range(10))
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     rows = ["| was \\ said | " + " | ".join(map(str, range(10))) + " |", "|---" * 11 + "|"]
     rows += [f"| **{digit}** | " + " | ".join(str(n or "") for n in row) + " |" for digit, row in enumerate(confusion)]
-    return "\n".join(
-        [
-            f"# Model card: {path.name}",
-            "",
-            f"Written by `python -m flaskapi card models/{path.name}` from the artifact itself. `{path.stem}.onnx` is its compiled form.",
-            "",
-            f"- **Version** `{card['date']}-{sha256[:8]}`, SHA-256 `{sha256}`, {path.stat().st_size / 1e6:.1f} MB.",
-            f"- **Reads** one digit as `float32 {tuple(card['input_shape'])}`, 0 the paper and 1 the ink, prepared as MNIST was;"
-            " answers ten probabilities.",
-            f"- **Network** `{card['network']}`, {card['weights']:,} weights (`flaskapi/training/networks.py`).",
-            f"- **Data** {data['name']}: {data['training']:,} images to train with, {data['validation']:,} held out of the training set"
-            f" to validate, {data['test']:,} to test. SHA-256 of the arrays `{data['sha256']}`."
-            " MNIST is by Yann LeCun, Corinna Cortes and Christopher Burges, CC BY-SA 3.0 by Keras's documentation.",
-            f"- **Training** {training['epochs']} epochs{_finishing(training)} of batches of {training['batch_size']},"
-            f" seed {training['seed']}, {'varied anew in each epoch (`augment.py`)' if training['augmented'] else 'not varied'}"
-            f"{_outliers(training)};"
-            f" made with {', '.join(f'{name} {version}' for name, version in card['versions'].items())}.",
-            f"- **Accuracy** {card['accuracy']['test']:.2%} on the test set ({wrong} wrong of {total:,})"
-            + (f", {card['accuracy']['validation']:.2%} on the validation part." if "validation" in card["accuracy"] else ".")
-            + " Counted on the arrays as they are; through `/predict` each image is cut out, scaled and centred anew, by which a few"
-            " answers change.",
-            _confidence(training),
-            f"- **Known weaknesses** On the test set: {_weaknesses(confusion)}.",
-            "",
-            "What the test digits were, and what the model said:",
-            "",
-            *rows,
-            "",
-            *_evaluation(card.get("evaluation", {})),
-            *_picture(path),
-        ]
-    )
+    return [
+        f"- **Reads** one digit as `float32 {tuple(card['input_shape'])}`, 0 the paper and 1 the ink, prepared as MNIST was;"
+        " answers ten probabilities.",
+        f"- **Training** {training['epochs']} epochs{_finishing(training)} of batches of {training['batch_size']},"
+        f" seed {training['seed']}, {'varied anew in each epoch (`augment.py`)' if training['augmented'] else 'not varied'}"
+        f"{_outliers(training)}.",
+        f"- **Accuracy** {card['accuracy']['test']:.2%} on the test set ({wrong} wrong of {total:,})"
+        + (f", {card['accuracy']['validation']:.2%} on the validation part." if "validation" in card["accuracy"] else ".")
+        + " Counted on the arrays as they are; through `/predict` each image is cut out, scaled and centred anew, by which a few"
+        " answers change.",
+        _confidence(training),
+        f"- **Known weaknesses** On the test set: {_weaknesses(confusion)}.",
+        "",
+        "What the test digits were, and what the model said:",
+        "",
+        *rows,
+        "",
+        *_evaluation(card.get("evaluation", {})),
+    ]
 
 
 def _finishing(training: dict[str, Any]) -> str:
@@ -83,19 +107,20 @@ def _weaknesses(confusion: list[list[int]]) -> str:
     return ", ".join(f"a {was} read as {said} ({n})" for n, was, said in worst) if worst else "none"
 
 
-def _evaluation(sets: dict[str, dict[str, Any]]) -> list[str]:
+def _evaluation(sets: dict[str, dict[str, Any]], of: str = "digits") -> list[str]:
     if not sets:
         return []
+    route, option = ("/predict/number", " --number") if of == "numbers" else ("/predict", "")
     lines = [
-        "Through `/predict`, by `python -m flaskapi evaluate` (what the columns mean is in the README):",
+        f"Through `{route}`, by `python -m flaskapi evaluate{option}` (what the columns mean is in the README):",
         "",
-        "| set | digits | right | wrong | uncertain | wrong of certain | calibration error |",
+        f"| set | {of} | right | wrong | uncertain | wrong of certain | calibration error |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, figures in sets.items():
-        if "digits" in figures:
+        if of in figures:
             shares = " | ".join(f"{figures[key]:.2%}" for key in ("uncertain", "wrong_of_certain", "calibration_error"))
-            lines.append(f"| {name} | {figures['digits']:,} | {figures['accuracy']:.2%} | {figures['wrong']} | {shares} |")
+            lines.append(f"| {name} | {figures[of]:,} | {figures['accuracy']:.2%} | {figures['wrong']} | {shares} |")
     others = {name: figures for name, figures in sets.items() if "others" in figures}
     if others:
         lines += ["", "| what is no digit | images | uncertain, or found to be none |", "|---|---|---|"]

@@ -1,5 +1,6 @@
 """Train the network that finds digits in larger pictures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,15 +9,22 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from flaskapi.digits.page import PADDING_PX
+from flaskapi.digits.segment import find_candidates
+from flaskapi.errors import DatasetError
+from flaskapi.training.artifact import Card
+from flaskapi.training.calibrate import fit_logistic, fit_temperature
 from flaskapi.training.dataset import Dataset
 from flaskapi.training.networks import detector
-from flaskapi.training.pages import NEAR, draw_page, draw_targets
+from flaskapi.training.pages import NEAR, Page, Placed, draw_page, draw_targets
+from flaskapi.training.train import origin
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 LARGEST_RATE = 2e-3
-VALIDATION_PAGES = 256
+VALIDATION_PAGES, CALIBRATION_PAGES = 256, 1500
+MATCH = 0.5  # widths or heights of a digit from its middle: an answer as near to it is for it
 
 
 class DetectorRecipe(NamedTuple):
@@ -72,14 +80,27 @@ def detection_loss(targets: Any, answers: Any) -> Any:
     return ops.sum(-found + 0.3 * named + 0.1 * placed, axis=(1, 2)) / centers
 
 
-def train_detector(dataset: Dataset, recipe: DetectorRecipe, *, backup: Path | None = None) -> keras.Model:
-    """Train the detector, with a progress bar."""
+def train_detector(dataset: Dataset, recipe: DetectorRecipe, *, backup: Path | None = None) -> tuple[keras.Model, Card]:
+    """Train the detector, with a progress bar, on pages written with all training digits but a part held out for validation.
+
+    Args:
+        dataset: whose training digits to write with.
+        recipe: how to train.
+        backup: a folder to keep the state in after each epoch; the same call goes on from there.
+
+    Returns:
+        The model, calibrated, and its card.
+
+    Raises:
+        DatasetError: fewer training images than the validation part takes.
+    """
+    if not 0 < recipe.validation < len(dataset.train_images):
+        raise DatasetError(f"Of {len(dataset.train_images)} training images, {recipe.validation} cannot be held out for validation.")
     keras.utils.set_random_seed(recipe.seed)
     order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_images))
-    held_out, kept = order[: recipe.validation], order[recipe.validation :]
-    pages = Pages(dataset.train_images[kept], dataset.train_labels[kept], recipe)
+    (held_images, images), (held_labels, labels) = (np.split(part[order], [recipe.validation]) for part in dataset[:2])
+    pages = Pages(images, labels, recipe)
     rng = np.random.default_rng(recipe.seed)
-    validation = draw_batch(dataset.train_images[held_out], dataset.train_labels[held_out], VALIDATION_PAGES, rng)
     model = detector((None, None, 1))
     schedule = keras.optimizers.schedules.CosineDecay(
         LARGEST_RATE / 20, recipe.epochs * recipe.steps, alpha=0.001, warmup_target=LARGEST_RATE, warmup_steps=recipe.steps
@@ -88,5 +109,71 @@ def train_detector(dataset: Dataset, recipe: DetectorRecipe, *, backup: Path | N
     callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: pages.start(epoch)), keras.callbacks.SwapEMAWeights()]
     if backup:
         callbacks.append(keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False))
+    validation = draw_batch(held_images, held_labels, VALIDATION_PAGES, rng)
     model.fit(pages, epochs=recipe.epochs, validation_data=validation, validation_batch_size=32, callbacks=callbacks)
-    return model
+    calibration = calibrate_detector(model, [draw_page(held_images, held_labels, rng) for _ in range(CALIBRATION_PAGES)])
+    found = look_over(model, [draw_page(held_images, held_labels, rng) for _ in range(CALIBRATION_PAGES)])
+    return model, origin(dataset, recipe.validation, model) | {"training": recipe._asdict() | calibration, "pages": found.figures()}
+
+
+class Found(NamedTuple):
+    """What a detector says of some pages, one entry for each of its candidates."""
+
+    digits: int  # that are on the pages, whole
+    presence: npt.NDArray[np.float64]
+    shares: Floats  # `(n, 10)`
+    labels: npt.NDArray[np.int64]  # what is there; -1: nothing
+
+    def figures(self) -> dict[str, int]:
+        """How many of the digits were found, and found and named rightly; and how many answers there were where none is."""
+        sure, is_there = self.presence > 0.5, self.labels >= 0
+        right = sure & (self.shares.argmax(axis=1) == self.labels)
+        counts = {"digits": self.digits, "found": int((sure & is_there).sum()), "right": int(right.sum())}
+        return counts | {"false_alarms": int((sure & ~is_there).sum())}
+
+
+def look_over(model: keras.Model, pages: Sequence[Page]) -> Found:
+    """Compare what a detector says of pages with what is on them; digits that a page cuts off may be found or not."""
+    answers = model.predict(np.stack([page.pixels for page in pages])[..., np.newaxis], batch_size=32, verbose=0)
+    rows = []
+    for page, answer in zip(pages, answers, strict=True):
+        left = list(page.digits)
+        for candidate in find_candidates(answer, 1.0):
+            x, y = ((candidate.edges[side] + candidate.edges[side + 2]) / 2 + PADDING_PX for side in (0, 1))
+            nearest = min(left, key=lambda digit: _distance(digit, x, y), default=None)
+            if nearest is None or _distance(nearest, x, y) > MATCH:
+                rows.append((candidate, -1))
+                continue
+            left.remove(nearest)
+            if nearest.is_whole:
+                rows.append((candidate, nearest.digit))
+    whole = sum(digit.is_whole for page in pages for digit in page.digits)
+    candidates = [candidate for candidate, _ in rows]
+    presence, shares = np.array([one.presence for one in candidates]), np.array([one.probabilities for one in candidates])
+    return Found(whole, presence, shares.reshape(-1, 10), np.array([label for _, label in rows], np.int64))
+
+
+def _distance(digit: Placed, x: float, y: float) -> float:
+    """From a point to the middle of a digit, in its widths or heights, at least 8 pixels each."""
+    across = (digit.x + digit.width / 2 - x) / max(digit.width, 8)
+    down = (digit.y + digit.height / 2 - y) / max(digit.height, 8)
+    return float(np.hypot(across, down))
+
+
+def calibrate_detector(model: keras.Model, pages: Sequence[Page]) -> dict[str, float]:
+    """Scale the last layers so that presence and the digits' probabilities mean what they say, on pages not learned from.
+
+    Returns:
+        What was done: `presence_slope` and `presence_shift` to the logit of presence, `temperature` under the digits' logits.
+    """
+    found = look_over(model, pages)
+    share = np.clip(found.presence, 1e-6, 1 - 1e-6)
+    slope, shift = fit_logistic(np.log(share / (1 - share)), found.labels >= 0)
+    is_there = found.labels >= 0
+    temperature = fit_temperature(found.shares[is_there], found.labels[is_there])
+    kernel, bias = model.get_layer("presence").get_weights()
+    model.get_layer("presence").set_weights([kernel * slope, bias * slope + shift])
+    kernel, bias = model.get_layer("digit_and_box").get_weights()
+    kernel[..., :10], bias[:10] = kernel[..., :10] / temperature, bias[:10] / temperature
+    model.get_layer("digit_and_box").set_weights([kernel, bias])
+    return {"presence_slope": round(slope, 3), "presence_shift": round(shift, 3), "temperature": round(temperature, 3)}

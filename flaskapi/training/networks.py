@@ -59,8 +59,9 @@ def detector(shape: tuple[int | None, int | None, int]) -> keras.Model:
     coarse = _convolve(_convolve(middle, 112, stride=2), 112)
     middle = _convolve(layers.Add()([middle, layers.UpSampling2D()(_convolve(coarse, 80, size=1))]), 80)
     fine = _convolve(layers.Add()([fine, layers.UpSampling2D()(_convolve(middle, 40, size=1))]), 56)
-    presence = layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(-3.0))(fine)
-    return keras.Model(source, layers.Concatenate()([presence, layers.Conv2D(14, 1)(fine)]), name="detector")
+    presence = layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(-3.0), name="presence")(fine)
+    digit_and_box = layers.Conv2D(14, 1, name="digit_and_box")(fine)
+    return keras.Model(source, layers.Concatenate()([presence, digit_and_box]), name="detector")
 
 
 def _convolve(inputs: keras.KerasTensor, filters: int, *, size: int = 3, stride: int = 1) -> keras.KerasTensor:
