@@ -1,4 +1,4 @@
-"""From the bytes of one image to its digit, without HTTP, on one core: time, and memory above rest."""
+"""From the bytes of one image to its digit or number, without HTTP, on one core: time, and memory above rest."""
 
 import subprocess
 import sys
@@ -15,16 +15,22 @@ import os, sys, statistics, tempfile, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import numpy as np
 from flaskapi import create_app
+from flaskapi.numbers import predict_number
 from flaskapi.recognition import predict_digit
 app = create_app({"INSTANCE_PATH": tempfile.mkdtemp(), "LOG_LEVEL": "ERROR"})
-classifier = app.extensions["flaskapi"].classifier
+classifier, detector = app.extensions["flaskapi"].classifier, app.extensions["flaskapi"].detector
+limits = {"max_pixels": 10**9, "uncertain_below": 0.5}
+def read(data):
+    if sys.argv[2] == "number":
+        return predict_number(data, classifier, detector, **limits)
+    return predict_digit(data, classifier, **limits)
 def status(name):
     return int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith(name))) / 1000
 data, rest, times = open(sys.argv[1], "rb").read(), status("VmRSS"), []
 deadline = time.perf_counter() + 3
 while time.perf_counter() < deadline:
     started = time.perf_counter()
-    predict_digit(data, classifier, max_pixels=10**9, uncertain_below=0.5)
+    read(data)
     times.append(time.perf_counter() - started)
 batch, network = np.zeros((1, 28, 28, 1), np.float32), []
 for _ in range(500):
@@ -38,26 +44,52 @@ ROUNDS = 3
 
 def main() -> None:
     """Print the median of some seconds for each kind of picture, the best of three rounds in turn."""
-    files = {"28x28 PNG": encode(draw_digit(5, side=28)), "640x640 JPEG": _photo(640, 640), "12 megapixel JPEG": _photo(4000, 3000)}
-    results: dict[str, list[list[float]]] = {name: [] for name in files}
+    digits = {"28x28 PNG": encode(draw_digit(5, side=28)), "640x640 JPEG": _photo(640, 640), "12 megapixel JPEG": _photo(4000, 3000)}
+    numbers = {
+        "10 digits, 800x200 PNG": encode(_line("0551234678", 800, 200)),
+        "10 digits, 12 megapixel JPEG": encode(_light(_line("0551234678", 4000, 3000)), "JPEG", quality=90),
+        "40 digits, 12 megapixel JPEG": encode(_light(_page(4000, 3000)), "JPEG", quality=90),
+    }
+    files = {("digit", name): data for name, data in digits.items()} | {("number", name): data for name, data in numbers.items()}
+    results: dict[tuple[str, str], list[list[float]]] = {key: [] for key in files}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(ROUNDS):
-            for name, data in files.items():
+            for key, data in files.items():
                 path = Path(folder) / "image"
                 path.write_bytes(data)
-                done = subprocess.run([sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True, check=True)
-                results[name].append([float(figure) for figure in done.stdout.split()])
-    print("\nOne image, from bytes to digit, on one core:")
-    for name, rows in results.items():
-        print(f"  {name:20}{min(row[0] for row in rows):8.2f} ms{min(row[1] for row in rows):8.0f} MB above rest")
-    print(f"  {'the network alone':20}{min(row[2] for rows in results.values() for row in rows):8.2f} ms")
+                done = subprocess.run([sys.executable, "-c", PROGRAM, str(path), key[0]], capture_output=True, text=True, check=True)
+                results[key].append([float(figure) for figure in done.stdout.split()])
+    print("\nOne image, from bytes to digit or number, on one core:")
+    for (_, name), rows in results.items():
+        print(f"  {name:30}{min(row[0] for row in rows):8.2f} ms{min(row[1] for row in rows):8.0f} MB above rest")
+    print(f"  {'the classifier alone':30}{min(row[2] for rows in results.values() for row in rows):8.2f} ms")
+
+
+def _line(text: str, width: int, height: int) -> np.ndarray:
+    """A line of digits across the middle of a white page, `uint8 (height, width)`."""
+    page = np.full((height, width), 255, np.uint8)
+    side = width // (len(text) + 2)
+    for place, digit in enumerate(text):
+        top, left = (height - side) // 2, side * (place + 1)
+        page[top : top + side, left : left + side] = draw_digit(int(digit), side=side, thickness=max(2, side // 16))
+    return page
+
+
+def _page(width: int, height: int) -> np.ndarray:
+    return np.concatenate([_line("0551234678", width, height // 4) for _ in range(4)])
 
 
 def _photo(width: int, height: int) -> bytes:
     """Ink on paper under uneven light, with the grain of a sensor, as a colour JPEG."""
-    side, rng = min(width, height), np.random.default_rng(0)
+    side = min(width, height)
     page = np.full((height, width), 255, np.float32)
     page[:side, :side] = draw_digit(5, side=side, thickness=side // 40)
-    light = np.linspace(0.85, 0.6, width, dtype=np.float32)
-    grey = np.clip(page * light + 20 + cv2.GaussianBlur(rng.normal(0, 6, page.shape), (0, 0), 0.7), 0, 255).astype(np.uint8)
-    return encode(np.stack([grey] * 3, axis=2), "JPEG", quality=90)
+    return encode(_light(page), "JPEG", quality=90)
+
+
+def _light(page: np.ndarray) -> np.ndarray:
+    """Put a page under uneven light and before a sensor with grain: `uint8 (height, width, 3)`."""
+    light = np.linspace(0.85, 0.6, page.shape[1], dtype=np.float32)
+    grain = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 6, page.shape), (0, 0), 0.7)
+    grey = np.clip(page * light + 20 + grain, 0, 255).astype(np.uint8)
+    return np.stack([grey] * 3, axis=2)

@@ -82,7 +82,7 @@ class _Seen(NamedTuple):
     candidates: list[Candidate]
     lines: list[list[int]]
     shares: npt.NDArray[np.float64]  # `(n, 10)`, of each digit if there is one
-    side_px: int  # the longer side of what was looked at
+    page: Page
 
 
 def predict_number(
@@ -114,27 +114,33 @@ def predict_number(
     best = readings[0]
     if not best.number:
         raise NoDigitFoundError("No digit was found: what is there does not look like digits.")
-    scale = longer_side_px(image) / seen.side_px
+    scale = longer_side_px(image) / seen.page.side_px
     choices = dict(zip(order, best.choices, strict=True))
     digits = []
     for place, digit in choices.items():
         if digit is not None:
             confidence = round(seen.candidates[place].presence * float(seen.shares[place, digit]), 4)
-            digits.append(NumberDigit(digit, confidence, confidence < uncertain_below, _box(seen.candidates[place].edges, scale)))
+            digits.append(
+                NumberDigit(digit, confidence, confidence < uncertain_below, _box(seen.candidates[place].edges, seen.page, scale))
+            )
     lines = ["".join(str(choices[place]) for place in line if choices[place] is not None) for line in seen.lines]
     uncertain = misfits or best.confidence < uncertain_below
     others = [Alternative(reading.number, reading.confidence) for reading in readings[1:]]
     return NumberPrediction(best.number, best.confidence, uncertain, [*filter(None, lines)], digits, classifier.version, others)
 
 
-def _box(edges: Edges, scale: float) -> Box:
-    left, top, right, bottom = (edge * scale for edge in edges)
+def _box(edges: Edges, page: Page, scale: float) -> Box:
+    """From the page to the picture that was sent, `scale` times as large."""
+    left, right = (scale * (edge + page.left) for edge in (edges[0], edges[2]))
+    top, bottom = (scale * (edge + page.top) for edge in (edges[1], edges[3]))
     x, y = max(0, math.floor(left)), max(0, math.floor(top))
     return Box(x, y, max(1, math.ceil(right) - x), max(1, math.ceil(bottom) - y))
 
 
-def _edges(box: Box, scale: float) -> Edges:
-    return box.x * scale, box.y * scale, (box.x + box.width) * scale, (box.y + box.height) * scale
+def _edges(box: Box, page: Page, scale: float) -> Edges:
+    """From a picture to its page, `scale` times as large."""
+    left, top = box.x * scale - page.left, box.y * scale - page.top
+    return left, top, left + box.width * scale, top + box.height * scale
 
 
 def _evidence(seen: _Seen) -> float:
@@ -167,13 +173,12 @@ def _see(view: Image, classifier: Classifier, detector: Detector) -> _Seen:
     if images:
         opinions = classifier.probabilities(np.array(images).reshape(-1, 28, 28, 1)).astype(np.float64)
         if whole:
-            one = Candidate(1.0, opinions[-1], _edges(whole.box, max(page.ink.shape) / max(view.shape)))
+            one = Candidate(1.0, opinions[-1], _edges(whole.box, page, page.side_px / max(view.shape)))
             if _is_one(one, [candidates[place] for place in likely]):
-                return _Seen([one], [[0]], opinions[-1:], max(page.ink.shape))
+                return _Seen([one], [[0]], opinions[-1:], page)
         shares[likely] = _agree(shares[likely], opinions[: len(likely)])
-    return _Seen(
-        candidates, arrange_lines([c.edges for c in candidates], [c.presence > LIKELY for c in candidates]), shares, max(view.shape)
-    )
+    lines = arrange_lines([one.edges for one in candidates], [one.presence > LIKELY for one in candidates])
+    return _Seen(candidates, lines, shares, page)
 
 
 def _detect(page: Page, detector: Detector) -> list[Candidate]:

@@ -18,6 +18,7 @@ THINNEST_STROKE_PX = 2.5  # at that height; a thinner one would fade when it is 
 LARGEST_SCALE = 4.0  # more shows only blur
 MOST_PIXELS = 600_000  # that the detector looks at: a page of 400 digits; time grows with them
 REDUCTIONS, LEAST_SIDE_PX = 2, 128  # by halves, where a sensor's grain hides the ink: each halves the grain
+SPECK = 0.3  # of a digit's height: nothing as small is one
 HEIGHT_QUANTILE = 0.6  # among parts by their ink: most of it is in digits, but dots, dashes and pieces of them are lower
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
@@ -26,10 +27,13 @@ Edges = tuple[float, float, float, float]  # left, top, right, bottom in pixels 
 
 
 class Page(NamedTuple):
-    """A picture without its ground."""
+    """The part of a picture that has ink, without its ground."""
 
     ink: Floats  # `float32 (height, width)` in [0, 1], 1 the ink
     mask: Image  # `uint8 (height, width)`, 1 the ink
+    left: int  # where it was in the picture, in pixels of the page
+    top: int
+    side_px: int  # the longer side of the whole picture, in the same pixels
     digit_px: float  # how high its digits are, by a first guess
 
 
@@ -51,21 +55,32 @@ def lift_page(image: Image) -> Page:
             if left == 0 or min(image.shape) < LEAST_SIDE_PX:
                 raise
         image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    digit_px, (left, top, right, bottom) = _survey(mask)
     strong = max(quantile(light[mask.view(bool)], 0.9), 1)
-    return Page(np.minimum(light * np.float32(1 / strong), 1), mask, _guess_height(mask))
+    part = np.s_[top:bottom, left:right]
+    return Page(np.minimum(light[part] * np.float32(1 / strong), 1), mask[part], left, top, max(mask.shape), digit_px)
 
 
-def _guess_height(mask: Image) -> float:
-    """The height of the connected part below which lies most of the ink, frames and lines along the picture left out."""
+def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:
+    """Guess how high the digits are, and find the part of the picture that holds all of them: left, top, right, bottom.
+
+    The height is that of the connected part below which lies most of the ink, frames and lines along the picture left out.
+    """
     stats = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:]
-    _, _, width, height, area = stats.T
+    x, y, width, height, area = stats.T
     fits = (width < 0.95 * mask.shape[1]) & (height < mask.shape[0])
     if not fits.any():
         fits[:] = True
-    height, weight = height[fits].astype(np.float64), (height * np.sqrt(area))[fits]
-    order = np.argsort(height)
+    weight = (height * np.sqrt(area))[fits]
+    order = np.argsort(height[fits])
     reached = np.cumsum(weight[order])
-    return float(height[order][np.searchsorted(reached, HEIGHT_QUANTILE * reached[-1])])
+    digit_px = float(height[fits][order][np.searchsorted(reached, HEIGHT_QUANTILE * reached[-1])])
+    large = np.maximum(width, height) > SPECK * digit_px
+    margin = int(digit_px / 2) + 1
+    edges = x[large].min(), y[large].min(), (x + width)[large].max(), (y + height)[large].max()
+    left, top, right, bottom = (int(edge) for edge in edges)
+    bounds = max(0, left - margin), max(0, top - margin), min(mask.shape[1], right + margin), min(mask.shape[0], bottom + margin)
+    return digit_px, bounds
 
 
 def scale_page(page: Page, scale: float) -> Floats:
