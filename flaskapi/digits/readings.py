@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -40,16 +41,17 @@ def best_readings(
         count: how many readings to give.
 
     Returns:
-        The readings, the likeliest first, at least one; and whether there was a pattern that does not fit, or fits badly.
+        The readings, the likeliest first, at least one; a reading of no digit only where that is the likeliest, and then alone. And
+        whether there was a pattern that does not fit, or fits badly.
     """
     # For each number of signs read so far: the best ways to there, and the sum over all of them.
-    ways: dict[int, list[tuple[float, tuple[int | None, ...]]]] = {0: [(1.0, ())]}
+    ways: dict[int, list[_Way]] = {0: [_Way(0.0, "", ())]}
     mass: dict[int, float] = {0: 1.0}
     for presence, row in zip(presences, shares, strict=True):
-        longer: dict[int, list[tuple[float, tuple[int | None, ...]]]] = defaultdict(list)
+        longer: dict[int, list[tuple[float, str, _Way, int | None]]] = defaultdict(list)
         heavier: dict[int, float] = defaultdict(float)
         likeliest = [int(digit) for digit in np.argsort(-row)[:TRIED_DIGITS]]
-        for at, paths in ways.items():
+        for at, before in ways.items():
             options: list[tuple[int | None, float, int]] = [(None, 1 - presence, at)]
             if pattern is None:
                 options += [(digit, presence * float(row[digit]), 0) for digit in likeliest]
@@ -57,27 +59,37 @@ def best_readings(
                 allowed = likeliest if pattern[at] == ANY else [int(pattern[at])]
                 options += [(digit, presence * float(row[digit]), at + 1) for digit in allowed]
             for digit, share, reached in options:
-                longer[reached] += [(weight * share, (*path, digit)) for weight, path in paths]
-                heavier[reached] += mass[at] * share
-        ways = {at: _best(paths, count) for at, paths in longer.items()}
+                if share > 0:
+                    weight, sign = math.log(share), "" if digit is None else str(digit)
+                    longer[reached] += [(way.weight + weight, way.number + sign, way, digit) for way in before]
+                    heavier[reached] += mass[at] * share
+        ways = {at: _best(steps, count + 1) for at, steps in longer.items()}
         mass = heavier
     if pattern is None:
-        return _readings(ways[0], 1.0), False
+        # That there may be no number is an answer of its own, not another number.
+        return _readings(ways[0][:1] if not ways[0][0].number else [way for way in ways[0] if way.number][:count], 1.0), False
     end = len(pattern)
     if mass.get(end, 0) <= 0:
         return best_readings(presences, shares, None, count)[0], True
-    return _readings(ways[end], mass[end]), mass[end] < LEAST_MASS
+    return _readings(ways[end][:count], mass[end]), mass[end] < LEAST_MASS
 
 
-def _best(paths: list[tuple[float, tuple[int | None, ...]]], count: int) -> list[tuple[float, tuple[int | None, ...]]]:
+class _Way(NamedTuple):
+    weight: float  # the logarithm of its probability: the product over a page full of candidates is too small for a float
+    number: str
+    choices: tuple[int | None, ...]
+
+
+def _best(steps: list[tuple[float, str, _Way, int | None]], count: int) -> list[_Way]:
     """The likeliest ways of each number that they read."""
-    kept: dict[str, tuple[float, tuple[int | None, ...]]] = {}
-    for weight, path in sorted(paths, key=lambda way: -way[0]):
-        kept.setdefault("".join("" if digit is None else str(digit) for digit in path), (weight, path))
-        if len(kept) == count:
-            break
+    kept: dict[str, _Way] = {}
+    for weight, number, before, digit in sorted(steps, key=itemgetter(0), reverse=True):
+        if number not in kept:
+            kept[number] = _Way(weight, number, (*before.choices, digit))
+            if len(kept) == count:
+                break
     return list(kept.values())
 
 
-def _readings(ways: list[tuple[float, tuple[int | None, ...]]], whole: float) -> list[Reading]:
-    return [Reading(path, round(min(weight / whole, 1.0), 4)) for weight, path in ways if not math.isclose(weight, 0)]
+def _readings(ways: list[_Way], whole: float) -> list[Reading]:
+    return [Reading(way.choices, round(min(math.exp(way.weight - math.log(whole)), 1.0), 4)) for way in ways]
