@@ -11,6 +11,7 @@ from flaskapi.digits.page import PADDING_PX, Edges
 
 CELL_PX = 4  # of what the detector looks at, to one cell of its answer
 FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
+LEAST_LOGIT = -80.0  # of presence: the exponential of 89 is more than a float holds
 SAME_DIGIT = 0.6  # of the smaller box inside the other: two answers for one digit
 STEEPEST_STEP, STEEPEST_LINE = 0.75, 1.3  # from one digit to the next: of their height, and of the way between them
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -34,7 +35,7 @@ def find_candidates(answer: Floats, scale: float) -> list[Candidate]:
         answer: `float32 (rows, columns, 15)`, as the network `detector` gives it.
         scale: of what it has looked at, against the page.
     """
-    presence = 1 / (1 + np.exp(-answer[..., 0]))
+    presence = 1 / (1 + np.exp(-np.maximum(answer[..., 0], LEAST_LOGIT)))
     peaks = (presence >= cv2.dilate(presence, _NEIGHBOURS)) & (presence > FAINTEST_PRESENCE)
     rows, columns = np.nonzero(peaks)
     found = answer[rows, columns]
@@ -43,21 +44,21 @@ def find_candidates(answer: Floats, scale: float) -> list[Candidate]:
     centers = (np.stack([columns, rows], axis=1) + 0.5 + found[:, 11:13]) * CELL_PX - PADDING_PX
     halves = np.exp(found[:, 13:15]) * (CELL_PX / 2)
     boxes = np.concatenate([centers - halves, centers + halves], axis=1) / scale
-    candidates: list[Candidate] = []
-    for place in np.argsort(-presence[rows, columns], kind="stable"):
-        left, top, right, bottom = boxes[place].tolist()
-        candidate = Candidate(float(presence[rows[place], columns[place]]), shares[place], (left, top, right, bottom))
-        if all(_overlap(candidate.edges, other.edges) < SAME_DIGIT for other in candidates):
-            candidates.append(candidate)
+    presences = presence[rows, columns]
+    candidates, is_open = [], np.ones(len(boxes), bool)
+    for place in np.argsort(-presences, kind="stable"):
+        if is_open[place]:
+            left, top, right, bottom = boxes[place].tolist()
+            candidates.append(Candidate(float(presences[place]), shares[place], (left, top, right, bottom)))
+            is_open &= _overlap(boxes[place], boxes) < SAME_DIGIT
     return candidates
 
 
-def _overlap(a: Edges, b: Edges) -> float:
-    """How much of the smaller of two boxes is inside the other, 0 to 1."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    return width * height / min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
+def _overlap(box: Reals, boxes: Reals) -> Reals:
+    """How much of the smaller one is inside the other, 0 to 1, for a box and each of `(n, 4)` boxes."""
+    common = np.maximum(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0).prod(axis=1)
+    smaller = np.minimum((box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+    return np.asarray(common / smaller)
 
 
 def arrange_lines(boxes: Sequence[Edges], is_likely: Sequence[bool]) -> list[list[int]]:

@@ -1,0 +1,198 @@
+"""Whatever a page was written on and photographed by, the detector and the classifier see ink, at their own size."""
+
+import cv2
+import numpy as np
+import pytest
+from fakes import draw_digit
+
+from flaskapi.digits import Image
+from flaskapi.digits.normalize import normalize_digit
+from flaskapi.digits.page import (
+    LARGEST_SCALE,
+    MOST_PIXELS,
+    MULTIPLE_PX,
+    PADDING_PX,
+    READ_HEIGHT_PX,
+    Edges,
+    Page,
+    cut_digit,
+    fit_scale,
+    lift_page,
+    scale_page,
+)
+from flaskapi.errors import NoDigitFoundError
+
+SHAPE = (300, 700)
+
+
+def write(text: str = "2468", *, shape: tuple[int, int] = SHAPE, scale: float = 2.0, pen: int = 5) -> Image:
+    """Dark ink on white paper, digits about 21 pixels high for each unit of scale."""
+    page = np.full(shape, 255, np.uint8)
+    cv2.putText(page, text, (60, shape[0] // 2), cv2.FONT_HERSHEY_SIMPLEX, scale, 0, pen, cv2.LINE_AA)
+    return page
+
+
+def boxes_of(ink: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Of each connected piece of ink of some size: x, y, width, height, from left to right."""
+    stats = cv2.connectedComponentsWithStats((ink > 0.5).astype(np.uint8))[2][1:]
+    return sorted(tuple(int(value) for value in row[:4]) for row in stats if row[4] > 40)
+
+
+def under(light: np.ndarray, page: Image) -> Image:
+    return (page * (0.9 * light)).astype(np.uint8)
+
+
+DOWN, RIGHT = np.mgrid[: SHAPE[0], : SHAPE[1]] / 700
+GROUNDS = {
+    "a shadow from the left": under(1 - 0.6 * RIGHT, write()),
+    "a shadow from a corner": under(1 - 0.4 * (RIGHT + DOWN), write()),
+    "a hand's soft shadow": under(1 - 0.5 * np.exp(-((RIGHT - 0.5) ** 2) / 0.05), write()),
+    "fine lines": under(np.where((DOWN * 700) % 12 < 1, 0.85, 1.0), write()),
+    "waves": under(0.9 + 0.1 * np.sin(RIGHT * 90 + 3 * np.sin(DOWN * 40)), write()),
+    "grain": np.clip(under(np.ones(SHAPE), write()) + np.random.default_rng(0).normal(0, 6, SHAPE), 0, 255).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("page", GROUNDS.values(), ids=GROUNDS)
+def test_shadows_and_textures_move_no_digit(page: Image) -> None:
+    np.testing.assert_allclose(boxes_of(lift_page(page).ink), boxes_of(255 - write() > 127), atol=3)
+
+
+def test_a_page_is_ink_from_0_to_1_its_mask_and_how_high_its_digits_are() -> None:
+    page = lift_page(write())
+    assert (np.float32, SHAPE, np.uint8, SHAPE) == (page.ink.dtype, page.ink.shape, page.mask.dtype, page.mask.shape)
+    assert (0, 1) == (float(page.ink.min()), float(page.ink.max()))
+    assert {0, 1} == set(np.unique(page.mask))
+    assert float((page.mask.view(bool) != (page.ink > 0.5)).mean()) < 0.001
+    heights = [height for *_, height in boxes_of(page.ink)]
+    assert min(heights) <= page.digit_px <= max(heights)
+
+
+@pytest.mark.parametrize("name", GROUNDS)
+def test_light_ink_on_a_dark_ground_gives_the_same_page(name: str) -> None:
+    dark, light = lift_page(GROUNDS[name]), lift_page(255 - GROUNDS[name])
+    np.testing.assert_array_equal(dark.ink, light.ink)
+    np.testing.assert_array_equal(dark.mask, light.mask)
+
+
+@pytest.mark.parametrize("scale", [0.7, 1, 2, 4])
+def test_the_height_of_digits_is_guessed_among_dots_dashes_and_rules(scale: float) -> None:
+    page = write("24.68-35", scale=scale, pen=round(2 * scale))
+    page[280:282] = 0
+    assert lift_page(page).digit_px == pytest.approx(21 * scale + 2 * scale, rel=0.2)
+
+
+@pytest.mark.parametrize(("deviation", "halved"), [(0, 0), (11, 1), (20, 2)])
+def test_grain_that_hides_the_ink_is_met_by_halving(deviation: float, halved: int) -> None:
+    """Each time four pixels become one, which halves the grain and leaves the ink."""
+    faint = 165 + 55 * (write().astype(float) / 255)
+    page = lift_page(np.clip(faint + np.random.default_rng(0).normal(0, deviation, SHAPE), 0, 255).astype(np.uint8))
+    assert (SHAPE[0] >> halved, SHAPE[1] >> halved) == page.ink.shape
+    *_, width, height = cv2.boundingRect(cv2.morphologyEx(page.mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)))
+    *_, expected_width, expected_height = cv2.boundingRect((write() < 128).astype(np.uint8))
+    assert (width << halved, height << halved) == pytest.approx((expected_width, expected_height), abs=5 << halved)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (30, 200), (300, 700), (1024, 1024)])
+@pytest.mark.parametrize("deviation", [0, 6])
+def test_an_empty_page_has_no_digit(shape: tuple[int, int], deviation: float) -> None:
+    grain = np.random.default_rng(0).normal(0, deviation, shape)
+    with pytest.raises(NoDigitFoundError, match="No digit was found"):
+        lift_page((200 + grain).astype(np.uint8))
+
+
+def page_of(ink: np.ndarray) -> Page:
+    ink = ink.astype(np.float32)
+    return Page(ink, (ink > 0.5).astype(np.uint8), 30)
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.31, 0.5, 1, 2.3])
+@pytest.mark.parametrize("shape", [(1, 1), (16, 16), (47, 300), (300, 700)])
+def test_what_the_detector_sees_has_sides_of_whole_cells_and_a_margin(shape: tuple[int, int], scale: float) -> None:
+    """The picture lies 8 pixels from the top and the left and at least as far from the other sides."""
+    scaled = scale_page(page_of(np.ones(shape)), scale)
+    assert (np.float32, 0, 0) == (scaled.dtype, scaled.shape[0] % MULTIPLE_PX, scaled.shape[1] % MULTIPLE_PX)
+    x, y, width, height = cv2.boundingRect((scaled > 0).astype(np.uint8))
+    assert (PADDING_PX, PADDING_PX) == (x, y)
+    assert [max(1, round(side * scale)) for side in shape] == [height, width]
+    assert min(scaled.shape[0] - y - height, scaled.shape[1] - x - width) >= PADDING_PX
+    assert (0, 1) == (float(scaled.min()), pytest.approx(float(scaled.max())))
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.2, 0.4, 0.8])
+@pytest.mark.parametrize("pen", [1, 2, 3])
+def test_thin_strokes_survive_the_scaling(pen: int, scale: float) -> None:
+    """A pen of a pixel on digits of 300 is still seen on digits of 32, about where it was."""
+    height = READ_HEIGHT_PX / scale
+    drawn = 255 - write("47", shape=(int(2 * height), int(3 * height)), scale=height / 22, pen=pen)
+    scaled = scale_page(page_of(drawn / 255), scale)
+    found, expected = boxes_of(scaled), boxes_of(drawn > 127)
+    assert 2 == len(found), "a stroke is broken"
+    np.testing.assert_allclose(np.array(found) - [PADDING_PX, PADDING_PX, 0, 0], np.array(expected) * scale, atol=3)
+    assert scaled.max() > 0.8
+
+
+def test_the_scale_is_kept_within_what_is_of_use_and_what_there_is_time_for() -> None:
+    small, large = page_of(np.zeros((50, 100))), page_of(np.zeros((1000, 1000)))
+    assert (0.7, LARGEST_SCALE) == (fit_scale(small, 0.7), fit_scale(small, 50.0))
+    fitted = fit_scale(large, 3.0)
+    assert MOST_PIXELS == pytest.approx(1000 * 1000 * fitted**2)
+    assert 0.1 == fit_scale(large, 0.1)
+
+
+def row_of(digits: str, *, side: int = 100, apart: int = 100) -> tuple[Page, list[Edges]]:
+    """Digits in a row, each in a square, and the boxes of their ink."""
+    ink = np.zeros((side + 40, apart * len(digits) + side), np.float32)
+    boxes = []
+    for place, digit in enumerate(digits):
+        drawn = draw_digit(int(digit), side=side, dark_on_light=False) / np.float32(255)
+        left = 20 + apart * place
+        part = ink[20 : 20 + side, left : left + side]
+        np.maximum(part, drawn, out=part)
+        x, y, w, h = cv2.boundingRect((drawn > 0.1).astype(np.uint8))
+        boxes.append((float(left + x), float(20 + y), float(left + x + w), float(20 + y + h)))
+    return page_of(ink), boxes
+
+
+@pytest.mark.parametrize("digit", "0123456789")
+def test_a_digit_cut_out_of_a_row_is_what_it_would_be_alone(digit: str) -> None:
+    page, boxes = row_of(f"8{digit}8")
+    alone = normalize_digit(draw_digit(int(digit), side=100)).pixels
+    cut = cut_digit(page, boxes[1])
+    assert (np.float32, (28, 28)) == (cut.dtype, cut.shape)
+    assert np.corrcoef(cut.ravel(), alone.ravel())[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("digits", ["808", "147", "353"])
+def test_what_only_reaches_in_from_a_neighbour_is_left_out(digits: str) -> None:
+    """Though it lies in the box: a box by a network is never quite that of the ink."""
+    page, boxes = row_of(digits, apart=62)
+    left, top, right, bottom = boxes[1]
+    wider = (boxes[0][2] - 5, top - 4, boxes[2][0] + 5, bottom + 4)
+    assert wider[0] < boxes[0][2] < left, "the neighbour does not reach in"
+    np.testing.assert_allclose(cut_digit(page, wider), cut_digit(page, boxes[1]), atol=0.15)
+
+
+def test_the_bar_of_a_5_that_stands_apart_is_kept() -> None:
+    page, (edges,) = row_of("5")
+    x = int(edges[0] + edges[2]) // 2
+    page.ink[:, x : x + 3] = 0
+    broken = page_of(page.ink)
+    cut = cut_digit(broken, edges)
+    assert cut[:, :12].max() > 0.5
+    assert cut[:, 16:].max() > 0.5
+
+
+@pytest.mark.parametrize("edges", [(-50, -50, -20, -20), (500, 10, 540, 40), (30, 30, 30, 30), (0, 0, 15, 15), (60, 80, 20, 10)])
+def test_a_box_without_ink_is_no_digit(edges: Edges) -> None:
+    """Beside the page, of no size, on blank paper."""
+    page, _ = row_of("1")
+    np.testing.assert_array_equal(np.zeros((28, 28)), cut_digit(page, edges))
+
+
+def test_a_box_that_reaches_over_the_edge_of_the_page_gives_what_is_on_it() -> None:
+    page, (edges,) = row_of("3")
+    x, y, right, bottom = map(int, edges)
+    tight = page_of(page.ink[y:bottom, x:right])
+    beyond = cut_digit(tight, (-8.0, -8.0, right - x + 8.0, bottom - y + 8.0))
+    np.testing.assert_allclose(beyond, cut_digit(page, edges), atol=0.05)
