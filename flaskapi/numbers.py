@@ -114,7 +114,7 @@ def predict_number(
     best = readings[0]
     if not best.number:
         raise NoDigitFoundError("No digit was found: what is there does not look like digits.")
-    scale = longer_side_px(image) / seen.page.side_px
+    scale = longer_side_px(image) / max(seen.page.shape)
     choices = dict(zip(order, best.choices, strict=True))
     digits = []
     for place, digit in choices.items():
@@ -130,10 +130,11 @@ def predict_number(
 
 
 def _box(edges: Edges, page: Page, scale: float) -> Box:
-    """From the page to the picture that was sent, `scale` times as large."""
-    left, right = (scale * (edge + page.left) for edge in (edges[0], edges[2]))
-    top, bottom = (scale * (edge + page.top) for edge in (edges[1], edges[3]))
-    x, y = max(0, math.floor(left)), max(0, math.floor(top))
+    """The part of a box on the page that lies in the picture, in whole pixels of what was sent, `scale` times as large."""
+    height, width = page.shape
+    left, right = (min(max(edge + page.left, 0), width) * scale for edge in edges[::2])
+    top, bottom = (min(max(edge + page.top, 0), height) * scale for edge in edges[1::2])
+    x, y = math.floor(left), math.floor(top)
     return Box(x, y, max(1, math.ceil(right) - x), max(1, math.ceil(bottom) - y))
 
 
@@ -173,7 +174,7 @@ def _see(view: Image, classifier: Classifier, detector: Detector) -> _Seen:
     if images:
         opinions = classifier.probabilities(np.array(images).reshape(-1, 28, 28, 1)).astype(np.float64)
         if whole:
-            one = Candidate(1.0, opinions[-1], _edges(whole.box, page, page.side_px / max(view.shape)))
+            one = Candidate(1.0, opinions[-1], _edges(whole.box, page, max(page.shape) / max(view.shape)))
             if _is_one(one, [candidates[place] for place in likely]):
                 return _Seen([one], [[0]], opinions[-1:], page)
         shares[likely] = _agree(shares[likely], opinions[: len(likely)])

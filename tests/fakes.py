@@ -66,3 +66,31 @@ def encode(image: npt.NDArray[np.uint8] | Image.Image, form: str = "PNG", **opti
     buffer = io.BytesIO()
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, form, **options)
     return buffer.getvalue()
+
+
+# A pen's way through each digit: corners that its strokes keep near to, across and down, from 0 to 1.
+STROKES = {
+    "0": ["0.5,0 0.1,0.1 0,0.5 0.1,0.9 0.5,1 0.9,0.9 1,0.5 0.9,0.1 0.5,0"],
+    "1": ["0.6,0 0.4,1"],
+    "2": ["0.05,0.25 0.15,0 0.8,-0.05 1,0.3 0.6,0.6 0,1", "0,1 1,0.97"],
+    "3": ["0.05,0.1 0.5,-0.05 1,0.1 0.9,0.45 0.35,0.48", "0.35,0.48 0.95,0.48 1,0.9 0.6,1.05 0,0.9"],
+    "4": ["0.2,0 0,0.55", "0,0.55 1,0.5", "0.8,0 0.7,1"],
+    "5": ["0.9,0 0.25,0", "0.25,0 0.15,0.42", "0.15,0.42 0.7,0.3 1,0.6 0.9,1 0.4,1.05 0,0.9"],
+    "6": ["0.75,0 0.2,0.2 -0.05,0.7 0.1,1.05 0.8,1.1 1,0.7 0.7,0.45 0.05,0.75"],
+    "7": ["0,0.05 1,0", "1,0 0.6,0.5 0.35,1"],
+    "8": ["0.9,0.1 0.4,-0.1 0,0.2 0.4,0.45 1,0.65 0.8,1.05 0.2,1.05 0,0.8 0.4,0.5 0.95,0.3 0.9,0.1"],
+    "9": ["0.95,0.2 0.6,-0.1 0,0.1 0.1,0.5 0.7,0.5 0.95,0.2", "0.95,0.2 0.85,1"],
+}
+
+
+def write_digits(ink: npt.NDArray[np.uint8], digits: str, left: float, top: float, *, height: float = 60, pen: int = 5) -> None:
+    """Write digits with a round pen, 255, from left to right; what is not a digit is left out, as a space."""
+    width, apart = 0.55 * height, 0.9 * height
+    for place, digit in enumerate(digits):
+        for stroke in STROKES.get(digit, []):
+            points = np.array([[float(part) for part in corner.split(",")] for corner in stroke.split()])
+            for _ in range(3 if len(points) > 2 else 0):  # cuts corners until they are round (Chaikin)
+                cut = np.stack([0.75 * points[:-1] + 0.25 * points[1:], 0.25 * points[:-1] + 0.75 * points[1:]], axis=1).reshape(-1, 2)
+                points = np.concatenate([points[:1], cut, points[-1:]])
+            way = points * [0.55 * width if digit == "1" else width, height] + [left + apart * place, top]
+            cv2.polylines(ink, [np.rint(16 * way).astype(np.int32)], False, 255, pen, cv2.LINE_AA, 4)

@@ -33,7 +33,7 @@ class Page(NamedTuple):
     mask: Image  # `uint8 (height, width)`, 1 the ink
     left: int  # where it was in the picture, in pixels of the page
     top: int
-    side_px: int  # the longer side of the whole picture, in the same pixels
+    shape: tuple[int, int]  # height and width of the whole picture, in the same pixels
     digit_px: float  # how high its digits are, by a first guess
 
 
@@ -58,7 +58,7 @@ def lift_page(image: Image) -> Page:
     digit_px, (left, top, right, bottom) = _survey(mask)
     strong = max(quantile(light[mask.view(bool)], 0.9), 1)
     part = np.s_[top:bottom, left:right]
-    return Page(np.minimum(light[part] * np.float32(1 / strong), 1), mask[part], left, top, max(mask.shape), digit_px)
+    return Page(np.minimum(light[part] * np.float32(1 / strong), 1), mask[part], left, top, (mask.shape[0], mask.shape[1]), digit_px)
 
 
 def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:

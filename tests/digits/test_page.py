@@ -167,7 +167,7 @@ def test_a_digit_cut_out_of_a_row_is_what_it_would_be_alone(digit: str) -> None:
 def test_what_only_reaches_in_from_a_neighbour_is_left_out(digits: str) -> None:
     """Though it lies in the box: a box by a network is never quite that of the ink."""
     page, boxes = row_of(digits, apart=62)
-    left, top, right, bottom = boxes[1]
+    left, top, _, bottom = boxes[1]
     wider = (boxes[0][2] - 5, top - 4, boxes[2][0] + 5, bottom + 4)
     assert wider[0] < boxes[0][2] < left, "the neighbour does not reach in"
     np.testing.assert_allclose(cut_digit(page, wider), cut_digit(page, boxes[1]), atol=0.15)

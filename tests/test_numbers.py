@@ -1,0 +1,292 @@
+"""An image becomes a number: its digits in reading order, each with its box in the image that was sent."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from fakes import FixedClassifier, FixedDetector, draw_digit, encode, write_digits
+from PIL import Image
+
+from flaskapi.digits import Box
+from flaskapi.digits.page import lift_page
+from flaskapi.errors import FlaskapiError, InvalidImageError, ModelUnavailableError, NoDigitFoundError, TooLargeError, UnsupportedImageError
+from flaskapi.numbers import Alternative, NumberPrediction, predict_number
+from flaskapi.recognition import predict_digit
+from flaskapi.serving.classifier import OnnxClassifier
+from flaskapi.serving.detector import NoDetector, OnnxDetector
+
+MODELS = Path(__file__).parents[1] / "models"
+LIMITS = {"max_pixels": 20_000_000, "uncertain_below": 0.5}
+SQUARES = [(60, 80), (150, 70), (240, 90), (330, 60), (420, 75)]
+SIDES = (40, 60)  # width and height
+
+
+def squares(places: list[tuple[int, int]] = SQUARES, *, shape: tuple[int, int] = (220, 540), times: int = 1) -> np.ndarray:
+    """Pieces of ink, dark on light, where `FixedDetector` finds a digit each, as upright and as high as digits are."""
+    page = np.full((shape[0] * times, shape[1] * times), 255, np.uint8)
+    for x, y in places:
+        corners = [(times * (x + right), times * (y + down)) for right, down in ((0, 0), (SIDES[0], SIDES[1]))]
+        cv2.rectangle(page, corners[0], (corners[1][0] - 1, corners[1][1] - 1), 0, -1)
+    return page
+
+
+def read(image: np.ndarray | Image.Image | bytes, **changes: Any) -> NumberPrediction:
+    data = image if isinstance(image, bytes) else encode(image)
+    return predict_number(data, **{"classifier": FixedClassifier(), "detector": FixedDetector()} | LIMITS | changes)
+
+
+def assert_boxes(expected: list[tuple[int, int]], prediction: NumberPrediction, *, times: float = 1, within_px: float = 4) -> None:
+    boxes = [digit.box for digit in prediction.digits]
+    np.testing.assert_allclose(np.array(boxes), np.array([(x, y, *SIDES) for x, y in expected]) * times, atol=within_px)
+
+
+def test_the_digits_of_a_line_become_a_number() -> None:
+    prediction = read(squares())
+    assert ("77777", ["77777"], False, FixedClassifier.version) == (
+        prediction.number,
+        prediction.lines,
+        prediction.uncertain,
+        prediction.model,
+    )
+    assert [7] * 5 == [digit.digit for digit in prediction.digits]
+    assert [] == prediction.alternatives
+    assert_boxes(SQUARES, prediction)
+
+
+def test_all_values_are_plain_so_that_they_can_be_sent() -> None:
+    prediction = read(squares(), alternatives=2)
+    (digit, *_), (other, *_) = prediction.digits, prediction.alternatives
+    assert [str, float, bool, list, list, str, list] == [type(value) for value in prediction]
+    assert [int, float, bool, Box] == [type(value) for value in digit]
+    assert {int} == {type(value) for value in digit.box}
+    assert [str, float] == [type(value) for value in other]
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_boxes_are_in_pixels_of_the_image_that_was_sent_however_large_it_is(times: int) -> None:
+    """Beyond 1024 pixels it is reduced before it is looked at."""
+    assert_boxes(SQUARES, read(squares(times=times)), times=times, within_px=4 * times)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_boxes_of_a_photograph_are_those_of_the_image_turned_upright(form: str) -> None:
+    """As EXIF says: with orientation 6 the first row of what is stored is the right side."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = Image.fromarray(squares()).transpose(Image.Transpose.ROTATE_90)
+    prediction = read(encode(turned, form, exif=exif))
+    assert "77777" == prediction.number
+    assert_boxes(SQUARES, prediction)
+
+
+def test_boxes_stay_right_where_grain_is_met_by_halving_the_picture() -> None:
+    grain = np.random.default_rng(0).normal(0, 18, (220, 540))
+    noisy = np.clip(140 + 70 * (squares() / 255) + grain, 0, 255).astype(np.uint8)
+    assert (110, 270) == lift_page(noisy).ink.shape
+    assert_boxes(SQUARES, read(noisy), within_px=8)
+
+
+@pytest.mark.parametrize("edge", [(0, 80), (500, 80), (200, 0), (200, 160)])
+def test_boxes_lie_on_the_image(edge: tuple[int, int]) -> None:
+    """Also of digits at its edges, to a pixel."""
+    prediction = read(squares([(100, 80), (350, 80), edge]))
+    assert 3 == len(prediction.digits)
+    for digit in prediction.digits:
+        x, y, width, height = digit.box
+        assert (x >= 0, y >= 0, x + width <= 541, y + height <= 221) == (True,) * 4, digit.box
+
+
+class LooseDetector(FixedDetector):
+    """Finds boxes half as large again as the ink."""
+
+    def detect(self, page: np.ndarray) -> np.ndarray:
+        answer = super().detect(page)
+        answer[..., 13:] += np.log(1.5)
+        return answer
+
+
+def test_a_detector_that_is_too_generous_leads_to_no_box_beyond_the_image() -> None:
+    prediction = read(squares([(0, 0), (500, 160), (200, 160)]), detector=LooseDetector())
+    for digit in prediction.digits:
+        x, y, width, height = digit.box
+        assert (x >= 0, y >= 0, x + width <= 541, y + height <= 221) == (True,) * 4, digit.box
+
+
+def test_lines_are_read_one_below_the_other() -> None:
+    upper, lower = [(60, 30), (150, 20), (240, 35)], [(70, 130), (160, 140)]
+    prediction = read(squares(lower[::-1] + upper))
+    assert ("77777", ["777", "77"]) == (prediction.number, prediction.lines)
+    assert_boxes(upper + lower, prediction)
+
+
+def test_light_ink_on_a_dark_ground_is_read_alike() -> None:
+    assert read(squares()) == read(255 - squares())
+
+
+def test_a_confidence_is_that_all_digits_are_right() -> None:
+    """Of the number, the product of its digits'."""
+    prediction = read(squares(), detector=FixedDetector(presence=3.0), classifier=FixedClassifier(7, 0.9))
+    (one,) = {digit.confidence for digit in prediction.digits}
+    assert 0.9 < one < 1
+    assert one**5 == pytest.approx(prediction.confidence, abs=1e-3)
+
+
+@pytest.mark.parametrize("below", [0.0, 0.8, 0.97, 1.0])
+def test_what_is_less_sure_than_the_threshold_is_uncertain_each_digit_by_itself(below: float) -> None:
+    prediction = read(squares(), detector=FixedDetector(presence=3.0), uncertain_below=below)
+    assert prediction.confidence < 0.8 < prediction.digits[0].confidence < 0.97, "the thresholds tell nothing"
+    assert (prediction.confidence < below) is prediction.uncertain
+    assert all((digit.confidence < below) is digit.uncertain for digit in prediction.digits)
+
+
+class UnsureDetector(FixedDetector):
+    """Takes each digit for a 7, or almost as much for a 3."""
+
+    def detect(self, page: np.ndarray) -> np.ndarray:
+        answer = super().detect(page)
+        answer[..., 8], answer[..., 4] = 0.5, 0.4
+        return answer
+
+
+def test_both_models_have_a_say_in_which_digit_it_is() -> None:
+    """A detector that is not sure is overruled by a classifier that is."""
+
+    assert "77777" == read(squares(), detector=UnsureDetector()).number
+    assert "33333" == read(squares(), detector=UnsureDetector(), classifier=FixedClassifier(3, 0.99)).number
+    assert "77777" == read(squares(), classifier=FixedClassifier(3, 0.5)).number
+
+
+def test_what_the_caller_knows_is_heeded() -> None:
+    prediction = read(squares(), pattern="d3ddd", detector=UnsureDetector())
+    assert ("73777", False) == (prediction.number, prediction.uncertain)
+    assert 4 == len(read(squares(), pattern="dddd").number)
+
+
+@pytest.mark.parametrize("pattern", ["d" * 6, "d" * 64])
+def test_where_no_reading_fits_what_the_caller_knows_the_plain_one_is_given_as_uncertain(pattern: str) -> None:
+    prediction = read(squares(), pattern=pattern, uncertain_below=0.0)
+    assert ("77777", True) == (prediction.number, prediction.uncertain)
+
+
+def test_as_many_other_readings_are_given_as_are_asked_for() -> None:
+    prediction = read(squares(), classifier=FixedClassifier(7, 0.6), detector=FixedDetector(presence=2.0), alternatives=4)
+    assert [Alternative] * 4 == [type(other) for other in prediction.alternatives]
+    numbers = [prediction.number, *(other.number for other in prediction.alternatives)]
+    confidences = [prediction.confidence, *(other.confidence for other in prediction.alternatives)]
+    assert (5, sorted(confidences, reverse=True)) == (len(set(numbers)), confidences)
+    assert all(numbers)
+
+
+@pytest.mark.parametrize("digit", range(10))
+@pytest.mark.parametrize("presence", [9.0, -9.0], ids=["found", "not found"])
+def test_a_picture_of_one_digit_answers_as_for_one_digit(digit: int, presence: float) -> None:
+    """With what the classifier says, whether the detector finds it or not; and with its box."""
+    data = encode(draw_digit(digit))
+    classifier = FixedClassifier(digit, 0.8)
+    expected = predict_digit(data, classifier, **LIMITS).prediction
+    prediction = read(data, classifier=classifier, detector=FixedDetector((digit + 3) % 10, presence))
+    assert (str(expected.digit), expected.confidence) == (prediction.number, prediction.confidence)
+    (one,) = prediction.digits
+    np.testing.assert_allclose(one.box, cv2.boundingRect((draw_digit(digit) < 128).astype(np.uint8)), atol=4)
+
+
+def test_a_digit_in_pieces_is_one_digit_where_the_classifier_is_sure_of_it() -> None:
+    picture = draw_digit(7)
+    picture[150:156] = 255
+    assert 2 == cv2.connectedComponents((picture < 128).astype(np.uint8))[0] - 1
+    for sureness, number in ((0.99, "7"), (0.5, "11")):
+        prediction = read(picture, classifier=FixedClassifier(7, sureness), detector=FixedDetector(1, presence=2.0))
+        assert (number, len(number)) == (prediction.number, len(prediction.digits))
+
+
+BLANKS = {
+    "white": np.full((200, 300), 255, np.uint8),
+    "grey": np.full((200, 300), 128, np.uint8),
+    "one pixel": np.zeros((1, 1), np.uint8),
+    "grain": np.random.default_rng(0).normal(200, 5, (200, 300)).astype(np.uint8),
+    "a shadow": (220 - 100 * np.mgrid[:200, :300][1] / 300).astype(np.uint8),
+    "colour": np.full((200, 300, 3), (200, 60, 60), np.uint8),
+}
+
+
+@pytest.mark.parametrize("blank", BLANKS.values(), ids=BLANKS)
+def test_a_blank_picture_has_no_number(blank: np.ndarray) -> None:
+    with pytest.raises(NoDigitFoundError, match=r"^No digit was found"):
+        read(blank)
+
+
+def test_a_picture_in_which_the_detector_finds_nothing_has_no_number() -> None:
+    with pytest.raises(NoDigitFoundError, match=r"^No digit was found: what is there does not look like digits\.$"):
+        read(squares(), detector=FixedDetector(presence=-9.0), classifier=FixedClassifier(7, 0.5))
+
+
+def test_ink_as_light_as_its_paper_is_read_by_its_colour() -> None:
+    page = np.full((220, 540, 3), (0, 180, 0), np.uint8)
+    page[squares() == 0] = (255, 51, 0)
+    grey = np.asarray(Image.fromarray(page).convert("L"))
+    assert abs(int(grey.max()) - int(grey.min())) < 3
+    assert_boxes(SQUARES, read(page))
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"words", UnsupportedImageError),
+        (encode(squares())[:200], InvalidImageError),
+        (encode(np.zeros((5000, 4001), np.uint8)), TooLargeError),
+    ],
+    ids=["no image", "half an image", "too many pixels"],
+)
+def test_what_cannot_be_decoded_is_refused_before_any_model_is_asked(data: bytes, error: type[FlaskapiError]) -> None:
+    classifier = FixedClassifier()
+    with pytest.raises(error):
+        read(data, classifier=classifier, detector=NoDetector("never asked"))
+    assert [] == classifier.batches
+
+
+def test_without_a_detector_no_number_is_read() -> None:
+    with pytest.raises(ModelUnavailableError, match="gone"):
+        read(squares(), detector=NoDetector("gone"))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, Any]:
+    return {"classifier": OnnxClassifier(MODELS / "my_model.onnx"), "detector": OnnxDetector(MODELS / "detector.onnx")}
+
+
+def photograph(*lines: str, shadow: float = 0.5, dark_on_light: bool = True) -> np.ndarray:
+    """Numbers written with a pen on paper, under a shadow from a corner, with a camera's grain."""
+    ink = np.zeros((110 * len(lines) + 80, 900), np.uint8)
+    for place, line in enumerate(lines):
+        write_digits(ink, line, left=60, top=60 + 110 * place)
+    down, right = np.mgrid[: ink.shape[0], : ink.shape[1]] / sum(ink.shape)
+    paper = 225 * (1 - shadow * (down + right)) * (1 - 0.7 * ink / 255)
+    picture = np.clip(paper + np.random.default_rng(0).normal(0, 3, ink.shape), 0, 255).astype(np.uint8)
+    return picture if dark_on_light else 255 - picture
+
+
+@pytest.mark.parametrize("written", ["5550123", "0123456789", "07700 900123", "020 7946 018", "4171 382 695"])
+def test_the_shipped_models_read_phone_numbers(shipped: dict[str, Any], written: str) -> None:
+    prediction = read(photograph(written), **shipped)
+    assert written.replace(" ", "") == prediction.number
+    assert [prediction.number] == prediction.lines
+
+
+@pytest.mark.parametrize("dark_on_light", [True, False], ids=["dark on light", "light on dark"])
+@pytest.mark.parametrize("shadow", [0, 0.7])
+def test_the_shipped_models_read_lines_on_any_paper(shipped: dict[str, Any], dark_on_light: bool, shadow: float) -> None:
+    prediction = read(photograph("2468", "1357", shadow=shadow, dark_on_light=dark_on_light), **shipped)
+    assert ["2468", "1357"] == prediction.lines
+
+
+def test_the_boxes_of_the_shipped_detector_are_those_of_the_ink(shipped: dict[str, Any]) -> None:
+    """To a cell of what the network answers, which is eight pixels of the picture."""
+    written = "98765432"
+    prediction = read(photograph(written), **shipped)
+    assert written == prediction.number
+    for place, digit in enumerate(written):
+        ink = np.zeros((190, 900), np.uint8)
+        write_digits(ink, " " * place + digit, left=60, top=60)
+        np.testing.assert_allclose(prediction.digits[place].box, cv2.boundingRect((ink > 60).astype(np.uint8)), atol=8)
