@@ -114,7 +114,7 @@ def predict_number(
     best = readings[0]
     if not best.number:
         raise NoDigitFoundError("No digit was found: what is there does not look like digits.")
-    scale = longer_side_px(image) / max(seen.page.shape)
+    scale = longer_side_px(image) / max(seen.page.ink.shape)
     choices = dict(zip(order, best.choices, strict=True))
     digits = []
     for place, digit in choices.items():
@@ -131,17 +131,15 @@ def predict_number(
 
 def _box(edges: Edges, page: Page, scale: float) -> Box:
     """The part of a box on the page that lies in the picture, in whole pixels of what was sent, `scale` times as large."""
-    height, width = page.shape
-    left, right = (min(max(edge + page.left, 0), width) * scale for edge in edges[::2])
-    top, bottom = (min(max(edge + page.top, 0), height) * scale for edge in edges[1::2])
+    height, width = page.ink.shape
+    left, right = (min(max(edge, 0), width) * scale for edge in edges[::2])
+    top, bottom = (min(max(edge, 0), height) * scale for edge in edges[1::2])
     x, y = math.floor(left), math.floor(top)
     return Box(x, y, max(1, math.ceil(right) - x), max(1, math.ceil(bottom) - y))
 
 
-def _edges(box: Box, page: Page, scale: float) -> Edges:
-    """From a picture to its page, `scale` times as large."""
-    left, top = box.x * scale - page.left, box.y * scale - page.top
-    return left, top, left + box.width * scale, top + box.height * scale
+def _edges(box: Box, scale: float) -> Edges:
+    return box.x * scale, box.y * scale, (box.x + box.width) * scale, (box.y + box.height) * scale
 
 
 def _evidence(seen: _Seen) -> float:
@@ -174,7 +172,7 @@ def _see(view: Image, classifier: Classifier, detector: Detector) -> _Seen:
     if images:
         opinions = classifier.probabilities(np.array(images).reshape(-1, 28, 28, 1)).astype(np.float64)
         if whole:
-            one = Candidate(1.0, opinions[-1], _edges(whole.box, page, max(page.shape) / max(view.shape)))
+            one = Candidate(1.0, opinions[-1], _edges(whole.box, max(page.ink.shape) / max(view.shape)))
             if _is_one(one, [candidates[place] for place in likely]):
                 return _Seen([one], [[0]], opinions[-1:], page)
         shares[likely] = _agree(shares[likely], opinions[: len(likely)])
@@ -186,7 +184,7 @@ def _detect(page: Page, detector: Detector) -> list[Candidate]:
     """Find candidates; where digits turn out to be much higher or lower than guessed, look again at the right scale."""
     scale = fit_scale(page, READ_HEIGHT_PX / page.digit_px)
     for _ in range(2):
-        candidates = find_candidates(detector.detect(scale_page(page, scale)), scale)
+        candidates = find_candidates(detector.detect(scale_page(page, scale)), scale, page.part[:2])
         heights = [candidate.edges[3] - candidate.edges[1] for candidate in candidates if candidate.presence > LIKELY]
         height = float(np.median(heights)) * scale if heights else READ_HEIGHT_PX
         if RIGHT_HEIGHT_PX[0] < height < RIGHT_HEIGHT_PX[1]:

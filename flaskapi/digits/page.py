@@ -27,14 +27,12 @@ Edges = tuple[float, float, float, float]  # left, top, right, bottom in pixels 
 
 
 class Page(NamedTuple):
-    """The part of a picture that has ink, without its ground."""
+    """A picture without its ground."""
 
     ink: Floats  # `float32 (height, width)` in [0, 1], 1 the ink
     mask: Image  # `uint8 (height, width)`, 1 the ink
-    left: int  # where it was in the picture, in pixels of the page
-    top: int
-    shape: tuple[int, int]  # height and width of the whole picture, in the same pixels
     digit_px: float  # how high its digits are, by a first guess
+    part: tuple[int, int, int, int]  # left, top, right and bottom of what holds all of them
 
 
 def lift_page(image: Image) -> Page:
@@ -55,10 +53,8 @@ def lift_page(image: Image) -> Page:
             if left == 0 or min(image.shape) < LEAST_SIDE_PX:
                 raise
         image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    digit_px, (left, top, right, bottom) = _survey(mask)
     strong = max(quantile(light[mask.view(bool)], 0.9), 1)
-    part = np.s_[top:bottom, left:right]
-    return Page(np.minimum(light[part] * np.float32(1 / strong), 1), mask[part], left, top, (mask.shape[0], mask.shape[1]), digit_px)
+    return Page(np.minimum(light * np.float32(1 / strong), 1), mask, *_survey(mask))
 
 
 def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:
@@ -84,11 +80,12 @@ def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:
 
 
 def scale_page(page: Page, scale: float) -> Floats:
-    """Bring a page to the detector's size: `float32` with sides that are multiples of 16, the picture 8 pixels from its top left."""
-    ink = page.ink
+    """Bring a page's part with digits to the detector's size: `float32`, sides multiples of 16, that part 8 pixels from its top left."""
+    left, top, right, bottom = page.part
+    part = ink = page.ink[top:bottom, left:right]
     if scale < 0.5:
-        ink = thicken(ink, THINNEST_STROKE_PX / scale - stroke_width_px(page.mask))
-        grown = (len(ink) - len(page.ink)) // 2
+        ink = thicken(ink, THINNEST_STROKE_PX / scale - stroke_width_px(page.mask[top:bottom, left:right]))
+        grown = (len(ink) - len(part)) // 2
         ink = ink[grown : len(ink) - grown, grown : ink.shape[1] - grown]
     height, width = (max(1, round(side * scale)) for side in ink.shape)
     resized = cv2.resize(ink, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
@@ -100,7 +97,8 @@ def scale_page(page: Page, scale: float) -> Floats:
 
 def fit_scale(page: Page, scale: float) -> float:
     """The nearest scale that shows more than blur and takes no more than the pixels allowed."""
-    return min(scale, LARGEST_SCALE, (MOST_PIXELS / page.ink.size) ** 0.5)
+    left, top, right, bottom = page.part
+    return min(scale, LARGEST_SCALE, (MOST_PIXELS / ((right - left) * (bottom - top))) ** 0.5)
 
 
 def cut_digit(page: Page, box: Edges) -> Digit:

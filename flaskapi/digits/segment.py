@@ -28,12 +28,13 @@ class Candidate(NamedTuple):
     edges: Edges  # of its box, in pixels of the page
 
 
-def find_candidates(answer: Floats, scale: float) -> list[Candidate]:
+def find_candidates(answer: Floats, scale: float, origin: tuple[int, int] = (0, 0)) -> list[Candidate]:
     """Read the detector's answer: one candidate for each peak of presence, the likeliest first.
 
     Args:
         answer: `float32 (rows, columns, 15)`, as the network `detector` gives it.
         scale: of what it has looked at, against the page.
+        origin: left and top of that, in pixels of the page.
     """
     presence = 1 / (1 + np.exp(-np.maximum(answer[..., 0], LEAST_LOGIT)))
     peaks = (presence >= cv2.dilate(presence, _NEIGHBOURS)) & (presence > FAINTEST_PRESENCE)
@@ -43,7 +44,7 @@ def find_candidates(answer: Floats, scale: float) -> list[Candidate]:
     shares /= shares.sum(axis=1, keepdims=True)
     centers = (np.stack([columns, rows], axis=1) + 0.5 + found[:, 11:13]) * CELL_PX - PADDING_PX
     halves = np.exp(found[:, 13:15]) * (CELL_PX / 2)
-    boxes = np.concatenate([centers - halves, centers + halves], axis=1) / scale
+    boxes = np.concatenate([centers - halves, centers + halves], axis=1) / scale + (*origin, *origin)
     presences = presence[rows, columns]
     candidates, is_open = [], np.ones(len(boxes), bool)
     for place in np.argsort(-presences, kind="stable"):

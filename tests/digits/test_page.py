@@ -103,7 +103,7 @@ def test_an_empty_page_has_no_digit(shape: tuple[int, int], deviation: float) ->
 
 def page_of(ink: np.ndarray) -> Page:
     ink = ink.astype(np.float32)
-    return Page(ink, (ink > 0.5).astype(np.uint8), 30)
+    return Page(ink, (ink > 0.5).astype(np.uint8), 30, (0, 0, ink.shape[1], ink.shape[0]))
 
 
 @pytest.mark.parametrize("scale", [0.05, 0.31, 0.5, 1, 2.3])
