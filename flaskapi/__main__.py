@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from flaskapi.errors import FlaskapiError, ModelFileError
 
 if TYPE_CHECKING:
+    from flaskapi.answers import Route
     from flaskapi.evaluation.ask import Ask
 
 TRAIN_EXTRA = "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt --editable '.[train]'"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0, or 1 for an error, which is said on standard error."""
+    """Run one command. Returns the exit status: 0, 1 for an error, which is said on standard error, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m flaskapi", description="Tools beside the service itself.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -50,9 +51,11 @@ def main(argv: list[str] | None = None) -> int:
     evaluating.add_argument("--record", action="store_true", help="write the figures into the model's card; needs the extra 'train'")
     evaluating.set_defaults(run=evaluate)
 
+    _add_predict(commands)
+
     options = parser.parse_args(argv)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is not installed. {TRAIN_EXTRA}", file=sys.stderr)
         return 1
@@ -62,7 +65,28 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
-    return 0
+
+
+def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    predicting = commands.add_parser("predict", help="read files, folders, archives or standard input; no server is needed")
+    predicting.add_argument("paths", nargs="+", metavar="PATH", help="an image, a folder, a ZIP, tar or tar.gz, or - for standard input")
+    predicting.add_argument("--number", action="store_true", help="read a number in each image, not one digit")
+    predicting.add_argument("--output", choices=("csv", "ndjson", "parquet"), default="csv", help="parquet needs the extra 'parquet'")
+    predicting.add_argument("--to", type=Path, metavar="FILE", help="write there instead of standard output")
+    predicting.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read at the same time (1)")
+    predicting.set_defaults(run=predict)
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Read many images; the status is 1 where any could not be read."""
+    # Read by libraries when they are imported: processes use the cores, and threads would only get in their way.
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+    from flaskapi.bulk.command import Order, predict_paths
+
+    if options.workers < 1:
+        raise FlaskapiError(f"--workers is {options.workers}; it must be at least 1.")
+    route: Route = "number" if options.number else "digit"
+    return predict_paths(Order(options.paths, route, options.output, options.to, options.workers))
 
 
 def check(options: argparse.Namespace) -> None:

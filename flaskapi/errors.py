@@ -45,5 +45,9 @@ class ServiceUnreachableError(FlaskapiError):
     """No service of this kind answers at an address; the text names it."""
 
 
+class WorkerDiedError(FlaskapiError):
+    """A process that read images ended in the middle of its work."""
+
+
 class SettingError(FlaskapiError):
     """A setting with a bad value; the text names its key and what was expected."""

@@ -17,11 +17,13 @@ HOMES = {
     **{name: {"web"} for name in ("werkzeug", "prometheus_client")},
     "flask": {"web", "__init__"},
     **{name: {"evaluation"} for name in ("jinja2", "markupsafe")},
-    "tqdm": {"__main__"},
+    "tqdm": {"__main__", "bulk"},
+    "pyarrow": {"bulk"},
 }
 FLOORS = [  # from the roof down; errors.py lies under config.py, which raises one of them
     {"scripts"},
     {"__main__"},  # over create_app: its command `check` makes the service as a web process does
+    {"bulk"},  # makes the service as well, in each of its processes
     {"__init__"},
     {"web", "evaluation"},
     {"answers"},

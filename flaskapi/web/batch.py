@@ -1,6 +1,5 @@
 """`POST /predict/batch`: many images, each read as `/predict` reads one."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -15,14 +14,13 @@ from flaskapi.numbers import NumberPrediction
 from flaskapi.recognition import Prediction
 from flaskapi.web.errors import describe
 from flaskapi.web.items import read_items
-from flaskapi.web.number import as_answer
 from flaskapi.web.payload import read_query
+from flaskapi.web.results import encode_result, to_result
 from flaskapi.web.services import services
 
 blueprint = Blueprint("batch", __name__)
 NDJSON = "application/x-ndjson"
 _FLUSH_LINES, _FLUSH_S = 64, 0.1  # lines go out together, for each piece of an answer costs as much as a small picture
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def init_app(app: Flask) -> None:
@@ -46,15 +44,6 @@ def predict_batch() -> Response:
         return _answer_whole(results)
 
 
-def to_result(answer: Answer) -> dict[str, Any]:
-    """What is said of one image of many: its name, and what `/predict` answers or the error."""
-    if isinstance(answer.outcome, Exception):
-        return {"name": answer.name, "error": describe(answer.outcome)}
-    if isinstance(answer.outcome, NumberPrediction):
-        return {"name": answer.name} | as_answer(answer.outcome)
-    return {"name": answer.name} | answer.outcome._asdict()
-
-
 def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
     metrics = services().metrics
     for answer in answers:
@@ -69,7 +58,7 @@ def _answer_whole(results: Iterator[dict[str, Any]]) -> Response:
     """Answer with one document, written as it goes: the text of a result takes a sixth of the memory of its values."""
     texts, failed = [], 0
     for result in results:
-        texts.append(_encode(result))
+        texts.append(encode_result(result))
         failed += "error" in result
     document = f'{{"results":[{",".join(texts)}],"succeeded":{len(texts) - failed},"failed":{failed}}}\n'
     return Response(document, content_type="application/json")
@@ -82,13 +71,13 @@ def _stream(results: Iterator[dict[str, Any]], until_answered: ExitStack) -> Ite
     with until_answered:
         try:
             for result in results:
-                lines.append(_encode(result) + "\n")
+                lines.append(encode_result(result) + "\n")
                 if len(lines) >= _FLUSH_LINES or time.monotonic() - flushed_s > _FLUSH_S:
                     yield "".join(lines)
                     lines, flushed_s = [], time.monotonic()
         except Exception as error:
             if isinstance(error, FlaskapiError):  # what else there is, `describe` logs
                 current_app.logger.error("an answer of many lines broke off: %s", error)
-            lines.append(_encode({"error": describe(error)}) + "\n")
+            lines.append(encode_result({"error": describe(error)}) + "\n")
         if lines:
             yield "".join(lines)

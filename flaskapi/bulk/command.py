@@ -1,0 +1,180 @@
+"""`python -m flaskapi predict`: images in, rows out, and what went wrong on standard error."""
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, NamedTuple
+
+from tqdm import tqdm
+
+from flaskapi.answers import Reader, Route, answer_items
+from flaskapi.bulk.workers import load_reader, read_by_workers
+from flaskapi.bulk.writers import Form, Result, Writer, check_form, make_writer
+from flaskapi.errors import FlaskapiError
+from flaskapi.sources import Allowance, Item
+from flaskapi.sources.paths import count_images, read_paths
+from flaskapi.web.results import to_result
+
+INTERRUPTED, READER_GONE = 130, 141  # 128 and the signal's number, as shells have it
+_BATCH, _BATCH_S = 64, 0.1
+
+
+class Order(NamedTuple):
+    """What the command line asks for; `to` is None for standard output."""
+
+    paths: list[str]
+    route: Route
+    form: Form
+    to: Path | None
+    workers: int
+
+
+def predict_paths(order: Order) -> int:
+    """Read what the paths name and write a row for each image. Returns the exit status.
+
+    Raises:
+        FlaskapiError: nothing can be read or written at all.
+    """
+    check_form(order.form)
+    if order.form == "parquet" and order.to is None and sys.stdout.isatty():
+        raise FlaskapiError("Parquet is not for a terminal: add --to FILE, or send it into a pipe.")
+    read, config = load_reader(order.route)
+    items = read_paths(order.paths, sys.stdin.buffer, Allowance(config["MAX_REQUEST_BYTES"]))
+    with _Interrupts() as interrupts, closing(_read(items, read, order)) as results, _make_progress(order.paths) as progress:
+        try:
+            with _open_output(order.to) as file:
+                failed = _Passage(make_writer(order.form, file, order.route), interrupts, progress).pass_on(results)
+        except KeyboardInterrupt:
+            progress.close()
+            print("Interrupted; what was done is written.", file=sys.stderr)
+            return INTERRUPTED
+        except BrokenPipeError:  # whoever read it has enough, as `head` does
+            _forget_standard_output()
+            return READER_GONE
+    if failed:
+        print(f"{failed:,} could not be read.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _read(items: Iterator[Item], read: Reader, order: Order) -> Generator[Result]:
+    if order.workers > 1:
+        yield from read_by_workers(items, order.route, order.workers)
+    else:
+        yield from map(to_result, answer_items(items, read))
+
+
+def _make_progress(paths: list[str]) -> "tqdm[Any]":
+    """A bar on a terminal, nothing elsewhere."""
+    return tqdm(total=count_images(paths) if sys.stderr.isatty() else None, unit=" images", disable=None)
+
+
+class _Passage:
+    """Passes results on to a writer, in batches, each of which Ctrl-C finds either written or not."""
+
+    def __init__(self, writer: Writer, interrupts: "_Interrupts", progress: "tqdm[Any]") -> None:
+        self._writer, self._interrupts, self._progress = writer, interrupts, progress
+        self._failed = 0
+
+    def pass_on(self, results: Iterator[Result]) -> int:
+        """Write every result. Returns how many are errors."""
+        batch, begun_s = list[Result](), time.monotonic()
+        try:
+            for result in results:
+                batch.append(result)
+                if len(batch) >= _BATCH or time.monotonic() - begun_s > _BATCH_S:
+                    self._write(batch)
+                    begun_s = time.monotonic()
+        finally:
+            with self._interrupts.held_back():
+                self._write(batch)
+                self._writer.close()
+        return self._failed
+
+    def _write(self, batch: list[Result]) -> None:
+        errors = [result for result in batch if "error" in result]
+        with self._interrupts.held_back():
+            self._writer.write(batch)
+            self._failed += len(errors)
+            self._progress.update(len(batch))
+            batch.clear()
+        for result in errors:
+            tqdm.write(f"error: {result['name']}: {result['error']['detail']}", file=sys.stderr)
+
+
+class _Interrupts:
+    """Ctrl-C as Python knows it, but never within a stretch that must be done whole: then it comes after it."""
+
+    def __init__(self) -> None:
+        self._depth, self._came = 0, False
+
+    def __enter__(self) -> "_Interrupts":
+        self._before = signal.signal(signal.SIGINT, self._come)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _come(self, number: int, frame: FrameType | None) -> None:
+        """The first ends the work; whoever presses the keys again while it ends has to wait for that."""
+        if self._came:
+            return
+        self._came = True
+        if not self._depth:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def held_back(self) -> Iterator[None]:
+        came, self._depth = self._came, self._depth + 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+        if self._came and not came and not self._depth:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _open_output(path: Path | None) -> Iterator[IO[bytes]]:
+    """Open standard output, or a file that takes its name when it is whole: at the end, or where the work stops before it."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    if path.exists() and not path.is_file():  # a pipe, a device
+        with path.open("wb") as file:
+            yield file
+        return
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            yield file
+        except (KeyboardInterrupt, FlaskapiError):
+            _name(file.name, path, file)
+            raise
+        except BaseException:
+            os.unlink(file.name)
+            raise
+        _name(file.name, path, file)
+
+
+def _name(temporary: str, path: Path, file: Any) -> None:
+    file.flush()
+    os.chmod(temporary, 0o666 & ~_umask())
+    os.replace(temporary, path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _forget_standard_output() -> None:
+    """Let Python's last flush, which would fail as well, go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
