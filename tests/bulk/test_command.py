@@ -77,8 +77,13 @@ def test_workers_change_nothing_but_the_time(archive: Path, tmp_path: Path) -> N
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
-@pytest.mark.parametrize("arguments", [["--workers", "0"], ["--number"]])
-def test_what_cannot_be_done_is_one_line(arguments: list[str], archive: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", [None, "MODEL_PATH", "DETECTOR_PATH"])
+def test_what_cannot_be_done_is_one_line(
+    setting: str | None, archive: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if setting:
+        monkeypatch.setenv(f"FLASKAPI_{setting}", "models/none.h5")
+    arguments = ["--number"] if setting else ["--workers", "0"]
     assert 1 == main(["predict", str(archive), *arguments, "--to", str(tmp_path / "out")])
     out, err = capsys.readouterr()
     assert ("", 1) == (out, err.count("\n"))

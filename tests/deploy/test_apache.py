@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from archives import make_tar, make_zip
 from fakes import draw_digit, encode
 from servers import ROOT, Server, apache
 
@@ -36,7 +37,7 @@ def until(found: Callable[[], bool]) -> bool:
 def test_the_model_is_loaded_before_the_first_request_and_tensorflow_never(folder: Path) -> None:
     """So that the first request is as fast as the second."""
     with apache(folder / "preloaded") as server:
-        assert len(server.daemons()) == 2
+        assert len(server.daemons()) == 3  # the third is for /predict/batch
         for daemon in server.daemons():
             loaded = Path(f"/proc/{daemon}/maps")
             assert until(lambda loaded=loaded: "onnxruntime" in loaded.read_text())  # type: ignore[misc]
@@ -59,6 +60,74 @@ def test_a_chunked_body_is_read(server: Server) -> None:
         yield SEVEN[100:]
 
     assert server.ask("/predict", chunks(), content_type="image/png", transfer_encoding="chunked").json["digit"] == 7
+
+
+NDJSON = {"Accept": "application/x-ndjson"}
+MANY = [(f"{place:05}.png", encode(draw_digit(place % 10, side=28))) for place in range(3000)]
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_thousands_of_images_in_one_request_are_answered_line_by_line_and_in_order(server: Server, make: Callable[..., bytes]) -> None:
+    """Chunked too, as curl sends what comes out of a pipe. The bodies of both ways are larger than all buffers together."""
+
+    def chunks() -> Iterator[bytes]:
+        yield archive[:1000]
+        yield archive[1000:]
+
+    archive = make(MANY)
+    for body in (archive, chunks()):
+        answer = server.ask("/predict/batch", body, content_type="application/octet-stream", **NDJSON)
+        assert (200, "application/x-ndjson") == (answer.status, answer.headers["Content-Type"])
+        assert [name for name, _ in MANY] == [json.loads(line)["name"] for line in answer.body.splitlines()]
+
+
+def begin(server: Server, path: str, length: int, body: bytes = b"", accept: str = "*/*") -> socket.socket:
+    """Begin a request, of which the server then waits for the rest."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nContent-Type: application/zip\r\nContent-Length: {length}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + body)
+    return connection
+
+
+def test_slow_senders_of_many_images_hold_up_no_single_one(server: Server) -> None:
+    waiting = [begin(server, "/predict/batch", 1000, b"PK") for _ in range(8)]
+    try:
+        for _ in range(4):
+            assert server.ask("/predict", SEVEN, content_type="image/png").status == 200
+    finally:
+        for connection in waiting:
+            connection.close()
+
+
+def test_work_stops_when_the_client_goes_away(folder: Path) -> None:
+    with apache(folder / "gone") as server:
+        archive = make_tar([(f"{place}", content) for place in range(20) for _, content in MANY])
+        connection = begin(server, "/predict/batch", len(archive), archive, NDJSON["Accept"])
+        assert b"200 OK" in connection.recv(100)
+        connection.close()
+
+        def is_idle() -> bool:
+            before = [Path(f"/proc/{daemon}/stat").read_text().split()[13:15] for daemon in server.daemons()]
+            time.sleep(0.5)
+            return before == [Path(f"/proc/{daemon}/stat").read_text().split()[13:15] for daemon in server.daemons()]
+
+        assert until(is_idle)
+        answered = 'flaskapi_requests_total{route="/predict/batch",status="200"} 1.0'
+        assert until(lambda: answered in server.ask("/metrics").body.decode())
+        counted = re.findall(r"^flaskapi_predictions_total.* (\d+)", server.ask("/metrics").body.decode(), re.M)
+        assert sum(map(int, counted)) < 60_000
+
+
+def test_an_archive_may_be_larger_than_an_image_and_its_limit_is_said(folder: Path) -> None:
+    with apache(folder / "large", MAX_BATCH_BYTES="41000000") as server:
+        archive = make_zip([*MANY[:10], ("large", bytes(40_000_000))])
+        answer = server.ask("/predict/batch", archive, content_type="application/zip")
+        assert (200, 10, 1) == (answer.status, answer.json["succeeded"], answer.json["failed"])
+        answer = server.ask("/predict/batch", bytes(42_000_000), content_type="application/zip")
+        assert (413, "/problems/too-large") == (answer.status, answer.json["type"])
+        assert "MAX_BATCH_BYTES = 41,000,000" in answer.json["detail"]
 
 
 def test_both_processes_count_together(server: Server) -> None:
