@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import files, reading, serving, startup, strings
+from benchmarks import bulk, files, reading, serving, startup, strings
 
 
 def main() -> None:
@@ -13,6 +13,7 @@ def main() -> None:
     commands.add_parser("serving", help=serving.__doc__).set_defaults(run=lambda _: serving.main())
     commands.add_parser("startup", help=startup.__doc__).set_defaults(run=lambda _: startup.main())
     commands.add_parser("reading", help=reading.__doc__).set_defaults(run=lambda _: reading.main())
+    commands.add_parser("bulk", help=bulk.__doc__).set_defaults(run=lambda _: bulk.main())
     sending = commands.add_parser("files", help=files.__doc__)
     sending.add_argument("folder", type=Path)
     sending.set_defaults(run=lambda options: files.main(options.folder))
@@ -28,6 +29,7 @@ def main() -> None:
         serving.main()
         startup.main()
         reading.main()
+        bulk.main()
 
 
 if __name__ == "__main__":

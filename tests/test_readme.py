@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 
 from flaskapi import create_app
+from flaskapi.__main__ import main
 from flaskapi.config import SETTINGS
 from flaskapi.web.errors import PROBLEMS
 
@@ -59,3 +60,24 @@ def test_its_examples_are_what_the_service_answers(shipped: Flask, address: str,
     image = ROOT / "examples" / picture
     answer = shipped.test_client().post(address, data={"file": image.open("rb")}).get_data(as_text=True)
     assert answer.strip() in README
+
+
+def test_its_example_of_many_images_is_what_the_service_answers(shipped: Flask) -> None:
+    (identifier,) = re.findall(r'"request_id":"(\w+)"', section("Many images"))
+    with (ROOT / "examples" / "7.png").open("rb") as image, (ROOT / "README.md").open("rb") as text:
+        sent = {"file": [(image, "7.png"), (text, "README.md")]}
+        answer = shipped.test_client().post("/predict/batch", data=sent, headers={"X-Request-ID": identifier})
+    assert answer.text in section("Many images")
+
+
+def test_its_example_of_the_command_is_what_the_command_prints(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
+    monkeypatch.chdir(ROOT)
+    (line,) = re.findall(r"-m flaskapi (predict examples .*)", section("Without a server"))
+    assert 1 == main(line.split())
+    printed = [f"    {row}" for row in capfd.readouterr().out.splitlines()]
+    assert "\n".join(printed) in section("Without a server")

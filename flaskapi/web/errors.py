@@ -20,11 +20,11 @@ STATUS = {
 }
 PROBLEMS = {
     "missing-image": "The request carries no image, or an empty one.",
-    "invalid-request": "The request cannot be understood: malformed multipart or JSON, or a bad value.",
+    "invalid-request": "The request cannot be understood: malformed multipart or JSON, a damaged archive, or a bad value.",
     "not-found": "There is nothing at this address.",
     "method-not-allowed": "The address exists, but not for this method; the header Allow names those it takes.",
-    "too-large": "More bytes, pixels or parts than the limits allow.",
-    "unsupported-image": "Not an image, or of a format that is not read.",
+    "too-large": "More bytes, pixels, parts or images than the limits allow.",
+    "unsupported-image": "Not an image or an archive, or of a format that is not read.",
     "invalid-image": "An image that cannot be decoded whole: truncated or damaged.",
     "no-digit-found": "An image on which nothing stands out: blank, only grain, only lines.",
     "model-unavailable": "There is no model to answer with at the moment.",

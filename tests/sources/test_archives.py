@@ -4,6 +4,7 @@ import io
 import lzma
 import tarfile
 import tempfile
+import tracemalloc
 import zipfile
 from typing import IO
 
@@ -174,3 +175,16 @@ def test_kinds_are_told_by_the_first_bytes() -> None:
     assert ["zip", "zip", "gzip", "other", None, None] == [
         kind_of(head) for head in (make_zip(THREE), make_zip([]), gzip.compress(b""), b"BZh9", b"\x89PNG", b"")
     ]
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_memory_does_not_grow_with_the_number_of_members(make) -> None:
+    """Python's own zipfile keeps 11 MB of 20,000 members."""
+    with tempfile.TemporaryFile() as file:
+        file.write(make((f"{n}.png", b"x" * 300) for n in range(20_000)))
+        file.seek(0)
+        tracemalloc.start()
+        assert 20_000 == sum(1 for _ in read_file(file, "it", Allowance(1000)))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 1_500_000
