@@ -77,7 +77,7 @@ def test_its_example_of_the_command_is_what_the_command_prints(
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
     monkeypatch.chdir(ROOT)
-    (line,) = re.findall(r"-m flaskapi (predict examples .*)", section("Without a server"))
+    (line,) = re.findall(r"-m flaskapi (predict examples/7.png .*)", section("Without a server"))
     assert 1 == main(line.split())
     printed = [f"    {row}" for row in capfd.readouterr().out.splitlines()]
     assert "\n".join(printed) in section("Without a server")
