@@ -25,8 +25,8 @@ lint: .venv/all ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-train: .venv/all ## train the shipped network; DATA=folder with MNIST, else Keras downloads it
-	$(BIN)/python train_mnist.py $(if $(DATA),--data $(DATA))
+train: .venv/all ## train the shipped network, or NETWORK=detector; DATA=folder with MNIST, else Keras downloads it
+	$(BIN)/python train_mnist.py $(if $(DATA),--data $(DATA)) $(if $(NETWORK),--network $(NETWORK))
 
 bench: .venv/all apache ## measure what the README reports (minutes)
 	$(BIN)/python -m benchmarks
