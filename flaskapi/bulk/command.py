@@ -24,6 +24,7 @@ from flaskapi.web.results import to_result
 
 INTERRUPTED, READER_GONE = 130, 141  # 128 and the signal's number, as shells have it
 _BATCH, _BATCH_S = 64, 0.1
+_REPEATED_S = 0.5
 
 
 class Order(NamedTuple):
@@ -52,6 +53,7 @@ def predict_paths(order: Order) -> int:
             with _open_output(order.to) as file:
                 failed = _Passage(make_writer(order.form, file, order.route), interrupts, progress).pass_on(results)
         except KeyboardInterrupt:
+            interrupts.come_no_more()
             progress.close()
             print("Interrupted; what was done is written.", file=sys.stderr)
             return INTERRUPTED
@@ -92,9 +94,9 @@ class _Passage:
                     self._write(batch)
                     begun_s = time.monotonic()
         finally:
-            with self._interrupts.held_back():
-                self._write(batch)
-                self._writer.close()
+            self._interrupts.end()
+            self._write(batch)
+            self._writer.close()
         return self._failed
 
     def _write(self, batch: list[Result]) -> None:
@@ -112,7 +114,7 @@ class _Interrupts:
     """Ctrl-C as Python knows it, but never within a stretch that must be done whole: then it comes after it."""
 
     def __init__(self) -> None:
-        self._depth, self._came = 0, False
+        self._depth, self._came, self._last_s = 0, False, 0.0
 
     def __enter__(self) -> "_Interrupts":
         self._before = signal.signal(signal.SIGINT, self._come)
@@ -122,22 +124,32 @@ class _Interrupts:
         signal.signal(signal.SIGINT, self._before)
 
     def _come(self, number: int, frame: FrameType | None) -> None:
-        """The first ends the work; whoever presses the keys again while it ends has to wait for that."""
-        if self._came:
+        """Keys that are hit twice count once; those that are hit again later count again, in case the first was lost."""
+        is_repeated, self._last_s = time.monotonic() - self._last_s < _REPEATED_S, time.monotonic()
+        if is_repeated:
             return
-        self._came = True
         if not self._depth:
             raise KeyboardInterrupt
+        self._came = True
 
     @contextlib.contextmanager
     def held_back(self) -> Iterator[None]:
-        came, self._depth = self._came, self._depth + 1
+        self._depth += 1
         try:
             yield
         finally:
             self._depth -= 1
-        if self._came and not came and not self._depth:
+        if self._came and not self._depth:
+            self._came = False
             raise KeyboardInterrupt
+
+    def end(self) -> None:
+        """From here on it only remains to finish, and nothing comes any more."""
+        self._depth += 1
+
+    def come_no_more(self) -> None:
+        """Leave it at that for good: Python's own end would be interrupted, and say so at length."""
+        self._before = signal.SIG_IGN
 
 
 @contextlib.contextmanager
