@@ -46,6 +46,8 @@ def predict_paths(order: Order) -> int:
     check_form(order.form)
     if order.form == "parquet" and order.to is None and sys.stdout.isatty():
         raise FlaskapiError("Parquet is not for a terminal: add --to FILE, or send it into a pipe.")
+    if order.to and not order.to.absolute().parent.is_dir():
+        raise FlaskapiError(f"{order.to}: there is no such folder to write into.")
     read, config = load_reader(order.route)
     items = read_paths(order.paths, sys.stdin.buffer, Allowance(config["MAX_REQUEST_BYTES"]))
     with _Interrupts() as interrupts, closing(_read(items, read, order)) as results, _make_progress(order.paths) as progress:
@@ -158,7 +160,7 @@ def _open_output(path: Path | None) -> Iterator[IO[bytes]]:
     if path is None:
         yield sys.stdout.buffer
         return
-    if path.exists() and not path.is_file():  # a pipe, a device
+    if path.is_symlink() or (path.exists() and not path.is_file()):  # a pipe, a device, /dev/stdout: not to be replaced
         with path.open("wb") as file:
             yield file
         return

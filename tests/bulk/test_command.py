@@ -91,6 +91,25 @@ def test_what_cannot_be_done_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_is_replaced_when_it_is_whole_and_a_link_or_a_pipe_written_into(archive: Path, tmp_path: Path) -> None:
+    target, link = tmp_path / "out", tmp_path / "link"
+    target.write_text("before")
+    link.symlink_to(target)
+    main(["predict", str(archive), "--to", str(link)])
+    assert link.is_symlink()
+    written = target.read_text()
+    assert 202 == len(written.splitlines())
+    main(["predict", str(archive), "--to", str(target)])
+    assert written == target.read_text()
+    assert (tmp_path / "it.zip").stat().st_mode == target.stat().st_mode  # as any other new file
+    assert written == start(archive, "--to", "/dev/stdout").communicate()[0].decode()
+
+
+def test_a_folder_that_is_not_there_is_said_before_the_work(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 1 == main(["predict", str(archive), "--to", str(tmp_path / "none" / "out")])
+    assert f"error: {tmp_path}/none/out: there is no such folder to write into.\n" == capsys.readouterr().err
+
+
 def test_without_a_model_nothing_is_read_or_written(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
