@@ -72,7 +72,7 @@ def predict_digit(image: bytes, classifier: Classifier, *, max_pixels: int, unce
     Raises:
         FlaskapiError: one of the kinds that `decode_image`, `normalize_digit` and `Classifier.probabilities` name.
     """
-    (answer,) = predict_digits([image], classifier, max_pixels=max_pixels, uncertain_below=uncertain_below)
+    (answer,) = _classify([_prepare(image, max_pixels=max_pixels)], classifier, uncertain_below)
     if isinstance(answer, Exception):
         raise answer
     return answer

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from fakes import FixedClassifier, draw_digit, encode
@@ -5,9 +7,10 @@ from PIL import Image
 
 from flaskapi.digits.normalize import normalize_digit
 from flaskapi.errors import FlaskapiError, InvalidImageError, NoDigitFoundError, TooLargeError, UnsupportedImageError
-from flaskapi.recognition import Prediction, conclude, predict_digit
+from flaskapi.recognition import CHUNK, Prediction, conclude, predict_digit, predict_digits
 
 DRAWN = draw_digit(3)
+PNG = encode(draw_digit(3, side=28))
 LIMITS = {"max_pixels": 1_000_000, "uncertain_below": 0.8}
 
 
@@ -122,3 +125,46 @@ def test_less_confidence_than_the_threshold_is_uncertain() -> None:
 def test_each_row_has_its_prediction_in_order() -> None:
     assert [0, 1, 0] == [prediction.digit for prediction in conclude(rows(0.9, 0.2, 0.6), "v", 0.8)]
     assert [] == list(conclude(np.zeros((0, 10), np.float32), "v", 0.8))
+
+
+class Seeing(FixedClassifier):
+    """Answers each picture by its ink alone, so that answers show which picture they are for."""
+
+    def probabilities(self, batch: np.ndarray) -> np.ndarray:
+        self.batches.append(batch)
+        return np.eye(10, dtype=np.float32)[[int(picture.sum()) % 10 for picture in batch]]
+
+
+def test_many_images_have_the_answers_that_each_has_alone_in_order_and_few_calls() -> None:
+    """Bad ones among them, ones that were no image from the start, and ones that are looked at in two ways."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    images = [encode(draw_digit(place % 10, side=40), exif=exif if place % 7 == 0 else None) for place in range(150)]
+    images[20:20] = [b"words", images[0][:100], TooLargeError("too large")]
+    classifier = Seeing()
+    answers = list(predict_digits(images, classifier, **LIMITS))
+    assert 4 == len(classifier.batches)
+    assert 1 + 150 // 7 + 150 == sum(map(len, classifier.batches))
+    assert [UnsupportedImageError, InvalidImageError, TooLargeError] == [type(answer) for answer in answers[20:23]]
+    for image, answer in zip(images, answers, strict=True):
+        if isinstance(answer, Exception):
+            assert answer.__traceback__ is None, "it would keep the picture in memory"
+        else:
+            assert predict_digit(image, Seeing(), **LIMITS).prediction == answer.prediction
+
+
+def test_images_are_taken_no_further_ahead_than_the_network_is_shown_at_once() -> None:
+    taken = 0
+
+    def images() -> Iterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield PNG
+
+    answers = predict_digits(images(), FixedClassifier(), **LIMITS)
+    next(answers)
+    assert 1 == taken
+    for _ in range(300):
+        next(answers)
+    assert taken <= 301 + CHUNK

@@ -1,0 +1,55 @@
+import pytest
+from fakes import FixedClassifier, draw_digit, encode
+
+from flaskapi import answers
+from flaskapi.answers import Answer, answer_items, choose_reader
+from flaskapi.errors import InvalidImageError, MissingImageError, ModelUnavailableError
+from flaskapi.sources import Item
+
+LIMITS = {"max_pixels": 1_000_000, "uncertain_below": 0.5}
+SEVEN = Item("7.png", encode(draw_digit(7)))
+
+
+class AnyDetector:
+    """Is there; what it finds does not matter."""
+
+    def detect(self, page):
+        return page
+
+
+def test_each_item_is_answered_under_its_name() -> None:
+    bad = InvalidImageError("bad")
+    items = [SEVEN, Item("bad", bad), Item("empty", b""), SEVEN._replace(name="again")]
+    found = list(answer_items(items, choose_reader("digit", FixedClassifier(), None, **LIMITS)))
+    assert ["7.png", "bad", "empty", "again"] == [answer.name for answer in found]
+    assert Answer("bad", bad) == found[1]
+    assert isinstance(found[2].outcome, MissingImageError)
+    assert [7, 7] == [answer.outcome.digit for answer in (found[0], found[3])]
+
+
+def test_the_route_says_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    number = object()
+    monkeypatch.setattr(answers, "predict_number", lambda image, *_, **__: number)
+    read = choose_reader("number", FixedClassifier(), AnyDetector(), **LIMITS)
+    assert [Answer("7.png", number)] == list(answer_items([SEVEN], read))
+
+
+@pytest.mark.parametrize(
+    ("error", "is_the_images"), [(InvalidImageError("bad"), True), (RuntimeError(), True), (ModelUnavailableError("gone"), False)]
+)
+def test_an_error_is_the_images_but_where_there_is_no_model(monkeypatch: pytest.MonkeyPatch, error: Exception, is_the_images: bool) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(answers, "predict_number", fail)
+    read = choose_reader("number", FixedClassifier(), AnyDetector(), **LIMITS)
+    if is_the_images:
+        assert [Answer("7.png", error)] * 2 == list(answer_items([SEVEN, SEVEN], read))
+    else:
+        with pytest.raises(ModelUnavailableError):
+            list(answer_items([SEVEN], read))
+
+
+def test_numbers_need_a_detector() -> None:
+    with pytest.raises(ModelUnavailableError):
+        choose_reader("number", FixedClassifier(), None, **LIMITS)
