@@ -4,6 +4,7 @@ from fakes import FixedClassifier, draw_digit, encode
 from flaskapi import answers
 from flaskapi.answers import Answer, answer_items, choose_reader
 from flaskapi.errors import InvalidImageError, MissingImageError, ModelUnavailableError
+from flaskapi.serving.detector import NoDetector
 from flaskapi.sources import Item
 
 LIMITS = {"max_pixels": 1_000_000, "uncertain_below": 0.5}
@@ -20,7 +21,7 @@ class AnyDetector:
 def test_each_item_is_answered_under_its_name() -> None:
     bad = InvalidImageError("bad")
     items = [SEVEN, Item("bad", bad), Item("empty", b""), SEVEN._replace(name="again")]
-    found = list(answer_items(items, choose_reader("digit", FixedClassifier(), None, **LIMITS)))
+    found = list(answer_items(items, choose_reader("digit", FixedClassifier(), AnyDetector(), **LIMITS)))
     assert ["7.png", "bad", "empty", "again"] == [answer.name for answer in found]
     assert Answer("bad", bad) == found[1]
     assert isinstance(found[2].outcome, MissingImageError)
@@ -50,6 +51,8 @@ def test_an_error_is_the_images_but_where_there_is_no_model(monkeypatch: pytest.
             list(answer_items([SEVEN], read))
 
 
-def test_numbers_need_a_detector() -> None:
+def test_without_a_detector_no_number_is_read() -> None:
+    """It is the service that is not ready: no image is at fault."""
+    read = choose_reader("number", FixedClassifier(), NoDetector("none"), **LIMITS)
     with pytest.raises(ModelUnavailableError):
-        choose_reader("number", FixedClassifier(), None, **LIMITS)
+        list(read([encode(draw_digit(7))]))
