@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from fakes import FixedClassifier, draw_digit, encode
+from fakes import FixedClassifier, FixedDetector, draw_digit, encode
 from flask import Flask
 from flask.logging import default_handler
 from flask.testing import FlaskClient
@@ -36,7 +36,7 @@ class RaisingClassifier(FixedClassifier):
 
 
 def failing(tmp_path: Path, error: Exception) -> Flask:
-    return create_app({"INSTANCE_PATH": tmp_path}, classifier=RaisingClassifier(error))
+    return create_app({"INSTANCE_PATH": tmp_path}, classifier=RaisingClassifier(error), detector=FixedDetector())
 
 
 def test_every_endpoint_fails_in_the_one_shape(tmp_path: Path) -> None:
@@ -51,9 +51,10 @@ def test_every_endpoint_fails_in_the_one_shape(tmp_path: Path) -> None:
         assert (404, "not-found") == read_problem(client.get(f"{path.rstrip('/')}/nothing")), path
         if "x" in path.split("/"):
             assert (404, "not-found") == read_problem(client.get(path)), path
-    for crashed in (client.post("/predict", data=PNG), client.get("/model"), client.get("/health/ready")):
+    posted = (client.post(path, data=PNG) for path in ("/predict", "/predict/number"))
+    for crashed in (*posted, client.get("/model"), client.get("/health/ready")):
         assert (500, "internal-error") == read_problem(crashed)
-    assert {"/predict", "/model", "/metrics", "/health/live", "/health/ready"} <= {rule.rule for rule in rules}
+    assert {"/predict", "/predict/number", "/model", "/metrics", "/health/live", "/health/ready"} <= {rule.rule for rule in rules}
 
 
 @pytest.mark.parametrize(("kind", "status"), STATUS.items(), ids=map(name_of, STATUS))
@@ -61,9 +62,10 @@ def test_each_domain_error_has_its_status_its_text_and_an_explanation(
     kind: type[errors.FlaskapiError], status: int, tmp_path: Path
 ) -> None:
     client = failing(tmp_path, kind("The moon is full.")).test_client()
-    response = client.post("/predict", data=PNG)
-    assert (status, name_of(kind)) == read_problem(response)
-    assert "The moon is full." == response.get_json()["detail"]
+    for path in ("/predict", "/predict/number"):
+        response = client.post(path, data=PNG)
+        assert (status, name_of(kind)) == read_problem(response)
+        assert "The moon is full." == response.get_json()["detail"]
     assert PROBLEMS[name_of(kind)] == client.get(response.get_json()["type"]).text.strip()
 
 

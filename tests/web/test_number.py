@@ -1,0 +1,144 @@
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from fakes import FixedClassifier, FixedDetector, draw_digit, encode
+from flask.testing import FlaskClient
+from problems import read_problem
+
+from flaskapi import create_app
+
+
+def written(*lines: int) -> bytes:
+    """As many pieces of ink in each line, for `FixedDetector` to find."""
+    page = np.full((120 * len(lines), 500), 255, np.uint8)
+    for line, count in enumerate(lines):
+        for place in range(count):
+            cv2.rectangle(page, (40 + 80 * place, 30 + 120 * line), (79 + 80 * place, 89 + 120 * line), 0, -1)
+    return encode(page)
+
+
+PNG = written(3, 2)
+WAYS: dict[str, dict[str, Any]] = {
+    "a form's file": {"data": {"file": (io.BytesIO(PNG), "number.png")}},
+    "a body": {"data": PNG, "content_type": "image/png"},
+    "JSON": {"json": {"image": base64.b64encode(PNG).decode()}},
+}
+
+
+@pytest.mark.parametrize("sent", WAYS.values(), ids=WAYS)
+def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(client: FlaskClient, sent: dict[str, Any]) -> None:
+    """Its members in the contract's order and no others; `id` comes where submissions are stored."""
+    response = client.post("/predict/number", **sent)
+    assert (200, "application/json") == (response.status_code, response.content_type)
+    answer = response.get_json()
+    assert ["number", "confidence", "uncertain", "lines", "digits", "model"] == list(answer)
+    assert {"number": "77777", "uncertain": False, "lines": ["777", "77"], "model": FixedClassifier.version}.items() <= answer.items()
+    assert 0.99 < answer["confidence"] <= 1
+    assert 5 == len(answer["digits"])
+    for digit in answer["digits"]:
+        assert ["digit", "confidence", "uncertain", "box"] == list(digit)
+        assert (7, False) == (digit["digit"], digit["uncertain"])
+        assert ["x", "y", "width", "height"] == list(digit["box"])
+        assert {int} == {type(value) for value in digit["box"].values()}
+    assert list(answer["digits"][0]["box"].values()) == pytest.approx([40, 30, 40, 60], abs=4)
+    assert response.headers["X-Request-ID"]
+
+
+@pytest.fixture
+def doubtful(tmp_path: Path) -> FlaskClient:
+    """Of a service whose models are in doubt of what they see, so that there are other readings."""
+    app = create_app({"INSTANCE_PATH": tmp_path}, classifier=FixedClassifier(7, 0.6), detector=FixedDetector(presence=1.5))
+    return app.test_client()
+
+
+def ask(client: FlaskClient, query: str, image: bytes = PNG) -> dict[str, Any]:
+    response = client.post(f"/predict/number{query}", data=image)
+    assert 200 == response.status_code, response.text
+    return dict(response.get_json())
+
+
+def test_other_readings_are_given_when_asked_for_and_only_then(doubtful: FlaskClient) -> None:
+    plain = ask(doubtful, "")
+    for count in (1, 3, 20):
+        answer = ask(doubtful, f"?alternatives={count}")
+        others = answer.pop("alternatives")
+        assert plain == answer
+        assert 1 <= len(others) <= count
+        assert all(["number", "confidence"] == list(other) for other in others)
+        assert len({plain["number"], *(other["number"] for other in others)}) == 1 + len(others)
+        confidences = [plain["confidence"], *(other["confidence"] for other in others)]
+        assert sorted(confidences, reverse=True) == confidences
+    assert 3 == len(ask(doubtful, "?alternatives=3")["alternatives"])
+
+
+def test_a_length_a_pattern_or_both_say_what_numbers_are_possible(doubtful: FlaskClient) -> None:
+    assert 4 == len(ask(doubtful, "?length=4")["number"])
+    assert "7777" == ask(doubtful, "?pattern=7ddd")["number"]
+    assert ask(doubtful, "?pattern=dddd") == ask(doubtful, "?length=4") == ask(doubtful, "?length=4&pattern=dddd")
+    assert all(4 == len(other["number"]) for other in ask(doubtful, "?length=4&alternatives=5")["alternatives"])
+
+
+def test_a_number_that_cannot_be_as_the_caller_says_is_answered_as_uncertain(client: FlaskClient) -> None:
+    plain, misfit = ask(client, ""), ask(client, "?length=9")
+    assert plain | {"uncertain": True} == misfit
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        *((f"length={bad}", f"'length' is '{bad}'") for bad in ("", "0", "-1", "65", "100", "1.5", "ten", "1e1", "%205")),
+        ("length=٤", "'length' is '٤'"),
+        *((f"pattern={bad}", f"'pattern' is '{bad}'") for bad in ("", "D", "12x", "d d", "*", "d" * 65)),
+        ("pattern=٤", "'pattern' is '٤'"),
+        *((f"alternatives={bad}", f"'alternatives' is '{bad}'") for bad in ("", "0", "21", "-1", "all", "1000000")),
+        ("length=3&pattern=dddd", "'length' is 3, but its 'pattern' has 4 signs"),
+        ("length=3&length=x", "'length' is 'x'"),
+        ("pattern=ddd&digits=3", "'digits' is unknown; the query can have 'length' or 'pattern' or 'alternatives'"),
+        ("include=normalized", "'include' is unknown"),
+    ],
+)
+def test_a_bad_query_is_refused_and_its_field_named(client: FlaskClient, classifier: FixedClassifier, query: str, named: str) -> None:
+    """Before the image is looked at."""
+    response = client.post(f"/predict/number?{query}", data=PNG)
+    assert (400, "invalid-request") == read_problem(response)
+    assert named.replace("%20", " ") in response.get_json()["detail"]
+    assert [] == classifier.batches
+
+
+REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
+    "nothing": ({}, 400, "missing-image"),
+    "a form without a file": ({"data": {"note": "7"}}, 400, "missing-image"),
+    "words": ({"data": b"words"}, 415, "unsupported-image"),
+    "a text file": ({"data": {"file": (io.BytesIO(b"words"), "a.txt")}}, 415, "unsupported-image"),
+    "half a file": ({"data": PNG[: len(PNG) // 2]}, 422, "invalid-image"),
+    "a blank picture": ({"data": encode(np.full((50, 50), 200, np.uint8))}, 422, "no-digit-found"),
+    "bad JSON": ({"data": b"{", "content_type": "application/json"}, 400, "invalid-request"),
+}
+
+
+@pytest.mark.parametrize(("sent", "status", "name"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_read_is_refused_as_for_one_digit(client: FlaskClient, sent: dict[str, Any], status: int, name: str) -> None:
+    response = client.post("/predict/number", **sent)
+    assert (status, name) == read_problem(response)
+    if name == "no-digit-found":
+        assert response.get_json()["detail"].startswith("No digit was found")
+
+
+def test_a_picture_of_one_digit_is_answered_as_for_one_digit(client: FlaskClient) -> None:
+    picture = encode(draw_digit(7))
+    one = client.post("/predict", data=picture).get_json()
+    number = ask(client, "", picture)
+    assert (str(one["digit"]), one["confidence"], one["uncertain"]) == (number["number"], number["confidence"], number["uncertain"])
+
+
+@pytest.mark.parametrize(("below", "uncertain"), [(0.0, "false"), (1.0, "true")])
+def test_numbers_are_counted_by_whether_they_are_certain(tmp_path: Path, below: float, uncertain: str) -> None:
+    settings = {"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": below}
+    client = create_app(settings, classifier=FixedClassifier(), detector=FixedDetector()).test_client()
+    assert (uncertain == "true") is ask(client, "")["uncertain"]
+    assert f'flaskapi_numbers_total{{uncertain="{uncertain}"}} 1.0' in client.get("/metrics").text
