@@ -22,9 +22,11 @@ class OnnxDetector:
         card = json.loads(metadata["model_card"])
         self.version = "-".join(part for part in (card.get("date"), metadata["artifact_sha256"][:8]) if part)
         self.card: dict[str, Any] = {"version": self.version, "sha256": metadata["artifact_sha256"]} | card
-        self._input = self._session.get_inputs()[0].name
+        source = self._session.get_inputs()[0]
+        self._input = source.name
         # One that cannot answer fails here, as it is loaded.
-        if self.detect(np.zeros((32, 64), np.float32)).shape != (8, 16, 15):
+        takes_pages = not any(isinstance(side, int) for side in source.shape[1:3])
+        if not takes_pages or self.detect(np.zeros((32, 64), np.float32)).shape != (8, 16, 15):
             raise ModelUnavailableError(f"{path.name}: does not answer as a detector does; is it another kind of model?")
 
     def detect(self, page: Floats) -> Floats:
