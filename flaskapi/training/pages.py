@@ -132,6 +132,8 @@ class _Writer:
 def _glyph(image: Bytes, height: float, slant: float, angle: float, bold: float, rng: Random) -> Floats:
     """A digit at another size, turned, slanted and shaken in one resampling, bolder or thinner, cropped to its ink."""
     x, y, w, h = cv2.boundingRect((image > 25).view(np.uint8))
+    if w == 0:
+        return np.zeros((0, 0), np.float32)
     scale = height / max(h, 0.55 * w)
     side = int(1.5 * max(w, h) * scale) + 4
     cos, sin = np.cos(angle), np.sin(angle)
