@@ -1,0 +1,246 @@
+"""The detector learns what pages show, by a loss that falls as answers get better; compiled, it answers as before."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from flaskapi.digits.segment import find_candidates
+from flaskapi.errors import ModelFileError, ModelUnavailableError
+from flaskapi.serving.classifier import load_classifier
+from flaskapi.serving.detector import load_detector
+from flaskapi.training import compile as compiling
+from flaskapi.training.artifact import save_artifact
+from flaskapi.training.compile import compile_artifact
+from flaskapi.training.dataset import Dataset
+from flaskapi.training.detector import DetectorRecipe, Pages, detection_loss, draw_batch, train_detector
+from flaskapi.training.keras_file import is_detector, load_artifact
+from flaskapi.training.networks import detector
+from flaskapi.training.pages import Placed, draw_targets
+
+pytestmark = pytest.mark.train
+
+Build = Callable[..., keras.Model]
+CARD = {"date": "2026-01-02", "network": "tiny detector"}
+SMALL = DetectorRecipe(epochs=1, steps=4, batch_size=4, seed=3, validation=40)
+DIGITS = [Placed(7, 20, 10, 24, 36, True), Placed(4, 90, 14, 30, 40, True), Placed(1, 250, 20, 6, 30, False)]
+
+
+def right_answer(targets: np.ndarray) -> np.ndarray:
+    """Sure of every digit, right in each, and silent where there is none."""
+    answer = np.zeros((*targets.shape[:-1], 15), np.float32)
+    answer[..., 0] = np.where(targets[..., 0] == 1, 12, -12)
+    np.put_along_axis(answer[..., 1:11], targets[..., 1:2].astype(int), 12, axis=-1)
+    answer[..., 11:] = targets[..., 2:]
+    return answer
+
+
+def loss(targets: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    return keras.ops.convert_to_numpy(detection_loss(keras.ops.convert_to_tensor(targets), keras.ops.convert_to_tensor(answer)))
+
+
+TARGETS = draw_targets(DIGITS)[np.newaxis]
+CENTER = tuple(np.argwhere(TARGETS[0, ..., 0] == 1)[0])
+BLANK = (8, 45)  # a cell far from all digits
+
+
+def test_the_right_answer_costs_next_to_nothing() -> None:
+    (right,) = loss(TARGETS, right_answer(TARGETS))
+    assert 0 <= right < 0.01
+
+
+@pytest.mark.parametrize("amount", [0.5, 1, 2])
+@pytest.mark.parametrize("part", ["a digit not found", "a digit where there is none", "another digit", "a box aside", "a box too large"])
+def test_each_mistake_costs_and_a_larger_one_more(part: str, amount: float) -> None:
+    costs = []
+    for worse in (0, amount, 2 * amount):
+        answer = right_answer(TARGETS)
+        if part == "a digit not found":
+            answer[(0, *CENTER, 0)] = 2 - 4 * worse
+        elif part == "a digit where there is none":
+            answer[(0, *BLANK, 0)] = -2 + 4 * worse
+        elif part == "another digit":
+            answer[(0, *CENTER, 1 + 3)] += 12 * worse
+        else:
+            answer[(0, *CENTER, 11 if part == "a box aside" else 13)] += worse
+        costs.extend(loss(TARGETS, answer).tolist())
+    assert costs == sorted(costs)
+    assert costs[0] < costs[1] < costs[2]
+
+
+def test_what_is_said_of_cells_without_a_digit_does_not_matter() -> None:
+    """Which digit, and where, is asked only where there is one."""
+    answer = right_answer(TARGETS)
+    answer[(0, *BLANK)][1:] = 99
+    np.testing.assert_allclose(loss(TARGETS, answer), loss(TARGETS, right_answer(TARGETS)))
+
+
+def test_a_digit_that_the_page_cuts_off_may_be_found_or_not() -> None:
+    near = np.where(TARGETS[0, ..., 1] == 1, TARGETS[0, ..., 0], 0)
+    assert 0.89 < near.max() < 1
+    cut = np.unravel_index(near.argmax(), near.shape)
+    for presence in (-12, 12):
+        answer = right_answer(TARGETS)
+        answer[(0, *cut, 0)] = presence
+        assert loss(TARGETS, answer)[0] < 0.01
+
+
+def test_each_page_has_a_loss_of_its_own() -> None:
+    both = np.concatenate([TARGETS, TARGETS])
+    answers = np.concatenate([right_answer(TARGETS), np.zeros_like(right_answer(TARGETS))])
+    right, wrong = loss(both, answers)
+    assert right < 0.01 < wrong
+
+
+@pytest.mark.parametrize("presence", [-100, -12, 0, 12, 100])
+def test_the_loss_of_an_empty_page_is_a_number_and_grows_with_what_is_found_there(presence: float) -> None:
+    empty, answer = np.zeros_like(TARGETS), np.zeros_like(right_answer(TARGETS))
+    answer[..., 0] = presence
+    (cost,) = loss(empty, answer)
+    assert np.isfinite(cost)
+    assert cost == pytest.approx(0, abs=0.01) if presence <= -12 else cost > 1
+
+
+def test_the_loss_of_any_answer_can_be_learned_from() -> None:
+    """Its slope is a number everywhere, however wrong the answer."""
+    import tensorflow as tf
+
+    for targets in (TARGETS, np.zeros_like(TARGETS)):
+        for size in (0, 1, 60):
+            answer = tf.Variable(size * np.random.default_rng(0).standard_normal(right_answer(targets).shape).astype(np.float32))
+            with tf.GradientTape() as tape:
+                cost = detection_loss(tf.constant(targets), answer)
+            assert np.isfinite(tape.gradient(cost, answer).numpy()).all()
+
+
+def test_a_batch_is_pages_and_what_to_answer_to_them(dataset: Dataset) -> None:
+    pages, targets = draw_batch(dataset.train_images, dataset.train_labels, 3, np.random.default_rng(0))
+    assert (np.float32, (3, 64, 256, 1)) == (pages.dtype, pages.shape)
+    assert (np.float32, (3, 16, 64, 6)) == (targets.dtype, targets.shape)
+
+
+def test_each_batch_of_each_epoch_is_drawn_anew_and_the_same_for_the_same_seed(dataset: Dataset) -> None:
+    def draw(seed: int) -> list[bytes]:
+        pages = Pages(dataset.train_images, dataset.train_labels, SMALL._replace(seed=seed))
+        drawn = []
+        for epoch in range(2):
+            pages.start(epoch)
+            drawn += [pages[index][0].tobytes() for index in range(len(pages))]
+        return drawn
+
+    first, again, other = draw(3), draw(3), draw(4)
+    assert first == again
+    assert 2 * 2 * SMALL.steps == len({*first, *other})
+
+
+def small_detector(shape: tuple[int | None, int | None, int]) -> keras.Model:
+    """Of the detector's form, faster to train, and with nothing learned."""
+    plan = ((8, 5, 2), (16, 3, 2), (24, 11, 1))
+    layers = [keras.layers.Conv2D(filters, size, stride, "same", activation="relu") for filters, size, stride in plan]
+    return keras.Sequential([keras.Input(shape), *layers, keras.layers.Conv2D(15, 1)], name="small_detector")
+
+
+def test_a_training_is_decided_by_its_data_and_its_recipe(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flaskapi.training.detector.detector", small_detector)
+    monkeypatch.setattr("flaskapi.training.detector.VALIDATION_PAGES", 4)
+    first, again, other = (train_detector(dataset, SMALL._replace(seed=seed)) for seed in (3, 3, 4))
+    assert is_detector(first)
+    for one, same in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, same)
+    assert not all(np.array_equal(one, another) for one, another in zip(first.get_weights(), other.get_weights(), strict=True))
+
+
+def test_a_detector_learns_one_page_by_heart() -> None:
+    """The loss leads to where every digit is found, named and boxed."""
+    targets = draw_targets(DIGITS[:2])
+    page = np.zeros((1, 64, 256, 1), np.float32)
+    for digit in DIGITS[:2]:
+        left, top = int(digit.x), int(digit.y)
+        page[0, top : top + int(digit.height), left : left + int(digit.width)] = digit.digit / 10
+    keras.utils.set_random_seed(0)
+    model = small_detector((None, None, 1))
+    model.compile(keras.optimizers.Adam(5e-3), loss=detection_loss)
+    history = model.fit(page, targets[np.newaxis], epochs=150, verbose=0)
+    assert history.history["loss"][-1] < 0.1 * history.history["loss"][0]
+    answer = keras.ops.convert_to_numpy(model(page, training=True))[0]
+    found = [candidate for candidate in find_candidates(answer, 1.0) if candidate.presence > 0.5]
+    assert [7, 4] == [int(one.probabilities.argmax()) for one in sorted(found, key=lambda one: one.edges[0])]
+
+
+@pytest.fixture(scope="module")
+def tiny_detector() -> keras.Model:
+    """With nothing learned."""
+    keras.utils.set_random_seed(0)
+    return small_detector((None, None, 1))
+
+
+def test_a_detector_answers_compiled_and_loaded_as_before(tmp_path: Path, tiny_detector: keras.Model) -> None:
+    source = tmp_path / "detector.h5"
+    save_artifact(tiny_detector, CARD, source)
+    compile_artifact(source, source.with_suffix(".onnx"))
+    loaded = load_detector(source, tmp_path / "cache")
+    assert f"2026-01-02-{hashlib.sha256(source.read_bytes()).hexdigest()[:8]}" == loaded.version
+    assert CARD.items() <= loaded.card.items()
+    for shape in ((16, 16), (64, 256), (208, 48)):
+        page = np.random.default_rng(1).random(shape, np.float32)
+        expected = tiny_detector.predict(page[np.newaxis, ..., np.newaxis], verbose=0)[0]
+        np.testing.assert_allclose(loaded.detect(page), expected, atol=1e-4)
+
+
+def test_the_network_itself_can_be_compiled(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    model = detector((None, None, 1))
+    save_artifact(model, CARD, tmp_path / "detector.h5")
+    compile_artifact(tmp_path / "detector.h5", tmp_path / "detector.onnx")
+    page = np.random.default_rng(1).random((48, 112), np.float32)
+    expected = model.predict(page[np.newaxis, ..., np.newaxis], verbose=0)[0]
+    np.testing.assert_allclose(load_detector(tmp_path / "detector.h5", tmp_path / "cache").detect(page), expected, atol=1e-3)
+
+
+def test_a_detector_is_told_from_a_classifier_by_its_form(tmp_path: Path, tiny_detector: keras.Model, tiny_model: Build) -> None:
+    assert is_detector(tiny_detector)
+    assert is_detector(detector((None, None, 1)))
+    assert not is_detector(tiny_model())
+    save_artifact(tiny_detector, CARD, tmp_path / "detector.h5")
+    assert is_detector(load_artifact(tmp_path / "detector.h5"))
+
+
+@pytest.mark.parametrize(("shape", "outputs"), [((None, None, 3), 15), ((None, None, 1), 14), ((64, 256, 1), 15)])
+def test_what_is_almost_a_detector_is_refused(tmp_path: Path, shape: tuple[int | None, ...], outputs: int) -> None:
+    """Of colour, with other answers, of one size only."""
+    model = keras.Sequential([keras.Input(shape), keras.layers.Conv2D(outputs, 3, 4, "same")])
+    save_artifact(model, CARD, tmp_path / "detector.h5")
+    with pytest.raises(ModelFileError, match=r"^detector\.h5: this model has input .* and output .*; needed are "):
+        load_artifact(tmp_path / "detector.h5")
+
+
+def test_a_detector_whose_compiled_form_answers_otherwise_is_refused(
+    tmp_path: Path, tiny_detector: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "DETECTOR_TOLERANCE", 0.0)  # so that the smallest difference, and none, is too large
+    save_artifact(tiny_detector, CARD, tmp_path / "detector.h5")
+    with pytest.raises(ModelFileError, match="the compiled form differs from Keras"):
+        compile_artifact(tmp_path / "detector.h5", tmp_path / "detector.onnx")
+    assert ["detector.h5"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_a_detector_of_weights_that_are_no_numbers_is_refused(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(15, 3, 4, "same")])
+    model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
+    save_artifact(model, CARD, tmp_path / "detector.h5")
+    with pytest.raises(ModelFileError, match=r"^detector\.h5: answers what are no numbers\.$"):
+        compile_artifact(tmp_path / "detector.h5", tmp_path / "detector.onnx")
+
+
+def test_neither_kind_serves_as_the_other(tmp_path: Path, tiny_detector: keras.Model, tiny_model: Build) -> None:
+    for name, model in (("detector", tiny_detector), ("my_model", tiny_model()), ("flat", tiny_model((784,)))):
+        save_artifact(model, CARD, tmp_path / f"{name}.h5")
+        compile_artifact(tmp_path / f"{name}.h5", tmp_path / f"{name}.onnx")
+    with pytest.raises(ModelUnavailableError, match="does not answer ten probabilities; is it another kind of model"):
+        load_classifier(tmp_path / "detector.h5", tmp_path / "cache")
+    for name in ("my_model", "flat"):
+        with pytest.raises(ModelUnavailableError, match="does not answer as a detector does; is it another kind of model"):
+            load_detector(tmp_path / f"{name}.h5", tmp_path / "cache")
