@@ -42,7 +42,8 @@ def fit_logistic(logits: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_]) 
     for _ in range(NEWTON_STEPS):
         expected = 1 / (1 + np.exp(-x @ weights))
         curvature = (x * (expected * (1 - expected))[:, np.newaxis]).T @ x + 1e-3 * np.eye(2)
-        weights += np.linalg.solve(curvature, x.T @ (hits - expected))
+        # Where logits tell all hits from all misses, or there is only one kind, the best fit is without end: small steps stay finite.
+        weights += np.clip(np.linalg.solve(curvature, x.T @ (hits - expected)), -1, 1)
     return float(weights[0]), float(weights[1])
 
 

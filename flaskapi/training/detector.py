@@ -170,7 +170,7 @@ def calibrate_detector(model: keras.Model, pages: Sequence[Page]) -> dict[str, f
     share = np.clip(found.presence, 1e-6, 1 - 1e-6)
     slope, shift = fit_logistic(np.log(share / (1 - share)), found.labels >= 0)
     is_there = found.labels >= 0
-    temperature = fit_temperature(found.shares[is_there], found.labels[is_there])
+    temperature = fit_temperature(found.shares[is_there], found.labels[is_there]) if is_there.any() else 1.0
     kernel, bias = model.get_layer("presence").get_weights()
     model.get_layer("presence").set_weights([kernel * slope, bias * slope + shift])
     kernel, bias = model.get_layer("digit_and_box").get_weights()

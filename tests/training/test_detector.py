@@ -1,6 +1,7 @@
 """The detector learns what pages show, by a loss that falls as answers get better; compiled, it answers as before."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,17 +10,27 @@ import numpy as np
 import pytest
 
 from flaskapi.digits.segment import find_candidates
-from flaskapi.errors import ModelFileError, ModelUnavailableError
+from flaskapi.errors import DatasetError, ModelFileError, ModelUnavailableError
 from flaskapi.serving.classifier import load_classifier
 from flaskapi.serving.detector import load_detector
 from flaskapi.training import compile as compiling
+from flaskapi.training import detector as training
 from flaskapi.training.artifact import save_artifact
 from flaskapi.training.compile import compile_artifact
 from flaskapi.training.dataset import Dataset
-from flaskapi.training.detector import DetectorRecipe, Pages, detection_loss, draw_batch, train_detector
+from flaskapi.training.detector import (
+    DetectorRecipe,
+    Found,
+    Pages,
+    calibrate_detector,
+    detection_loss,
+    draw_batch,
+    look_over,
+    train_detector,
+)
 from flaskapi.training.keras_file import is_detector, load_artifact
 from flaskapi.training.networks import detector
-from flaskapi.training.pages import Placed, draw_targets
+from flaskapi.training.pages import Page, Placed, draw_page, draw_targets
 
 pytestmark = pytest.mark.train
 
@@ -137,20 +148,114 @@ def test_each_batch_of_each_epoch_is_drawn_anew_and_the_same_for_the_same_seed(d
 
 
 def small_detector(shape: tuple[int | None, int | None, int]) -> keras.Model:
-    """Of the detector's form, faster to train, and with nothing learned."""
-    plan = ((8, 5, 2), (16, 3, 2), (24, 11, 1))
-    layers = [keras.layers.Conv2D(filters, size, stride, "same", activation="relu") for filters, size, stride in plan]
-    return keras.Sequential([keras.Input(shape), *layers, keras.layers.Conv2D(15, 1)], name="small_detector")
+    """Of the detector's form, faster to train."""
+    source = inner = keras.Input(shape)
+    for filters, size, stride in ((8, 5, 2), (16, 3, 2), (24, 11, 1)):
+        inner = keras.layers.Conv2D(filters, size, stride, "same", activation="relu")(inner)
+    ends = [keras.layers.Conv2D(1, 1, name="presence")(inner), keras.layers.Conv2D(14, 1, name="digit_and_box")(inner)]
+    return keras.Model(source, keras.layers.Concatenate()(ends), name="small_detector")
 
 
-def test_a_training_is_decided_by_its_data_and_its_recipe(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flaskapi.training.detector.detector", small_detector)
-    monkeypatch.setattr("flaskapi.training.detector.VALIDATION_PAGES", 4)
-    first, again, other = (train_detector(dataset, SMALL._replace(seed=seed)) for seed in (3, 3, 4))
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few pages and a smaller network."""
+    monkeypatch.setattr(training, "detector", small_detector)
+    monkeypatch.setattr(training, "VALIDATION_PAGES", 4)
+    monkeypatch.setattr(training, "CALIBRATION_PAGES", 20)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_training_is_decided_by_its_data_and_its_recipe(dataset: Dataset) -> None:
+    (first, card), (again, same_card), (other, _) = (train_detector(dataset, SMALL._replace(seed=seed)) for seed in (3, 3, 4))
     assert is_detector(first)
+    assert card == same_card
     for one, same in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, same)
     assert not all(np.array_equal(one, another) for one, another in zip(first.get_weights(), other.get_weights(), strict=True))
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_card_says_what_the_detector_was_made_of_and_how_good_it_is(dataset: Dataset) -> None:
+    model, card = train_detector(dataset, SMALL)
+    assert card == json.loads(json.dumps(card)), "the card must survive being stored as JSON"
+    assert {"sha256": dataset.sha256, "training": 160, "validation": 40}.items() <= card["data"].items()
+    assert (model.name, model.count_params()) == (card["network"], card["weights"])
+    assert SMALL._asdict().items() <= card["training"].items()
+    assert {"presence_slope", "presence_shift", "temperature"} == card["training"].keys() - SMALL._asdict().keys()
+    assert {"digits", "found", "right", "false_alarms"} == card["pages"].keys()
+    assert card["pages"]["right"] <= card["pages"]["found"] <= card["pages"]["digits"]
+
+
+@pytest.mark.parametrize("validation", [0, 200, 5000])
+def test_too_few_images_to_hold_some_out_is_said(dataset: Dataset, validation: int) -> None:
+    with pytest.raises(DatasetError, match=f"Of 200 training images, {validation} cannot be held out for validation"):
+        train_detector(dataset, SMALL._replace(validation=validation))
+
+
+class Knowing:
+    """Answers to each page what is on it, with a presence of its own for every digit."""
+
+    def __init__(self, pages: list[Page], presence: float = 6.0) -> None:
+        self.answers = np.stack([right_answer(draw_targets(page.digits)[np.newaxis])[0] for page in pages])
+        self.answers[..., 0] = np.where(self.answers[..., 0] > 0, presence, -12)
+
+    def predict(self, pages: np.ndarray, **_: object) -> np.ndarray:
+        return self.answers
+
+
+def page_of(digits: list[Placed]) -> Page:
+    return Page(np.zeros((64, 256), np.float32), digits)
+
+
+def test_what_a_detector_finds_is_compared_with_what_is_there() -> None:
+    pages = [page_of(DIGITS), page_of([]), page_of(DIGITS[:1])]
+    knowing = Knowing(pages)
+    assert {"digits": 3, "found": 3, "right": 3, "false_alarms": 0} == look_over(knowing, pages).figures()
+    elsewhere = [page_of([digit._replace(x=digit.x + 60, digit=(digit.digit + 1) % 10) for digit in page.digits]) for page in pages]
+    assert {"digits": 3, "found": 0, "right": 0, "false_alarms": 3} == look_over(knowing, elsewhere).figures()
+    others = [page_of([digit._replace(digit=(digit.digit + 1) % 10) for digit in page.digits]) for page in pages]
+    assert {"digits": 3, "found": 3, "right": 0, "false_alarms": 0} == look_over(knowing, others).figures()
+    unsure = look_over(Knowing(pages, presence=-1.0), pages)
+    assert ({"digits": 3, "found": 0, "right": 0, "false_alarms": 0}, 3) == (unsure.figures(), len(unsure.presence))
+
+
+def test_a_digit_is_found_once_and_what_is_found_again_is_a_false_alarm() -> None:
+    near = DIGITS[0]._replace(x=DIGITS[0].x + 16, width=20)
+    found = look_over(Knowing([page_of([DIGITS[0], near])]), [page_of(DIGITS[:1])])
+    assert {"digits": 1, "found": 1, "right": 1, "false_alarms": 1} == found.figures()
+
+
+def test_calibration_changes_how_sure_a_detector_is_and_not_what_it_says(dataset: Dataset) -> None:
+    keras.utils.set_random_seed(0)
+    model = small_detector((None, None, 1))
+    pages = [draw_page(dataset.train_images, dataset.train_labels, np.random.default_rng(seed)) for seed in range(60)]
+    batch = np.stack([page.pixels for page in pages])[..., np.newaxis]
+    model.compile(keras.optimizers.Adam(5e-3), loss=detection_loss)
+    model.fit(batch, np.stack([draw_targets(page.digits) for page in pages]), batch_size=10, epochs=8, verbose=0)
+    before = model.predict(batch, verbose=0)
+    was = look_over(model, pages)
+    changes = calibrate_detector(model, pages)
+    after = model.predict(batch, verbose=0)
+    slope, shift, temperature = changes["presence_slope"], changes["presence_shift"], changes["temperature"]
+    np.testing.assert_allclose(before[..., 0] * slope + shift, after[..., 0], rtol=0.01, atol=0.02)
+    np.testing.assert_allclose(before[..., 1:11] / temperature, after[..., 1:11], rtol=0.01, atol=0.02)
+    np.testing.assert_allclose(before[..., 11:], after[..., 11:], atol=1e-5)
+    now = look_over(model, pages)
+    assert gap(now) < gap(was)
+
+
+def test_a_detector_that_has_learned_nothing_yet_can_be_calibrated_all_the_same() -> None:
+    """As after a try of a few steps: it finds nothing, and so is never wrong."""
+    model = small_detector((None, None, 1))
+    kernel, bias = model.get_layer("presence").get_weights()
+    model.get_layer("presence").set_weights([0 * kernel, bias - 9])
+    calibrate_detector(model, [page_of(DIGITS)])
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
+def gap(found: Found) -> float:
+    """How far the mean presence is from how often there is a digit."""
+    return abs(float(found.presence.mean()) - float((found.labels >= 0).mean()))
 
 
 def test_a_detector_learns_one_page_by_heart() -> None:
