@@ -82,6 +82,33 @@ def test_the_height_of_digits_is_guessed_among_dots_dashes_and_rules(scale: floa
     assert lift_page(page).digit_px == pytest.approx(21 * scale + 2 * scale, rel=0.2)
 
 
+@pytest.mark.parametrize("text", ["7", "2468", "11", "24.68-35"])
+def test_the_part_that_is_looked_over_has_all_digits_with_some_paper_around_them(text: str) -> None:
+    """And no more paper than that, nor specks far away."""
+    picture = write(text)
+    x, y, width, height = cv2.boundingRect((picture < 128).astype(np.uint8))
+    picture[20:24, 650:654] = 0
+    left, top, right, bottom = lift_page(picture).part
+    margins = x - left, y - top, right - x - width, bottom - y - height
+    assert 0.2 * height < min(margins) <= max(margins) < height
+
+
+def test_the_part_ends_where_the_picture_does() -> None:
+    picture = write()
+    x, y, width, height = cv2.boundingRect((picture < 128).astype(np.uint8))
+    tight = np.ascontiguousarray(picture[y - 2 : y + height + 2, x - 2 : x + width + 2])
+    assert (0, 0, width + 4, height + 4) == lift_page(tight).part
+
+
+def test_only_that_part_is_brought_to_the_detectors_size() -> None:
+    page = lift_page(write())
+    left, top, right, bottom = page.part
+    cut = Page(page.ink[top:bottom, left:right], page.mask[top:bottom, left:right], page.digit_px, (0, 0, right - left, bottom - top))
+    for scale in (0.3, 0.8, 1.5):
+        np.testing.assert_array_equal(scale_page(cut, scale), scale_page(page, scale))
+        assert fit_scale(cut, 100 * scale) == fit_scale(page, 100 * scale)
+
+
 @pytest.mark.parametrize(("deviation", "halved"), [(0, 0), (11, 1), (20, 2)])
 def test_grain_that_hides_the_ink_is_met_by_halving(deviation: float, halved: int) -> None:
     """Each time four pixels become one, which halves the grain and leaves the ink."""

@@ -44,6 +44,14 @@ def test_each_peak_is_a_candidate_with_its_box_in_pixels_of_the_page(scale: floa
         assert candidate.edges == pytest.approx(boxes[int(candidate.probabilities.argmax())], abs=0.01 / scale)
 
 
+@SCALES
+def test_boxes_are_counted_from_where_the_part_that_was_looked_at_begins(scale: float) -> None:
+    answer = empty_answer()
+    put(answer, (10, 10, 30, 40), 7)
+    (alone,), (moved,) = find_candidates(answer, scale), find_candidates(answer, scale, (100, 20))
+    np.testing.assert_allclose(np.array(alone.edges) + np.array([100, 20, 100, 20]), moved.edges)
+
+
 def test_presence_and_digits_are_probabilities() -> None:
     answer = empty_answer()
     put(answer, (10, 10, 30, 40), 7, presence=2.0)
