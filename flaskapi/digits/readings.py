@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 ANY = "d"  # in a pattern, stands for any digit
 TRIED_DIGITS = 4  # for each candidate, the likeliest, beside what the pattern asks for
+NEGLIGIBLE_MASS = 1e-30  # is not followed up: of a page of digits, far too few or too many read for a pattern
 LEAST_MASS = 1e-3  # of what was seen: a pattern that less speaks for does not fit the picture
 
 
@@ -63,13 +64,13 @@ def best_readings(
                     weight, sign = math.log(share), "" if digit is None else str(digit)
                     longer[reached] += [(way.weight + weight, way.number + sign, way, digit) for way in before]
                     heavier[reached] += mass[at] * share
-        ways = {at: _best(steps, count + 1) for at, steps in longer.items()}
+        ways = {at: _best(steps, count + 1) for at, steps in longer.items() if pattern is None or heavier[at] > NEGLIGIBLE_MASS}
         mass = heavier
     if pattern is None:
         # That there may be no number is an answer of its own, not another number.
         return _readings(ways[0][:1] if not ways[0][0].number else [way for way in ways[0] if way.number][:count], 1.0), False
     end = len(pattern)
-    if mass.get(end, 0) <= 0:
+    if end not in ways:
         return best_readings(presences, shares, None, count)[0], True
     return _readings(ways[end][:count], mass[end]), mass[end] < LEAST_MASS
 
