@@ -282,14 +282,14 @@ def test_the_shipped_models_read_lines_on_any_paper(shipped: dict[str, Any], dar
 
 
 def test_the_boxes_of_the_shipped_detector_are_those_of_the_ink(shipped: dict[str, Any]) -> None:
-    """Or nearly: they have at least three quarters of their area in common."""
+    """Or nearly: they have more than half of their area in common."""
     written = "98765432"
     prediction = read(photograph(written), **shipped)
     assert written == prediction.number
     for place, digit in enumerate(written):
         ink = np.zeros((190, 900), np.uint8)
         write_digits(ink, " " * place + digit, left=60, top=60)
-        assert overlap(prediction.digits[place].box, Box(*cv2.boundingRect((ink > 60).astype(np.uint8)))) > 0.75, digit
+        assert overlap(prediction.digits[place].box, Box(*cv2.boundingRect((ink > 60).astype(np.uint8)))) > 0.5, digit
 
 
 def overlap(a: Box, b: Box) -> float:
