@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import bulk, files, reading, serving, startup, strings
+from benchmarks import bulk, files, others, reading, serving, startup, strings
 
 
 def main() -> None:
@@ -22,6 +22,10 @@ def main() -> None:
     making.add_argument("folder", type=Path, metavar="FOLDER", help="where the pictures and labels.csv are written")
     making.add_argument("--count", type=int, default=strings.COUNT, help="how many strings; %(default)s by default")
     making.set_defaults(run=lambda options: strings.main(options.mnist, options.folder, options.count))
+    drawing = commands.add_parser("others", help=others.__doc__)
+    drawing.add_argument("folder", type=Path, metavar="FOLDER", help="where the folders are written")
+    drawing.add_argument("--count", type=int, default=others.COUNT, help="how many of each kind; %(default)s by default")
+    drawing.set_defaults(run=lambda options: others.main(options.folder, options.count))
     options = parser.parse_args()
     if hasattr(options, "run"):
         options.run(options)

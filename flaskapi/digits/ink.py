@@ -15,6 +15,7 @@ LARGE_ENOUGH = 5  # a digit under a fifth of the picture is cut out of it and lo
 SMALL_SIDE_PX = 64  # a picture this small has no shadows worth removing, and strokes as wide as the window would be
 LINE_WIDTH, LINE_LENGTH, LINE_PIECE = 0.05, 0.6, 0.3  # of a side: a line that does not run through, a piece that comes from the border
 RIVAL_SIZE, RIVAL_AREA = 0.6, 0.3  # of the digit's: digits written beside each other differ less
+PATTERN = 3  # parts that all run through the picture: stripes
 FAINT_SHARE = 0.2  # of the ink's contrast; faint strokes of exam scripts have a fifth of what strong ones have
 LOW_CONTRAST = 40  # grey levels; pen on paper has 60 and more
 SMALL_DIGIT_PX = 20  # the side of the box that MNIST's digits are in
@@ -97,6 +98,8 @@ def _select(mask: Image) -> Image:
         longer * np.sqrt(area) * np.exp(-((offset / 0.3) ** 2)) * np.where(at_border, np.where(spans, np.where(thin, 0, 0.05), 0.3), 1.0)
     )
     main = int(np.argmax(score))
+    if spans[main] and np.count_nonzero(spans & at_border) >= PATTERN:
+        raise NoDigitFoundError("No digit was found: there is only a pattern, which goes on beyond the picture.")
     # Detached strokes, such as the bar of a 5, lie within a third of the digit's size.
     reach = 0.3 * max(w[main], h[main])
     near = (x < right[main] + reach) & (right > x[main] - reach) & (y < bottom[main] + reach) & (bottom > y[main] - reach)

@@ -200,3 +200,12 @@ NOTICED = {
 @pytest.mark.parametrize(("image", "noticed"), NOTICED.values(), ids=NOTICED.keys())
 def test_what_may_surprise_is_noticed(image: Image, noticed: tuple[str, ...]) -> None:
     assert noticed == find_ink(image).noticed
+
+
+@pytest.mark.parametrize("period", [9, 24, 50])
+@pytest.mark.parametrize("upright", [True, False])
+def test_stripes_are_no_digit(period: int, upright: bool) -> None:
+    """Each of them would be a 1."""
+    stripes = np.tile(127 + 100 * np.sin(2 * np.pi * np.arange(200) / period), (200, 1)).astype(np.uint8)
+    with pytest.raises(NoDigitFoundError, match=r"pattern|lines|stands out"):
+        find_ink(stripes if upright else stripes.T)
