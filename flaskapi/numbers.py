@@ -207,10 +207,10 @@ def _is_one(one: Candidate, likely: Sequence[Candidate]) -> bool:
         x, y = (candidate.edges[0] + candidate.edges[2]) / 2, (candidate.edges[1] + candidate.edges[3]) / 2
         if not (left <= x <= right and top <= y <= bottom):
             return False
-    if len(likely) == 1:
+    sure = float(one.probabilities.max())
+    if len(likely) < 2 and sure > 0.5:
         return True
-    several = math.prod(candidate.presence * float(candidate.probabilities.max()) for candidate in likely) if likely else 0.0
-    return float(one.probabilities.max()) > max(0.5, several)
+    return bool(likely) and sure > math.prod(candidate.presence * float(candidate.probabilities.max()) for candidate in likely)
 
 
 def _agree(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

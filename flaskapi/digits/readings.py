@@ -63,7 +63,9 @@ def best_readings(
                 if share > 0:
                     weight, sign = math.log(share), "" if digit is None else str(digit)
                     longer[reached] += [(way.weight + weight, way.number + sign, way, digit) for way in before]
-                    heavier[reached] += mass[at] * share
+            heavier[at] += mass[at] * (1 - presence)
+            if pattern is not None and at < len(pattern):
+                heavier[at + 1] += mass[at] * presence * (1 if pattern[at] == ANY else float(row[int(pattern[at])]))
         ways = {at: _best(steps, count + 1) for at, steps in longer.items() if pattern is None or heavier[at] > NEGLIGIBLE_MASS}
         mass = heavier
     if pattern is None:

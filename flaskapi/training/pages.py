@@ -188,9 +188,7 @@ def _separator(size: float, rng: Random) -> tuple[Floats, float]:
     side = int(1.6 * size) + 6
     canvas = np.zeros((side, side), np.uint8)
     middle, pen = side / 2, max(1, round(size * rng.uniform(0.05, 0.13)))
-    kind = rng.choice(
-        ["dot", "comma", "dash", "slash", "bracket", "plus", "equals", "text"], p=[0.3, 0.2, 0.18, 0.08, 0.06, 0.05, 0.05, 0.08]
-    )
+    kind = rng.choice(list(SEPARATORS), p=list(SEPARATORS.values()))
     half = size * rng.uniform(0.12, 0.4)
     lift = size * rng.uniform(0.3, 0.55)
 

@@ -35,6 +35,8 @@ def read_query(request: Request, **known: tuple[str, str]) -> dict[str, str]:
     for name, value in request.args.items(multi=True):
         if name not in known:
             raise InvalidRequestError(f"The query's {name!r} is unknown; the query can have {' or '.join(map(repr, known)) or 'nothing'}.")
+        if len(request.args.getlist(name)) > 1:
+            raise InvalidRequestError(f"The query has {name!r} more than once.")
         form, words = known[name]
         if not re.fullmatch(form, value, re.ASCII):
             raise InvalidRequestError(f"The query's {name!r} is {value!r}; it can be {words}.")
