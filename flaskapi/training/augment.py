@@ -45,10 +45,11 @@ def augment(images: Bytes, labels: npt.NDArray[np.integer], rng: np.random.Gener
     return out
 
 
-def write_otherwise(image: Bytes, label: int, rng: np.random.Generator, *, share: float = 0.3) -> Bytes:
+def write_otherwise(image: Bytes, label: int, rng: np.random.Generator, *, share: float = 0.3, longest: float = 0.65) -> Bytes:
     """Write what hands outside the United States and bold pens write, and MNIST rarely shows.
 
-    The flag and foot of a 1, or a 1 as broad as a marker makes it; the bar of a 7. That is done to a share of them.
+    The flag and foot of a 1, or a 1 as broad as a marker makes it; the bar of a 7. That is done to a share of them;
+    `longest` is the longest flag, of the digit's height.
     """
     if label not in (1, 7) or rng.random() >= share:
         return image
@@ -63,7 +64,7 @@ def write_otherwise(image: Bytes, label: int, rng: np.random.Generator, *, share
     if label == 1:
         width = min(max(round(float((image > 127).sum(axis=1)[rows].mean())), 1), 4)
         if rng.random() < 0.85:
-            angle, length = rng.uniform(0.45, 1.25), height * rng.uniform(0.2, 0.65)
+            angle, length = rng.uniform(0.45, 1.25), height * rng.uniform(0.2, longest)
             x = _column(image, top)
             _line(image, (x, top + 0.5), (x - length * np.cos(angle), top + length * np.sin(angle)), width)
         if rng.random() < 0.3:

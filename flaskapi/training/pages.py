@@ -6,21 +6,18 @@ and on patterned ground, in ink that is bold or thin, even or broken, at about t
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from flaskapi.training.augment import write_otherwise
-from flaskapi.training.outliers import LETTERS, draw_letters
+from flaskapi.training.glyphs import draw_glyph, draw_letter, draw_separator
+from flaskapi.training.paper import HEIGHT_PX, WIDTH_PX, draw_ground, draw_rules, press, reach_in, soften
 
-HEIGHT_PX, WIDTH_PX = 64, 256
 STRIDE_PX = 4  # of the network's answer: it has one row and one column for so many pixels
 AT_CENTER, LENIENT = 0.75, 1.25  # of a cell: as near to a digit's centre, a cell says that it is there; may say so or not
 NEAR = 0.6  # what is that near to a digit's centre answers for it too
 SIZES_PX = 18, 52  # heights of digits; pages are brought to 32
 VISIBLE = 0.6  # of a digit: less is a neighbour that the page cuts off, which may be found or not
-SEPARATORS = {"dot": 0.3, "comma": 0.2, "dash": 0.18, "slash": 0.08, "bracket": 0.06, "plus": 0.05, "equals": 0.05, "text": 0.08}
-_ACROSS, _DOWN = np.meshgrid(np.arange(WIDTH_PX, dtype=np.float32), np.arange(HEIGHT_PX, dtype=np.float32))
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -58,16 +55,26 @@ def draw_page(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Pa
     for line in range(lines):
         writer.write_line(line, lines)
     ink = writer.ink
-    _draw_rules(ink, writer.digits, rng)
+    draw_rules(ink, [digit[1:5] for digit in writer.digits], rng)
     strength = rng.uniform(0.5, 1)
-    ink = np.float32(strength) * _press(ink, rng)
-    ground = np.float32(strength) * _draw_ground(rng)
+    ink = np.float32(strength) * press(ink, rng)
+    ground = np.float32(strength) * draw_ground(rng)
     pixels = 1 - (1 - ground) * (1 - ink)
     if rng.random() < 0.4:
-        pixels = _soften(pixels, rng)
+        pixels = soften(pixels, rng)
     pixels += np.float32(rng.uniform(0, 0.07)) * rng.standard_normal(pixels.shape, np.float32)
     pixels = np.clip(pixels, 0, 1)
     return _end_picture(pixels, writer.digits, rng) if rng.random() < 0.5 else Page(pixels, writer.digits)
+
+
+class _Hand(NamedTuple):
+    """How one line is written: the height of its digits in pixels, angles in radians."""
+
+    size: float
+    angle: float  # of the line, and of its digits
+    slant: float
+    bold: float
+    small_zeros: bool
 
 
 class _Writer:
@@ -81,40 +88,55 @@ class _Writer:
     def write_line(self, line: int, lines: int) -> None:
         """Write one line, of as many digits as there is room for or fewer."""
         rng = self._rng
-        low, high = SIZES_PX
-        size = float(np.exp(rng.uniform(np.log(low), np.log(min(high, 0.8 * HEIGHT_PX / lines)))))
-        angle = rng.normal(0, 0.05) if rng.random() < 0.88 else rng.uniform(-0.75, 0.75)
-        is_words = rng.random() < 0.08
-        slant, bold, touching = rng.normal(0, 0.15), rng.normal(0, 0.12), rng.choice([0.05, 0.35, 0.7])
-        gap = size * rng.choice([0.12, 0.3, 0.8], p=[0.4, 0.4, 0.2])
-        x = rng.uniform(-0.6, 1.5) * size if rng.random() < 0.8 else rng.uniform(0, 0.6) * WIDTH_PX
-        middle = HEIGHT_PX * (line + 0.5 + rng.normal(0, 0.12)) / lines - (WIDTH_PX / 2) * np.tan(angle)
+        hand = self._take_pen(lines)
+        touching, gap = rng.choice([0.05, 0.35, 0.7]), hand.size * rng.choice([0.12, 0.3, 0.8], p=[0.4, 0.4, 0.2])
+        x = rng.uniform(-0.6, 1.5) * hand.size if rng.random() < 0.8 else rng.uniform(0, 0.6) * WIDTH_PX
+        middle = HEIGHT_PX * (line + 0.5 + rng.normal(0, 0.12)) / lines - (WIDTH_PX / 2) * np.tan(hand.angle)
         before: tuple[Floats, int] | None = None
-        small_zeros = rng.random() < 0.15
-        for _ in range(int(rng.integers(1, 19))):
-            chance = rng.random()
-            if is_words or chance < 0.03:
-                glyph, digit, lift = _letter(size, rng), -1, 0.0
-            elif chance < 0.14:
-                glyph, lift = _separator(size, rng)
-                digit = -1
-            else:
-                chosen = int(rng.integers(0, len(self._images)))
-                digit = int(self._labels[chosen])
-                image = write_otherwise(self._images[chosen], digit, rng, share=0.5)
-                scale = np.exp(rng.normal(0, 0.1)) * (rng.uniform(0.5, 0.8) if small_zeros and digit == 0 else 1)
-                glyph = _glyph(image, size * scale, slant + rng.normal(0, 0.06), 0.9 * angle + rng.normal(0, 0.06), bold, rng)
-                lift = 0.5 * (1 - scale) * size * rng.uniform(-0.3, 1)
+        for kind in self._plan():
+            glyph, digit, lift = self._write(kind, hand)
             if glyph.size == 0:
                 continue
-            y = round(middle + np.tan(angle) * x + lift + rng.normal(0, 0.05) * size - glyph.shape[0] / 2)
+            y = round(middle + np.tan(hand.angle) * x + lift + rng.normal(0, 0.05) * hand.size - glyph.shape[0] / 2)
             if before is not None:
-                wanted = rng.uniform(-0.14, 0.03) * size if rng.random() < touching else rng.exponential(gap)
+                wanted = rng.uniform(-0.14, 0.03) * hand.size if rng.random() < touching else rng.exponential(gap)
                 x += _advance(*before, glyph, y) + wanted
             if round(x) >= WIDTH_PX:
                 break
             self._put(glyph, round(x), y, digit)
             before = glyph, y
+
+    def _take_pen(self, lines: int) -> _Hand:
+        rng = self._rng
+        low, high = SIZES_PX
+        size = float(np.exp(rng.uniform(np.log(low), np.log(min(high, 0.8 * HEIGHT_PX / lines)))))
+        angle = rng.normal(0, 0.05) if rng.random() < 0.88 else rng.uniform(-0.75, 0.75)
+        return _Hand(size, float(angle), rng.normal(0, 0.15), rng.normal(0, 0.12), rng.random() < 0.15)
+
+    def _plan(self) -> list[str]:
+        """What follows what: words, or digits with a separator here and there, and more of them at the end, as amounts have."""
+        rng = self._rng
+        count = int(rng.integers(1, 9 if rng.random() < 0.3 else 19))
+        if rng.random() < 0.08:
+            return ["letter"] * count
+        kinds = rng.choice(["digit", "separator", "letter"], count, p=[0.86, 0.11, 0.03]).tolist()
+        return [*kinds, *["separator"] * int(rng.choice([0, 1, 2, 3], p=[0.6, 0.2, 0.14, 0.06]))]
+
+    def _write(self, kind: str, hand: _Hand) -> tuple[Floats, int, float]:
+        """Give the ink, the digit (-1: none), and how far below the middle of the line it stands, in pixels."""
+        rng = self._rng
+        if kind == "letter":
+            return draw_letter(hand.size, rng), -1, 0.0
+        if kind == "separator":
+            glyph, lift = draw_separator(hand.size, rng)
+            return glyph, -1, lift
+        chosen = int(rng.integers(0, len(self._images)))
+        digit = int(self._labels[chosen])
+        image = write_otherwise(self._images[chosen], digit, rng, share=0.5, longest=1.0)
+        scale = np.exp(rng.normal(0, 0.1)) * (rng.uniform(0.5, 0.8) if hand.small_zeros and digit == 0 else 1)
+        slant, angle = hand.slant + rng.normal(0, 0.06), 0.9 * hand.angle + rng.normal(0, 0.06)
+        glyph = draw_glyph(image, hand.size * scale, slant, angle, hand.bold, rng)
+        return glyph, digit, 0.5 * (1 - scale) * hand.size * rng.uniform(-0.3, 1)
 
     def _put(self, glyph: Floats, x: int, y: int, digit: int) -> None:
         height, width = glyph.shape
@@ -127,33 +149,6 @@ class _Writer:
         if digit >= 0:
             is_whole = float(seen.sum()) > VISIBLE * float(glyph.sum())
             self.digits.append(Placed(digit, left, top, right - left, bottom - top, is_whole))
-
-
-def _glyph(image: Bytes, height: float, slant: float, angle: float, bold: float, rng: Random) -> Floats:
-    """A digit at another size, turned, slanted and shaken in one resampling, bolder or thinner, cropped to its ink."""
-    x, y, w, h = cv2.boundingRect((image > 25).view(np.uint8))
-    if w == 0:
-        return np.zeros((0, 0), np.float32)
-    scale = height / max(h, 0.55 * w)
-    side = int(1.5 * max(w, h) * scale) + 4
-    cos, sin = np.cos(angle), np.sin(angle)
-    matrix = np.array([[cos, sin], [-sin, cos]]) @ np.array([[1, slant], [0, 1]]) / (scale * np.exp(rng.normal(0, [0.12, 0.04])))
-    steps = np.arange(side, dtype=np.float32) - (side - 1) / 2
-    columns, rows = matrix.T.astype(np.float32)
-    grid = steps[np.newaxis, :, np.newaxis] * columns + steps[:, np.newaxis, np.newaxis] * rows
-    if rng.random() < 0.5:
-        knots = rng.normal(0, rng.uniform(0.2, 0.9), (4, 4, 2)).astype(np.float32)
-        grid += cv2.resize(knots, (side, side), interpolation=cv2.INTER_CUBIC)
-    grid += np.array([x + (w - 1) / 2, y + (h - 1) / 2], np.float32)
-    digit = cv2.remap(image.astype(np.float32) / np.float32(255), grid.astype(np.float32), None, cv2.INTER_CUBIC)
-    gain = rng.uniform(1.2, 3)
-    digit = (digit - 0.5 + min(bold + rng.normal(0, 0.05), 0.5 - 0.5 / gain)) * gain + 0.5  # paper stays paper, however bold
-    return _trim(np.clip(digit, 0, 1))
-
-
-def _trim(ink: Floats) -> Floats:
-    x, y, w, h = cv2.boundingRect((ink > 0.2).view(np.uint8))
-    return ink[y : y + h, x : x + w]
 
 
 def _advance(left: Floats, left_top: int, right: Floats, right_top: int) -> int:
@@ -175,129 +170,13 @@ def _edge(ink: Floats, top: int, bottom: int, *, last: bool) -> int | None:
     return None if len(columns) == 0 else int(columns[-1 if last else 0])
 
 
-def _letter(size: float, rng: Random) -> Floats:
-    """One letter, shaken."""
-    letter = draw_letters(str(rng.choice(list(LETTERS))), rng)
-    letter = _trim(letter.astype(np.float32))
-    scale = size * rng.uniform(0.6, 1.1) / max(*letter.shape, 1)
-    return _trim(cv2.resize(letter, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)) if letter.size else letter
-
-
-def _separator(size: float, rng: Random) -> tuple[Floats, float]:
-    """A dot, comma, dash, slash, bracket, plus, equals or currency sign, and how far below the middle of the line it stands."""
-    side = int(1.6 * size) + 6
-    canvas = np.zeros((side, side), np.uint8)
-    middle, pen = side / 2, max(1, round(size * rng.uniform(0.05, 0.13)))
-    kind = rng.choice(list(SEPARATORS), p=list(SEPARATORS.values()))
-    half = size * rng.uniform(0.12, 0.4)
-    lift = size * rng.uniform(0.3, 0.55)
-
-    def line(x0: float, y0: float, x1: float, y1: float) -> None:
-        ends = ((round(16 * (middle + x)), round(16 * (middle + y))) for x, y in ((x0, y0), (x1, y1)))
-        cv2.line(canvas, *ends, 255, pen, cv2.LINE_AA, 4)
-
-    tilt = rng.normal(0, 0.15)
-    if kind == "dot":
-        cv2.circle(canvas, (side // 2, side // 2), max(1, round(size * rng.uniform(0.03, 0.1))), 255, -1, cv2.LINE_AA)
-    elif kind == "comma":
-        line(half * 0.15, -half * 0.5, -half * rng.uniform(0, 0.7), half * rng.uniform(0.3, 0.8))
-    elif kind == "slash":
-        high, wide = size * rng.uniform(0.55, 0.75), size * rng.uniform(0.25, 0.5)
-        line(wide, -high, -wide, high)
-        lift = 0
-    elif kind == "bracket":
-        turn = -1 if rng.random() < 0.5 else 1
-        axes = (round(size * rng.uniform(0.15, 0.3)), round(size * rng.uniform(0.55, 0.75)))
-        cv2.ellipse(canvas, (side // 2, side // 2), axes, 0, 90 if turn > 0 else -90, 270 if turn > 0 else 90, 255, pen, cv2.LINE_AA)
-        lift = 0
-    elif kind == "text":
-        sign = str(rng.choice(list("#$&%*?=+-")))
-        cv2.putText(canvas, sign, (side // 4, 3 * side // 4), int(rng.choice([0, 2, 3])), size / 26, 255, pen, cv2.LINE_AA)
-        lift = 0
-    else:
-        line(-half, -half * tilt, half, half * tilt)
-        lift = rng.normal(0, 0.12) * size
-        if kind == "plus":
-            line(half * tilt, -half, -half * tilt, half)
-        elif kind == "equals":
-            gap = size * rng.uniform(0.15, 0.3)
-            line(-half, gap - half * tilt, half, gap + half * tilt)
-    return _trim(canvas.astype(np.float32) / np.float32(255)), float(lift)
-
-
-def _draw_rules(ink: Floats, digits: list[Placed], rng: Random) -> None:
-    """Ruled lines, underlines, boxes and grids, thin, through and beside the digits; and specks."""
-    pen = int(rng.integers(1, 3))
-    strength = float(rng.uniform(0.25, 1))
-    drawn = np.zeros_like(ink)
-    if rng.random() < 0.25:
-        y, pitch, tilt = rng.uniform(0, HEIGHT_PX), rng.uniform(25, 90), rng.normal(0, 3)
-        for step in range(-3, 4):
-            at = y + step * pitch
-            cv2.line(drawn, (0, round(at)), (WIDTH_PX, round(at + tilt)), strength, pen, cv2.LINE_AA)
-    if rng.random() < 0.08:
-        x, pitch = rng.uniform(0, WIDTH_PX), rng.uniform(20, 60)
-        for step in range(-10, 11):
-            at = x + step * pitch
-            cv2.line(drawn, (round(at), 0), (round(at + rng.normal(0, 1)), HEIGHT_PX), strength, pen, cv2.LINE_AA)
-    if digits and rng.random() < 0.08:
-        box = digits[int(rng.integers(0, len(digits)))]
-        pad = rng.uniform(2, 10)
-        corners = ((round(box.x - pad), round(box.y - pad)), (round(box.x + box.width + pad), round(box.y + box.height + pad)))
-        cv2.rectangle(drawn, *corners, strength, pen, cv2.LINE_AA)
-    if rng.random() < 0.3:
-        for _ in range(int(rng.integers(1, 12))):
-            center = (int(rng.integers(0, WIDTH_PX)), int(rng.integers(0, HEIGHT_PX)))
-            cv2.circle(drawn, center, int(rng.integers(0, 3)), float(rng.uniform(0.2, 1)), -1, cv2.LINE_AA)
-    np.maximum(ink, drawn, out=ink)
-
-
-def _press(ink: Floats, rng: Random) -> Floats:
-    """Ink that is uneven, down to broken strokes."""
-    if rng.random() < 0.35:
-        size = (int(rng.integers(3, 14)), int(rng.integers(6, 34)))
-        uneven = rng.uniform(1 - rng.uniform(0.2, 0.9), 1.3, size).astype(np.float32)
-        ink = ink * np.clip(cv2.resize(uneven, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_CUBIC), 0, 1)
-    return ink
-
-
-def _draw_ground(rng: Random) -> Floats:
-    """What is left of the ground: nothing, a shade, or the lines, waves and dots that cheques and newsprint have."""
-    ground = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
-    if rng.random() < 0.3:
-        knots = rng.uniform(0, rng.uniform(0, 0.3), (3, 5)).astype(np.float32)
-        ground += cv2.resize(knots, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_LINEAR)
-    if rng.random() < 0.5:
-        return np.clip(ground, 0, 1)
-    strength = rng.uniform(0.05, 0.5)
-    for _ in range(int(rng.integers(1, 4))):
-        angle, period, width = rng.uniform(0, np.pi), rng.uniform(3, 16), rng.uniform(0.2, 0.6)
-        along = _ACROSS * np.cos(angle) + _DOWN * np.sin(angle)
-        if rng.random() < 0.5:
-            across = _DOWN * np.cos(angle) - _ACROSS * np.sin(angle)
-            along = along + rng.uniform(1, 12) * np.sin(across / rng.uniform(5, 30) + rng.uniform(0, 6))
-        if rng.random() < 0.2:
-            along = np.hypot(_ACROSS - rng.uniform(-100, 340), _DOWN - rng.uniform(-100, 200)) + 0.3 * along
-        wave = np.abs((along / period) % 1 - 0.5) * 2
-        lines = np.clip((width - wave) * period / 2 + 0.5, 0, 1) if rng.random() < 0.7 else 1 - wave
-        ground = np.maximum(ground, strength * rng.uniform(0.5, 1) * lines.astype(np.float32))
-    return np.clip(ground, 0, 1)
-
-
-def _soften(pixels: Floats, rng: Random) -> Floats:
-    """As if the picture had been smaller, or out of focus."""
-    if rng.random() < 0.5:
-        return cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.3))
-    factor = rng.uniform(1.2, 2.4)
-    small = cv2.resize(pixels, (round(WIDTH_PX / factor), round(HEIGHT_PX / factor)), interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC)
-
-
 def _end_picture(pixels: Floats, digits: list[Placed], rng: Random) -> Page:
     """Let the picture end before the page does, as pictures that are read do; what is beyond is blank."""
     left, right, top, bottom = (int(rng.integers(0, most)) if rng.random() < 0.6 else 0 for most in (40, 80, 12, 12))
     right, bottom = WIDTH_PX - right, HEIGHT_PX - bottom
     picture = np.zeros_like(pixels)
+    if rng.random() < 0.3:
+        pixels = reach_in(pixels, left, right, top, bottom, rng)
     picture[top:bottom, left:right] = pixels[top:bottom, left:right]
     seen = []
     for digit in digits:
