@@ -31,9 +31,8 @@ def main() -> int:
         from flaskapi.training.detector import DetectorRecipe, train_detector
 
         model, card = train_detector(dataset, DetectorRecipe(seed=options.seed)._replace(**chosen), backup=options.backup)
-        print(
-            "\nHeld-out pages: {digits} digits, {found} found, {right} named rightly, {false_alarms} false alarms\n".format(**card["pages"])
-        )
+        found = "{digits} digits, {found} found, {right} named rightly, {false_alarms} false alarms".format(**card["pages"])
+        result = f"Held-out pages: {found}"
     else:
         from flaskapi.training.train import RECIPES, train
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapi.digits import Box, Image, Ink
-from flaskapi.digits.decode import decode_image, longer_side_px
+from flaskapi.digits.decode import Layout, decode_image, read_layout
 from flaskapi.digits.ink import find_ink
 from flaskapi.digits.normalize import normalize_ink
 from flaskapi.digits.page import READ_HEIGHT_PX, Edges, Page, cut_digit, fit_scale, lift_page, scale_page
-from flaskapi.digits.readings import best_readings
+from flaskapi.digits.readings import ANY, Reading, best_readings
 from flaskapi.digits.segment import Candidate, arrange_lines, find_candidates
 from flaskapi.errors import NoDigitFoundError
 from flaskapi.recognition import Classifier
@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float32]
 
 DECODED_SIDE_PX = 1024  # a larger picture is reduced to this while it is decoded; a digit a fortieth as high still has 25 pixels
 LIKELY = 0.3  # presence from which a candidate tells how high digits are, and is given to the classifier
+SAME_SCALE = 0.1  # a second look at a page that is no larger by more than that would show nothing new
 RIGHT_HEIGHT_PX = 24, 42  # of digits in what the detector reads; with others it looks again at another scale
 DETECTOR_WEIGHT, CLASSIFIER_WEIGHT = 1.0, 0.6  # of the two opinions on which digit it is, as exponents
 FEW = 3  # so many candidates or fewer may be one digit in pieces
@@ -77,12 +78,17 @@ class NumberPrediction(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """One way of looking at a picture: candidates in reading order, by lines, and what each digit's probability is."""
+    """One way of looking at a picture: candidates, by lines in reading order, and what each digit's probability is."""
 
     candidates: list[Candidate]
     lines: list[list[int]]
     shares: npt.NDArray[np.float64]  # `(n, 10)`, of each digit if there is one
     page: Page
+    is_stored: bool = False  # looked at as it is stored, where EXIF says that it is turned
+
+    @property
+    def order(self) -> list[int]:
+        return [place for line in self.lines for place in line]
 
 
 def predict_number(
@@ -107,31 +113,56 @@ def predict_number(
     Raises:
         FlaskapiError: one of the kinds that `predict_digit` names.
     """
-    seen = max(_look(image, classifier, detector, max_pixels), key=_evidence)
-    order = [place for line in seen.lines for place in line]
-    presences = [seen.candidates[place].presence for place in order]
-    readings, misfits = best_readings(presences, seen.shares[order], pattern, alternatives + 1)
+    seen, readings, is_sure = _choose(_look(image, classifier, detector, max_pixels, pattern), pattern, alternatives + 1, uncertain_below)
     best = readings[0]
-    if not best.number:
-        raise NoDigitFoundError("No digit was found: what is there does not look like digits.")
-    scale = longer_side_px(image) / max(seen.page.ink.shape)
-    choices = dict(zip(order, best.choices, strict=True))
+    layout = read_layout(image)
+    choices = dict(zip(seen.order, best.choices, strict=True))
     digits = []
     for place, digit in choices.items():
         if digit is not None:
             confidence = round(seen.candidates[place].presence * float(seen.shares[place, digit]), 4)
-            digits.append(
-                NumberDigit(digit, confidence, confidence < uncertain_below, _box(seen.candidates[place].edges, seen.page, scale))
-            )
+            box = _box(seen.candidates[place].edges, seen.page, layout)
+            box = _turn(box, layout) if seen.is_stored else box
+            digits.append(NumberDigit(digit, confidence, confidence < uncertain_below, box))
     lines = ["".join(str(choices[place]) for place in line if choices[place] is not None) for line in seen.lines]
-    uncertain = misfits or best.confidence < uncertain_below
     others = [Alternative(reading.number, reading.confidence) for reading in readings[1:]]
-    return NumberPrediction(best.number, best.confidence, uncertain, [*filter(None, lines)], digits, classifier.version, others)
+    return NumberPrediction(best.number, best.confidence, not is_sure, [*filter(None, lines)], digits, classifier.version, others)
 
 
-def _box(edges: Edges, page: Page, scale: float) -> Box:
-    """The part of a box on the page that lies in the picture, in whole pixels of what was sent, `scale` times as large."""
+def _choose(views: list[_Seen], pattern: str | None, count: int, uncertain_below: float) -> tuple[_Seen, list[Reading], bool]:
+    """Choose between what EXIF tells, which comes first, and the picture as it is stored, as `predict_digit` does; and say if it is sure.
+
+    Raises:
+        NoDigitFoundError: there is a number in none of them.
+    """
+    found = []
+    for seen in views:
+        presences = [seen.candidates[place].presence for place in seen.order]
+        readings, misfits = best_readings(presences, seen.shares[seen.order], pattern, count)
+        if readings[0].number:
+            found.append((seen, readings, readings[0].confidence >= uncertain_below and not misfits))
+    if not found:
+        raise NoDigitFoundError("No digit was found: what is there does not look like digits.")
+    told, surer = found[0], max(found, key=lambda one: _evidence(one[0]))
+    if all(is_sure for _, _, is_sure in found) and surer[1][0].number != told[1][0].number:
+        return (*told[:2], False)
+    return surer
+
+
+def _turn(box: Box, layout: Layout) -> Box:
+    """From pixels as stored to pixels turned as EXIF says, which is how others show the picture (EXIF 2.32, orientation)."""
+    x, y, width, height = box
+    if layout.orientation in (2, 3, 7, 8):
+        x = layout.width - x - width
+    if layout.orientation in (3, 4, 6, 7):
+        y = layout.height - y - height
+    return Box(x, y, width, height) if layout.orientation < 5 else Box(y, x, height, width)
+
+
+def _box(edges: Edges, page: Page, layout: Layout) -> Box:
+    """The part of a box on the page that lies in the picture, in whole pixels of what was sent."""
     height, width = page.ink.shape
+    scale = max(layout.width, layout.height) / max(width, height)
     left, right = (min(max(edge, 0), width) * scale for edge in edges[::2])
     top, bottom = (min(max(edge, 0), height) * scale for edge in edges[1::2])
     x, y = math.floor(left), math.floor(top)
@@ -147,13 +178,13 @@ def _evidence(seen: _Seen) -> float:
     return sum((2 * candidate.presence - 1) * float(shares.max()) for candidate, shares in zip(seen.candidates, seen.shares, strict=True))
 
 
-def _look(image: bytes, classifier: Classifier, detector: Detector, max_pixels: int) -> list[_Seen]:
+def _look(image: bytes, classifier: Classifier, detector: Detector, max_pixels: int, pattern: str | None) -> list[_Seen]:
     """Look at the picture as EXIF says, and as it is stored; by its colours only where there is nothing to see by its lightness."""
     seen: list[_Seen] = []
     for by_colour in (False, True):
-        for view in decode_image(image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour):
+        for is_stored, view in enumerate(decode_image(image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour)):
             try:
-                seen.append(_see(view, classifier, detector))
+                seen.append(_see(view, classifier, detector, pattern)._replace(is_stored=bool(is_stored)))
             except NoDigitFoundError as error:
                 missing = error
         if seen:
@@ -161,11 +192,11 @@ def _look(image: bytes, classifier: Classifier, detector: Detector, max_pixels: 
     raise missing
 
 
-def _see(view: Image, classifier: Classifier, detector: Detector) -> _Seen:
+def _see(view: Image, classifier: Classifier, detector: Detector, pattern: str | None) -> _Seen:
     page = lift_page(view)
     candidates = _detect(page, detector)
     likely = [place for place, candidate in enumerate(candidates) if candidate.presence > LIKELY]
-    whole = _find_one(view) if len(likely) <= FEW else None
+    whole = _find_one(view) if len(likely) <= FEW and len(pattern or ANY) == 1 else None
     images = [cut_digit(page, candidates[place].edges) for place in likely]
     images += [normalize_ink(whole.pixels)] if whole else []
     shares = np.array([candidate.probabilities for candidate in candidates], np.float64).reshape(-1, 10)
@@ -183,14 +214,13 @@ def _see(view: Image, classifier: Classifier, detector: Detector) -> _Seen:
 def _detect(page: Page, detector: Detector) -> list[Candidate]:
     """Find candidates; where digits turn out to be much higher or lower than guessed, look again at the right scale."""
     scale = fit_scale(page, READ_HEIGHT_PX / page.digit_px)
-    for _ in range(2):
-        candidates = find_candidates(detector.detect(scale_page(page, scale)), scale, page.part[:2])
-        heights = [candidate.edges[3] - candidate.edges[1] for candidate in candidates if candidate.presence > LIKELY]
-        height = float(np.median(heights)) * scale if heights else READ_HEIGHT_PX
-        if RIGHT_HEIGHT_PX[0] < height < RIGHT_HEIGHT_PX[1]:
-            break
-        scale = fit_scale(page, scale * READ_HEIGHT_PX / height)
-    return candidates
+    candidates = find_candidates(detector.detect(scale_page(page, scale)), scale, page.part[:2])
+    heights = [candidate.edges[3] - candidate.edges[1] for candidate in candidates if candidate.presence > LIKELY]
+    height = float(np.median(heights)) * scale if heights else READ_HEIGHT_PX
+    better = fit_scale(page, scale * READ_HEIGHT_PX / height)
+    if RIGHT_HEIGHT_PX[0] < height < RIGHT_HEIGHT_PX[1] or abs(better / scale - 1) < SAME_SCALE:
+        return candidates
+    return find_candidates(detector.detect(scale_page(page, better)), better, page.part[:2])
 
 
 def _find_one(view: Image) -> Ink | None:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from fakes import FixedClassifier, FixedDetector, draw_digit, encode, write_digits
-from PIL import Image
+from PIL import Image, ImageOps
 
 from flaskapi.digits import Box
 from flaskapi.digits.page import lift_page
@@ -79,6 +79,28 @@ def test_boxes_of_a_photograph_are_those_of_the_image_turned_upright(form: str) 
     prediction = read(encode(turned, form, exif=exif))
     assert "77777" == prediction.number
     assert_boxes(SQUARES, prediction)
+
+
+class LevelDetector(FixedDetector):
+    """Finds nothing in a page that is higher than wide."""
+
+    def detect(self, page: np.ndarray) -> np.ndarray:
+        answer = super().detect(page)
+        return answer if page.shape[0] < page.shape[1] else answer * 0 - 20
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_where_exif_is_wrong_boxes_are_still_in_the_image_turned_as_it_says(orientation: int) -> None:
+    """That is how every other program shows it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    prediction = read(encode(Image.fromarray(squares()), exif=exif), detector=LevelDetector(), classifier=FixedClassifier(7, 0.5))
+    assert "77777" == prediction.number
+    for place, digit in zip(SQUARES, prediction.digits, strict=True):
+        alone = Image.fromarray(squares([place]))
+        alone.getexif()[0x0112] = orientation
+        ink = 255 - np.asarray(ImageOps.exif_transpose(alone))
+        np.testing.assert_allclose(np.array(digit.box), np.array(cv2.boundingRect(ink)), atol=4)
 
 
 def test_boxes_stay_right_where_grain_is_met_by_halving_the_picture() -> None:
@@ -289,6 +311,19 @@ def test_the_boxes_of_the_shipped_detector_are_those_of_the_ink(shipped: dict[st
         ink = np.zeros((190, 900), np.uint8)
         write_digits(ink, " " * place + digit, left=60, top=60)
         assert overlap(prediction.digits[place].box, Box(*cv2.boundingRect((ink > 60).astype(np.uint8)))) > 0.5, digit
+
+
+@pytest.mark.parametrize("orientation", [1, 3])
+def test_a_number_that_is_another_upside_down_is_uncertain_where_exif_says_that_it_is_turned(
+    shipped: dict[str, Any], orientation: int
+) -> None:
+    """As `/predict` answers to a 6: some telephones write an orientation into photographs that are upright."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    page = Image.fromarray(photograph("66866", shadow=0))
+    prediction = read(encode(page, exif=exif), **shipped)
+    assert ("66866" if orientation == 1 else "99899") == prediction.number
+    assert prediction.uncertain is (orientation == 3)
 
 
 def overlap(a: Box, b: Box) -> float:

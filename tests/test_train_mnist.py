@@ -1,5 +1,6 @@
 """`train_mnist.py` writes a model and its compiled form, or says why not and writes nothing."""
 
+import functools
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import pytest
 from fakes import draw_digit
 
 from flaskapi.serving.classifier import load_classifier
+from flaskapi.serving.detector import load_detector
 
 pytestmark = pytest.mark.train
 
@@ -71,6 +73,20 @@ def run_here(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> SystemExit:
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(str(SCRIPT), run_name="__main__")
     return caught.value
+
+
+def test_a_training_of_the_detector_writes_one_that_serves(
+    data: Path, models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flaskapi.training import detector
+
+    monkeypatch.setattr(detector, "CALIBRATION_PAGES", 20)
+    monkeypatch.setattr(detector, "DetectorRecipe", functools.partial(detector.DetectorRecipe, steps=2))
+    output = models / "detector.h5"
+    arguments = ["--data", data, "--output", output, "--network", "detector", "--epochs", 1, "--batch-size", 2, "--validation", 20]
+    assert 0 == run_here(monkeypatch, *arguments).code
+    assert re.search(r"^Held-out pages: \d+ digits, \d+ found, \d+ named rightly, \d+ false alarms$", capsys.readouterr().out, re.MULTILINE)
+    assert (4, 8, 15) == load_detector(output, models / "cache").detect(np.zeros((16, 32), np.float32)).shape
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Bytes as somebody sent them to grey pixels, upright, with nothing transparent left."""
 
 import io
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -83,9 +84,18 @@ def decode_image(data: bytes, *, max_pixels: int, max_side_px: int, by_colour: b
     return (pixels,)
 
 
-def longer_side_px(data: bytes) -> int:
-    """The longer side of an image file, by its header; of one that `decode_image` has read."""
-    return max(_open(data).size)
+class Layout(NamedTuple):
+    """How the pixels of an image file lie: their width and height as stored, and what EXIF says of them, 1 where it says nothing."""
+
+    width: int
+    height: int
+    orientation: int
+
+
+def read_layout(data: bytes) -> Layout:
+    """Read the layout of an image file that `decode_image` has read."""
+    image = _open(data)
+    return Layout(*image.size, _orientation(image))
 
 
 def _open(data: bytes) -> Pillow.Image:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from flaskapi.digits import Digit, Image
 from flaskapi.digits.ground import find_polarity, lift_ink, quantile
+from flaskapi.digits.ink import WORKING_SIDE_PX, reduce_by_area
 from flaskapi.digits.normalize import normalize_ink, stroke_width_px, thicken
 from flaskapi.errors import NoDigitFoundError
 
@@ -19,6 +20,8 @@ LARGEST_SCALE = 4.0  # more shows only blur
 MOST_PIXELS = 600_000  # that the detector looks at: a page of 400 digits; time grows with them
 REDUCTIONS, LEAST_SIDE_PX = 2, 128  # by halves, where a sensor's grain hides the ink: each halves the grain
 SPECK = 0.3  # of a digit's height: nothing as small is one
+AROUND = 0.08  # of a box's sides, to see the digit whole where the detector's box is tight
+TINY, NEIGHBOURS_PIECE = 0.03, 0.35  # of the largest part's area: a speck; what reaches into the box from outside
 HEIGHT_QUANTILE = 0.6  # among parts by their ink: most of it is in digits, but dots, dashes and pieces of them are lower
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
@@ -105,21 +108,21 @@ def cut_digit(page: Page, box: Edges) -> Digit:
     """Prepare the digit in a box as the classifier sees it, `float32 (28, 28)`, without its neighbours' ink."""
     height, width = page.ink.shape
     left, top, right, bottom = (round(edge) for edge in box)
-    across, down = max(1, (right - left) // 12), max(1, (bottom - top) // 12)
+    across, down = max(1, round((right - left) * AROUND)), max(1, round((bottom - top) * AROUND))
     left, right = max(0, left - across), min(width, right + across)
     top, bottom = max(0, top - down), min(height, bottom + down)
     if right - left < 2 or bottom - top < 2:
         return np.zeros((28, 28), np.float32)
-    ink = page.ink[top:bottom, left:right]
-    mask = page.mask[top:bottom, left:right]
+    scale = min(1, WORKING_SIDE_PX / max(right - left, bottom - top))
+    ink = reduce_by_area(page.ink[top:bottom, left:right], scale)
+    mask = reduce_by_area(page.mask[top:bottom, left:right], scale)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count > 2:
-        # What only reaches into the box from outside is a neighbour's; what is tiny is a speck.
         x, y, w, h, area = stats[1:].T
         at_edge = (x == 0) | (y == 0) | (x + w == mask.shape[1]) | (y + h == mask.shape[0])
-        biggest = area.max()
+        largest = area.max()
         keep = np.zeros(count, np.uint8)
-        keep[1:] = (area == biggest) | ((area > 0.03 * biggest) & ~(at_edge & (area < 0.35 * biggest)))
+        keep[1:] = (area == largest) | ((area > TINY * largest) & ~(at_edge & (area < NEIGHBOURS_PIECE * largest)))
         ink = ink * cv2.dilate(keep[labels], _NEIGHBOURS)
     x, y, w, h = cv2.boundingRect((ink > 0.1).view(np.uint8))
     if w == 0 or h == 0:

@@ -48,7 +48,7 @@ def best_readings(
     # For each number of signs read so far: the best ways to there, and the sum over all of them.
     ways: dict[int, list[_Way]] = {0: [_Way(0.0, "", ())]}
     mass: dict[int, float] = {0: 1.0}
-    for presence, row in zip(presences, shares, strict=True):
+    for left, presence, row in zip(range(len(presences) - 1, -1, -1), presences, shares, strict=True):
         longer: dict[int, list[tuple[float, str, _Way, int | None]]] = defaultdict(list)
         heavier: dict[int, float] = defaultdict(float)
         likeliest = [int(digit) for digit in np.argsort(-row)[:TRIED_DIGITS]]
@@ -66,7 +66,8 @@ def best_readings(
             heavier[at] += mass[at] * (1 - presence)
             if pattern is not None and at < len(pattern):
                 heavier[at + 1] += mass[at] * presence * (1 if pattern[at] == ANY else float(row[int(pattern[at])]))
-        ways = {at: _best(steps, count + 1) for at, steps in longer.items() if pattern is None or heavier[at] > NEGLIGIBLE_MASS}
+        reachable = [at for at in longer if pattern is None or (heavier[at] > NEGLIGIBLE_MASS and at + left >= len(pattern))]
+        ways = {at: _best(longer[at], count + 1) for at in reachable}
         mass = heavier
     if pattern is None:
         # That there may be no number is an answer of its own, not another number.

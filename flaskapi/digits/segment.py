@@ -12,6 +12,7 @@ from flaskapi.digits.page import PADDING_PX, Edges
 CELL_PX = 4  # of what the detector looks at, to one cell of its answer
 FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
 LEAST_LOGIT = -80.0  # of presence: the exponential of 89 is more than a float holds
+MOST_CANDIDATES = 400  # of a page; what follows takes time and memory by their square
 SAME_DIGIT = 0.6  # of the smaller box inside the other: two answers for one digit
 STEEPEST_STEP, STEEPEST_LINE = 0.75, 1.3  # from one digit to the next: of their height, and of the way between them
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -46,8 +47,11 @@ def find_candidates(answer: Floats, scale: float, origin: tuple[int, int] = (0, 
     halves = np.exp(found[:, 13:15]) * (CELL_PX / 2)
     boxes = np.concatenate([centers - halves, centers + halves], axis=1) / scale + (*origin, *origin)
     presences = presence[rows, columns]
-    candidates, is_open = [], np.ones(len(boxes), bool)
+    candidates: list[Candidate] = []
+    is_open = np.ones(len(boxes), bool)
     for place in np.argsort(-presences, kind="stable"):
+        if len(candidates) == MOST_CANDIDATES:
+            break
         if is_open[place]:
             left, top, right, bottom = boxes[place].tolist()
             candidates.append(Candidate(float(presences[place]), shares[place], (left, top, right, bottom)))
@@ -99,4 +103,7 @@ def _link(x: Reals, y: Reals, height: Reals) -> list[list[int]]:
         while line[-1] in following:
             line.append(following[line[-1]])
         lines.append(line)
-    return sorted(lines, key=lambda line: (float(np.mean(y[line])), float(x[line[0]])))
+    # Lines that rise or fall are told apart by where they would stand were they level.
+    slopes = [float(np.polyfit(x[line], y[line], 1)[0]) for line in lines if len(line) > 2]
+    level = y - (np.median(slopes) if slopes else 0) * x
+    return sorted(lines, key=lambda line: (float(np.mean(level[line])), float(x[line[0]])))

@@ -115,6 +115,7 @@ LAYOUTS: dict[str, list[list[Edges]]] = {
     "a rising line": [[box(30 * i, 300 - 15 * i) for i in range(9)]],
     "a falling line": [[box(30 * i, 50 + 15 * i) for i in range(9)]],
     "two rising lines": [[box(30 * i, 300 - 12 * i) for i in range(9)], [box(30 * i, 380 - 12 * i) for i in range(9)]],
+    "a long falling line over a short one": [[box(30 * i, 50 + 12 * i) for i in range(12)], [box(30 * i, 100 + 12 * i) for i in range(2)]],
     "a line that rises and falls": [[box(30 * i, 100 + 20 * np.sin(i / 2)) for i in range(15)]],
     "a column": [[box(50, 40 * i)] for i in range(5)],
     "a diagonal of single digits": [[box(30 * i, 60 * i)] for i in range(5)],
