@@ -106,7 +106,7 @@ def test_a_compiled_form_without_its_marks_cannot_be_served(tmp_path: Path, monk
     """Whatever ONNX Runtime or a lying file comes up with, it is one kind of error."""
     broken = tmp_path / "my_model.onnx"
     broken.write_bytes(b"I am no model.")
-    monkeypatch.setattr("flaskapi.serving.classifier.find_compiled", lambda *_: broken)
+    monkeypatch.setattr("flaskapi.serving.model.find_compiled", lambda *_: broken)
     with pytest.raises(ModelUnavailableError, match=r"^my_model\.h5: its compiled form cannot be loaded: "):
         load_classifier(tmp_path / "my_model.h5", tmp_path / "cache")
 

@@ -102,7 +102,7 @@ def test_a_missing_detector_is_told_in_words_that_a_client_may_read(tmp_path: Pa
 def test_a_compiled_form_without_its_marks_cannot_be_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "detector.onnx"
     broken.write_bytes(b"I am no model.")
-    monkeypatch.setattr("flaskapi.serving.detector.find_compiled", lambda *_: broken)
+    monkeypatch.setattr("flaskapi.serving.model.find_compiled", lambda *_: broken)
     with pytest.raises(ModelUnavailableError, match=r"^detector\.h5: its compiled form cannot be loaded: "):
         load_detector(tmp_path / "detector.h5", tmp_path / "cache")
 

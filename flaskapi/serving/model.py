@@ -1,0 +1,65 @@
+"""What a classifier and a detector have in common: a compiled model with its card, or the reason why there is none."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.errors import ModelUnavailableError
+from flaskapi.serving.compiled import find_compiled, open_session, read_metadata
+
+Floats = npt.NDArray[np.float32]
+
+
+class Model:
+    """A compiled model. Safe to call from several threads at once.
+
+    `shape` is that of its input, without the batch; a side that may have any length is no number.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._session = open_session(path)
+        source = self._session.get_inputs()[0]
+        self._input, self.shape = source.name, source.shape[1:]
+        metadata = read_metadata(self._session)
+        sha256, card = metadata["artifact_sha256"], json.loads(metadata["model_card"])
+        self.version = "-".join(part for part in (card.get("date"), sha256[:8]) if part)
+        self.card: dict[str, Any] = {"version": self.version, "sha256": sha256} | card
+
+    def run(self, batch: Floats) -> Floats:
+        """Answer to a batch of what the model takes."""
+        answer: Floats = self._session.run(None, {self._input: batch})[0]
+        return answer
+
+
+class NoModel:
+    """Stands where a model could not be loaded: the service lives, says why, and answers nothing."""
+
+    version = "none"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    @property
+    def card(self) -> dict[str, Any]:
+        raise ModelUnavailableError(self.reason)
+
+
+Kind = TypeVar("Kind", bound=Model)
+
+
+def load_model(kind: Callable[[Path], Kind], model_path: Path, cache_path: Path) -> Kind:
+    """Load a model file for serving, building its compiled form where that is missing.
+
+    Raises:
+        ModelUnavailableError: it cannot be; the text says why.
+    """
+    try:
+        return kind(find_compiled(model_path, cache_path))
+    except ModelUnavailableError:
+        raise
+    except Exception as error:  # ONNX Runtime raises its own kinds, none of them public
+        raise ModelUnavailableError(f"{model_path.name}: its compiled form cannot be loaded: {error}") from error
