@@ -12,6 +12,7 @@ from flaskapi.sources import Allowance, Item, check_name
 BLOCK_BYTES = 512
 _CHUNK = 1 << 16
 _LONGEST_HEADER = 1 << 16  # of a long name, or of all of a member's pax records
+_MOST_HEADERS = 8  # that tell of one member; programs write one or two
 _CHECKSUM = slice(148, 156)
 _REGULAR, _FOLDER, _SPARSE, _GLOBAL, _LONG_LINK = b"0\0" + b"7", b"5", b"S", b"g", b"K"
 _WHAT = {b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a pipe", _SPARSE: "a sparse file"}
@@ -40,17 +41,20 @@ def read_tar(stream: _Stream, allowance: Allowance) -> Iterator[Item]:
         InvalidRequestError: damaged or cut off.
         TooLargeError: it is larger, unzipped, than the allowance.
     """
-    source, told = _Source(stream, allowance), dict[str, str]()
+    source, told, headers = _Source(stream, allowance), dict[str, str](), 0
     while block := source.read(BLOCK_BYTES):
         if not block.strip(b"\0"):
             return
         header = _parse(block)
         if header.kind in (b"L", b"x", b"X"):
+            headers += 1
+            if headers > _MOST_HEADERS:
+                raise InvalidRequestError(f"The archive is damaged: a member has more than {_MOST_HEADERS} extended headers.")
             told |= _read_told(source, header)
             continue
         size = _size_told(told, header)
         name, kind = told.get("path", header.name), _SPARSE if "sparse" in told else header.kind
-        told = {}
+        told, headers = {}, 0
         while header.more_map:
             header = header._replace(more_map=source.read(BLOCK_BYTES)[504:505] not in (b"", b"\0"))
         if kind in (_GLOBAL, _LONG_LINK, _FOLDER) or (kind in _REGULAR and name.endswith("/")):
@@ -133,18 +137,25 @@ def _read_told(source: _Source, header: _Header) -> dict[str, str]:
     data = source.read_padded(header.bytes)
     if header.kind == b"L":
         return {"path": _text(data)}
-    told = {}
-    while data.strip(b"\0"):
-        length = data.partition(b" ")[0]
-        if not length.isdigit() or len(length) > 5 or not len(length) < int(length) <= len(data):
-            raise InvalidRequestError("The archive is damaged: a member's extended header cannot be read.")
-        record, data = data[len(length) + 1 : int(length) - 1], data[int(length) :]
-        key, _, value = record.partition(b"=")
+    told, at, end = dict[str, str](), 0, len(data.rstrip(b"\0"))
+    while at < end:
+        key, value, at = _parse_record(data, at, end)
         if key in (b"path", b"size"):
             told[key.decode()] = value.decode("utf-8", "replace")
         elif key.startswith(b"GNU.sparse."):
             told["sparse"] = ""
     return told
+
+
+def _parse_record(data: bytes, at: int, end: int) -> tuple[bytes, bytes, int]:
+    """Parse one pax record, "LENGTH KEY=VALUE" and a line's end. Returns key, value and where the next one begins."""
+    space = data.find(b" ", at, at + 6)
+    length = data[at : max(at, space)]
+    after = at + int(length) if length.isdigit() else 0
+    equals = data.find(b"=", space + 1, after)
+    if not space + 1 < equals < after <= end or data[after - 1 : after] != b"\n":
+        raise InvalidRequestError("The archive is damaged: a member's extended header cannot be read.")
+    return data[space + 1 : equals], data[equals + 1 : after - 1], after
 
 
 def _size_told(told: dict[str, str], header: _Header) -> int:

@@ -117,12 +117,15 @@ def _parse_entry(buffer: bytes, at: int) -> tuple[_Entry, int]:
 
 def _sizes_64(extra: bytes, *values: int) -> tuple[int, ...]:
     """Take the values that need 64 bits out of the extra field; there they stand in this order, and no others."""
-    while len(extra) >= 4:
-        tag, length = struct.unpack_from("<2H", extra)
+    at = 0
+    while at + 4 <= len(extra):
+        tag, length = struct.unpack_from("<2H", extra, at)
+        at += 4
         if tag == 1:
-            numbers = struct.iter_unpack("<Q", extra[4 : 4 + length // 8 * 8][: (len(extra) - 4) // 8 * 8])
+            whole = min(length, len(extra) - at) // 8 * 8
+            numbers = struct.iter_unpack("<Q", extra[at : at + whole])
             return tuple(next(numbers, (value,))[0] if value == _IN_EXTRA else value for value in values)
-        extra = extra[4 + length :]
+        at += length
     return values
 
 

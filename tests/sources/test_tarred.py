@@ -1,5 +1,6 @@
 import io
 import tarfile
+import time
 
 import pytest
 from archives import make_tar
@@ -18,6 +19,13 @@ def resealed(block: bytearray) -> bytes:
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block)
     return bytes(block)
+
+
+def extended(records: bytes) -> bytes:
+    """A block of pax records for the next member, with its header."""
+    header = bytearray(make_tar([("x", b"")], type=b"x")[:512])
+    header[124:136] = b"%011o\0" % len(records)
+    return resealed(header) + records.ljust(-(-len(records) // 512) * 512, b"\0")
 
 
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
@@ -106,13 +114,36 @@ def test_a_name_that_claims_gigabytes_is_an_error_and_takes_no_memory(kind: byte
 
 
 @pytest.mark.parametrize(
-    "record", [b"9999 path=a\n", b"0 path=a\n", b"x path=a\n", b"99999999 path=a\n", b"11 size=-1\n", b"12 size=1e1\n", b"11 size=\xb21\n"]
+    "record",
+    [
+        *(b"9999 path=a\n", b"0 path=a\n", b"x path=a\n", b"99999999 path=a\n", b"11 size=-1\n", b"12 size=1e1\n", b"11 size=\xb21\n"),
+        *(b"8 path7\n", b"5 =a\n", b"9 path=ab"),
+    ],
 )
 def test_a_broken_extended_header_is_an_error(record: bytes) -> None:
-    header = bytearray(make_tar([("x", record)], type=b"x")[:512])
-    header[124:136] = b"%011o\0" % len(record)
     with pytest.raises(InvalidRequestError, match="extended header"):
-        read(resealed(header) + record.ljust(-(-len(record) // 512) * 512, b"\0") + make_tar([("a.png", b"x")]))
+        read(extended(record) + make_tar([("a.png", b"x")]))
+
+
+def test_a_member_has_a_handful_of_extended_headers_at_most() -> None:
+    member, header = make_tar([("a.png", b"x")], tarfile.USTAR_FORMAT)[:1024], extended(b"14 path=7.png\n")
+    assert [Item("7.png", b"x")] * 2 == read((header * 8 + member) * 2 + bytes(1024))
+    with pytest.raises(InvalidRequestError, match="more than 8 extended headers"):
+        read(header * 9 + member + bytes(1024))
+
+
+def test_the_time_for_extended_headers_grows_with_their_length_and_no_faster() -> None:
+    """Some 64 times as long: a copy of the rest at each record would take more than 200 times as long."""
+
+    def least_s(records: int) -> float:
+        times = []
+        for _ in range(3):
+            begun = time.process_time()
+            assert [Item("a.png", b"x")] == read(extended(b"5 a=\n" * records) * 4 + make_tar([("a.png", b"x")]))
+            times.append(time.process_time() - begun)
+        return min(times)
+
+    assert least_s(12_900) < 130 * least_s(200)
 
 
 @pytest.mark.parametrize("cut", [512, 1024, 700, 1500])
