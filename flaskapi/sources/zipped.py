@@ -57,9 +57,12 @@ def read_zip(file: IO[bytes], allowance: Allowance) -> Iterator[Item]:
     for entry in _read_directory(file, directory):
         if entry.name.endswith("/"):
             continue
+        if entry.offset + _LOCAL.size + entry.packed_bytes > directory.start - directory.shift:  # may be beyond what seek takes
+            yield Item(entry.name, InvalidImageError("The archive is damaged here: this is not where its directory says."))
+            continue
         packed += entry.packed_bytes + _LOCAL.size
         if packed > directory.start:
-            raise InvalidRequestError("The archive's members lie over each other, or claim to be larger than the archive.")
+            raise InvalidRequestError("The archive's members lie over each other.")
         content = _read_member(file, entry, directory.shift, allowance)
         allowance.take(len(content) if isinstance(content, bytes) else 0)
         yield Item(entry.name, content)
@@ -70,9 +73,7 @@ def _find_directory(file: IO[bytes]) -> _Directory:
     tail_start = max(0, size - _LONGEST_COMMENT - _END.size - _LOCATOR_64.size - _END_64.size)
     file.seek(tail_start)
     tail = file.read()
-    at = tail.rfind(b"PK\5\6")
-    if at < 0 or at + _END.size > len(tail):
-        raise InvalidRequestError("The archive is cut off: a ZIP's directory is at its end, and there is none.")
+    at = _find_end(tail)
     _, disk, *_, length, offset, _ = _END.unpack_from(tail, at)
     start = tail_start + at - length
     locator, record = at - _LOCATOR_64.size, at - _LOCATOR_64.size - _END_64.size
@@ -82,6 +83,15 @@ def _find_directory(file: IO[bytes]) -> _Directory:
     if disk not in (0, 0xFFFF) or start < 0 or offset > start:
         raise InvalidRequestError("The archive is damaged, or one part of several: its directory is not where it should be.")
     return _Directory(start, length, start - offset)
+
+
+def _find_end(tail: bytes) -> int:
+    """Find the last record of its kind whose comment reaches the file's end: within a comment there may be others."""
+    at = len(tail)
+    while (at := tail.rfind(b"PK\5\6", 0, at)) >= 0:
+        if at + _END.size <= len(tail) and at + _END.size + _END.unpack_from(tail, at)[-1] == len(tail):
+            return at
+    raise InvalidRequestError("The archive is cut off, or something follows it: a ZIP's directory is at its end, and there is none.")
 
 
 def _read_directory(file: IO[bytes], directory: _Directory) -> Iterator[_Entry]:

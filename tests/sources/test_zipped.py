@@ -1,11 +1,14 @@
 import io
 import struct
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
 
 import pytest
 from archives import make_zip
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flaskapi.errors import FlaskapiError, InvalidImageError, InvalidRequestError, TooLargeError, UnsupportedImageError
 from flaskapi.sources import Allowance, Item
@@ -55,6 +58,33 @@ def test_a_bad_member_is_an_error_and_the_next_is_read(data: bytes, error: type[
 def test_a_bomb_that_hides_its_size_is_unpacked_no_further_than_it_says() -> None:
     (item,) = read(patched(make_zip([("a", bytes(10_000_000))], zipfile.ZIP_DEFLATED), 24, "<L", 900))
     assert isinstance(item.content, InvalidImageError | TooLargeError)
+
+
+NUMBERS = st.sampled_from([0, 1, 1 << 31, (1 << 32) - 1, 1 << 62, 1 << 63, (1 << 64) - 1])
+
+
+@given(NUMBERS, NUMBERS, NUMBERS, st.booleans(), st.sampled_from([0, 8]))
+@settings(deadline=None)
+def test_whatever_an_entry_claims_is_an_error_of_that_member_at_most(
+    size: int, packed: int, offset: int, good_first: bool, by: int
+) -> None:
+    """In a real file as well, where a place beyond all files is an error of the system's own."""
+    extra = struct.pack("<2H3Q", 1, 24, size, packed, offset)
+    data = make_zip([("a.png", b"first"), ("b.png", b"second")])
+    start, second, end = data.index(b"PK\1\2"), data.rindex(b"PK\1\2"), data.index(b"PK\5\6")
+    good, bad = data[second:end], bytearray(data[start:second] + extra)
+    struct.pack_into("<H", bad, 10, by)
+    struct.pack_into("<H", bad, 30, len(extra))
+    for place in (20, 24, 42):
+        struct.pack_into("<L", bad, place, 0xFFFFFFFF)
+    directory = good + bytes(bad) if good_first else bytes(bad) + good
+    whole = data[:start] + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 2, 2, len(directory), start, 0)
+    with tempfile.TemporaryFile() as file:
+        file.write(whole)
+        for items in (read(whole), list(read_zip(file, Allowance(1000)))):
+            assert ["b.png", "a.png"][:: 1 if good_first else -1] == [item.name for item in items]
+            assert Item("b.png", b"second") in items
+            assert isinstance(items[good_first].content, FlaskapiError)
 
 
 def test_members_that_share_their_bytes_are_found_out() -> None:
@@ -132,6 +162,16 @@ def test_what_stands_before_the_archive_or_after_it_as_a_comment_does_not_matter
     data = bytearray(TWO)
     struct.pack_into("<H", data, len(data) - 2, 7)
     assert read(TWO) == read(b"#!/bin/sh\n" + bytes(data) + b"comment")
+
+
+def test_an_end_within_the_comment_is_not_the_archives() -> None:
+    """Nor is one that what follows the archive happens to hold."""
+    comment = b"PK\5\6 is how it ends, and " + make_zip([("c.png", b"third")])[-22:] + b"!"
+    data = bytearray(TWO)
+    struct.pack_into("<H", data, len(data) - 2, len(comment))
+    assert read(TWO) == read(bytes(data) + comment)
+    with pytest.raises(InvalidRequestError, match="something follows it"):
+        read(TWO + b"!")
 
 
 @pytest.mark.parametrize(("name", "read_as"), [("ä.png", "ä.png"), ("7-あ.png", "7-あ.png")])
