@@ -52,8 +52,9 @@ def predict_paths(order: Order) -> int:
     items = read_paths(order.paths, sys.stdin.buffer, Allowance(config["MAX_REQUEST_BYTES"]))
     with _Interrupts() as interrupts, closing(_read(items, read, order)) as results, _make_progress(order.paths) as progress:
         try:
-            with _open_output(order.to) as file:
-                failed = _Passage(make_writer(order.form, file, order.route), interrupts, progress).pass_on(results)
+            with _open_output(order.to) as output:
+                writer = make_writer(order.form, output.file, order.route)
+                failed = _Passage(writer, output, interrupts, progress).pass_on(results)
         except KeyboardInterrupt:
             interrupts.come_no_more()
             progress.close()
@@ -79,37 +80,66 @@ def _make_progress(paths: list[str]) -> "tqdm[Any]":
     return tqdm(total=count_images(paths) if sys.stderr.isatty() else None, unit=" images", disable=None)
 
 
+class _Output:
+    """A file to write into, and whether what it holds is whole and worth a name; until somebody says so it is not."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.is_whole = file, False
+
+
 class _Passage:
     """Passes results on to a writer, in batches, each of which Ctrl-C finds either written or not."""
 
-    def __init__(self, writer: Writer, interrupts: "_Interrupts", progress: "tqdm[Any]") -> None:
-        self._writer, self._interrupts, self._progress = writer, interrupts, progress
-        self._failed = 0
+    def __init__(self, writer: Writer, output: _Output, interrupts: "_Interrupts", progress: "tqdm[Any]") -> None:
+        self._writer, self._output, self._interrupts, self._progress = writer, output, interrupts, progress
+        self._failed, self._rows, self._is_sound = 0, 0, True
 
     def pass_on(self, results: Iterator[Result]) -> int:
         """Write every result. Returns how many are errors."""
-        batch, begun_s = list[Result](), time.monotonic()
+        batch, begun_s, is_done = list[Result](), time.monotonic(), False
         try:
             for result in results:
                 batch.append(result)
                 if len(batch) >= _BATCH or time.monotonic() - begun_s > _BATCH_S:
                     self._write(batch)
                     begun_s = time.monotonic()
+            is_done = True
         finally:
             self._interrupts.end()
-            self._write(batch)
-            self._writer.close()
+            try:
+                if self._is_sound:
+                    self._write(batch)
+            finally:
+                self._close(is_done)
         return self._failed
 
     def _write(self, batch: list[Result]) -> None:
         errors = [result for result in batch if "error" in result]
         with self._interrupts.held_back():
+            self._is_sound = False  # where it fails, what went out may end within a row
             self._writer.write(batch)
+            self._is_sound = True
+            self._rows += len(batch)
             self._failed += len(errors)
             self._progress.update(len(batch))
             batch.clear()
-        for result in errors:
-            tqdm.write(f"error: {result['name']}: {result['error']['detail']}", file=sys.stderr)
+            for result in errors:
+                tqdm.write(f"error: {_printable(result['name'])}: {_printable(result['error']['detail'])}", file=sys.stderr)
+
+    def _close(self, is_done: bool) -> None:
+        """Close the writer: after a failure of its own only to let go, else what it wrote is whole, whatever stopped the work."""
+        try:
+            self._writer.close()
+        except Exception:
+            if self._is_sound:
+                raise
+        else:
+            self._output.is_whole = self._is_sound and (is_done or self._rows > 0)
+
+
+def _printable(text: str) -> str:
+    """A name out of an archive may hold what a terminal would obey, or a line's end and a line that is not ours."""
+    return text if text.isprintable() else repr(text)
 
 
 class _Interrupts:
@@ -155,25 +185,26 @@ class _Interrupts:
 
 
 @contextlib.contextmanager
-def _open_output(path: Path | None) -> Iterator[IO[bytes]]:
+def _open_output(path: Path | None) -> Iterator[_Output]:
     """Open standard output, or a file that takes its name when it is whole: at the end, or where the work stops before it."""
     if path is None:
-        yield sys.stdout.buffer
+        yield _Output(sys.stdout.buffer)
         return
     if path.is_symlink() or (path.exists() and not path.is_file()):  # a pipe, a device, /dev/stdout: not to be replaced
         with path.open("wb") as file:
-            yield file
+            yield _Output(file)
         return
     with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        output = _Output(file.file)
         try:
-            yield file
-        except (KeyboardInterrupt, FlaskapiError):
-            _name(file.name, path, file)
-            raise
-        except BaseException:
-            os.unlink(file.name)
-            raise
-        _name(file.name, path, file)
+            yield output
+        finally:
+            try:
+                if output.is_whole:
+                    _name(file.name, path, file)
+            finally:
+                with contextlib.suppress(FileNotFoundError):  # it has its name
+                    os.unlink(file.name)
 
 
 def _name(temporary: str, path: Path, file: Any) -> None:

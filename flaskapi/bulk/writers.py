@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from typing import IO, Any, Literal, Protocol
 
 from flaskapi.answers import Route
@@ -25,13 +24,16 @@ class Writer(Protocol):
 
 
 def check_form(form: Form) -> None:
-    """See that a form can be written.
+    """See that a form can be written. What that takes a second to import is imported here, before there is a file to lose.
 
     Raises:
         FlaskapiError: Parquet, and pyarrow is not installed.
     """
-    if form == "parquet" and find_spec("pyarrow") is None:
-        raise FlaskapiError(f"Parquet cannot be written: pyarrow is not installed. {PARQUET_EXTRA}")
+    if form == "parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401 only to have it
+        except ModuleNotFoundError as error:
+            raise FlaskapiError(f"Parquet cannot be written: pyarrow is not installed. {PARQUET_EXTRA}") from error
 
 
 def make_writer(form: Form, file: IO[bytes], route: Route) -> Writer:

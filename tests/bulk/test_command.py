@@ -1,14 +1,16 @@
 """The command as people run it: a process, its output, its status."""
 
+import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ from fakes import draw_digit, encode
 
 from flaskapi import create_app
 from flaskapi.__main__ import main
+from flaskapi.answers import answer_items
+from flaskapi.bulk import command
+from flaskapi.bulk.writers import Writer, make_writer
+from flaskapi.sources import Item
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "flaskapi", "predict"]
@@ -168,6 +174,93 @@ def test_ctrl_c_leaves_what_was_done_written_whole(form: str, workers: int, tmp_
     assert len(rows) >= 100
     assert [name for name, _ in MANY[: len(rows)]] == [row["name"] for row in rows]
     assert {"out", "instance"} >= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.fixture
+def _own_signals() -> Iterator[None]:
+    """After an interrupt the command leaves the signal ignored, as its process ends."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("error", [RuntimeError("a fault"), OSError("a full disk")])
+def test_an_error_that_nobody_expected_leaves_what_was_done(
+    form: str, error: Exception, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer_some(items: Iterable[Item], read: Any) -> Iterator[Any]:
+        yield from itertools.islice(answer_items(items, read), 100)
+        raise error
+
+    monkeypatch.setattr(command, "answer_items", answer_some)
+    target = tmp_path / "out"
+    with contextlib.suppress(RuntimeError):
+        assert 1 == main(["predict", str(archive), "--to", str(target), "--output", form])
+    assert 100 == (pyarrow.parquet.read_table(target).num_rows if form == "parquet" else len(target.read_text().splitlines()) - 1)
+    assert {"out", "it.zip", "instance"} >= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_file_that_cannot_be_written_whole_replaces_none(
+    form: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def make_failing(*arguments: Any) -> Writer:
+        writer, write = make_writer(*arguments), iter(range(2))
+
+        def write_twice(results: Any) -> None:
+            if next(write, None) is None:
+                raise OSError("a full disk")
+            type(writer).write(writer, results)
+
+        monkeypatch.setattr(writer, "write", write_twice)
+        return writer
+
+    monkeypatch.setattr(command, "make_writer", make_failing)
+    target = tmp_path / "out"
+    target.write_text("before")
+    assert 1 == main(["predict", str(archive), "--to", str(target), "--output", form])
+    assert "error: a full disk\n" in capsys.readouterr().err
+    assert "before" == target.read_text()
+    assert {"out", "it.zip", "instance"} >= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_ctrl_c_before_there_is_a_row_replaces_no_file(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make_slowly(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(command, "make_writer", make_slowly)
+    target = tmp_path / "out"
+    target.write_text("before")
+    assert 130 == main(["predict", str(archive), "--to", str(target), "--output", "parquet"])
+    assert "before" == target.read_text()
+    assert {"out", "it.zip", "instance"} >= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_ctrl_c_loses_no_error_of_a_row_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+
+    def say(line: str, **options: Any) -> None:
+        said.append(line)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(command.tqdm, "write", say)
+    (tmp_path / "it.zip").write_bytes(make_zip([(f"{n}.png", b"words") for n in range(100)]))
+    assert 130 == main(["predict", str(tmp_path / "it.zip"), "--to", str(tmp_path / "out")])
+    assert len((tmp_path / "out").read_text().splitlines()) - 1 == len(said) > 1
+
+
+def test_a_name_that_a_terminal_would_obey_is_quoted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "it.zip"
+    path.write_bytes(make_zip([("\x1b[2J\nerror: b.png", b"words"), ("七.png", b"words")]))
+    assert 1 == main(["predict", str(path), "--to", str(tmp_path / "out")])
+    quoted, plain, _ = capsys.readouterr().err.splitlines()
+    assert quoted.startswith(f"error: '{path}/\\x1b[2J\\nerror: b.png': This is not")
+    assert plain.startswith(f"error: {path}/七.png: This is not")
 
 
 def children(process: "subprocess.Popen[bytes]") -> Iterator[int]:

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import sys
 from typing import Any
 
 import pyarrow.parquet
@@ -57,7 +58,8 @@ def test_parquet_has_the_columns_of_csv_with_their_kinds(monkeypatch: pytest.Mon
 
 
 def test_without_pyarrow_parquet_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writers, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "pyarrow.parquet")
     check_form("csv")
     with pytest.raises(FlaskapiError, match=r"pyarrow is not installed.*'\.\[parquet\]'"):
         check_form("parquet")
