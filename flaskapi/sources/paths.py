@@ -8,8 +8,7 @@ from typing import IO
 
 from flaskapi.errors import FlaskapiError, MissingImageError
 from flaskapi.sources import Allowance, Item, is_clutter
-from flaskapi.sources.archives import kind_of, read_file, read_stream
-from flaskapi.sources.tarred import BLOCK_BYTES
+from flaskapi.sources.archives import read_file, read_stream
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
 STANDARD_INPUT = "-"
@@ -38,7 +37,10 @@ def count_images(paths: Iterable[str]) -> int | None:
     count = 0
     for path in paths:
         if os.path.isdir(path):
-            count += sum(1 for _ in _find_images(path))
+            for _, error in _find_images(path):
+                if error:
+                    return None
+                count += 1
         elif Path(path).suffix.lower() in SUFFIXES:
             count += 1
         else:
@@ -48,9 +50,12 @@ def count_images(paths: Iterable[str]) -> int | None:
 
 def _read_folder(folder: str, allowance: Allowance) -> Iterator[Item]:
     empty = True
-    for path in _find_images(folder):
+    for path, error in _find_images(folder):
         empty = False
         name = _readable(path)
+        if error:
+            yield Item(name, _domain(error))
+            continue
         try:
             with open(path, "rb", buffering=0) as file:
                 content = file.read(allowance.image_bytes + 1)
@@ -61,25 +66,31 @@ def _read_folder(folder: str, allowance: Allowance) -> Iterator[Item]:
         raise MissingImageError(f"The folder '{_readable(folder)}' holds no image: no {', '.join(sorted(SUFFIXES))}.")
 
 
-def _find_images(folder: str) -> Iterator[str]:
-    """Files with an image's suffix, in the order of their names, folder by folder; links to folders are not followed."""
-    with os.scandir(folder) as entries:
-        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+def _find_images(folder: str) -> Iterator[tuple[str, OSError | None]]:
+    """Files with an image's suffix, in the order of their names, folder by folder; links to folders are not followed.
+
+    A folder that cannot be read comes out in its place, with the error.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    except OSError as error:
+        yield folder, error
+        return
     for name, is_folder in found:
         path = os.path.join(folder, name)
         if is_folder and not is_clutter(name):
             yield from _find_images(path)
         elif os.path.splitext(name)[1].lower() in SUFFIXES and not is_clutter(name) and os.path.isfile(path):
-            yield path
+            yield path, None
 
 
 def _read_path(path: str, allowance: Allowance) -> Iterator[Item]:
     name = _readable(path)
-    with open(path, "rb") as file:
-        is_archive = kind_of(file.read(BLOCK_BYTES)) is not None
-        file.seek(0)
-        for item in read_file(file, name, allowance):
-            yield item._replace(name=f"{name}/{item.name}") if is_archive and item.name != name else item
+    with open(path, "rb") as file, tempfile.TemporaryFile() as spool:
+        items = read_file(file, name, allowance) if file.seekable() else read_stream(file, name, allowance, spool)
+        for item in items:  # one of the file's own name is the file itself, or what is wrong with it
+            yield item._replace(name=f"{name}/{item.name}") if item.name != name else item
 
 
 def _readable(path: str) -> str:

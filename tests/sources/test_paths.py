@@ -1,6 +1,8 @@
 import io
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archives import make_tar, make_zip
@@ -69,6 +71,37 @@ def test_what_cannot_be_read_is_an_error_in_its_place(folder: Path) -> None:
     assert ["No such file", "1,000 bytes", "holds no image", "cut off"] == [
         said for said, error in zip(["No such file", "1,000 bytes", "holds no image", "cut off"], errors, strict=True) if said in str(error)
     ]
+
+
+def test_a_folder_that_cannot_be_read_is_one_error_and_the_walk_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if path.endswith("/b"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    (folder / "z.png").write_bytes(b"z.png")
+    first, closed, last = read(folder)
+    assert ("a.png", "b", "z.png") == tuple(os.path.relpath(item.name, folder) for item in (first, closed, last))
+    assert isinstance(closed.content, MissingImageError)
+    assert "Permission denied" in str(closed.content)
+    assert count_images([str(folder)]) is None
+    assert [str(folder / "b")] == [item.name for item in read(folder / "b")]
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_a_pipe_with_a_name_is_read_as_standard_input_is(make, tmp_path: Path) -> None:
+    """As a shell gives one for <(command)."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    for data, expected in [(make([("7.png", b"7")]), Item(f"{path}/7.png", b"7")), (b"\x89PNG", Item(str(path), b"\x89PNG"))]:
+        sender = threading.Thread(target=path.write_bytes, args=(data,))
+        sender.start()
+        items = read(path)
+        sender.join()
+        assert [expected] == items
 
 
 def test_a_name_that_is_no_unicode_can_still_be_written(tmp_path: Path) -> None:
