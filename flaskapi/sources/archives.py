@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import IO, Literal, Protocol
 
 from flaskapi.errors import FlaskapiError, InvalidRequestError, MissingImageError, UnsupportedImageError
-from flaskapi.sources import Allowance, Item, is_clutter
+from flaskapi.sources import Allowance, Item
 from flaskapi.sources.tarred import BLOCK_BYTES, is_header, read_tar
 from flaskapi.sources.zipped import read_zip
 
@@ -77,8 +77,6 @@ def _to_its_end(members: Iterator[Item], name: str) -> Iterator[Item]:
     empty = True
     try:
         for member in members:
-            if is_clutter(member.name):
-                continue
             empty = False
             yield _without_archives(member)
     except (FlaskapiError, OSError, EOFError, zlib.error) as error:

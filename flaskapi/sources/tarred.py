@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from flaskapi.errors import FlaskapiError, InvalidRequestError, UnsupportedImageError
-from flaskapi.sources import Allowance, Item, check_name
+from flaskapi.sources import Allowance, Item, check_name, is_clutter
 
 BLOCK_BYTES = 512
 _CHUNK = 1 << 16
@@ -35,7 +35,7 @@ def is_header(block: bytes) -> bool:
 
 
 def read_tar(stream: _Stream, allowance: Allowance) -> Iterator[Item]:
-    """Read a tar archive, already unzipped.
+    """Read a tar archive, already unzipped, without folders and clutter.
 
     Raises:
         InvalidRequestError: damaged or cut off.
@@ -57,7 +57,7 @@ def read_tar(stream: _Stream, allowance: Allowance) -> Iterator[Item]:
         told, headers = {}, 0
         while header.more_map:
             header = header._replace(more_map=source.read(BLOCK_BYTES)[504:505] not in (b"", b"\0"))
-        if kind in (_GLOBAL, _LONG_LINK, _FOLDER) or (kind in _REGULAR and name.endswith("/")):
+        if kind in (_GLOBAL, _LONG_LINK, _FOLDER) or (kind in _REGULAR and name.endswith("/")) or is_clutter(name):
             source.skip(size)
             continue
         error = _refuse(name, kind, size, allowance)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 from flaskapi.errors import FlaskapiError, InvalidImageError, InvalidRequestError, UnsupportedImageError
-from flaskapi.sources import Allowance, Item, check_name
+from flaskapi.sources import Allowance, Item, check_name, is_clutter
 
 _END, _END_64, _LOCATOR_64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
 _ENTRY, _LOCAL = struct.Struct("<4s6H3L5H2L"), struct.Struct("<4s5H3L2H")
@@ -43,7 +43,7 @@ class _Entry(NamedTuple):
 
 
 def read_zip(file: IO[bytes], allowance: Allowance) -> Iterator[Item]:
-    """Read a ZIP archive in the order of its directory.
+    """Read a ZIP archive in the order of its directory, without folders and clutter.
 
     Args:
         file: can be rewound.
@@ -55,7 +55,7 @@ def read_zip(file: IO[bytes], allowance: Allowance) -> Iterator[Item]:
     directory = _find_directory(file)
     packed = 0
     for entry in _read_directory(file, directory):
-        if entry.name.endswith("/"):
+        if entry.name.endswith("/") or is_clutter(entry.name):
             continue
         if entry.offset + _LOCAL.size + entry.packed_bytes > directory.start - directory.shift:  # may be beyond what seek takes
             yield Item(entry.name, InvalidImageError("The archive is damaged here: this is not where its directory says."))

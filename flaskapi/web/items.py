@@ -19,6 +19,7 @@ _WAYS = (
     f"Send an archive ({FORMAT_NAMES}) as the body (curl --data-binary @images.zip -H 'Content-Type: application/zip'), images or archives "
     'as multipart/form-data in fields \'file\' (curl -F file=@1.png -F file=@2.png), or JSON {"images": ["<base64>", …]}.'
 )
+_BROKEN_FORM = f"The multipart body cannot be read: is it cut off, or its boundary wrong? {_WAYS}"
 _ARCHIVES = {f"application/{name}" for name in ("zip", "x-zip-compressed", "x-tar", "x-gtar", "gzip", "x-gzip", "octet-stream")} | {""}
 _IN_MEMORY_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 16
@@ -100,11 +101,11 @@ def _read_form(body: IO[bytes], boundary: str, allowance: Allowance) -> Generato
             for filename, file in _read_files(body, boundary):
                 empty = False
                 yield from _read_file_of_form(filename, file, allowance)
-        except (ValueError, RequestEntityTooLarge) as error:
-            broken = InvalidRequestError(f"The multipart body cannot be read: is it cut off, or its boundary wrong? {_WAYS}")
+        except (ValueError, RequestEntityTooLarge, TooLargeError) as error:
+            told = error if isinstance(error, TooLargeError) else InvalidRequestError(_BROKEN_FORM)
             if empty:
-                raise broken from error
-            yield Item("the form", broken)
+                raise told from None
+            yield Item("the form", told)
         if empty:
             raise MissingImageError(f"There is no file in a field 'file'. {_WAYS}")
 
@@ -119,7 +120,8 @@ def _read_file_of_form(filename: str, file: IO[bytes], allowance: Allowance) -> 
 def _read_files(body: IO[bytes], boundary: str) -> Iterator[tuple[str, IO[bytes]]]:
     """Give the files of the fields `file`, one at a time: not by Werkzeug's form, which keeps all of them."""
     decoder = MultipartDecoder(boundary.encode("latin-1", "replace"), current_app.config["MAX_FORM_FIELD_BYTES"])
-    wanted = None
+    most = current_app.config["MAX_BATCH_IMAGES"] + current_app.config["MAX_FORM_PARTS"]
+    wanted, parts = None, 0
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as file:
         while True:
             event = decoder.next_event()
@@ -127,6 +129,11 @@ def _read_files(body: IO[bytes], boundary: str) -> Iterator[tuple[str, IO[bytes]
                 block = body.read(_BLOCK_BYTES)
                 decoder.receive_data(block or None)
             elif isinstance(event, File | Field):
+                parts += 1
+                if parts > most:
+                    raise TooLargeError(
+                        f"The form has more than {most:,} parts (MAX_BATCH_IMAGES + MAX_FORM_PARTS); the rest was not read."
+                    )
                 wanted = event.filename if isinstance(event, File) and event.name == "file" else None
                 file.seek(0)
                 file.truncate()

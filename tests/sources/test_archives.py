@@ -114,6 +114,13 @@ def test_an_archive_without_images_is_an_error_of_its_own(make) -> None:
             read(make(members))
 
 
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_what_a_system_adds_is_not_unpacked(make) -> None:
+    """In a ZIP, whose members need not be read one after the other, it counts against no limit either."""
+    data = make([("__MACOSX/._a.png", b"clutter" * 1000), ("a.png", b"\x89PNG")])
+    assert [Item("a.png", b"\x89PNG")] == read(data, image_bytes=10_000, total_bytes=5_000 if make is make_zip else None)
+
+
 @pytest.mark.parametrize("make", [make_zip, make_tar, make_tar_gz])
 def test_an_archive_within_an_archive_is_not_opened(make) -> None:
     inner, image = read(make([("in.zip", make_zip(THREE)), ("a.png", b"\x89PNG")]), image_bytes=100_000)

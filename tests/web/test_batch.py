@@ -189,6 +189,23 @@ def test_limits_are_said_by_name(tmp_path: Path) -> None:
     assert "MAX_BATCH_BYTES" in results[-1]["error"]["detail"]
 
 
+def test_parts_that_are_no_image_count_too(tmp_path: Path) -> None:
+    limits = {"MAX_BATCH_IMAGES": 4, "MAX_FORM_PARTS": 3, "INSTANCE_PATH": tmp_path}
+    client = create_app(limits, classifier=FixedClassifier()).test_client()
+    empty = b'--XX\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'
+    image = b'--XX\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\n\r\n' + DIGITS[7] + b"\r\n"
+
+    def send(parts: bytes) -> Any:
+        return client.post("/predict/batch", **body(parts + b"--XX--\r\n", "multipart/form-data; boundary=XX"))
+
+    assert 1 == send(empty * 6 + image).get_json()["succeeded"]
+    assert (413, "too-large") == read_problem(send(empty * 8))
+    assert "MAX_BATCH_IMAGES + MAX_FORM_PARTS" in send(empty * 7 + image).get_json()["detail"]
+    first, last = send(image + empty * 7).get_json()["results"]
+    assert ("7.png", 7) == (first["name"], first["digit"])
+    assert ("the form", 413) == (last["name"], last["error"]["status"])
+
+
 def test_the_first_line_is_there_before_the_second_image_is_read(weighing: FlaskClient, weigher: Weigher) -> None:
     response = weighing.post("/predict/batch", headers=NDJSON, **body(make_tar(ALL * 20)))
     assert json.loads(next(iter(response.response)).splitlines()[0])["name"] == "0.png"
