@@ -22,8 +22,7 @@ def read_paths(paths: Iterable[str], standard_input: IO[bytes], allowance: Allow
     for path in paths:
         try:
             if path == STANDARD_INPUT:
-                with tempfile.TemporaryFile() as spool:
-                    yield from read_stream(standard_input, "standard input", allowance, spool)
+                yield from _read_pipe(standard_input, "standard input", allowance)
             elif os.path.isdir(path):
                 yield from _read_folder(path, allowance)
             else:
@@ -87,10 +86,15 @@ def _find_images(folder: str) -> Iterator[tuple[str, OSError | None]]:
 
 def _read_path(path: str, allowance: Allowance) -> Iterator[Item]:
     name = _readable(path)
-    with open(path, "rb") as file, tempfile.TemporaryFile() as spool:
-        items = read_file(file, name, allowance) if file.seekable() else read_stream(file, name, allowance, spool)
-        for item in items:  # one of the file's own name is the file itself, or what is wrong with it
+    with open(path, "rb") as file:
+        read = read_file if file.seekable() else _read_pipe
+        for item in read(file, name, allowance):  # one of the file's own name is the file itself, or what is wrong with it
             yield item._replace(name=f"{name}/{item.name}") if item.name != name else item
+
+
+def _read_pipe(pipe: IO[bytes], name: str, allowance: Allowance) -> Iterator[Item]:
+    with tempfile.TemporaryFile() as spool:
+        yield from read_stream(pipe, name, allowance, spool)
 
 
 def _readable(path: str) -> str:

@@ -1,5 +1,6 @@
 import io
 import os
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,11 @@ def test_a_link_to_a_folder_is_not_followed_and_a_pipe_not_opened(folder: Path) 
 
 def test_a_file_that_is_named_is_read_whatever_its_suffix(folder: Path) -> None:
     assert [Item(str(folder / "labels.csv"), b"labels.csv")] == read(folder / "labels.csv")
+
+
+def test_a_file_needs_no_room_for_temporary_ones(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "none"))
+    assert [Item(str(folder / "a.png"), b"a.png")] == read(folder / "a.png")
 
 
 def test_paths_are_read_in_the_order_given_and_an_archive_names_its_members(folder: Path) -> None:
