@@ -20,6 +20,7 @@ LARGEST_SCALE = 4.0  # more shows only blur
 MOST_PIXELS = 600_000  # that the detector looks at: a page of 400 digits; time grows with them
 REDUCTIONS, LEAST_SIDE_PX = 2, 128  # by halves, where a sensor's grain hides the ink: each halves the grain
 SPECK = 0.3  # of a digit's height: nothing as small is one
+PATTERN_QUANTILE = 0.8  # of the ground: what most of its pattern stays below is taken away too
 AROUND = 0.08  # of a box's sides, to see the digit whole where the detector's box is tight
 TINY, NEIGHBOURS_PIECE = 0.03, 0.35  # of the largest part's area: a speck; what reaches into the box from outside
 HEIGHT_QUANTILE = 0.6  # among parts by their ink: most of it is in digits, but dots, dashes and pieces of them are lower
@@ -57,7 +58,9 @@ def lift_page(image: Image) -> Page:
                 raise
         image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
     strong = max(quantile(light[mask.view(bool)], 0.9), 1)
-    return Page(np.minimum(light * np.float32(1 / strong), 1), mask, *_survey(mask))
+    pattern = min(quantile(light[mask == 0], PATTERN_QUANTILE), strong // 2)
+    ink = np.clip((light.astype(np.float32) - np.float32(pattern)) * np.float32(1 / (strong - pattern)), 0, 1)
+    return Page(ink, mask, *_survey(mask))
 
 
 def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:

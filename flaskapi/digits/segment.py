@@ -14,7 +14,7 @@ FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
 LEAST_LOGIT = -80.0  # of presence: the exponential of 89 is more than a float holds
 MOST_CANDIDATES = 400  # of a page; what follows takes time and memory by their square
 SAME_DIGIT = 0.6  # of the smaller box inside the other: two answers for one digit
-STEEPEST_STEP, STEEPEST_LINE = 0.75, 1.3  # from one digit to the next: of their height, and of the way between them
+STEEPEST_STEP, STEEPEST_LINE = 1.0, 1.3  # from one digit to the next: of their height, and of the way between them
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 Floats = npt.NDArray[np.float32]
