@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tests.fakes import draw_digit, encode
+from tests.fakes import draw_digit, encode, write_digits
 
 PROGRAM = """
 import os, sys, statistics, tempfile, time
@@ -66,13 +66,11 @@ def main() -> None:
 
 
 def _line(text: str, width: int, height: int) -> np.ndarray:
-    """A line of digits across the middle of a white page, `uint8 (height, width)`."""
-    page = np.full((height, width), 255, np.uint8)
-    side = width // (len(text) + 2)
-    for place, digit in enumerate(text):
-        top, left = (height - side) // 2, side * (place + 1)
-        page[top : top + side, left : left + side] = draw_digit(int(digit), side=side, thickness=max(2, side // 16))
-    return page
+    """A line of digits as wide as the white page, `uint8 (height, width)`."""
+    ink = np.zeros((height, width), np.uint8)
+    size = 0.95 * width / (0.9 * len(text))
+    write_digits(ink, text, 0.03 * width, (height - size) / 2, height=size, pen=max(2, round(size / 14)))
+    return 255 - ink
 
 
 def _page(width: int, height: int) -> np.ndarray:

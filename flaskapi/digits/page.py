@@ -12,7 +12,7 @@ from flaskapi.digits.ink import WORKING_SIDE_PX, reduce_by_area
 from flaskapi.digits.normalize import normalize_ink, stroke_width_px, thicken
 from flaskapi.errors import NoDigitFoundError
 
-READ_HEIGHT_PX = 32  # of a digit, as the detector has learned it
+READ_HEIGHT_PX = 32  # of a digit: the detector has learned 18 to 52; higher ones take longer and are read no better
 PADDING_PX = 8  # around the page, so that digits at its edge are seen whole
 MULTIPLE_PX = 16  # of which the sides of what the detector reads are
 THINNEST_STROKE_PX = 2.5  # at that height; a thinner one would fade when it is reduced

@@ -42,7 +42,7 @@ def _head(path: Path, card: Card) -> list[str]:
 def _detector(card: Card) -> list[str]:
     training, pages = card["training"], card["pages"]
     return [
-        "- **Reads** a page as `float32 (height, width, 1)`, 0 the paper and 1 the ink, sides multiples of 16, digits about 32 pixels high;"
+        "- **Reads** a page as `float32 (height, width, 1)`, 0 the paper and 1 the ink, sides multiples of 16, digits 18 to 52 pixels high;"
         " answers for each 4x4 pixels whether a digit is there, which one, and its box.",
         f"- **Training** {training['epochs']} epochs of {training['steps']} batches of {training['batch_size']} pages, each drawn anew with"
         f" training digits (`pages.py`), seed {training['seed']}.",

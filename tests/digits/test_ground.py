@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 from fakes import draw_digit
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flaskapi.digits import Image
 from flaskapi.digits.ground import find_polarity, lift_ink, quantile
@@ -85,3 +87,9 @@ def test_nothing_stands_out_of_a_blank_picture(is_dark: bool | None, is_even: bo
 def test_a_quantile_is_one_of_the_values_with_that_share_of_them_below_it(share: float) -> None:
     values = np.random.default_rng(0).permutation(101).astype(np.uint8)
     assert 100 * share == quantile(values.reshape(1, 101), share)
+
+
+@given(st.binary(min_size=1, max_size=3000), st.floats(0, 1))
+def test_a_quantile_is_the_value_in_its_place_however_many_there_are(data: bytes, share: float) -> None:
+    values = np.frombuffer(data, np.uint8)
+    assert sorted(data)[int(share * (len(data) - 1))] == quantile(values, share)
