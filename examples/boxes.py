@@ -1,4 +1,4 @@
-"""Asks a running service for the number in a picture and draws the boxes: `boxes.py PICTURE OUT.png [URL]`."""
+"""Asks a running service for the number in a picture and draws the boxes: `boxes.py PICTURE OUT.jpg [URL]`."""
 
 import json
 import sys
