@@ -6,18 +6,26 @@ from typing import Any
 from flask import Flask
 
 from flaskapi.config import find_instance_path, load_config
-from flaskapi.errors import ModelUnavailableError
+from flaskapi.errors import ModelUnavailableError, StoreUnavailableError
 from flaskapi.numbers import Detector
 from flaskapi.recognition import Classifier, warm_up
+from flaskapi.submissions import NoStore, Store
 
 
-def create_app(config: Mapping[str, Any] | None = None, *, classifier: Classifier | None = None, detector: Detector | None = None) -> Flask:
+def create_app(
+    config: Mapping[str, Any] | None = None,
+    *,
+    classifier: Classifier | None = None,
+    detector: Detector | None = None,
+    store: Store | None = None,
+) -> Flask:
     """Make the application, its models loaded and warm.
 
     Args:
         config: settings that go before the environment's and the instance folder's; `INSTANCE_PATH` moves that folder.
         classifier: answers in place of the model files, as tests do.
         detector: finds digits beside that classifier; without one, numbers are not read.
+        store: keeps submissions in place of the one of the settings.
 
     Raises:
         SettingError: a setting has a bad value; a bad model file does not stop the start, `/health/ready` tells of it.
@@ -33,11 +41,31 @@ def create_app(config: Mapping[str, Any] | None = None, *, classifier: Classifie
     if classifier is None:
         classifier, detector = _load_models(app)
     app.extensions["flaskapi"] = Services(
-        classifier, detector or NoDetector("No detector was given."), metrics.create_metrics(app.config["METRICS_PATH"])
+        classifier,
+        detector or NoDetector("No detector was given."),
+        store or _open_store(app),
+        metrics.create_metrics(app.config["METRICS_PATH"]),
     )
     for part in (request_id, metrics, errors, predict, batch, number, operations):
         part.init_app(app)
     return app
+
+
+def _open_store(app: Flask) -> Store:
+    """Make the store, and its tables if it has none yet; where that cannot be, it is tried again when something is to be kept."""
+    if app.config["STORE"] == "off":
+        return NoStore()
+    from flaskapi.submissions.store import DatabaseStore
+    from flaskapi.submissions.writer import WrittenStore
+
+    database = DatabaseStore(app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db", app.config["STORE_DURABILITY"])
+    try:
+        database.check()
+        app.logger.info("ready: store %s", database.kind)
+    except StoreUnavailableError as error:
+        app.logger.error("not ready: %s", error)
+    database.close()  # a server may fork this process
+    return WrittenStore(database, app.logger)
 
 
 def _load_models(app: Flask) -> tuple[Classifier, Detector]:

@@ -91,15 +91,17 @@ def predict(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> None:
     """Make the service and ask it whether it is ready."""
-    _, services = _load_service()
+    config, services = _load_service()
     print(f"Ready: model {services.classifier.card['version']}.")
+    if config["STORE"] != "off":
+        print(f"Ready: store {services.store.check()['kind']}.")
 
 
-def _load_service() -> "tuple[dict[str, Any], Any]":
-    """Settings and services as a web process has them."""
+def _load_service(**settings: str) -> "tuple[dict[str, Any], Any]":
+    """Settings and services as a web process has them, but for these settings."""
     from flaskapi import create_app
 
-    app = create_app({"LOG_LEVEL": "ERROR"})
+    app = create_app({"LOG_LEVEL": "ERROR"} | settings)
     return app.config, app.extensions["flaskapi"]
 
 
@@ -154,7 +156,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
     folders = _check_evaluation(options)
     sets = {name: load_labelled(folder, numbers=options.number) for name, folder in folders.items()}
-    config, services = ({}, None) if options.url else _load_service()
+    config, services = ({}, None) if options.url else _load_service(STORE="off")
     ask = ask_service(options.url, numbers=options.number) if options.url else _ask_here(config, services, options)
     with tqdm(total=sum(map(len, sets.values())), unit=" images", disable=None) as progress:
 

@@ -4,34 +4,39 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from flaskapi.digits import NormalizedDigit
 from flaskapi.errors import FlaskapiError, MissingImageError, ModelUnavailableError
 from flaskapi.numbers import Detector, NumberPrediction, predict_number
-from flaskapi.recognition import Classifier, Prediction, predict_digits
+from flaskapi.recognition import Classifier, Prediction, Reading, predict_digits
 from flaskapi.sources import Item
 
 Route = Literal["digit", "number"]
 Outcome = Prediction | NumberPrediction | Exception
-Reader = Callable[[Iterable[bytes | FlaskapiError]], Iterator[Outcome]]
+Reader = Callable[[Iterable[bytes | FlaskapiError]], Iterator[Reading | NumberPrediction | Exception]]
 
 
 class Answer(NamedTuple):
-    """The answer for one image of many: a prediction, or what was wrong; what is no `FlaskapiError` is a fault of ours."""
+    """The answer for one image of many: a prediction, or what was wrong; what is no `FlaskapiError` is a fault of ours.
+
+    `image` is the file, and `normalized` what the network saw of a digit.
+    """
 
     name: str
     outcome: Outcome
+    image: bytes = b""
+    normalized: NormalizedDigit | None = None
 
 
 def choose_reader(route: Route, classifier: Classifier, detector: Detector, *, max_pixels: int, uncertain_below: float) -> Reader:
     """Choose what is read in each image: one digit, or a number."""
 
-    def read_digits(images: Iterable[bytes | FlaskapiError]) -> Iterator[Outcome]:
-        for answer in predict_digits(images, classifier, max_pixels=max_pixels, uncertain_below=uncertain_below):
-            yield answer if isinstance(answer, Exception) else answer.prediction
+    def read_digits(images: Iterable[bytes | FlaskapiError]) -> Iterator[Reading | Exception]:
+        return predict_digits(images, classifier, max_pixels=max_pixels, uncertain_below=uncertain_below)
 
     if route == "digit":
         return read_digits
 
-    def read_number(image: bytes | FlaskapiError) -> Outcome:
+    def read_number(image: bytes | FlaskapiError) -> NumberPrediction | Exception:
         if isinstance(image, FlaskapiError):
             return image
         try:
@@ -51,12 +56,17 @@ def answer_items(items: Iterable[Item], read: Reader) -> Iterator[Answer]:
     Raises:
         ModelUnavailableError: there is no model.
     """
-    names: deque[str] = deque()
+    waiting: deque[Item] = deque()
 
     def contents() -> Iterator[bytes | FlaskapiError]:
         for item in items:
-            names.append(item.name)
+            waiting.append(item)
             yield item.content or MissingImageError("The image is empty.")
 
     for outcome in read(contents()):
-        yield Answer(names.popleft(), outcome)
+        name, content = waiting.popleft()
+        image = content if isinstance(content, bytes) else b""
+        if isinstance(outcome, Reading):
+            yield Answer(name, outcome.prediction, image, outcome.normalized)
+        else:
+            yield Answer(name, outcome, image)

@@ -49,6 +49,27 @@ def log_level(value: Any) -> str:
     return str(value)
 
 
+def store(value: Any) -> str:
+    """on, required or off"""
+    if value not in ("on", "required", "off"):
+        raise ValueError
+    return str(value)
+
+
+def durability(value: Any) -> str:
+    """process or power"""
+    if value not in ("process", "power"):
+        raise ValueError
+    return str(value)
+
+
+def database_url(value: Any) -> str:
+    """postgresql://USER:PASSWORD@HOST/NAME, or sqlite:/// and a path"""
+    if not str(value).startswith(("postgresql://", "sqlite:///")) or str(value) == "sqlite:///":
+        raise ValueError
+    return str(value)
+
+
 def path(value: Any) -> Path:
     """a path"""
     if not value:
@@ -87,6 +108,20 @@ SETTINGS = (
     Setting("MAX_BATCH_IMAGES", 100_000, whole_number, "most images in one request to `/predict/batch`"),
     Setting("MAX_IMAGE_PIXELS", 25_000_000, whole_number, "most pixels of an image, by its header, before it is decoded"),
     Setting("UNCERTAIN_BELOW", 0.95, share, "an answer with less confidence than this is marked `uncertain`"),
+    Setting(
+        "STORE",
+        "on",
+        store,
+        "`on` keeps every image with its answer, and answers without it where that cannot be; `required` answers only what it has kept; "
+        "`off` keeps nothing",
+    ),
+    Setting(
+        "DATABASE_URL",
+        None,
+        database_url,
+        "where they are kept, such as `postgresql://user:password@host/name`; unset: SQLite, in `submissions.db` in the instance folder",
+    ),
+    Setting("STORE_DURABILITY", "process", durability, "what SQLite's commits survive: the end of any `process`, or a cut of `power` too"),
     Setting("LOG_LEVEL", "INFO", log_level, "least severe message that is logged: DEBUG, INFO, WARNING or ERROR"),
 )
 
@@ -148,4 +183,5 @@ def _convert(name: str, value: Any, source: str) -> Any:
     try:
         return setting.parse(value)
     except (TypeError, ValueError):
-        raise SettingError(f"{name} in {source}: expected {setting.parse.__doc__}, found {value!r}.") from None
+        found = "something else" if name == "DATABASE_URL" else repr(value)  # a password is not for the log
+        raise SettingError(f"{name} in {source}: expected {setting.parse.__doc__}, found {found}.") from None

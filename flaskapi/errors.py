@@ -33,6 +33,10 @@ class ModelUnavailableError(FlaskapiError):
     """There is no model to answer with; the text says why."""
 
 
+class StoreUnavailableError(FlaskapiError):
+    """Submissions cannot be kept or looked up; the text says why."""
+
+
 class ModelFileError(FlaskapiError):
     """A file that cannot serve as this service's model; the text says what it is and what is needed."""
 

@@ -2,7 +2,10 @@
 
 import importlib.util
 import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,10 @@ from flask.testing import FlaskClient
 
 from flaskapi import create_app
 
+os.environ.setdefault("FLASKAPI_STORE", "off")  # a test that is about the store says so
 sys.path.insert(0, str(Path(__file__).parent))  # for `fakes`
 
+from databases import Postgres, why_no_postgres
 from fakes import FixedClassifier, FixedDetector
 
 
@@ -20,6 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("train") and importlib.util.find_spec("keras") is None:
             lacking(item, "Keras is not installed: pip install '.[train]'")
+        if item.get_closest_marker("postgres") and (reason := why_no_postgres()):
+            lacking(item, reason)
 
 
 def lacking(item: pytest.Item, reason: str) -> None:
@@ -37,6 +44,25 @@ def classifier() -> FixedClassifier:
 def app(tmp_path: Path, classifier: FixedClassifier) -> Flask:
     """The application with a classifier and a detector that always answer 7, surely enough, and an instance folder of its own."""
     return create_app({"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": 0.5}, classifier=classifier, detector=FixedDetector())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for all tests; one that stops it starts it again."""
+    folder = Path(tempfile.mkdtemp(prefix="flaskapi-postgres-"))
+    server = Postgres(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/submissions.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.make_database()
 
 
 @pytest.fixture

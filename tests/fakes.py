@@ -1,12 +1,16 @@
 """Stand-ins that are simple enough to know their answers, and drawn digits to send."""
 
 import io
+from datetime import UTC, datetime
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from flaskapi.submissions import Submission
+from flaskapi.submissions.identifiers import new_id
 
 
 class FixedClassifier:
@@ -66,6 +70,27 @@ def encode(image: npt.NDArray[np.uint8] | Image.Image, form: str = "PNG", **opti
     buffer = io.BytesIO()
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, form, **options)
     return buffer.getvalue()
+
+
+def make_submission(**changes: Any) -> Submission:
+    """A digit that was sent, with other values where they matter."""
+    values: dict[str, Any] = {
+        "id": new_id(),
+        "received_at": datetime.now(UTC),
+        "image": encode(draw_digit(7, side=28)),
+        "media_type": "image/png",
+        "route": "/predict",
+        "batch": None,
+        "prediction": "7",
+        "confidence": 0.9,
+        "uncertain": False,
+        "model": "2026-01-01-00000000",
+        "probabilities": [0.0] * 7 + [0.9, 0.1, 0.0],
+        "normalized": bytes(784),
+        "lines": None,
+        "digits": None,
+    }
+    return Submission(**values | changes)
 
 
 # A pen's way through each digit: corners that its strokes keep near to, across and down, from 0 to 1.

@@ -133,6 +133,7 @@ def apache(folder: Path, script: Path = ROOT / "deploy" / "flaskapi.wsgi", **set
     (folder / "httpd.conf").write_text("\n".join(lines) + "\n")
     program = next(found for name in ("apache2", "httpd") if (found := shutil.which(name, path=_path())))
     environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(folder / "instance")}
+    environment.pop("FLASKAPI_STORE", None)  # the tests' own, for those that are not about the store
     process = subprocess.Popen([program, "-f", str(folder / "httpd.conf"), "-DFOREGROUND"], env=environment)
     try:
         yield wait_until_it_answers(Server(port, process, folder))

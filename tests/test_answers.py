@@ -32,7 +32,7 @@ def test_the_route_says_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     number = object()
     monkeypatch.setattr(answers, "predict_number", lambda image, *_, **__: number)
     read = choose_reader("number", FixedClassifier(), AnyDetector(), **LIMITS)
-    assert [Answer("7.png", number)] == list(answer_items([SEVEN], read))
+    assert [Answer("7.png", number, SEVEN.content)] == list(answer_items([SEVEN], read))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_error_is_the_images_but_where_there_is_no_model(monkeypatch: pytest.
     monkeypatch.setattr(answers, "predict_number", fail)
     read = choose_reader("number", FixedClassifier(), AnyDetector(), **LIMITS)
     if is_the_images:
-        assert [Answer("7.png", error)] * 2 == list(answer_items([SEVEN, SEVEN], read))
+        assert [Answer("7.png", error, SEVEN.content)] * 2 == list(answer_items([SEVEN, SEVEN], read))
     else:
         with pytest.raises(ModelUnavailableError):
             list(answer_items([SEVEN], read))

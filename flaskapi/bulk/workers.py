@@ -29,7 +29,7 @@ def load_reader(route: Route) -> tuple[Reader, dict[str, Any]]:
     Raises:
         ModelUnavailableError: there is no model.
     """
-    app = create_app({"LOG_LEVEL": "ERROR"})
+    app = create_app({"LOG_LEVEL": "ERROR", "STORE": "off"})
     services = app.extensions["flaskapi"]
     for part in (services.classifier, services.detector) if route == "number" else (services.classifier,):
         part.card  # noqa: B018 raises where there is no model, before anything is read

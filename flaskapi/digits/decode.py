@@ -25,7 +25,15 @@ FORMATS = tuple(
     )
 )
 FORMAT_NAMES = "PNG, JPEG, GIF, BMP, WebP or TIFF"
-_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
+_SIGNATURES = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"BM": "image/bmp",
+    b"RIFF": "image/webp",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
+}
 
 _COLOURED = {"RGB", "P", "CMYK", "YCbCr", "LAB"}
 _ORIENTATION_TAG = 0x0112
@@ -39,6 +47,11 @@ _UPRIGHT = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
+
+
+def media_type(data: bytes) -> str:
+    """Tell by its first bytes what an image file is that `decode_image` has decoded, whatever its sender called it."""
+    return next((name for signature, name in _SIGNATURES.items() if data.startswith(signature)), "application/octet-stream")
 
 
 def decode_image(data: bytes, *, max_pixels: int, max_side_px: int, by_colour: bool = False) -> tuple[Image, ...]:
@@ -102,7 +115,7 @@ def _open(data: bytes) -> Pillow.Image:
     try:
         return Pillow.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        if data.startswith(_SIGNATURES):
+        if data.startswith(tuple(_SIGNATURES)):
             raise
         raise UnsupportedImageError(f"This is not an image that this service reads: {FORMAT_NAMES}.") from None
 

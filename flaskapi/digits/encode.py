@@ -16,6 +16,11 @@ def encode_png(pixels: Image | Digit) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
+def to_bytes(digit: Digit) -> bytes:
+    """Write `float32 (28, 28)` in [0, 1] as 784 bytes, row by row, 255 the ink."""
+    return np.rint(digit * 255).astype(np.uint8).tobytes()
+
+
 def encode_boxes(pixels: Image, boxes: Iterable[tuple[int, int, int, int]], *, max_side_px: int) -> bytes:
     """Reduce a picture and draw boxes on it in red, as a PNG in colour.
 

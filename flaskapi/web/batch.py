@@ -12,14 +12,17 @@ from flaskapi.answers import Answer, Route, answer_items, choose_reader
 from flaskapi.errors import FlaskapiError
 from flaskapi.numbers import NumberPrediction
 from flaskapi.recognition import Prediction
+from flaskapi.submissions.identifiers import new_id
 from flaskapi.web.errors import describe
 from flaskapi.web.items import read_items
 from flaskapi.web.payload import read_query
+from flaskapi.web.record import Kept, add_id, record
 from flaskapi.web.results import encode_result, to_result
 from flaskapi.web.services import services
 
 blueprint = Blueprint("batch", __name__)
 NDJSON = "application/x-ndjson"
+_CHUNK_BYTES = 1 << 22
 _FLUSH_LINES, _FLUSH_S = 64, 0.1  # lines go out together, for each piece of an answer costs as much as a small picture
 
 
@@ -45,13 +48,37 @@ def predict_batch() -> Response:
 
 
 def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
-    metrics = services().metrics
-    for answer in answers:
-        if isinstance(answer.outcome, Prediction):
-            metrics.count_prediction(answer.outcome)
-        elif isinstance(answer.outcome, NumberPrediction):
-            metrics.count_number(answer.outcome)
-        yield to_result(answer)
+    metrics, batch = services().metrics, new_id()
+    for chunk in _chunks(answers):
+        for answer in chunk:
+            if isinstance(answer.outcome, Prediction):
+                metrics.count_prediction(answer.outcome)
+            elif isinstance(answer.outcome, NumberPrediction):
+                metrics.count_number(answer.outcome)
+        kept = [Kept(one.image, one.outcome, one.normalized) for one in chunk if not isinstance(one.outcome, Exception)]
+        ids = iter(record(kept, batch))
+        for answer in chunk:
+            result = to_result(answer)
+            yield result if "error" in result else add_id(result, next(ids))
+
+
+def _chunks(answers: Iterator[Answer]) -> Iterator[list[Answer]]:
+    """Put together what is kept in one transaction: the first alone, then as many as come within a moment."""
+    chunk: list[Answer] = []
+    size, size_bytes, begun_s = 1, 0, time.monotonic()
+    try:
+        for answer in answers:
+            chunk.append(answer)
+            size_bytes += len(answer.image)
+            if len(chunk) >= size or size_bytes > _CHUNK_BYTES or time.monotonic() - begun_s > _FLUSH_S:
+                yield chunk
+                chunk, size, size_bytes, begun_s = [], _FLUSH_LINES, 0, time.monotonic()
+    except Exception:
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
+        yield chunk
 
 
 def _answer_whole(results: Iterator[dict[str, Any]]) -> Response:

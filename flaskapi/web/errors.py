@@ -17,6 +17,7 @@ STATUS = {
     errors.InvalidImageError: 422,
     errors.NoDigitFoundError: 422,
     errors.ModelUnavailableError: 503,
+    errors.StoreUnavailableError: 503,
 }
 PROBLEMS = {
     "missing-image": "The request carries no image, or an empty one.",
@@ -28,6 +29,7 @@ PROBLEMS = {
     "invalid-image": "An image that cannot be decoded whole: truncated or damaged.",
     "no-digit-found": "An image on which nothing stands out: blank, only grain, only lines.",
     "model-unavailable": "There is no model to answer with at the moment.",
+    "store-unavailable": "Nothing can be kept at the moment, and this service answers only what it has kept.",
     "forbidden": "The address is not open to this caller.",
     "overloaded": "More requests than the service can answer in time; send it again later.",
     "internal-error": "Something went wrong in the service; its log has it under the same request_id.",

@@ -58,6 +58,9 @@ class Metrics:
             "flaskapi_request_queue_seconds", "Time a request waited for Apache to hand it on.", buckets=_BUCKETS_S, registry=self._registry
         )
         self.numbers = Counter("flaskapi_numbers", "Numbers answered.", ["uncertain"], registry=self._registry)
+        self.submissions = Counter(
+            "flaskapi_submissions", "Answers that were to be kept, and whether they are.", ["kept"], registry=self._registry
+        )
         self.predictions = Counter("flaskapi_predictions", "Digits answered.", ["digit", "uncertain"], registry=self._registry)
 
     def count_request(self, route: str, status: int, duration_s: float) -> None:
@@ -72,6 +75,10 @@ class Metrics:
     def count_number(self, prediction: NumberPrediction) -> None:
         """Count one number answered."""
         self.numbers.labels(str(prediction.uncertain).lower()).inc()
+
+    def count_submissions(self, count: int, *, kept: bool) -> None:
+        """Count answers that were kept, or could not be."""
+        self.submissions.labels(str(kept).lower()).inc(count)
 
     def render(self) -> bytes:
         """All values in Prometheus's text form."""

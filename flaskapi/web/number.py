@@ -8,6 +8,7 @@ from flaskapi.digits.readings import ANY
 from flaskapi.errors import InvalidRequestError
 from flaskapi.numbers import NumberPrediction, predict_number
 from flaskapi.web.payload import read_image, read_query
+from flaskapi.web.record import Kept, add_id, record
 from flaskapi.web.services import services
 
 blueprint = Blueprint("number", __name__)
@@ -38,7 +39,8 @@ def number() -> dict[str, Any]:
         alternatives=int(query.get("alternatives", 0)),
     )
     services().metrics.count_number(prediction)
-    return as_answer(prediction, alternatives="alternatives" in query)
+    (identifier,) = record([Kept(upload.data, prediction)])
+    return add_id(as_answer(prediction, alternatives="alternatives" in query), identifier)
 
 
 def as_answer(prediction: NumberPrediction, *, alternatives: bool = False) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 import contextlib
 from typing import Any
 
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Flask, Response, current_app
 
-from flaskapi.errors import ModelUnavailableError
+from flaskapi.errors import ModelUnavailableError, StoreUnavailableError
 from flaskapi.web.errors import problem
 from flaskapi.web.services import services
 
@@ -32,9 +32,22 @@ def ready() -> dict[str, Any] | Response:
         except ModelUnavailableError as error:
             checks[name] = {"status": "unavailable", "detail": str(error)}
             missing = missing or str(error)
+    checks["store"], unkept = _check_store()
     if missing:
         return problem("model-unavailable", 503, missing, checks=checks)
+    if unkept and current_app.config["STORE"] == "required":
+        return problem("store-unavailable", 503, unkept, checks=checks)
     return {"status": "ready", "checks": checks}
+
+
+def _check_store() -> tuple[dict[str, Any], str]:
+    """What is said of the store, and why nothing can be kept, if so; only where it is required is the service not ready then."""
+    if current_app.config["STORE"] == "off":
+        return {"status": "off"}, ""
+    try:
+        return {"status": "ok"} | services().store.check(), ""
+    except StoreUnavailableError as error:
+        return {"status": "unavailable", "detail": str(error)}, str(error)
 
 
 @blueprint.get("/model")

@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, current_app, request
 from flaskapi.digits.encode import data_url, encode_png
 from flaskapi.recognition import predict_digit
 from flaskapi.web.payload import read_image, read_query
+from flaskapi.web.record import Kept, add_id, record
 from flaskapi.web.services import services
 
 blueprint = Blueprint("predict", __name__)
@@ -24,7 +25,8 @@ def predict() -> dict[str, Any]:
     limits = {"max_pixels": current_app.config["MAX_IMAGE_PIXELS"], "uncertain_below": current_app.config["UNCERTAIN_BELOW"]}
     prediction, normalized = predict_digit(upload.data, services().classifier, **limits)
     services().metrics.count_prediction(prediction)
-    answer = prediction._asdict()
+    (identifier,) = record([Kept(upload.data, prediction, normalized)])
+    answer = add_id(prediction._asdict(), identifier)
     if include:
         answer |= {"normalized": data_url(encode_png(normalized.pixels)), "noticed": list(normalized.noticed)}
     return answer

@@ -6,6 +6,7 @@ from flask import current_app
 
 from flaskapi.numbers import Detector
 from flaskapi.recognition import Classifier
+from flaskapi.submissions import Store
 from flaskapi.web.metrics import Metrics
 
 
@@ -15,6 +16,7 @@ class Services:
 
     classifier: Classifier
     detector: Detector
+    store: Store
     metrics: Metrics
 
 

@@ -71,6 +71,7 @@ def test_lines_are_those_of_the_endpoint(archive: Path, tmp_path: Path) -> None:
     answered = client.post("/predict/batch", data=archive.read_bytes(), content_type="application/zip").get_json()["results"]
     lines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     for result in answered:
+        assert result.pop("id", None) is None, "the command keeps nothing, and has none"
         if "error" in result:
             result["error"]["request_id"] = "-"
         result["name"] = f"{archive}/{result['name']}"

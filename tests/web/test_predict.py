@@ -31,6 +31,7 @@ def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(client: F
         "confidence": 0.9,
         "probabilities": [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9, 0.1, 0.0],
         "uncertain": False,
+        "id": None,
         "model": FixedClassifier.version,
     }
     for way, sent in WAYS.items():

@@ -1,0 +1,62 @@
+"""What was sent, kept with its answer. Nothing here knows of networks or HTTP."""
+
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+
+class Submission(NamedTuple):
+    """An image somebody sent, with its answer; of a digit `probabilities` and `normalized` are there, of a number `lines` and `digits`."""
+
+    id: UUID
+    received_at: datetime  # with its time zone
+    image: bytes  # as it was sent
+    media_type: str  # what the bytes are, as `image/png`, whatever the sender called them
+    route: str  # that it was sent to, as `/predict`
+    batch: UUID | None  # the same for all images of one request to `/predict/batch`
+    prediction: str  # the digit, or the number
+    confidence: float
+    uncertain: bool
+    model: str  # its version
+    probabilities: list[float] | None  # of each digit, 0 to 9
+    normalized: bytes | None  # what the network saw, `uint8 (28, 28)` row by row, 255 the ink
+    lines: list[str] | None  # of a number
+    digits: list[dict[str, Any]] | None  # of a number: digit, confidence, uncertain and box of each
+
+
+class Store(Protocol):
+    """Keeps submissions. Every method raises StoreUnavailableError where it cannot."""
+
+    def record(self, submissions: list[Submission]) -> list[UUID | None]:
+        """Keep submissions. When this returns they are committed; their ids are given, or None where nothing is to be kept."""
+
+    def get(self, id: UUID) -> Submission | None:
+        """Give a submission back, or None if there is none of this id."""
+
+    def delete(self, id: UUID) -> bool:
+        """Erase a submission, and its image unless another submission has the same. Tells whether there was one."""
+
+    def check(self) -> dict[str, Any]:
+        """See whether submissions can be kept, and say by what: its kind and the version of its tables."""
+
+    def close(self) -> None:
+        """Let go of connections and threads; the next use makes new ones."""
+
+
+class NoStore:
+    """Keeps nothing."""
+
+    def record(self, submissions: list[Submission]) -> list[UUID | None]:
+        return [None] * len(submissions)
+
+    def get(self, id: UUID) -> Submission | None:
+        return None
+
+    def delete(self, id: UUID) -> bool:
+        return False
+
+    def check(self) -> dict[str, Any]:
+        return {"kind": "none"}
+
+    def close(self) -> None:
+        pass

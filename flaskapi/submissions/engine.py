@@ -1,0 +1,72 @@
+"""Connections to the database, set as the store needs them."""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+Durability = Literal["process", "power"]
+BUSY_S = 0.02  # SQLite's own waits grow to 0.1 s between two looks; the store asks again itself, more often
+_SERVER_TIMEOUT_MS = 5000
+
+
+def make_engine(url: str, durability: Durability) -> sa.Engine:
+    """Make what connects to a database; nothing is connected yet.
+
+    Args:
+        url: `sqlite:///` and a path, or `postgresql://...`.
+        durability: what a commit survives: the end of any process, or a power cut too.
+    """
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _make_sqlite(parsed, durability)
+    # `synchronous_commit` is not loosened by `durability`: without it a commit does not survive the end of one of the server's processes.
+    options = f"-c synchronous_commit=on -c timezone=UTC -c statement_timeout={_SERVER_TIMEOUT_MS} -c application_name=flaskapi"
+    limits = {"connect_timeout": 2, "keepalives_idle": 2, "keepalives_interval": 1, "keepalives_count": 2, "tcp_user_timeout": 3000}
+    return sa.create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        connect_args=limits | {"options": options},
+        pool_size=2,
+        max_overflow=4,
+        pool_timeout=0.5,
+    )
+
+
+def _make_sqlite(url: sa.URL, durability: Durability) -> sa.Engine:
+    engine = sa.create_engine(
+        url, connect_args={"timeout": BUSY_S, "check_same_thread": False}, pool_size=2, max_overflow=4, pool_timeout=0.5
+    )
+    path = Path(url.database or "")
+
+    @sa.event.listens_for(engine, "do_connect")
+    def prepare(*_: Any) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # what is wrong, SQLite says
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # what people sent is nobody else's on this machine
+
+    @sa.event.listens_for(engine, "connect")
+    def connect(connection: sqlite3.Connection, _: Any) -> None:
+        connection.isolation_level = None  # the driver begins no transaction by itself; `begin` does
+        for pragma in (
+            "journal_mode = WAL",
+            f"synchronous = {'FULL' if durability == 'power' else 'NORMAL'}",
+            "foreign_keys = ON",
+            "secure_delete = ON",  # what is deleted is overwritten
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # With the lock from the start: one that is taken in the middle of a transaction can fail in ways that no waiting mends.
+        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def is_busy(error: DBAPIError) -> bool:
+    """Was it only that another process was writing at that moment?"""
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

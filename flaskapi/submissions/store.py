@@ -1,0 +1,154 @@
+"""Submissions in a database: what a process does, one thing at a time. `writer.py` puts many threads' requests through it."""
+
+import hashlib
+import os
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+from flaskapi.errors import StoreUnavailableError
+from flaskapi.submissions import Submission
+from flaskapi.submissions.engine import Durability, is_busy, make_engine
+from flaskapi.submissions.migrate import bring_up_to_date
+from flaskapi.submissions.tables import REVISION, images, submissions
+
+T = TypeVar("T")
+PATIENCE_S = 0.8  # with a database in which another process writes
+_COLUMNS = [column for column in submissions.c if column.name != "sha256"]
+
+
+class DatabaseStore:
+    """Keeps submissions in SQLite or PostgreSQL. Its connections are made at first use, and anew in a forked process."""
+
+    def __init__(self, url: str, durability: Durability) -> None:
+        self._url, self._durability = url, durability
+        self._engine: sa.Engine | None = None
+        self._process = 0
+
+    @property
+    def kind(self) -> str:
+        return sa.make_url(self._url).get_backend_name()
+
+    def record(self, kept: list[Submission]) -> list[UUID | None]:
+        """Keep submissions, all in one transaction or none; an image that is there already is not stored again.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached or written; the text says why.
+        """
+        digests = [hashlib.sha256(one.image).digest() for one in kept]
+        contents = {digest: (one.media_type, one.image) for digest, one in zip(digests, kept, strict=True)}
+        # Sorted, so that two transactions that store the same images wait for each other in the same order.
+        rows = [{"sha256": digest, "media_type": kind, "content": content} for digest, (kind, content) in sorted(contents.items())]
+        more = [
+            {"sha256": digest} | {column.name: getattr(one, column.name) for column in _COLUMNS}
+            for digest, one in zip(digests, kept, strict=True)
+        ]
+
+        def insert(connection: sa.Connection) -> None:
+            connection.execute(_INSERT_IMAGES[connection.dialect.name], rows)
+            connection.execute(_INSERT_SUBMISSIONS, more)
+
+        self._do(insert)
+        return [one.id for one in kept]
+
+    def get(self, id: UUID) -> Submission | None:
+        """Give a submission back.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached.
+        """
+        query = sa.select(*_COLUMNS, images.c.content.label("image"), images.c.media_type).join(images).where(submissions.c.id == id)
+        row = self._do(lambda connection: connection.execute(query).one_or_none(), reads=True)
+        return Submission(**row._mapping) if row else None
+
+    def delete(self, id: UUID) -> bool:
+        """Erase a submission, and its image with the last submission that has it.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached or written.
+        """
+
+        def erase(connection: sa.Connection) -> bool:
+            digest = connection.execute(sa.select(submissions.c.sha256).where(submissions.c.id == id)).scalar()
+            if digest is None:
+                return False
+            connection.execute(sa.delete(submissions).where(submissions.c.id == id))
+            used = sa.select(submissions.c.id).where(submissions.c.sha256 == digest).exists()
+            connection.execute(sa.delete(images).where(images.c.sha256 == digest, ~used))
+            return True
+
+        return self._do(erase)
+
+    def check(self, *, thoroughly: bool = False) -> dict[str, Any]:
+        """See whether the database answers; thoroughly, by writing something that is taken back.
+
+        Raises:
+            StoreUnavailableError: it does not.
+        """
+
+        def write(connection: sa.Connection) -> None:
+            connection.execute(sa.insert(images), {"sha256": os.urandom(32), "media_type": "", "content": bytes(100_000)})
+            connection.rollback()
+
+        def look(connection: sa.Connection) -> None:
+            connection.execute(sa.select(submissions.c.id).limit(1)).first()
+
+        self._do(write if thoroughly else look, reads=not thoroughly)
+        return {"kind": self.kind, "version": REVISION}
+
+    def close(self) -> None:
+        """Close every connection; the next use makes new ones."""
+        if self._engine:
+            self._engine.dispose()
+            self._engine = None
+
+    def _do(self, work: Callable[[sa.Connection], T], *, reads: bool = False) -> T:
+        """Do something in one transaction, again while others write, and once more where another process removed what it found."""
+        deadline_s, refused = time.monotonic() + PATIENCE_S, 0
+        while True:
+            try:
+                with self._ready_engine().connect().execution_options(reads=reads) as connection, connection.begin():
+                    return work(connection)
+            except IntegrityError as error:
+                refused += 1
+                if refused > 3:
+                    raise StoreUnavailableError(f"The store refuses: {_reason(error)}") from error
+            except DBAPIError as error:
+                if not is_busy(error) or time.monotonic() > deadline_s:
+                    raise StoreUnavailableError(f"The store cannot be used: {_reason(error)}") from error
+                time.sleep(random.uniform(0, 0.002))
+            except (SQLAlchemyError, OSError) as error:
+                raise StoreUnavailableError(f"The store cannot be used: {_reason(error)}") from error
+
+    def _ready_engine(self) -> sa.Engine:
+        if self._engine is None or self._process != os.getpid():
+            if self._engine is not None:
+                self._engine.dispose(close=False)  # its connections are those of the process this one was forked from
+            self._engine, self._process = None, os.getpid()
+            engine = make_engine(self._url, self._durability)
+            try:
+                bring_up_to_date(engine)
+            except BaseException:
+                engine.dispose()
+                raise
+            self._engine = engine
+        return self._engine
+
+
+_INSERT_IMAGES: dict[str, sa.Insert] = {
+    "sqlite": sqlite.insert(images).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(images).on_conflict_do_nothing(),
+}
+_INSERT_SUBMISSIONS = sa.insert(submissions)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what the database said."""
+    said = str(getattr(error, "orig", None) or error).strip()
+    return said.splitlines()[0] if said else type(error).__name__

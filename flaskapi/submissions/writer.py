@@ -1,0 +1,166 @@
+"""One thread of each process writes for all that answer requests: together in one transaction, and none waits long for it."""
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from typing import Any, Protocol
+from uuid import UUID
+
+from flaskapi.errors import StoreUnavailableError
+from flaskapi.submissions import Submission
+
+WAIT_S = 0.9  # that a request waits at most
+RETRY_S = 2.0  # after which a store that failed is tried again
+_TOGETHER = 256  # submissions in one transaction, more only where one request has more
+
+
+class _Database(Protocol):
+    def record(self, kept: list[Submission]) -> list[UUID | None]: ...
+
+    def get(self, id: UUID) -> Submission | None: ...
+
+    def delete(self, id: UUID) -> bool: ...
+
+    def check(self, *, thoroughly: bool = False) -> dict[str, Any]: ...
+
+    def close(self) -> None: ...
+
+
+class _Job:
+    """What one request waits for: its submissions committed, or, without any, a look whether the store answers."""
+
+    def __init__(self, submissions: list[Submission]) -> None:
+        self.submissions = submissions
+        self.answer: Any = None
+        self.error: StoreUnavailableError | None = None
+        self.given_up = False
+        self.done = threading.Event()
+
+
+class WrittenStore:
+    """A store that many threads use, and that may fail: then it says so at once until it is time to try again."""
+
+    def __init__(self, database: _Database, log: logging.Logger, *, wait_s: float = WAIT_S, retry_s: float = RETRY_S) -> None:
+        self._database, self._log, self._wait_s, self._retry_s = database, log, wait_s, retry_s
+        self._reset()
+
+    def _reset(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Condition()
+        self._jobs: deque[_Job] = deque()
+        self._thread: threading.Thread | None = None
+        self._failure: str | None = None
+        self._lost = 0
+        self._retry_at_s = 0.0
+
+    def record(self, submissions: list[Submission]) -> list[UUID | None]:
+        """Keep submissions.
+
+        Raises:
+            StoreUnavailableError: they are not committed, or not in time.
+        """
+        return self._wait_for(_Job(submissions))
+
+    def check(self) -> dict[str, Any]:
+        """See whether the store answers.
+
+        Raises:
+            StoreUnavailableError: it does not, or failed when it was last tried.
+        """
+        return self._wait_for(_Job([]))
+
+    def get(self, id: UUID) -> Submission | None:
+        return self._database.get(id)
+
+    def delete(self, id: UUID) -> bool:
+        return self._database.delete(id)
+
+    def close(self) -> None:
+        """End the thread and close the database; the next use starts anew."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._lock.notify()
+        if thread is not None:
+            thread.join(self._wait_s)
+        self._database.close()
+
+    def _wait_for(self, job: _Job) -> Any:
+        if self._process != os.getpid():  # forked: the thread stayed behind, perhaps with the lock
+            self._reset()
+        with self._lock:
+            if self._failure is not None:
+                now_s = time.monotonic()
+                if now_s < self._retry_at_s or self._jobs:
+                    self._lost += len(job.submissions)
+                    raise StoreUnavailableError(self._failure)
+                self._retry_at_s = now_s + self._retry_s  # this one tries; the others need not wait for it
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write, name="store", daemon=True)
+                self._thread.start()
+            self._jobs.append(job)
+            self._lock.notify()
+        if not job.done.wait(self._wait_s):
+            job.given_up = True
+            self._fail(f"The store did not answer within {self._wait_s:g} s.", len(job.submissions))
+            raise StoreUnavailableError(self._failure or "The store did not answer in time.")
+        if job.error is not None:
+            raise job.error
+        return job.answer
+
+    def _fail(self, reason: str, lost: int) -> None:
+        with self._lock:
+            if self._failure is None:
+                self._log.error("store: %s Predictions are answered without being kept.", reason)
+            self._failure, self._retry_at_s = reason, time.monotonic() + self._retry_s
+            self._lost += lost
+
+    def _recover(self) -> None:
+        with self._lock:
+            if self._failure is not None:
+                self._log.warning("store: it can be used again; %s predictions of this process were not kept.", f"{self._lost:,}")
+            self._failure, self._lost = None, 0
+
+    def _write(self) -> None:
+        """Write what waits, until the store is closed."""
+        while True:
+            jobs = self._take()
+            if not jobs:
+                return
+            submissions = [submission for job in jobs for submission in job.submissions]
+            try:
+                if submissions:
+                    ids = iter(self._database.record(submissions))
+                    for job in jobs:
+                        job.answer = [next(ids) for _ in job.submissions]
+                if not all(job.submissions for job in jobs):
+                    found = self._database.check(thoroughly=self._failure is not None)
+                    for job in jobs:
+                        job.answer = job.answer or found
+                if self._failure is not None:
+                    self._recover()
+            except Exception as error:
+                if not isinstance(error, StoreUnavailableError):
+                    self._log.error("store: a fault", exc_info=error)
+                failure = error if isinstance(error, StoreUnavailableError) else StoreUnavailableError("The store failed.")
+                self._fail(str(failure), sum(len(job.submissions) for job in jobs))
+                for job in jobs:
+                    job.error = StoreUnavailableError(str(failure))
+            for job in jobs:
+                job.done.set()
+
+    def _take(self) -> list[_Job]:
+        """Wait for jobs, and take as many as go into one transaction; those nobody waits for any more are dropped. None is the end."""
+        with self._lock:
+            while self._thread is threading.current_thread():
+                jobs, size = list[_Job](), 0
+                while self._jobs and (not jobs or size + len(self._jobs[0].submissions) <= _TOGETHER):
+                    job = self._jobs.popleft()
+                    if not job.given_up:
+                        jobs.append(job)
+                        size += len(job.submissions)
+                if jobs:
+                    return jobs
+                self._lock.wait()
+        return []

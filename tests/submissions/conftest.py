@@ -1,0 +1,24 @@
+"""Each test of the store is run on SQLite and on a PostgreSQL server."""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from flaskapi.submissions.engine import make_engine
+from flaskapi.submissions.store import DatabaseStore
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[DatabaseStore]:
+    store = DatabaseStore(url, "process")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[sa.Engine]:
+    """Another way into the same database."""
+    engine = make_engine(url, "process")
+    yield engine
+    engine.dispose()

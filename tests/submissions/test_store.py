@@ -1,0 +1,101 @@
+import os
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from fakes import make_submission
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flaskapi.errors import StoreUnavailableError
+from flaskapi.submissions.identifiers import new_id
+from flaskapi.submissions.store import DatabaseStore
+
+DIGITS = [{"digit": 7, "confidence": 0.9, "uncertain": False, "box": {"x": 1, "y": 2, "width": 3, "height": 4}}]
+
+
+def count(engine: sa.Engine, table: str) -> int:
+    with engine.connect() as connection:
+        found: int = connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one()
+    return found
+
+
+def test_what_was_recorded_is_given_back_whole(store: DatabaseStore) -> None:
+    """A digit, and a number of a batch whose sender's clock is elsewhere."""
+    there = datetime(2026, 11, 22, 23, 59, 59, 999_999, timezone(timedelta(hours=-9)))
+    number = {"prediction": "7", "probabilities": None, "normalized": None, "lines": ["7"], "digits": DIGITS}
+    sent = [make_submission(), make_submission(received_at=there, batch=new_id(), image=b"another", **number)]
+    assert [one.id for one in sent] == store.record(sent)
+    assert sent == [store.get(one.id) for one in sent]
+    assert datetime(2026, 11, 23, 8, 59, 59, 999_999, UTC) == store.get(sent[1].id).received_at
+
+
+@given(
+    st.binary(max_size=3000),
+    st.floats(0, 1),
+    st.datetimes(timezones=st.just(UTC)),
+    st.text(st.characters(exclude_characters="\0", codec="utf-8")),
+)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_bytes_were_sent_are_given_back(store: DatabaseStore, image: bytes, confidence: float, when: datetime, model: str) -> None:
+    sent = make_submission(image=image, confidence=confidence, received_at=when, model=model)
+    store.record([sent])
+    assert sent == store.get(sent.id)
+
+
+def test_identical_images_are_stored_once_and_go_with_their_last_submission(store: DatabaseStore, engine: sa.Engine) -> None:
+    same, again, other = sent = [make_submission(), make_submission(), make_submission(image=b"other")]
+    store.record(sent[:1])
+    store.record(sent[1:])
+    assert (3, 2) == (count(engine, "submissions"), count(engine, "images"))
+    assert store.delete(same.id)
+    assert store.get(same.id) is None
+    assert (again, 2) == (store.get(again.id), count(engine, "images"))
+    assert store.delete(again.id)
+    assert (other, 1) == (store.get(other.id), count(engine, "images"))
+    assert not store.delete(again.id)
+    assert store.get(new_id()) is None
+
+
+def test_many_are_stored_in_one_transaction_or_not_at_all(store: DatabaseStore, engine: sa.Engine) -> None:
+    good = [make_submission(image=bytes([place % 7])) for place in range(500)]
+    store.record(good)
+    assert (500, 7) == (count(engine, "submissions"), count(engine, "images"))
+    with pytest.raises(StoreUnavailableError, match="refuses"):
+        store.record([make_submission(image=b"new"), good[0]])
+    assert (500, 7) == (count(engine, "submissions"), count(engine, "images"))
+
+
+def test_check_says_by_what_submissions_are_kept_and_leaves_nothing_behind(store: DatabaseStore, engine: sa.Engine) -> None:
+    for thoroughly in (False, True):
+        assert {"kind": engine.dialect.name, "version": "r0001"} == store.check(thoroughly=thoroughly)
+    assert 0 == count(engine, "images")
+
+
+def test_a_forked_process_connects_anew(store: DatabaseStore) -> None:
+    before = make_submission()
+    store.record([before])
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if store.get(before.id) == before and store.record([make_submission()]) else 1)
+    assert (child, 0) == os.waitpid(child, 0)
+    assert before == store.get(before.id)
+
+
+def test_what_was_sent_is_nobody_elses_on_the_machine_and_erased_from_the_file(tmp_path: Path) -> None:
+    store, secret = DatabaseStore(f"sqlite:///{tmp_path}/new/submissions.db", "power"), b"a secret picture" * 100
+    sent = make_submission(image=secret)
+    store.record([sent])
+    assert {0o600} == {path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()}
+    assert any(secret[:16] in path.read_bytes() for path in (tmp_path / "new").iterdir())
+    store.delete(sent.id)
+    store.close()  # the last connection, with which the log is written into the file and goes
+    assert not any(secret[:16] in path.read_bytes() for path in (tmp_path / "new").iterdir())
+
+
+@pytest.mark.parametrize("address", ["sqlite:////proc/none/submissions.db", "postgresql://postgres@127.0.0.1:1/none"])
+def test_a_database_that_is_not_there_is_an_error_of_one_line(address: str) -> None:
+    with pytest.raises(StoreUnavailableError, match=r"^The store cannot be used: .") as caught:
+        DatabaseStore(address, "process").record([make_submission()])
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,120 @@
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import pytest
+from fakes import make_submission
+
+from flaskapi.errors import StoreUnavailableError
+from flaskapi.submissions import Submission
+from flaskapi.submissions.writer import WrittenStore
+
+LOG = logging.getLogger("flaskapi")
+
+
+class FakeDatabase:
+    """Keeps submissions in a list, one list for each transaction; waits while `held`, raises `error` while there is one."""
+
+    def __init__(self) -> None:
+        self.transactions: list[list[Submission]] = []
+        self.error: Exception | None = None
+        self.free = threading.Event()
+        self.free.set()
+        self.checks: list[bool] = []
+
+    def record(self, kept: list[Submission]) -> list[UUID | None]:
+        self.free.wait(10)
+        if self.error:
+            raise self.error
+        self.transactions.append(kept)
+        return [one.id for one in kept]
+
+    def check(self, *, thoroughly: bool = False) -> dict[str, Any]:
+        self.checks.append(thoroughly)
+        if self.error:
+            raise self.error
+        return {"kind": "fake"}
+
+    def get(self, id: UUID) -> Submission | None:
+        return None
+
+    def delete(self, id: UUID) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def database() -> FakeDatabase:
+    return FakeDatabase()
+
+
+def make_store(database: FakeDatabase, *, wait_s: float = 5, retry_s: float = 0.1) -> WrittenStore:
+    return WrittenStore(database, LOG, wait_s=wait_s, retry_s=retry_s)
+
+
+def test_each_request_gets_the_ids_of_its_own_submissions_though_they_are_written_together(database: FakeDatabase) -> None:
+    store = make_store(database)
+    database.free.clear()
+    sent = [[make_submission() for _ in range(1 + place % 3)] for place in range(12)]
+    with ThreadPoolExecutor(12) as requests:
+        answers = [requests.submit(store.record, ones) for ones in sent]
+        time.sleep(0.2)
+        database.free.set()
+        assert [[one.id for one in ones] for ones in sent] == [answer.result() for answer in answers]
+    assert len(database.transactions) <= 3
+
+
+def test_no_request_waits_for_a_store_that_does_not_answer_and_it_recovers_by_itself(
+    database: FakeDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make_store(database, wait_s=0.2)
+    database.free.clear()
+    for most_s in (0.4, 0.05):  # the first waits in vain, the others are told so at once
+        begun_s = time.monotonic()
+        with pytest.raises(StoreUnavailableError, match="did not answer within"):
+            store.record([make_submission()])
+        assert time.monotonic() - begun_s < most_s
+    with pytest.raises(StoreUnavailableError):
+        store.check()
+    database.free.set()
+    time.sleep(0.3)
+    kept = make_submission()
+    assert [kept.id] == store.record([kept])
+    assert [logging.ERROR, logging.WARNING] == [record.levelno for record in caplog.records], "a line when it fails, a line when it is back"
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError("The disk is full."), RuntimeError("a fault of ours")])
+def test_a_failure_is_told_to_all_and_tried_again_after_a_while(database: FakeDatabase, error: Exception) -> None:
+    store = make_store(database)
+    database.error = error
+    for _ in range(3):
+        with pytest.raises(StoreUnavailableError):
+            store.record([make_submission()])
+    database.error = None
+    with pytest.raises(StoreUnavailableError):
+        store.record([make_submission()])
+    time.sleep(0.15)
+    assert store.record([make_submission()])
+
+
+def test_after_a_failure_a_check_tries_to_write_so_that_readiness_alone_brings_the_store_back(database: FakeDatabase) -> None:
+    store = make_store(database)
+    assert {"kind": "fake"} == store.check()
+    database.error = StoreUnavailableError("The disk is full.")
+    with pytest.raises(StoreUnavailableError):
+        store.record([make_submission()])
+    with pytest.raises(StoreUnavailableError, match="full"):
+        store.check()
+    time.sleep(0.15)
+    with pytest.raises(StoreUnavailableError, match="full"):
+        store.check()
+    database.error = None
+    time.sleep(0.15)
+    assert {"kind": "fake"} == store.check()
+    assert [False, True, True] == database.checks
+    assert store.record([make_submission()])
