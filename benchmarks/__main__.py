@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import bulk, files, others, reading, serving, startup, strings
+from benchmarks import bulk, files, others, reading, serving, startup, store, strings
 
 
 def main() -> None:
@@ -14,6 +14,9 @@ def main() -> None:
     commands.add_parser("startup", help=startup.__doc__).set_defaults(run=lambda _: startup.main())
     commands.add_parser("reading", help=reading.__doc__).set_defaults(run=lambda _: reading.main())
     commands.add_parser("bulk", help=bulk.__doc__).set_defaults(run=lambda _: bulk.main())
+    keeping = commands.add_parser("store", help=store.__doc__)
+    keeping.add_argument("--rounds", type=int, default=store.ROUNDS, help="%(default)s by default")
+    keeping.set_defaults(run=lambda options: store.main(options.rounds))
     sending = commands.add_parser("files", help=files.__doc__)
     sending.add_argument("folder", type=Path)
     sending.set_defaults(run=lambda options: files.main(options.folder))
@@ -34,6 +37,7 @@ def main() -> None:
         startup.main()
         reading.main()
         bulk.main()
+        store.main()
 
 
 if __name__ == "__main__":

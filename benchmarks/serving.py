@@ -30,17 +30,17 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="flaskapi-bench-"))
     folder.chmod(0o755)
     load = folder / "load.lua"
-    load.write_text(_request(encode(draw_digit(7, side=28, dark_on_light=False))))
+    write_load(load, encode(draw_digit(7, side=28, dark_on_light=False)))
     print("28x28 PNG by multipart upload; Apache, 2 processes x 3 threads, load on the same machine;")
     print(f"wrk -t1 -c{CONNECTIONS}; median of {ROUNDS} rounds of {SECONDS} s, in turn")
     with ExitStack() as stack:
         servers = {name: stack.enter_context(apache(folder / str(n), script)) for n, (name, script) in enumerate(SCRIPTS.items())}
         rounds: dict[str, list[tuple[float, float, float]]] = {name: [] for name in servers}
         for server in servers.values():
-            _measure(server, load, seconds=2)
+            measure(server, load, seconds=2)
         for _ in range(ROUNDS):
             for name, server in servers.items():
-                rounds[name].append(_measure(server, load, seconds=SECONDS))
+                rounds[name].append(measure(server, load, seconds=SECONDS))
         limit = statistics.median(rate for rate, _, _ in rounds["the limit"])
         print(f"{'':20}{'requests/s':>12}{'of the limit':>14}{'p50 ms':>9}{'p99 ms':>9}{'MB a process':>14}")
         for name, results in rounds.items():
@@ -49,14 +49,15 @@ def main() -> None:
     shutil.rmtree(folder)
 
 
-def _request(image: bytes) -> str:
+def write_load(script: Path, image: bytes) -> None:
+    """Write what wrk sends: an upload of an image."""
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\nContent-Type: image/png\r\n\r\n'
     part = head + image + b"\r\n--x--\r\n"
     body = "".join(f"\\{byte:03d}" for byte in part)
-    return f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "multipart/form-data; boundary=x"\nwrk.body = "{body}"\n'
+    script.write_text(f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "multipart/form-data; boundary=x"\nwrk.body = "{body}"\n')
 
 
-def _measure(server: Server, load: Path, *, seconds: int) -> tuple[float, float, float]:
+def measure(server: Server, load: Path, *, seconds: int) -> tuple[float, float, float]:
     """Requests/s, and the median and 99th percentile of latency in ms."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(load), f"http://127.0.0.1:{server.port}/predict"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -4,13 +4,13 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import uuid
 from pathlib import Path
 
 import psycopg
-from servers import free_port
 
 
 def find_program(name: str) -> str | None:
@@ -29,7 +29,7 @@ class Postgres:
     """A server on a loopback port, its data in a folder. It does not run as root, for which it takes the user `postgres`."""
 
     def __init__(self, folder: Path) -> None:
-        self._data, self._log, self.port = folder / "data", folder / "log", free_port()
+        self._data, self._log, self.port = folder / "data", folder / "log", _free_port()
         self._as = {"user": "postgres"} if os.getuid() == 0 else {}
         self._process: subprocess.Popen[bytes] | None = None
         if self._as:
@@ -46,6 +46,9 @@ class Postgres:
         command = [find_program("postgres"), "-D", self._data, "-p", str(self.port), *places]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self._as)
+        self.wait_until_it_answers()
+
+    def wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with contextlib.suppress(psycopg.OperationalError):
@@ -73,3 +76,9 @@ class Postgres:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
         return self.url(name)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port

@@ -27,13 +27,21 @@ def make_engine(url: str, durability: Durability) -> sa.Engine:
     # `synchronous_commit` is not loosened by `durability`: without it a commit does not survive the end of one of the server's processes.
     options = f"-c synchronous_commit=on -c timezone=UTC -c statement_timeout={_SERVER_TIMEOUT_MS} -c application_name=flaskapi"
     limits = {"connect_timeout": 2, "keepalives_idle": 2, "keepalives_interval": 1, "keepalives_count": 2, "tcp_user_timeout": 3000}
-    return sa.create_engine(
+    engine = sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
+        isolation_level="AUTOCOMMIT",  # the driver begins no transaction by itself; `begin` does
         connect_args=limits | {"options": options},
         pool_size=2,
         max_overflow=4,
         pool_timeout=0.5,
     )
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if not connection.get_execution_options().get("alone"):
+            connection.exec_driver_sql("BEGIN")
+
+    return engine
 
 
 def _make_sqlite(url: sa.URL, durability: Durability) -> sa.Engine:

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
 from flaskapi.submissions.engine import Durability, is_busy, make_engine
+from flaskapi.submissions.inserts import insert
 from flaskapi.submissions.migrate import bring_up_to_date
 from flaskapi.submissions.tables import REVISION, images, submissions
 
@@ -42,19 +42,7 @@ class DatabaseStore:
             StoreUnavailableError: the database cannot be reached or written; the text says why.
         """
         digests = [hashlib.sha256(one.image).digest() for one in kept]
-        contents = {digest: (one.media_type, one.image) for digest, one in zip(digests, kept, strict=True)}
-        # Sorted, so that two transactions that store the same images wait for each other in the same order.
-        rows = [{"sha256": digest, "media_type": kind, "content": content} for digest, (kind, content) in sorted(contents.items())]
-        more = [
-            {"sha256": digest} | {column.name: getattr(one, column.name) for column in _COLUMNS}
-            for digest, one in zip(digests, kept, strict=True)
-        ]
-
-        def insert(connection: sa.Connection) -> None:
-            connection.execute(_INSERT_IMAGES[connection.dialect.name], rows)
-            connection.execute(_INSERT_SUBMISSIONS, more)
-
-        self._do(insert)
+        self._do(lambda connection: insert(connection, kept, digests), alone=True)
         return [one.id for one in kept]
 
     def get(self, id: UUID) -> Submission | None:
@@ -108,12 +96,18 @@ class DatabaseStore:
             self._engine.dispose()
             self._engine = None
 
-    def _do(self, work: Callable[[sa.Connection], T], *, reads: bool = False) -> T:
-        """Do something in one transaction, again while others write, and once more where another process removed what it found."""
+    def _do(self, work: Callable[[sa.Connection], T], *, reads: bool = False, alone: bool = False) -> T:
+        """Do something in one transaction, again while others write, and once more where another process removed what it found.
+
+        Args:
+            reads: nothing is written.
+            alone: for PostgreSQL it is one statement, which is a transaction by itself.
+        """
         deadline_s, refused = time.monotonic() + PATIENCE_S, 0
         while True:
             try:
-                with self._ready_engine().connect().execution_options(reads=reads) as connection, connection.begin():
+                options = {"reads": reads, "alone": alone}
+                with self._ready_engine().connect().execution_options(**options) as connection, connection.begin():
                     return work(connection)
             except IntegrityError as error:
                 refused += 1
@@ -141,14 +135,7 @@ class DatabaseStore:
         return self._engine
 
 
-_INSERT_IMAGES: dict[str, sa.Insert] = {
-    "sqlite": sqlite.insert(images).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(images).on_conflict_do_nothing(),
-}
-_INSERT_SUBMISSIONS = sa.insert(submissions)
-
-
 def _reason(error: Exception) -> str:
-    """The first line of what the database said."""
+    """The first line of what the database said, as a sentence's end."""
     said = str(getattr(error, "orig", None) or error).strip()
-    return said.splitlines()[0] if said else type(error).__name__
+    return (said.splitlines()[0].rstrip(".") if said else type(error).__name__) + "."
