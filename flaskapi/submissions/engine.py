@@ -54,7 +54,10 @@ def _make_sqlite(url: sa.URL, durability: Durability) -> sa.Engine:
     def prepare(*_: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):  # what is wrong, SQLite says
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # what people sent is nobody else's on this machine
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # what people sent is nobody else's on this machine
+                if os.geteuid() == 0:  # as where root runs the command `check`: it is the folder's owner who serves
+                    os.chown(path, path.parent.stat().st_uid, path.parent.stat().st_gid)
 
     @sa.event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _: Any) -> None:

@@ -51,8 +51,9 @@ def _select_arrays(table: sa.Table) -> sa.Select[Any]:
 
 # Both tables in one statement, so that it is one way to the server and back, its commit included.
 _POSTGRESQL = (
-    sa.insert(submissions)
+    postgresql.insert(submissions)
     .from_select([column.name for column in submissions.c], _select_arrays(submissions))
+    .on_conflict_do_nothing()  # the same again, after a connection was lost that may have committed it
     .add_cte(
         postgresql.insert(images)
         .from_select([column.name for column in images.c], _select_arrays(images))

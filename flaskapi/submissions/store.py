@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ class DatabaseStore:
         self._url, self._durability = url, durability
         self._engine: sa.Engine | None = None
         self._process = 0
+        self._opening = threading.Lock()
 
     @property
     def kind(self) -> str:
@@ -97,13 +99,13 @@ class DatabaseStore:
             self._engine = None
 
     def _do(self, work: Callable[[sa.Connection], T], *, reads: bool = False, alone: bool = False) -> T:
-        """Do something in one transaction, again while others write, and once more where another process removed what it found.
+        """Do something in one transaction, again while others write, and where a connection turns out to be dead.
 
         Args:
             reads: nothing is written.
             alone: for PostgreSQL it is one statement, which is a transaction by itself.
         """
-        deadline_s, refused = time.monotonic() + PATIENCE_S, 0
+        deadline_s, refused, lost = time.monotonic() + PATIENCE_S, 0, False
         while True:
             try:
                 options = {"reads": reads, "alone": alone}
@@ -114,6 +116,9 @@ class DatabaseStore:
                 if refused > 3:
                     raise StoreUnavailableError(f"The store refuses: {_reason(error)}") from error
             except DBAPIError as error:
+                if error.connection_invalidated and not lost:  # the server was started anew since; all its connections are made anew
+                    lost = True
+                    continue
                 if not is_busy(error) or time.monotonic() > deadline_s:
                     raise StoreUnavailableError(f"The store cannot be used: {_reason(error)}") from error
                 time.sleep(random.uniform(0, 0.002))
@@ -121,18 +126,20 @@ class DatabaseStore:
                 raise StoreUnavailableError(f"The store cannot be used: {_reason(error)}") from error
 
     def _ready_engine(self) -> sa.Engine:
-        if self._engine is None or self._process != os.getpid():
+        if self._process != os.getpid():
             if self._engine is not None:
                 self._engine.dispose(close=False)  # its connections are those of the process this one was forked from
-            self._engine, self._process = None, os.getpid()
-            engine = make_engine(self._url, self._durability)
-            try:
-                bring_up_to_date(engine)
-            except BaseException:
-                engine.dispose()
-                raise
-            self._engine = engine
-        return self._engine
+            self._engine, self._process, self._opening = None, os.getpid(), threading.Lock()
+        with self._opening:
+            if self._engine is None:
+                engine = make_engine(self._url, self._durability)
+                try:
+                    bring_up_to_date(engine)
+                except BaseException:
+                    engine.dispose()
+                    raise
+                self._engine = engine
+            return self._engine
 
 
 def _reason(error: Exception) -> str:

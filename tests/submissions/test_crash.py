@@ -167,6 +167,16 @@ def test_a_server_that_stands_still_keeps_no_request_waiting_and_is_used_again_w
     store.close()
 
 
+@pytest.mark.postgres
+def test_a_server_that_was_started_anew_between_two_requests_costs_no_receipt(postgres: Postgres) -> None:
+    store = DatabaseStore(postgres.make_database(), "process")
+    store.record([make_submission()])
+    postgres.stop()
+    postgres.start()
+    assert store.record([make_submission()])
+    store.close()
+
+
 def check_none_waits(store: WrittenStore) -> None:
     for _ in range(5):
         begun_s = time.monotonic()

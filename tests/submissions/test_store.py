@@ -63,7 +63,7 @@ def test_many_are_stored_in_one_transaction_or_not_at_all(store: DatabaseStore, 
     store.record(good)
     assert (500, 7) == (count(engine, "submissions"), count(engine, "images"))
     with pytest.raises(StoreUnavailableError, match="refuses"):
-        store.record([make_submission(image=b"new"), good[0]])
+        store.record([make_submission(image=b"new"), make_submission(model=None)])
     assert (500, 7) == (count(engine, "submissions"), count(engine, "images"))
 
 
@@ -92,6 +92,16 @@ def test_what_was_sent_is_nobody_elses_on_the_machine_and_erased_from_the_file(t
     store.delete(sent.id)
     store.close()  # the last connection, with which the log is written into the file and goes
     assert not any(secret[:16] in path.read_bytes() for path in (tmp_path / "new").iterdir())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_made_by_root_the_file_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "instance").mkdir()
+    os.chown(tmp_path / "instance", 12345, 12346)
+    store = DatabaseStore(f"sqlite:///{tmp_path}/instance/submissions.db", "process")
+    store.record([make_submission()])
+    assert {(12345, 12346)} == {(path.stat().st_uid, path.stat().st_gid) for path in (tmp_path / "instance").iterdir()}
+    store.close()
 
 
 @pytest.mark.parametrize("address", ["sqlite:////proc/none/submissions.db", "postgresql://postgres@127.0.0.1:1/none"])
