@@ -12,5 +12,8 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OPENCV_FOR_THRE
 
 from flaskapi import create_app  # noqa: E402 the path and the environment come first
 
+# How long a thread that comes back from the database waits for one that computes, at most, in seconds; Python's own is 0.005.
+sys.setswitchinterval(0.0005)
+
 # Settings go into config.toml in the instance folder; Apache's SetEnv does not reach Python's environment.
 application = create_app({"METRICS_PATH": "metrics"})

@@ -1,6 +1,7 @@
 """The service under a real Apache with mod_wsgi, with the files that are deployed."""
 
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -53,6 +55,22 @@ def test_an_image_is_read_however_it_is_sent(server: Server) -> None:
     assert (200, 7) == (form.status, form.json["digit"])
     assert form.json["id"] != body.json["id"]
     assert form.json | {"id": ""} == body.json | {"id": ""}
+
+
+def test_what_was_answered_is_kept_though_the_process_is_killed(folder: Path) -> None:
+    """In one file by all processes, that of `/predict/batch` included, which nobody but Apache's user can read."""
+    with apache(folder / "kept") as server:
+        ids = [server.ask("/predict", SEVEN, content_type="image/png").json["id"] for _ in range(20)]
+        many = server.ask("/predict/batch", make_zip(MANY[:100]), content_type="application/zip").json["results"]
+        for daemon in server.daemons():
+            os.kill(daemon, signal.SIGKILL)
+        ids += [result["id"] for result in many if "id" in result]
+        database = server.folder / "instance" / "submissions.db"
+        assert 0o600 == database.stat().st_mode & 0o777
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            kept = {row[0] for row in connection.execute("SELECT id FROM submissions")}
+        assert len(ids) > 100
+        assert {identifier.replace("-", "") for identifier in ids} == kept
 
 
 def test_a_chunked_body_is_read(server: Server) -> None:
