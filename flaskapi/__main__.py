@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flaskapi.errors import FlaskapiError, ModelFileError
+from flaskapi.errors import FlaskapiError, ModelFileError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from flaskapi.answers import Route
@@ -93,8 +93,15 @@ def check(options: argparse.Namespace) -> None:
     """Make the service and ask it whether it is ready."""
     config, services = _load_service()
     print(f"Ready: model {services.classifier.card['version']}.")
-    if config["STORE"] != "off":
+    if config["STORE"] == "off":
+        return
+    try:
         print(f"Ready: store {services.store.check()['kind']}.")
+    except StoreUnavailableError as error:
+        if config["STORE"] == "required":
+            raise
+        print(f"Not ready: store: {error} Predictions will be answered without being kept.", file=sys.stderr)
+    services.store.close()
 
 
 def _load_service(**settings: str) -> "tuple[dict[str, Any], Any]":

@@ -103,3 +103,10 @@ def test_the_instance_folder_comes_from_the_mapping_or_the_environment(tmp_path:
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path / "a"))
     assert str(tmp_path / "a") == find_instance_path({})
     assert str(tmp_path / "b") == find_instance_path({"INSTANCE_PATH": tmp_path / "b"})
+
+
+@pytest.mark.parametrize("value", ["postgres://me:secret@host/name", "mysql://me:secret@host/name", "sqlite:///", "secret"])
+def test_a_bad_address_of_a_database_is_refused_without_its_password(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SettingError, match=r"DATABASE_URL in create_app: expected postgresql://") as caught:
+        load_config(str(tmp_path), {"DATABASE_URL": value})
+    assert "secret" not in str(caught.value)

@@ -111,6 +111,20 @@ def test_check_says_whether_the_service_would_be_ready(
     assert "none.h5 cannot be read: No such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("setting", "status"), [("on", 0), ("required", 1)])
+def test_check_says_whether_submissions_would_be_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, setting: str, status: int
+) -> None:
+    """Where the store is not required, a service without one starts all the same."""
+    monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
+    monkeypatch.setenv("FLASKAPI_STORE", setting)
+    assert 0 == main(["check"])
+    assert "Ready: store sqlite.\n" in capsys.readouterr().out
+    monkeypatch.setenv("FLASKAPI_DATABASE_URL", "sqlite:////proc/none/submissions.db")
+    assert status == main(["check"])
+    assert "The store cannot be used" in capsys.readouterr().err
+
+
 @pytest.mark.train
 def test_strip_optimizer_says_how_much_it_removed_and_a_second_time_that_there_is_none(
     model: Path, capsys: pytest.CaptureFixture[str]
