@@ -3,8 +3,10 @@
 import argparse
 import os
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from flaskapi.errors import FlaskapiError, ModelFileError, StoreUnavailableError
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from flaskapi.answers import Route
     from flaskapi.evaluation.ask import Ask
 
+MOST_DAYS = 36_500
 TRAIN_EXTRA = "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt --editable '.[train]'"
 
 
@@ -52,6 +55,11 @@ def main(argv: list[str] | None = None) -> int:
     evaluating.set_defaults(run=evaluate)
 
     _add_predict(commands)
+
+    forgetting = commands.add_parser("forget", help="erase submissions and their images, by their ids or by their age")
+    forgetting.add_argument("ids", type=UUID, nargs="*", metavar="ID", help="an id that an answer bore")
+    forgetting.add_argument("--older-than", type=float, metavar="DAYS", help="all that were received before so many days, as 90 or 0.5")
+    forgetting.set_defaults(run=forget)
 
     options = parser.parse_args(argv)
     try:
@@ -102,6 +110,25 @@ def check(options: argparse.Namespace) -> None:
             raise
         print(f"Not ready: store: {error} Predictions will be answered without being kept.", file=sys.stderr)
     services.store.close()
+
+
+def forget(options: argparse.Namespace) -> None:
+    """Erase submissions with their images."""
+    if not options.ids and options.older_than is None:
+        raise FlaskapiError("Say what to forget: an id, or several, or --older-than DAYS.")
+    if options.older_than is not None and not 0 <= options.older_than <= MOST_DAYS:
+        raise FlaskapiError(f"--older-than is {options.older_than:g}; it must be 0 to {MOST_DAYS:,} days.")
+    store = _load_service(STORE="on")[1].store  # what was kept can be erased also where nothing more is
+    try:
+        missing = [one for one in options.ids if not store.delete(one)]
+        erased = len(options.ids) - len(missing)
+        if options.older_than is not None:
+            erased += store.delete_before(datetime.now(UTC) - timedelta(days=options.older_than))
+    finally:
+        store.close()
+    print(f"Erased {erased:,} submission{'' if erased == 1 else 's'}, with the images that no other has.")
+    if missing:
+        raise FlaskapiError(f"There is no submission of the id {', '.join(map(str, missing))}.")
 
 
 def _load_service(**settings: str) -> "tuple[dict[str, Any], Any]":

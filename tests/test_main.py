@@ -3,10 +3,14 @@
 import shutil
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from fakes import FixedClassifier, make_submission
 
+from flaskapi import create_app
 from flaskapi.__main__ import TRAIN_EXTRA, main
+from flaskapi.submissions import Submission
 
 LEGACY = Path(__file__).parent / "data" / "keras_2_2_2" / "keras222_last.h5"
 MODELS = Path(__file__).parents[1] / "models"
@@ -142,3 +146,44 @@ def test_strip_optimizer_says_how_much_it_removed_and_a_second_time_that_there_i
 def test_card_prints_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["card", str(MODELS / "my_model.h5")])
     assert capsys.readouterr().out.startswith("# Model card: my_model.h5\n")
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Submission]:
+    """Three submissions of the service of the settings: one of 1970, one of just now, and one of just now whose image it shares."""
+    monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
+    sent = [make_submission(id=UUID(int=1 << 80)), make_submission(image=b"another"), make_submission()]
+    store = create_app({"STORE": "on"}, classifier=FixedClassifier()).extensions["flaskapi"].store
+    store.record(sent)
+    store.close()
+    return sent
+
+
+def still_kept(sent: list[Submission]) -> list[bool]:
+    store = create_app({"STORE": "on"}, classifier=FixedClassifier()).extensions["flaskapi"].store
+    found = [store.get(one.id) == one for one in sent]
+    store.close()
+    return found
+
+
+def test_forget_erases_what_an_id_names(kept: list[Submission], capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["forget", str(kept[1].id)])
+    assert "Erased 1 submission," in capsys.readouterr().out
+    assert [True, False, True] == still_kept(kept)
+    assert 1 == main(["forget", str(kept[1].id), str(kept[2].id)])
+    assert f"no submission of the id {kept[1].id}" in capsys.readouterr().err
+    assert [True, False, False] == still_kept(kept)
+
+
+def test_forget_erases_what_is_older_than_so_many_days(kept: list[Submission]) -> None:
+    assert 0 == main(["forget", "--older-than", "90"])
+    assert [False, True, True] == still_kept(kept)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--older-than", "-1"], ["--older-than", "nan"], ["--older-than", "1e9"]])
+def test_forget_erases_nothing_that_was_not_asked_for(
+    arguments: list[str], kept: list[Submission], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 1 == main(["forget", *arguments])
+    assert 1 == capsys.readouterr().err.count("\n")
+    assert [True, True, True] == still_kept(kept)

@@ -36,6 +36,9 @@ class Store(Protocol):
     def delete(self, id: UUID) -> bool:
         """Erase a submission, and its image unless another submission has the same. Tells whether there was one."""
 
+    def delete_before(self, moment: datetime) -> int:
+        """Erase all submissions that were received before a moment, with the images that only they had. Tells how many there were."""
+
     def check(self) -> dict[str, Any]:
         """See whether submissions can be kept, and say by what: its kind and the version of its tables."""
 
@@ -54,6 +57,9 @@ class NoStore:
 
     def delete(self, id: UUID) -> bool:
         return False
+
+    def delete_before(self, moment: datetime) -> int:
+        return 0
 
     def check(self) -> dict[str, Any]:
         return {"kind": "none"}

@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import datetime
 from uuid import UUID
 
 
@@ -11,3 +12,8 @@ def new_id() -> UUID:
     fraction = (rest_ns << 12) // 1_000_000
     random = int.from_bytes(os.urandom(8)) >> 2
     return UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
+
+
+def first_id(moment: datetime) -> UUID:
+    """The least identifier of those made in the millisecond of a moment; all that were made before are less."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)

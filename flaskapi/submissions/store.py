@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -15,11 +16,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
 from flaskapi.submissions.engine import Durability, is_busy, make_engine
+from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.inserts import insert
 from flaskapi.submissions.migrate import bring_up_to_date
 from flaskapi.submissions.tables import REVISION, images, submissions
 
 T = TypeVar("T")
+_ERASED_TOGETHER = 200  # submissions
 PATIENCE_S = 0.8  # with a database in which another process writes
 _COLUMNS = [column for column in submissions.c if column.name != "sha256"]
 
@@ -64,16 +67,19 @@ class DatabaseStore:
             StoreUnavailableError: the database cannot be reached or written.
         """
 
-        def erase(connection: sa.Connection) -> bool:
-            digest = connection.execute(sa.select(submissions.c.sha256).where(submissions.c.id == id)).scalar()
-            if digest is None:
-                return False
-            connection.execute(sa.delete(submissions).where(submissions.c.id == id))
-            used = sa.select(submissions.c.id).where(submissions.c.sha256 == digest).exists()
-            connection.execute(sa.delete(images).where(images.c.sha256 == digest, ~used))
-            return True
+        return bool(self._do(lambda connection: _erase(connection, submissions.c.id == id)))
 
-        return self._do(erase)
+    def delete_before(self, moment: datetime) -> int:
+        """Erase what was received before a moment, a few hundred at a time, so that whoever keeps something meanwhile need not wait.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached or written; what was erased until then stays erased.
+        """
+        oldest = sa.select(submissions.c.id).where(submissions.c.id < first_id(moment)).order_by(submissions.c.id).limit(_ERASED_TOGETHER)
+        erased = 0
+        while count := self._do(lambda connection: _erase(connection, submissions.c.id.in_(connection.execute(oldest).scalars().all()))):
+            erased += count
+        return erased
 
     def check(self, *, thoroughly: bool = False) -> dict[str, Any]:
         """See whether the database answers; thoroughly, by writing something that is taken back.
@@ -140,6 +146,16 @@ class DatabaseStore:
                     raise
                 self._engine = engine
             return self._engine
+
+
+def _erase(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
+    """Erase submissions, and the images that no other has. Gives how many submissions there were."""
+    digests = connection.execute(sa.select(submissions.c.sha256).where(which)).scalars().all()
+    if digests:
+        connection.execute(sa.delete(submissions).where(which))
+        used = sa.select(submissions.c.id).where(submissions.c.sha256 == images.c.sha256).exists()
+        connection.execute(sa.delete(images).where(images.c.sha256.in_(set(digests)), ~used))
+    return len(digests)
 
 
 def _reason(error: Exception) -> str:

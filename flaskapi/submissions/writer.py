@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections import deque
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -22,6 +23,8 @@ class _Database(Protocol):
     def get(self, id: UUID) -> Submission | None: ...
 
     def delete(self, id: UUID) -> bool: ...
+
+    def delete_before(self, moment: datetime) -> int: ...
 
     def check(self, *, thoroughly: bool = False) -> dict[str, Any]: ...
 
@@ -76,6 +79,9 @@ class WrittenStore:
 
     def delete(self, id: UUID) -> bool:
         return self._database.delete(id)
+
+    def delete_before(self, moment: datetime) -> int:
+        return self._database.delete_before(moment)
 
     def close(self) -> None:
         """End the thread and close the database; the next use starts anew."""

@@ -1,6 +1,7 @@
 import os
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -109,3 +110,15 @@ def test_a_database_that_is_not_there_is_an_error_of_one_line(address: str) -> N
     with pytest.raises(StoreUnavailableError, match=r"^The store cannot be used: .") as caught:
         DatabaseStore(address, "process").record([make_submission()])
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_older_than_a_moment_is_erased_and_nothing_else(store: DatabaseStore, engine: sa.Engine) -> None:
+    """More than go in one transaction; an image that a younger submission has too stays."""
+    old = [make_submission(id=UUID(int=n << 80), image=b"shared" if n % 2 else b"old %d" % n) for n in range(1, 451)]
+    young = make_submission(image=b"shared")
+    store.record(old)
+    store.record([young])
+    assert 450 == store.delete_before(datetime.now(UTC) - timedelta(days=1))
+    assert young == store.get(young.id)
+    assert (1, 1) == (count(engine, "submissions"), count(engine, "images"))
+    assert 0 == store.delete_before(datetime.now(UTC) - timedelta(days=1))
