@@ -100,7 +100,7 @@ def predict(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> None:
     """Make the service and ask it whether it is ready."""
     config, services = _load_service()
-    print(f"Ready: model {services.classifier.card['version']}.")
+    print(f"Ready: model {services.classifier.card['version']}, detector {services.detector.card['version']}.")
     if config["STORE"] == "off":
         return
     try:

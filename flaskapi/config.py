@@ -98,7 +98,7 @@ SETTINGS = (
     Setting("METRICS_PATH", None, path, "folder, in the instance folder, in which processes share their metrics; unset: each has its own"),
     Setting("MAX_REQUEST_BYTES", 16 * MIB, whole_number, "largest request body, and largest image of many, in bytes"),
     Setting("MAX_FORM_FIELD_BYTES", MIB, form_field_bytes, "largest form field that is not a file, in bytes; at least 131072"),
-    Setting("MAX_FORM_PARTS", 100, whole_number, "most parts in one multipart body"),
+    Setting("MAX_FORM_PARTS", 100, whole_number, "most parts in one multipart body; `/predict/batch` takes `MAX_BATCH_IMAGES` more"),
     Setting(
         "MAX_BATCH_BYTES",
         256 * MIB,

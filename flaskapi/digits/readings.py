@@ -43,7 +43,7 @@ def best_readings(
 
     Returns:
         The readings, the likeliest first, at least one; a reading of no digit only where that is the likeliest, and then alone. And
-        whether there was a pattern that does not fit, or fits badly.
+        whether there was a pattern that next to nothing fits: then the confidences are those without it; if nothing does, the readings too.
     """
     # For each number of signs read so far: the best ways to there, and the sum over all of them.
     ways: dict[int, list[_Way]] = {0: [_Way(0.0, "", ())]}
@@ -75,7 +75,8 @@ def best_readings(
     end = len(pattern)
     if end not in ways:
         return best_readings(presences, shares, None, count)[0], True
-    return _readings(ways[end][:count], mass[end]), mass[end] < LEAST_MASS
+    misfits = mass[end] < LEAST_MASS
+    return _readings(ways[end][:count], 1.0 if misfits else mass[end]), misfits
 
 
 class _Way(NamedTuple):

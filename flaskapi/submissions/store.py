@@ -1,8 +1,10 @@
 """Submissions in a database: what a process does, one thing at a time. `writer.py` puts many threads' requests through it."""
 
+import contextlib
 import hashlib
 import os
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -67,7 +69,9 @@ class DatabaseStore:
             StoreUnavailableError: the database cannot be reached or written.
         """
 
-        return bool(self._do(lambda connection: _erase(connection, submissions.c.id == id)))
+        erased = self._do(lambda connection: _erase(connection, submissions.c.id == id))
+        self._empty_log()
+        return bool(erased)
 
     def delete_before(self, moment: datetime) -> int:
         """Erase what was received before a moment, a few hundred at a time, so that whoever keeps something meanwhile need not wait.
@@ -79,7 +83,15 @@ class DatabaseStore:
         erased = 0
         while count := self._do(lambda connection: _erase(connection, submissions.c.id.in_(connection.execute(oldest).scalars().all()))):
             erased += count
+        self._empty_log()
         return erased
+
+    def _empty_log(self) -> None:
+        """Let nothing of what was erased stay readable in SQLite's write-ahead log; where others use it just then, they do it."""
+        engine = self._ready_engine()
+        if engine.dialect.name == "sqlite":
+            with contextlib.suppress(SQLAlchemyError, sqlite3.Error), contextlib.closing(engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")  # not within a transaction, which `connect` would begin
 
     def check(self, *, thoroughly: bool = False) -> dict[str, Any]:
         """See whether the database answers; thoroughly, by writing something that is taken back.

@@ -98,7 +98,7 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
     elif status == 405:
         detail = f"{request.method} is not for {request.path}, but {', '.join(sorted(getattr(error, 'valid_methods', None) or ()))}."
     elif status == 404:
-        detail = f"There is nothing at {request.path}. A digit is read by POST /predict."
+        detail = f"There is nothing at {request.path}. There are POST /predict, /predict/number and /predict/batch."
     elif isinstance(error, InternalServerError):
         detail = PROBLEMS["internal-error"]
     response = problem(name, status, detail)

@@ -122,3 +122,17 @@ def test_what_is_older_than_a_moment_is_erased_and_nothing_else(store: DatabaseS
     assert young == store.get(young.id)
     assert (1, 1) == (count(engine, "submissions"), count(engine, "images"))
     assert 0 == store.delete_before(datetime.now(UTC) - timedelta(days=1))
+
+
+def test_nothing_of_what_was_erased_stays_in_a_file(tmp_path: Path) -> None:
+    """While another process has the database open, as the service has."""
+    path, other = tmp_path / "submissions.db", DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
+    store = DatabaseStore(f"sqlite:///{path}", "process")
+    sent = [make_submission(image=b"erased by its id" * 50), make_submission(image=b"erased by its age" * 50)]
+    other.record(sent)
+    assert store.delete(sent[0].id)
+    assert 1 == store.delete_before(datetime.now(UTC) + timedelta(days=1))
+    left = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"erased by its" not in left
+    store.close()
+    other.close()
