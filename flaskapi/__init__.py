@@ -5,10 +5,11 @@ from typing import Any
 
 from flask import Flask
 
+from flaskapi import numbers, recognition
 from flaskapi.config import find_instance_path, load_config
 from flaskapi.errors import ModelUnavailableError, StoreUnavailableError
 from flaskapi.numbers import Detector
-from flaskapi.recognition import Classifier, warm_up
+from flaskapi.recognition import Classifier
 from flaskapi.submissions import NoStore, Store
 
 
@@ -86,5 +87,6 @@ def _load_models(app: Flask) -> tuple[Classifier, Detector]:
     except ModelUnavailableError as error:
         app.logger.error("not ready: %s", error)
         detector = NoDetector(str(error))
-    warm_up(classifier)
+    recognition.warm_up(classifier)
+    numbers.warm_up(classifier, detector)
     return classifier, detector

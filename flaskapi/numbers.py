@@ -9,18 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapi.digits import Box, Image, Ink
-from flaskapi.digits.decode import Layout, decode_image, read_layout
+from flaskapi.digits.decode import Layout, read_layout, turn_box
 from flaskapi.digits.ink import find_ink
 from flaskapi.digits.normalize import normalize_ink
 from flaskapi.digits.page import READ_HEIGHT_PX, Edges, Page, cut_digit, fit_scale, lift_page, scale_page
 from flaskapi.digits.readings import ANY, Reading, best_readings
 from flaskapi.digits.segment import Candidate, arrange_lines, find_candidates
-from flaskapi.errors import NoDigitFoundError
-from flaskapi.recognition import Classifier
+from flaskapi.errors import ModelUnavailableError, NoDigitFoundError
+from flaskapi.recognition import STROKE, Classifier, look_at
 
 Floats = npt.NDArray[np.float32]
 
-DECODED_SIDE_PX = 1024  # a larger picture is reduced to this while it is decoded; a digit a fortieth as high still has 25 pixels
 LIKELY = 0.3  # presence from which a candidate tells how high digits are, and is given to the classifier
 SAME_SCALE = 0.1  # a second look at a page that is no larger by more than that would show nothing new
 RIGHT_HEIGHT_PX = 24, 42  # of digits in what the detector reads; with others it looks again at another scale
@@ -113,7 +112,12 @@ def predict_number(
     Raises:
         FlaskapiError: one of the kinds that `predict_digit` names.
     """
-    seen, readings, is_sure = _choose(_look(image, classifier, detector, max_pixels, pattern), pattern, alternatives + 1, uncertain_below)
+
+    def see(view: Image, is_stored: bool) -> _Seen:
+        return _see(view, classifier, detector, pattern)._replace(is_stored=is_stored)
+
+    views = look_at(image, see, max_pixels=max_pixels)
+    seen, readings, is_sure = _choose(views, pattern, alternatives + 1, uncertain_below)
     best = readings[0]
     layout = read_layout(image)
     choices = dict(zip(seen.order, best.choices, strict=True))
@@ -122,7 +126,7 @@ def predict_number(
         if digit is not None:
             confidence = round(seen.candidates[place].presence * float(seen.shares[place, digit]), 4)
             box = _box(seen.candidates[place].edges, seen.page, layout)
-            box = _turn(box, layout) if seen.is_stored else box
+            box = turn_box(box, layout) if seen.is_stored else box
             digits.append(NumberDigit(digit, confidence, confidence < uncertain_below, box))
     lines = ["".join(str(choices[place]) for place in line if choices[place] is not None) for line in seen.lines]
     others = [Alternative(reading.number, reading.confidence) for reading in readings[1:]]
@@ -149,16 +153,6 @@ def _choose(views: list[_Seen], pattern: str | None, count: int, uncertain_below
     return surer
 
 
-def _turn(box: Box, layout: Layout) -> Box:
-    """From pixels as stored to pixels turned as EXIF says, which is how others show the picture (EXIF 2.32, orientation)."""
-    x, y, width, height = box
-    if layout.orientation in (2, 3, 7, 8):
-        x = layout.width - x - width
-    if layout.orientation in (3, 4, 6, 7):
-        y = layout.height - y - height
-    return Box(x, y, width, height) if layout.orientation < 5 else Box(y, x, height, width)
-
-
 def _box(edges: Edges, page: Page, layout: Layout) -> Box:
     """The part of a box on the page that lies in the picture, in whole pixels of what was sent."""
     height, width = page.ink.shape
@@ -176,20 +170,6 @@ def _edges(box: Box, scale: float) -> Edges:
 def _evidence(seen: _Seen) -> float:
     """How much speaks for a way of looking: the digits it shows clearly, less what it shows half."""
     return sum((2 * candidate.presence - 1) * float(shares.max()) for candidate, shares in zip(seen.candidates, seen.shares, strict=True))
-
-
-def _look(image: bytes, classifier: Classifier, detector: Detector, max_pixels: int, pattern: str | None) -> list[_Seen]:
-    """Look at the picture as EXIF says, and as it is stored; by its colours only where there is nothing to see by its lightness."""
-    seen: list[_Seen] = []
-    for by_colour in (False, True):
-        for is_stored, view in enumerate(decode_image(image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour)):
-            try:
-                seen.append(_see(view, classifier, detector, pattern)._replace(is_stored=bool(is_stored)))
-            except NoDigitFoundError as error:
-                missing = error
-        if seen:
-            return seen
-    raise missing
 
 
 def _see(view: Image, classifier: Classifier, detector: Detector, pattern: str | None) -> _Seen:
@@ -247,3 +227,9 @@ def _agree(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> np
     """Weigh two opinions on which digits they are, `(n, 10)` each."""
     both = np.maximum(ours, 1e-6) ** DETECTOR_WEIGHT * np.maximum(theirs, 1e-3) ** CLASSIFIER_WEIGHT
     return np.asarray(both / both.sum(axis=1, keepdims=True))
+
+
+def warm_up(classifier: Classifier, detector: Detector) -> None:
+    """Take every step of a number once, as `recognition.warm_up` does of a digit."""
+    with contextlib.suppress(ModelUnavailableError, NoDigitFoundError):
+        predict_number(STROKE, classifier, detector, max_pixels=96 * 96, uncertain_below=0)

@@ -3,26 +3,27 @@
 import base64
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from flaskapi.digits import NormalizedDigit
+from flaskapi.digits import Image, NormalizedDigit
 from flaskapi.digits.decode import decode_image
 from flaskapi.digits.normalize import normalize_digit
 from flaskapi.errors import FlaskapiError, ModelUnavailableError, NoDigitFoundError
 
 Batch = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
+Seen = TypeVar("Seen")
 
-DECODED_SIDE_PX = 1024  # a larger picture is reduced to this while it is decoded; see `decode_image`
+DECODED_SIDE_PX = 1024  # a larger picture is reduced to this while it is decoded; a digit a fortieth as high still has 25 pixels
 CHUNK = 64  # pictures that the network is shown at once
 CHUNK_S = 0.1  # it is shown fewer where that many take longer than this to arrive and to prepare
 
 # A stroke on paper, 96x96, for `warm_up`.
-_STROKE = base64.b64decode(
+STROKE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAGAAAABgCAAAAADH8yjkAAAAT0lEQVR42u3ZMQoAIAwDwFb8/5fr4gPqIIhcli6BGzomK+5mBAAAAAAAgEbmSTn3LT8AAAAAAAAAAAAAAAAAAAAAAP8CacsEAAAAAOAJYAFchAO/s1IU3QAAAABJRU5ErkJggg=="
 )
 
@@ -115,7 +116,7 @@ def _prepare(image: bytes | FlaskapiError, *, max_pixels: int) -> list[Normalize
     if isinstance(image, FlaskapiError):
         return image
     try:
-        return _normalize(image, max_pixels=max_pixels)
+        return look_at(image, lambda view, _: normalize_digit(view), max_pixels=max_pixels)
     except FlaskapiError as error:
         error.__cause__ = error.__context__ = None  # each would keep the picture in memory, as long as the chunk is collected
         return error.with_traceback(None)
@@ -148,17 +149,27 @@ def _choose(readings: Sequence[Reading]) -> Reading:
     return surer
 
 
-def _normalize(image: bytes, *, max_pixels: int) -> list[NormalizedDigit]:
-    """Prepare each way of looking at the picture; by its colours only where there is nothing to see by its lightness."""
-    normalized: list[NormalizedDigit] = []
+def look_at(image: bytes, see: Callable[[Image, bool], Seen], *, max_pixels: int) -> list[Seen]:
+    """Look at a picture in each way that there is: by its colours only where there is nothing to see by its lightness.
+
+    Args:
+        image: a whole image file.
+        see: takes a view, and whether it is the picture as stored where EXIF data say that it is turned; may raise NoDigitFoundError.
+        max_pixels: see `decode_image`.
+
+    Raises:
+        NoDigitFoundError: there is nothing to see in any of them.
+        FlaskapiError: what `decode_image` raises.
+    """
+    seen: list[Seen] = []
     for by_colour in (False, True):
-        for view in decode_image(image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour):
+        for place, view in enumerate(decode_image(image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour)):
             try:
-                normalized.append(normalize_digit(view))
+                seen.append(see(view, place > 0))
             except NoDigitFoundError as error:
                 missing = error
-        if normalized:
-            return normalized
+        if seen:
+            return seen
     raise missing
 
 
@@ -174,4 +185,4 @@ def conclude(probabilities: Probabilities, version: str, uncertain_below: float)
 def warm_up(classifier: Classifier) -> None:
     """Take every step once, so that what libraries do at first use is not done in somebody's request."""
     with contextlib.suppress(ModelUnavailableError):
-        predict_digit(_STROKE, classifier, max_pixels=96 * 96, uncertain_below=0)
+        predict_digit(STROKE, classifier, max_pixels=96 * 96, uncertain_below=0)

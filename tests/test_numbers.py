@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from flaskapi.digits import Box
 from flaskapi.digits.page import lift_page
 from flaskapi.errors import FlaskapiError, InvalidImageError, ModelUnavailableError, NoDigitFoundError, TooLargeError, UnsupportedImageError
-from flaskapi.numbers import Alternative, NumberPrediction, predict_number
+from flaskapi.numbers import Alternative, NumberPrediction, predict_number, warm_up
 from flaskapi.recognition import predict_digit
 from flaskapi.serving.classifier import OnnxClassifier
 from flaskapi.serving.detector import NoDetector, OnnxDetector
@@ -270,6 +270,24 @@ def test_what_cannot_be_decoded_is_refused_before_any_model_is_asked(data: bytes
 def test_without_a_detector_no_number_is_read() -> None:
     with pytest.raises(ModelUnavailableError, match="gone"):
         read(squares(), detector=NoDetector("gone"))
+
+
+class CountingDetector(FixedDetector):
+    """Counts the pages that it is shown."""
+
+    pages = 0
+
+    def detect(self, page: np.ndarray) -> np.ndarray:
+        self.pages += 1
+        return super().detect(page)
+
+
+def test_both_models_are_asked_before_the_first_request_and_a_missing_one_stops_nothing() -> None:
+    classifier, detector = FixedClassifier(), CountingDetector()
+    warm_up(classifier, detector)
+    assert detector.pages >= 1
+    assert len(classifier.batches) >= 1
+    warm_up(classifier, NoDetector("gone"))
 
 
 @pytest.fixture(scope="module")

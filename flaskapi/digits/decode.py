@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 from PIL import Image as Pillow
 
-from flaskapi.digits import Image
+from flaskapi.digits import Box, Image
 from flaskapi.errors import InvalidImageError, TooLargeError, UnsupportedImageError
 
 # Pillow imports its readers when it meets an unknown file, and then all of them; these are the ones that may run here.
@@ -109,6 +109,16 @@ def read_layout(data: bytes) -> Layout:
     """Read the layout of an image file that `decode_image` has read."""
     image = _open(data)
     return Layout(*image.size, _orientation(image))
+
+
+def turn_box(box: Box, layout: Layout) -> Box:
+    """From pixels as stored to pixels turned as EXIF says, which is how others show the picture (EXIF 2.32, orientation)."""
+    x, y, width, height = box
+    if layout.orientation in (2, 3, 7, 8):
+        x = layout.width - x - width
+    if layout.orientation in (3, 4, 6, 7):
+        y = layout.height - y - height
+    return Box(x, y, width, height) if layout.orientation < 5 else Box(y, x, height, width)
 
 
 def _open(data: bytes) -> Pillow.Image:

@@ -1,5 +1,6 @@
 """What there is to know about answers whose truth is known: accuracy, confusion, calibration, and what was left uncertain."""
 
+import abc
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, TypeVar
 
@@ -49,7 +50,7 @@ class Bin(NamedTuple):
     accuracy: float
 
 
-class Evaluation:
+class Evaluation(abc.ABC):
     """The measures over some outcomes, of digits or of numbers. Shares are from 0 to 1, and 0 where there is nothing to share."""
 
     of: ClassVar[str]
@@ -84,9 +85,9 @@ class Evaluation:
         return _share(outcome.right for outcome in self.others)
 
     @property
+    @abc.abstractmethod
     def groups(self) -> dict[str, list[Outcome]]:
         """What is written, in groups that differ in how hard they are to read; a group may be empty."""
-        raise NotImplementedError
 
     @property
     def accuracy_by_group(self) -> dict[str, float | None]:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from flaskapi.digits.normalize import fit_and_center
 from flaskapi.training.augment import crop
+from flaskapi.training.shapes import CANVAS_PX, blank, draw_shape, draw_stroke, pen_px, to_ink
 
-CANVAS_PX = 96  # drawn at this size, reduced as a picture that is sent would be
 LETTERS = "ACDEFGHJKLMNPQRTUVWXYacdefhijkmnprtuvwxy"  # not O o l I S s Z z B b g q, which are also 0 1 5 2 8 6 9
 HARD_LETTERS = "ACDGHJLUYacdeijuy"  # nearest to a digit: drawn twice as often
 SIGNS = '?&%@#$*+=<~^;:"-_.'  # not strokes that stand, such as / ! ( [ or a comma: they are a 1
@@ -47,7 +47,7 @@ def draw_outliers(count: int, images: Bytes, labels: npt.NDArray[np.integer], rn
     """
     kinds: tuple[tuple[float, Callable[[], Floats]], ...] = (
         (0.46, lambda: _shake(_letter(rng), rng)),
-        (0.08, lambda: _shake(_shape(rng), rng)),
+        (0.08, lambda: _shake(draw_shape(rng), rng)),
         (0.06, lambda: _scribble(rng)),
         (0.08, lambda: _several(images, rng)),
         (0.08, lambda: _parts(images, rng)),
@@ -70,18 +70,6 @@ def _prepare(picture: Floats) -> Floats:
     return fit_and_center(np.ascontiguousarray(picture[y : y + height, x : x + width]))
 
 
-def _blank() -> Bytes:
-    return np.zeros((CANVAS_PX, CANVAS_PX), np.uint8)
-
-
-def _ink(canvas: Bytes) -> Floats:
-    return canvas.astype(np.float32) / np.float32(255)
-
-
-def _thickness(rng: Random) -> int:
-    return int(rng.integers(3, 13))
-
-
 def _letter(rng: Random) -> Floats:
     """One letter or sign, or two or three letters together."""
     font = int(rng.choice(_FONTS))
@@ -99,90 +87,24 @@ def draw_letters(text: str, rng: Random) -> Floats:
 
 
 def _draw_text(text: str, font: int, rng: Random) -> Floats:
-    thickness = _thickness(rng)
+    thickness = pen_px(rng)
     (width, height), below = cv2.getTextSize(text, font, 1, 1)
     scale = 0.62 * CANVAS_PX / max(width, height + below)
-    canvas = _blank()
+    canvas = blank()
     at = (round((CANVAS_PX - scale * width) / 2), round((CANVAS_PX + scale * (height - below)) / 2))
     cv2.putText(canvas, text, at, font, scale, 255, thickness, cv2.LINE_AA)
-    return _ink(canvas)
-
-
-def _shape(rng: Random) -> Floats:
-    """A drawn shape, turned anyhow; a closed one is filled half of the time. A bare ring is none of them, for it is a 0."""
-    strokes = _SHAPES[int(rng.integers(0, len(_SHAPES)))](rng)
-    angle = rng.uniform(0, 2 * np.pi) if len(strokes[0]) > 2 else rng.normal(0, 0.15)  # a dash that stands is a 1
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    canvas, thickness = _blank(), _thickness(rng)
-    for stroke in strokes:
-        points = CANVAS_PX * (0.5 + 0.32 * stroke @ turn)
-        if len(strokes) == 1 and np.allclose(stroke[0], stroke[-1]) and rng.random() < 0.5:
-            cv2.fillPoly(canvas, [np.rint(points).astype(np.int32)], 255, cv2.LINE_AA)
-        _polyline(canvas, points, thickness)
-    return _ink(canvas)
-
-
-def _around(angles: Floats, radii: npt.ArrayLike = 1) -> Floats:
-    """Points of the plane from polar coordinates, `(n, 2)`."""
-    return np.stack([np.cos(angles), np.sin(angles)], 1) * np.reshape(radii, (-1, 1))
-
-
-def _polygon(rng: Random) -> list[Floats]:
-    corners = int(rng.integers(3, 5))  # more, shaken, make a 0
-    points = _around(np.arange(corners) * 2 * np.pi / corners, rng.uniform(0.7, 1.1, corners))
-    return [np.vstack([points, points[:1]])]
-
-
-def _star(rng: Random) -> list[Floats]:
-    points = _around(np.arange(10) * np.pi / 5, np.where(np.arange(10) % 2, rng.uniform(0.3, 0.6), 1))
-    return [np.vstack([points, points[:1]])]
-
-
-def _cross(rng: Random) -> list[Floats]:
-    strokes = int(rng.integers(2, 5))
-    return [np.linspace(-1, 1, 3)[:, np.newaxis] * _around(np.array([n * np.pi / strokes])) for n in range(strokes)]
-
-
-def _wave(rng: Random) -> list[Floats]:
-    x = np.linspace(-1, 1, 40)
-    return [np.stack([x, rng.uniform(0.15, 0.6) * np.sin(x * rng.uniform(8, 14))], 1)]
-
-
-def _spiral(rng: Random) -> list[Floats]:
-    along = np.linspace(0.15, 1, 60)
-    return [_around(along * rng.uniform(14, 22), along)]
-
-
-def _face(rng: Random) -> list[Floats]:
-    head, mouth = _around(np.linspace(0, 2 * np.pi, 40)), 0.5 * _around(np.linspace(0.4, 2.7, 12))
-    return [head, mouth, *(np.array([[x, -0.35], [x, -0.25]]) for x in (-0.35, 0.35))]
-
-
-def _arrow(rng: Random) -> list[Floats]:
-    tip = rng.uniform(0.3, 0.7)
-    return [np.array([[-1, 0], [0, 0], [1, 0]]), np.array([[1 - tip, -tip], [1, 0], [1 - tip, tip]])]
-
-
-def _dash(rng: Random) -> list[Floats]:
-    return [np.array([[-1.0, 0.0], [1.0, 0.0]])]
-
-
-_SHAPES: tuple[Callable[[Random], list[Floats]], ...] = (_polygon, _star, _cross, _wave, _spiral, _face, _arrow, _dash)
-
-
-def _polyline(canvas: Bytes, points: Floats, thickness: int) -> None:
-    cv2.polylines(canvas, [np.rint(points).astype(np.int32)], False, 255, thickness, cv2.LINE_AA)
+    return to_ink(canvas)
 
 
 def _scribble(rng: Random) -> Floats:
     """A pen that wanders: smooth or zigzag, in one to three strokes."""
-    canvas, thickness = _blank(), max(3, _thickness(rng) * 2 // 3)
+    canvas, thickness = blank(), max(3, pen_px(rng) * 2 // 3)
     for _ in range(int(rng.integers(1, 4))):
         knots = rng.uniform(0.15, 0.85, (1, int(rng.integers(5, 12)), 2)).astype(np.float32) * CANVAS_PX
         if rng.random() < 0.7:
             knots = cv2.resize(knots, (80, 1), interpolation=cv2.INTER_CUBIC)
-        _polyline(canvas, knots[0], thickness)
-    return _ink(canvas)
+        draw_stroke(canvas, knots[0], thickness)
+    return to_ink(canvas)
 
 
 def _several(images: Bytes, rng: Random) -> Floats:
@@ -216,7 +138,7 @@ def _parts(images: Bytes, rng: Random) -> Floats:
         picture[:14], picture[14:] = a[14:], b[:14]
     else:
         picture[:14, 14:], picture[14:, :14], picture[14:, 14:] = b[14:, :14], c[:14, 14:], d[:14, :14]
-    return _ink(picture)
+    return to_ink(picture)
 
 
 # By how many quarter turns, and then mirrored or not, a digit becomes none.
@@ -232,7 +154,7 @@ def _turned(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Floa
         return _parts(images, rng)
     quarters, mirrored = turns[int(rng.integers(0, len(turns)))]
     turned = np.rot90(images[chosen], quarters)
-    return _ink(turned[:, ::-1] if mirrored else turned)
+    return to_ink(turned[:, ::-1] if mirrored else turned)
 
 
 def _blot(rng: Random) -> Floats:
