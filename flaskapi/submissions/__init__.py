@@ -1,8 +1,16 @@
 """What was sent, kept with its answer. Nothing here knows of networks or HTTP."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
+
+from flaskapi.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+T = TypeVar("T")
 
 
 class Submission(NamedTuple):
@@ -22,6 +30,12 @@ class Submission(NamedTuple):
     normalized: bytes | None  # what the network saw, `uint8 (28, 28)` row by row, 255 the ink
     lines: list[str] | None  # of a number
     digits: list[dict[str, Any]] | None  # of a number: digit, confidence, uncertain and box of each
+    ink_share: float | None = None  # of a digit; what these four are, `tables.py` says
+    stroke_px: float | None = None
+    size_px: float | None = None
+    contrast: float | None = None
+    label: str | None = None  # what a person says it is: a digit, a number, or `none`
+    label_source: str | None = None  # `sender` or `operator`
 
 
 class Store(Protocol):
@@ -38,6 +52,9 @@ class Store(Protocol):
 
     def delete_before(self, moment: datetime) -> int:
         """Erase all submissions that were received before a moment, with the images that only they had. Tells how many there were."""
+
+    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T:
+        """Do something with the tables in one transaction, again where another process wrote just then; `reads`: nothing is written."""
 
     def check(self) -> dict[str, Any]:
         """See whether submissions can be kept, and say by what: its kind and the version of its tables."""
@@ -60,6 +77,9 @@ class NoStore:
 
     def delete_before(self, moment: datetime) -> int:
         return 0
+
+    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T:
+        raise StoreUnavailableError("Nothing is kept here: the setting STORE is off.")
 
     def check(self) -> dict[str, Any]:
         return {"kind": "none"}

@@ -49,7 +49,7 @@ class DatabaseStore:
             StoreUnavailableError: the database cannot be reached or written; the text says why.
         """
         digests = [hashlib.sha256(one.image).digest() for one in kept]
-        self._do(lambda connection: insert(connection, kept, digests), alone=True)
+        self.run(lambda connection: insert(connection, kept, digests), alone=True)
         return [one.id for one in kept]
 
     def get(self, id: UUID) -> Submission | None:
@@ -59,7 +59,7 @@ class DatabaseStore:
             StoreUnavailableError: the database cannot be reached.
         """
         query = sa.select(*_COLUMNS, images.c.content.label("image"), images.c.media_type).join(images).where(submissions.c.id == id)
-        row = self._do(lambda connection: connection.execute(query).one_or_none(), reads=True)
+        row = self.run(lambda connection: connection.execute(query).one_or_none(), reads=True)
         return Submission(**row._mapping) if row else None
 
     def delete(self, id: UUID) -> bool:
@@ -69,7 +69,7 @@ class DatabaseStore:
             StoreUnavailableError: the database cannot be reached or written.
         """
 
-        erased = self._do(lambda connection: _erase(connection, submissions.c.id == id))
+        erased = self.run(lambda connection: _erase(connection, submissions.c.id == id))
         self._empty_log()
         return bool(erased)
 
@@ -81,7 +81,7 @@ class DatabaseStore:
         """
         oldest = sa.select(submissions.c.id).where(submissions.c.id < first_id(moment)).order_by(submissions.c.id).limit(_ERASED_TOGETHER)
         erased = 0
-        while count := self._do(lambda connection: _erase(connection, submissions.c.id.in_(connection.execute(oldest).scalars().all()))):
+        while count := self.run(lambda connection: _erase(connection, submissions.c.id.in_(connection.execute(oldest).scalars().all()))):
             erased += count
         self._empty_log()
         return erased
@@ -107,7 +107,7 @@ class DatabaseStore:
         def look(connection: sa.Connection) -> None:
             connection.execute(sa.select(submissions.c.id).limit(1)).first()
 
-        self._do(write if thoroughly else look, reads=not thoroughly)
+        self.run(write if thoroughly else look, reads=not thoroughly)
         return {"kind": self.kind, "version": REVISION}
 
     def close(self) -> None:
@@ -116,12 +116,16 @@ class DatabaseStore:
             self._engine.dispose()
             self._engine = None
 
-    def _do(self, work: Callable[[sa.Connection], T], *, reads: bool = False, alone: bool = False) -> T:
+    def run(self, work: Callable[[sa.Connection], T], *, reads: bool = False, alone: bool = False) -> T:
         """Do something in one transaction, again while others write, and where a connection turns out to be dead.
 
         Args:
+            work: may be called more than once; what it did before is then taken back.
             reads: nothing is written.
             alone: for PostgreSQL it is one statement, which is a transaction by itself.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached, read or written; the text says why.
         """
         deadline_s, refused, lost = time.monotonic() + PATIENCE_S, 0, False
         while True:

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "r0001"  # the newest migration, so that a process which finds it there need not load Alembic
+REVISION = "r0002"  # the newest migration, so that a process which finds it there need not load Alembic
 
 metadata = sa.MetaData()
 
@@ -47,4 +47,70 @@ submissions = sa.Table(
     sa.Column("normalized", sa.LargeBinary),
     sa.Column("lines", sa.JSON(none_as_null=True)),
     sa.Column("digits", sa.JSON(none_as_null=True)),
+    # Of a digit as it was sent, to compare with what the network learned from.
+    sa.Column("ink_share", sa.Float),  # of the 28x28 that the network saw, 0 to 1
+    sa.Column("stroke_px", sa.Float),  # the mean width of a stroke in it
+    sa.Column("size_px", sa.Float),  # the longer side of the ink in the picture that was sent
+    sa.Column("contrast", sa.Float),  # between ink and ground there, in grey levels
+    # The newest of its labels, kept here too so that it can be asked for.
+    sa.Column("label", sa.String),  # a digit, a number, or `none` for what shows none
+    sa.Column("label_source", sa.String),  # `sender` or `operator`
+)
+
+labels = sa.Table(
+    "labels",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("submission_id", sa.Uuid, sa.ForeignKey("submissions.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("labelled_at", Moment, nullable=False),
+    sa.Column("label", sa.String),  # none: withdrawn
+    sa.Column("reason", sa.String),
+    sa.Column("source", sa.String, nullable=False),  # `sender` or `operator`
+    sa.Column("key_name", sa.String),  # the operator's
+    sa.Column("client", sa.LargeBinary),  # tells two senders apart, and nothing more of them
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("name", sa.String, nullable=False, unique=True),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("used_at", Moment),
+    sa.Column("revoked_at", Moment),
+)
+
+days = sa.Table(
+    "days",  # what statistics say of a day that is over
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("summary", sa.JSON, nullable=False),
+)
+
+retrainings = sa.Table(
+    "retrainings",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("requested_at", Moment, nullable=False),
+    sa.Column("requested_by", sa.String),
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("state", sa.String, nullable=False, index=True),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("worker", sa.String),
+    sa.Column("heard_at", Moment),  # of the worker, last
+    sa.Column("finished_at", Moment),
+    sa.Column("progress", sa.Float, nullable=False, server_default="0"),  # 0 to 1
+    sa.Column("version", sa.String),  # the candidate
+    sa.Column("figures", sa.JSON(none_as_null=True)),
+    sa.Column("log", sa.String, nullable=False, server_default=""),  # its end
+)
+
+shadows = sa.Table(
+    "shadows",  # what a candidate answered beside the model that serves
+    metadata,
+    sa.Column("submission_id", sa.Uuid, sa.ForeignKey("submissions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("prediction", sa.String, nullable=False),
+    sa.Column("confidence", sa.Float, nullable=False),
 )

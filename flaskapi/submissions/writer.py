@@ -5,12 +5,18 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+T = TypeVar("T")
 
 WAIT_S = 0.9  # that a request waits at most
 RETRY_S = 2.0  # after which a store that failed is tried again
@@ -25,6 +31,8 @@ class _Database(Protocol):
     def delete(self, id: UUID) -> bool: ...
 
     def delete_before(self, moment: datetime) -> int: ...
+
+    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T: ...
 
     def check(self, *, thoroughly: bool = False) -> dict[str, Any]: ...
 
@@ -58,6 +66,10 @@ class WrittenStore:
         self._lost = 0
         self._retry_at_s = 0.0
 
+    def _notice_fork(self) -> None:
+        if self._process != os.getpid():  # the thread stayed behind, perhaps with the lock
+            self._reset()
+
     def record(self, submissions: list[Submission]) -> list[UUID | None]:
         """Keep submissions.
 
@@ -83,6 +95,18 @@ class WrittenStore:
     def delete_before(self, moment: datetime) -> int:
         return self._database.delete_before(moment)
 
+    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T:
+        """Do something with the tables; at once an error while the store is known to be down.
+
+        Raises:
+            StoreUnavailableError: it is, or turns out to be.
+        """
+        self._notice_fork()
+        with self._lock:
+            if self._failure is not None and time.monotonic() < self._retry_at_s:
+                raise StoreUnavailableError(self._failure)
+        return self._database.run(work, reads=reads)
+
     def close(self) -> None:
         """End the thread and close the database; the next use starts anew."""
         with self._lock:
@@ -93,8 +117,7 @@ class WrittenStore:
         self._database.close()
 
     def _wait_for(self, job: _Job) -> Any:
-        if self._process != os.getpid():  # forked: the thread stayed behind, perhaps with the lock
-            self._reset()
+        self._notice_fork()
         with self._lock:
             if self._failure is not None:
                 now_s = time.monotonic()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.tables import REVISION
 
 DIGITS = [{"digit": 7, "confidence": 0.9, "uncertain": False, "box": {"x": 1, "y": 2, "width": 3, "height": 4}}]
 
@@ -70,7 +71,7 @@ def test_many_are_stored_in_one_transaction_or_not_at_all(store: DatabaseStore, 
 
 def test_check_says_by_what_submissions_are_kept_and_leaves_nothing_behind(store: DatabaseStore, engine: sa.Engine) -> None:
     for thoroughly in (False, True):
-        assert {"kind": engine.dialect.name, "version": "r0001"} == store.check(thoroughly=thoroughly)
+        assert {"kind": engine.dialect.name, "version": REVISION} == store.check(thoroughly=thoroughly)
     assert 0 == count(engine, "images")
 
 
