@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from flaskapi.__main__ import TRAIN_EXTRA
+from flaskapi.commands import TRAIN_EXTRA
 from flaskapi.errors import FlaskapiError
 from flaskapi.serving.compiled import build_compiled
 

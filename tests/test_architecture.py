@@ -17,13 +17,14 @@ HOMES = {
     **{name: {"web"} for name in ("werkzeug", "prometheus_client")},
     "flask": {"web", "__init__"},
     **{name: {"evaluation"} for name in ("jinja2", "markupsafe")},
-    "tqdm": {"__main__", "bulk"},
+    "tqdm": {"commands", "bulk"},
     "pyarrow": {"bulk"},
     **{name: {"submissions"} for name in ("sqlalchemy", "alembic", "psycopg")},
 }
 FLOORS = [  # from the roof down; errors.py lies under config.py, which raises one of them
     {"scripts"},
-    {"__main__"},  # over create_app: its command `check` makes the service as a web process does
+    {"__main__"},
+    {"commands"},  # over create_app: `check`, for one, makes the service as a web process does
     {"bulk"},  # makes the service as well, in each of its processes
     {"__init__"},
     {"web", "evaluation"},
@@ -34,7 +35,9 @@ FLOORS = [  # from the roof down; errors.py lies under config.py, which raises o
     *({"digits"}, {"config", "sources"}, {"errors"}),
 ]
 READS_THE_ENVIRONMENT = {"flaskapi/config.py"}
-SET_IT_FOR_A_LIBRARY = {"flaskapi/__main__.py", "flaskapi/web/metrics.py", "train_mnist.py", "deploy/flaskapi.wsgi"}
+SET_IT_FOR_A_LIBRARY = {"train_mnist.py", "deploy/flaskapi.wsgi"} | {
+    f"flaskapi/{file}.py" for file in ("commands/files", "commands/predict", "web/metrics")
+}
 
 
 def nodes(file: Path) -> list[ast.AST]:

@@ -9,7 +9,8 @@ import pytest
 from fakes import FixedClassifier, make_submission
 
 from flaskapi import create_app
-from flaskapi.__main__ import TRAIN_EXTRA, main
+from flaskapi.__main__ import main
+from flaskapi.commands import TRAIN_EXTRA
 from flaskapi.submissions import Submission
 
 LEGACY = Path(__file__).parent / "data" / "keras_2_2_2" / "keras222_last.h5"
