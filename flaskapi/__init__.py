@@ -32,7 +32,7 @@ def create_app(
         SettingError: a setting has a bad value; a bad model file does not stop the start, `/health/ready` tells of it.
     """
     from flaskapi.serving.detector import NoDetector
-    from flaskapi.web import batch, errors, log, metrics, number, operations, predict, request_id
+    from flaskapi.web import access, batch, errors, log, metrics, number, operations, predict, request_id
     from flaskapi.web.services import Services
 
     app = Flask(__name__, instance_path=find_instance_path(config))
@@ -47,7 +47,7 @@ def create_app(
         store or _open_store(app),
         metrics.create_metrics(app.config["METRICS_PATH"]),
     )
-    for part in (request_id, metrics, errors, predict, batch, number, operations):
+    for part in (request_id, metrics, errors, access, predict, batch, number, operations):
         part.init_app(app)
     return app
 

@@ -42,6 +42,13 @@ def share(value: Any) -> float:
     return float(value)
 
 
+def switch(value: Any) -> bool:
+    """true or false"""
+    if str(value).lower() not in ("true", "false"):
+        raise ValueError
+    return str(value).lower() == "true"
+
+
 def log_level(value: Any) -> str:
     """DEBUG, INFO, WARNING or ERROR"""
     if value not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -122,6 +129,12 @@ SETTINGS = (
         "where they are kept, such as `postgresql://user:password@host/name`; unset: SQLite, in `submissions.db` in the instance folder",
     ),
     Setting("STORE_DURABILITY", "process", durability, "what SQLite's commits survive: the end of any `process`, or a cut of `power` too"),
+    Setting(
+        "PREDICT_KEY_REQUIRED",
+        False,
+        switch,
+        "`true`: `/predict` and what is below it answer only who has a key, as operators do; keys need a store",
+    ),
     Setting("LOG_LEVEL", "INFO", log_level, "least severe message that is logged: DEBUG, INFO, WARNING or ERROR"),
 )
 

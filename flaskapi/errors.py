@@ -29,6 +29,14 @@ class NoDigitFoundError(FlaskapiError):
     """Nothing stands out from the ground: the image is blank, or only grain or lines are on it."""
 
 
+class UnauthorizedError(FlaskapiError):
+    """The caller bears no key where one is needed, or none that is good."""
+
+
+class ForbiddenError(FlaskapiError):
+    """Nobody may do this here yet; the text says what would open it."""
+
+
 class ModelUnavailableError(FlaskapiError):
     """There is no model to answer with; the text says why."""
 

@@ -13,6 +13,7 @@ from flaskapi.errors import FlaskapiError
 from flaskapi.numbers import NumberPrediction
 from flaskapi.recognition import Prediction
 from flaskapi.submissions.identifiers import new_id
+from flaskapi.web.access import key_if_required
 from flaskapi.web.errors import describe
 from flaskapi.web.items import read_items
 from flaskapi.web.payload import read_query
@@ -31,6 +32,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.post("/predict/batch")
+@key_if_required
 def predict_batch() -> Response:
     """Read the digit, or with `?route=number` the number, in each image; line by line with `Accept: application/x-ndjson`."""
     query = read_query(request, route=("digit|number", "'digit' or 'number'"))

@@ -12,6 +12,8 @@ from flaskapi.web.request_id import request_id
 STATUS = {
     errors.MissingImageError: 400,
     errors.InvalidRequestError: 400,
+    errors.UnauthorizedError: 401,
+    errors.ForbiddenError: 403,
     errors.TooLargeError: 413,
     errors.UnsupportedImageError: 415,
     errors.InvalidImageError: 422,
@@ -22,6 +24,8 @@ STATUS = {
 PROBLEMS = {
     "missing-image": "The request carries no image, or an empty one.",
     "invalid-request": "The request cannot be understood: malformed multipart or JSON, a damaged archive, or a bad value.",
+    "unauthorized": "A key is needed here, and the request bears none, or one that is unknown or was revoked.",
+    "forbidden": "The address is not open to this caller, or to nobody before an operator's key is made.",
     "not-found": "There is nothing at this address.",
     "method-not-allowed": "The address exists, but not for this method; the header Allow names those it takes.",
     "too-large": "More bytes, pixels, parts or images than the limits allow.",
@@ -30,7 +34,6 @@ PROBLEMS = {
     "no-digit-found": "An image on which nothing stands out: blank, only grain, only lines.",
     "model-unavailable": "There is no model to answer with at the moment.",
     "store-unavailable": "Nothing can be kept at the moment, and this service answers only what it has kept.",
-    "forbidden": "The address is not open to this caller.",
     "overloaded": "More requests than the service can answer in time; send it again later.",
     "internal-error": "Something went wrong in the service; its log has it under the same request_id.",
 }
@@ -51,6 +54,8 @@ def problem(name: str, status: int, detail: str, **more: Any) -> Response:
     response = Response(json.dumps(document) + "\n", status, content_type="application/problem+json")
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 

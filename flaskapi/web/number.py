@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, current_app, request
 from flaskapi.digits.readings import ANY
 from flaskapi.errors import InvalidRequestError
 from flaskapi.numbers import NumberPrediction, predict_number
+from flaskapi.web.access import key_if_required
 from flaskapi.web.payload import read_image, read_query
 from flaskapi.web.record import Kept, add_id, record
 from flaskapi.web.services import services
@@ -19,6 +20,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.post("/predict/number")
+@key_if_required
 def number() -> dict[str, Any]:
     """Read the number in the image that was sent."""
     query = read_query(

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from flaskapi.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def _own_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
+    monkeypatch.setenv("FLASKAPI_MODEL_PATH", str(tmp_path / "none.h5"))  # keys need no model
+
+
+def test_make_prints_the_key_alone_and_list_never(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["keys", "make", "ada@example.org"])
+    token = capsys.readouterr().out.strip()
+    assert token.startswith("flaskapi_")
+    assert 0 == main(["keys", "list"])
+    listed = capsys.readouterr().out
+    assert token not in listed
+    name, made, *_, used, revoked = listed.splitlines()[1].split()
+    assert ("ada@example.org", 10, "-", "-") == (name, len(made), used, revoked)
+
+
+def test_revoke_takes_a_key_away_and_says_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["keys", "make", "ada"])
+    assert [0, 1, 1] == [main(["keys", "revoke", name]) for name in ("ada", "ada", "bob")]
+    assert "no key of the name 'bob'" in capsys.readouterr().err
+    assert 0 == main(["keys", "list"])
+    assert "UTC" == capsys.readouterr().out.splitlines()[1].split()[-1]
+
+
+@pytest.mark.parametrize("name", ["", "two words", "x" * 65, "a\nb", "a/b"])
+def test_a_name_that_would_break_a_line_or_an_address_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 1 == main(["keys", "make", name])
+    assert "cannot be a key's name" in capsys.readouterr().err
+
+
+def test_a_second_key_of_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [0, 1] == [main(["keys", "make", "ada"]) for _ in range(2)]
+    assert "error: There is, or was, a key of the name 'ada'" in capsys.readouterr().err
+
+
+def test_list_says_how_to_make_the_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["keys", "list"])
+    assert "keys make NAME" in capsys.readouterr().err
