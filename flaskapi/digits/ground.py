@@ -15,6 +15,7 @@ EVEN, EVEN_CONTRAST = 12, 40  # contrast over the deviation of the ground in dra
 CLEAR_MAJORITY = 0.65  # no digit inks that share of a picture, bold ones cut out closely excepted
 FAINTEST = 9  # grey levels between the means of ground and ink; paper grain of 6 levels (standard deviation) stays below
 CLEAREST_NOISE = 5.2  # contrast over grain: measured at most 5.0 for noise alone, at least 5.6 for ink on newsprint
+PATTERN_CONTRAST, PATTERN_NOISE = 40, 3.5  # of ink on a printed pattern; grain alone, split by Otsu's method, shows 2.7 times itself
 RARE_INK_SPLITS, RARE_INK_NOISE = 3, 8  # measured at most 5.2 for noise alone after three more splits
 POLARITY_SIDE_PX, LEAST_SKEWNESS = 256, 0.5
 FEW_TO_SORT = 1000  # of more, counting is faster than sorting
@@ -31,13 +32,14 @@ class Lifted(NamedTuple):
     inverted: bool  # the ink was dark
 
 
-def lift_ink(image: Image, *, is_even: bool = False, is_dark: bool | None = None) -> Lifted:
+def lift_ink(image: Image, *, is_even: bool = False, is_dark: bool | None = None, is_patterned: bool = False) -> Lifted:
     """Take away ground and shadows.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
         is_even: the ground is known to be of one level.
         is_dark: the ink is known to be dark, or light; None where that is to be found out.
+        is_patterned: the ground may have lines, as cheques have, that stand out more than any grain does.
 
     Raises:
         NoDigitFoundError: nothing stands out from the ground.
@@ -50,12 +52,12 @@ def lift_ink(image: Image, *, is_even: bool = False, is_dark: bool | None = None
             raise NoDigitFoundError(NOTHING)
         return Lifted(light, mask, contrast, inverted)
     try:
-        return Lifted(*_lift(light), inverted)
+        return Lifted(*_lift(light, is_patterned), inverted)
     except NoDigitFoundError:
         if is_dark is not None:
             raise
         # A shadow may have more of the picture than the ink has, and have been taken for it.
-        return Lifted(*_lift(255 - light), not inverted)
+        return Lifted(*_lift(255 - light, is_patterned), not inverted)
 
 
 def find_polarity(image: Image) -> bool | None:
@@ -148,7 +150,7 @@ def _is_even(light: Image, mask: Image) -> bool:
     return contrast > EVEN_CONTRAST and contrast > EVEN * grain
 
 
-def _lift(light: Image) -> tuple[Image, Image, float]:
+def _lift(light: Image, is_patterned: bool) -> tuple[Image, Image, float]:
     """Take the ground away and mark the ink with 1; give its contrast too.
 
     Where there is so little ink that Otsu's method splits the ground instead, the lighter part is split again.
@@ -160,6 +162,8 @@ def _lift(light: Image) -> tuple[Image, Image, float]:
     level, mask = cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     contrast, grain = _contrast(light, mask)
     if contrast >= FAINTEST and contrast > min(CLEAREST_NOISE * grain, STRONG_CONTRAST):
+        return light, mask, contrast
+    if is_patterned and contrast > PATTERN_CONTRAST and contrast > PATTERN_NOISE * grain:
         return light, mask, contrast
     for _ in range(RARE_INK_SPLITS):
         lighter = light[light > level]

@@ -55,7 +55,8 @@ def lift_page(image: Image) -> Page:
             break
         except NoDigitFoundError:
             if left == 0 or min(image.shape) < LEAST_SIDE_PX:
-                raise
+                light, mask, _, _ = lift_ink(image, is_dark=is_dark, is_patterned=True)
+                break
         image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
     strong = max(quantile(light[mask.view(bool)], 0.9), 1)
     pattern = min(quantile(light[mask == 0], PATTERN_QUANTILE), strong // 2)

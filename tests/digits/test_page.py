@@ -6,6 +6,7 @@ import pytest
 from fakes import draw_digit
 
 from flaskapi.digits import Image
+from flaskapi.digits.ground import lift_ink
 from flaskapi.digits.normalize import normalize_digit
 from flaskapi.digits.page import (
     LARGEST_SCALE,
@@ -56,6 +57,21 @@ GROUNDS = {
 @pytest.mark.parametrize("page", GROUNDS.values(), ids=GROUNDS)
 def test_shadows_and_textures_move_no_digit(page: Image) -> None:
     np.testing.assert_allclose(boxes_of(lift_page(page).ink), boxes_of(255 - write() > 127), atol=3)
+
+
+def test_digits_are_lifted_from_printed_lines_that_no_grain_comes_near() -> None:
+    """As on cheques, whose digits are 30 pixels high: the lines of the ground are half as dark as the ink."""
+    down, right = np.mgrid[:60, :170]
+    lines = (abs((down + 0.3 * right) / 5 % 1 - 0.5) > 0.3) | (abs((down - 0.6 * right) / 5 % 1 - 0.5) > 0.3)
+    ground = 200 - 60 * cv2.GaussianBlur(lines.astype(np.float32), (0, 0), 0.7)
+    plain = np.full((60, 170), 255, np.uint8)
+    cv2.putText(plain, "2468", (20, 46), cv2.FONT_HERSHEY_SIMPLEX, 1.5, 0, 4, cv2.LINE_AA)
+    cheque = np.minimum(ground, 110 + 145 * (plain / 255)).astype(np.uint8)
+    with pytest.raises(NoDigitFoundError):  # for one digit, that might be grain
+        lift_ink(cheque, is_dark=True)
+    page = lift_page(cheque)
+    assert page.ink[plain == 0].mean() > 0.8
+    assert page.ink[cv2.erode(plain, np.ones((5, 5))) == 255].mean() < 0.2
 
 
 def test_a_page_is_ink_from_0_to_1_its_mask_and_how_high_its_digits_are() -> None:
