@@ -35,8 +35,7 @@ def create_app(
     from flaskapi.web import access, batch, errors, log, metrics, number, operations, predict, request_id
     from flaskapi.web.services import Services
 
-    app = Flask(__name__, instance_path=find_instance_path(config))
-    app.config.update(load_config(app.instance_path, config))
+    app = make_app(config)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it; the answer reads as the contract writes it, digit first
     log.init_app(app)
     if classifier is None:
@@ -49,6 +48,13 @@ def create_app(
     )
     for part in (request_id, metrics, errors, access, predict, batch, number, operations):
         part.init_app(app)
+    return app
+
+
+def make_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Make an application that has its settings, and nothing else."""
+    app = Flask(__name__, instance_path=find_instance_path(config))
+    app.config.update(load_config(app.instance_path, config))
     return app
 
 

@@ -90,6 +90,12 @@ def _shipped_model(name: str) -> Path:
     return checkout if checkout.parent.is_dir() else PACKAGE / "models" / name
 
 
+def _versions() -> Path:
+    """Beside the shipped model in a checkout; where the package was installed, in the instance folder."""
+    models = PACKAGE.parent / "models"
+    return models / "versions" if models.is_dir() else Path("versions")
+
+
 MIB = 1024 * 1024
 
 SETTINGS = (
@@ -101,6 +107,12 @@ SETTINGS = (
         "the model file; its compiled form is looked for beside it; a relative path counts from the folder of the checkout",
     ),
     Setting("DETECTOR_PATH", _shipped_model("detector.h5"), path, "the model that finds the digits of a number, in the same way"),
+    Setting(
+        "VERSIONS_PATH",
+        _versions(),
+        path,
+        "folder of the model's versions; a relative path counts from the instance folder; after `pip install .` it is `versions` there",
+    ),
     Setting("CACHE_PATH", Path("cache"), path, "folder, in the instance folder, for the compiled form if the model's own is read-only"),
     Setting("METRICS_PATH", None, path, "folder, in the instance folder, in which processes share their metrics; unset: each has its own"),
     Setting("MAX_REQUEST_BYTES", 16 * MIB, whole_number, "largest request body, and largest image of many, in bytes"),
@@ -166,7 +178,7 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
             if name == "INSTANCE_PATH" and source.endswith("config.toml"):
                 raise SettingError(f"{name} in {source}: this file lies in the folder that it would name; set it in the environment.")
             values[name] = _convert(name, value, source)
-    for name in ("CACHE_PATH", "METRICS_PATH"):
+    for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH"):
         if values[name] is not None:
             values[name] = instance / values[name]
     for name in ("MODEL_PATH", "DETECTOR_PATH"):

@@ -49,6 +49,10 @@ class ModelFileError(FlaskapiError):
     """A file that cannot serve as this service's model; the text says what it is and what is needed."""
 
 
+class VersionError(FlaskapiError):
+    """A version of the model that is not there, or that must not serve; the text says why."""
+
+
 class DatasetError(FlaskapiError):
     """A data set that cannot be read; the text names the file and what was expected of it."""
 

@@ -36,7 +36,7 @@ def without_ids(text: str) -> str:
 
 def test_it_documents_every_setting_with_its_default_and_no_other() -> None:
     defaults = {setting.name: "" if setting.default is None else f"`{setting.default}`" for setting in SETTINGS}
-    defaults |= {"MODEL_PATH": "`models/my_model.h5`", "DETECTOR_PATH": "`models/detector.h5`"}
+    defaults |= {"MODEL_PATH": "`models/my_model.h5`", "DETECTOR_PATH": "`models/detector.h5`", "VERSIONS_PATH": "`models/versions`"}
     rows = [f"| `{setting.name}` | {defaults[setting.name]} | {setting.help} |" for setting in SETTINGS]
     assert rows == [line for line in section("Settings").splitlines() if line.startswith("| `")]
 

@@ -15,3 +15,10 @@ def load_service(**settings: str) -> tuple[dict[str, Any], Any]:
 
     app = create_app({"LOG_LEVEL": "ERROR"} | settings)
     return app.config, app.extensions["flaskapi"]
+
+
+def load_settings() -> dict[str, Any]:
+    """The settings that a web process has; nothing else is made."""
+    from flaskapi import make_app
+
+    return make_app().config

@@ -39,7 +39,7 @@ def find_compiled(model_path: Path, cache_path: Path) -> Path:
     target = beside if os.access(model_path.parent, os.W_OK) else cached
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target.parent):
+        with locked(target.parent):
             if not is_compiled_from(sha256, target):
                 build_compiled(model_path, target)
     except OSError as error:
@@ -76,11 +76,8 @@ def build_compiled(model_path: Path, target: Path) -> None:
     Raises:
         ModelUnavailableError: it failed; the text is the child's.
     """
-    # sys.executable is Apache's own where Python is embedded; the environment's interpreter is always here.
-    python = Path(sys.prefix) / "bin" / "python"
-    command = [str(python if python.exists() else sys.executable), "-m", "flaskapi", "compile", str(model_path), str(target)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
+        done = run_command("compile", str(model_path), str(target))
     except subprocess.TimeoutExpired:
         for unfinished in target.parent.glob(f".{target.stem}.*{target.suffix}"):
             unfinished.unlink()
@@ -92,8 +89,20 @@ def build_compiled(model_path: Path, target: Path) -> None:
         raise ModelUnavailableError(lines[-1] if lines else f"{model_path.name}: compiling failed; the log says why.")
 
 
+def run_command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m flaskapi` in a child process, which may load what this one must not.
+
+    Raises:
+        TimeoutExpired: it took longer than BUILD_TIMEOUT_S.
+    """
+    # sys.executable is Apache's own where Python is embedded; the environment's interpreter is always here.
+    python = Path(sys.prefix) / "bin" / "python"
+    command = [str(python if python.exists() else sys.executable), "-m", "flaskapi", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
+
+
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold a lock on the folder itself, which leaves no lock file behind and goes with its process."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

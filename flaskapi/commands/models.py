@@ -1,0 +1,184 @@
+"""`models`: the versions of the model, and which of them serves."""
+
+import argparse
+import getpass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flaskapi.commands import load_settings
+from flaskapi.commands.wait import add_wait, wait_for
+from flaskapi.errors import FlaskapiError, VersionError
+
+if TYPE_CHECKING:
+    from flaskapi.serving.pointer import Pointer
+    from flaskapi.serving.registry import Registry
+
+KEPT = 5
+_NAMED = "its name or the last eight signs of it, or MODEL_PATH for the file of that setting"
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `models` with its own commands."""
+    parser = commands.add_parser("models", help="versions of the model: register, compare, promote, roll back, all while it serves")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+
+    actions.add_parser("list", help="every version, and which one serves").set_defaults(run=list_versions)
+
+    showing = actions.add_parser("show", help="print a version's card, and what it was learned from")
+    showing.add_argument("version", help=_NAMED)
+    showing.set_defaults(run=show)
+
+    comparing = actions.add_parser("compare", help="hold two versions against each other, by their cards")
+    comparing.add_argument("first", metavar="VERSION")
+    comparing.add_argument("second", metavar="VERSION")
+    comparing.add_argument("--on", type=Path, action="append", default=[], metavar="DIR", help="and let both read labelled images")
+    comparing.set_defaults(run=compare)
+
+    promoting = actions.add_parser("promote", help="let a version serve, in every process, without a restart")
+    promoting.add_argument("version", help=_NAMED)
+    add_wait(promoting)
+    promoting.set_defaults(run=promote)
+
+    returning = actions.add_parser("rollback", help="let serve again what served before")
+    add_wait(returning)
+    returning.set_defaults(run=roll_back)
+
+    shadowing = actions.add_parser("shadow", help="let a version answer beside the one that serves, unseen by callers")
+    shadowing.add_argument("version", help="its name or the last eight signs of it, or off")
+    shadowing.add_argument("--share", type=float, default=1.0, help="of the images of digits, above 0 up to 1 (1)")
+    shadowing.set_defaults(run=shadow)
+
+    registering = actions.add_parser("register", help="make a version of any model file (.h5)")
+    registering.add_argument("model", type=Path, metavar="FILE")
+    registering.set_defaults(run=register)
+
+    pruning = actions.add_parser("prune", help="remove old versions")
+    pruning.add_argument("--keep", type=int, default=KEPT, metavar="N", help=f"so many of the newest stay ({KEPT})")
+    pruning.set_defaults(run=prune)
+
+
+def open_registry() -> "Registry":
+    """The registry of the settings."""
+    from flaskapi.serving.registry import Registry
+
+    config = load_settings()
+    return Registry(config["VERSIONS_PATH"], config["MODEL_PATH"], config["CACHE_PATH"])
+
+
+def list_versions(options: argparse.Namespace) -> None:
+    """Print a line for each version."""
+    from flaskapi.serving.pointer import MODEL_FILE
+
+    registry = open_registry()
+    pointer = registry.read()
+    print(f"  {'version':22}{'registered':18}{'test set':>9}  {'learned from':>12}  state")
+    for name in (MODEL_FILE, *(version.name for version in registry.versions())):
+        print(_row(registry, pointer, name))
+
+
+def _row(registry: "Registry", pointer: "Pointer", name: str) -> str:
+    from flaskapi.serving.pointer import MODEL_FILE
+
+    registered, learned = "", ""
+    if name != MODEL_FILE:
+        version = registry.get(name)
+        registered = datetime.fromtimestamp(version.registered_s, UTC).strftime("%Y-%m-%d %H:%M")
+        learned = "" if version.submissions is None else f"{len(version.submissions):,}"
+    state = [f"serves, generation {pointer.generation}"] if name == pointer.version else []
+    state += [f"in the shadow, share {pointer.shadow.share:g}"] if pointer.shadow and name == pointer.shadow.version else []
+    state += [f"broke: {pointer.broken[name]}"] if name in pointer.broken else []
+    try:
+        card = registry.load(name).card
+        state += [f"is {card['version']}"] if name == MODEL_FILE else []
+        accuracy = f"{card['accuracy']['test']:.2%}" if "accuracy" in card else ""
+    except FlaskapiError as error:
+        state, accuracy = [*state, str(error)], ""
+    mark = "*" if name == pointer.version else " "
+    return f"{mark} {name:22}{registered:18}{accuracy:>9}  {learned:>12}  {'; '.join(state)}".rstrip()
+
+
+def show(options: argparse.Namespace) -> None:
+    """Print a version's card and what is known of it besides."""
+    registry = open_registry()
+    version = registry.get(options.version)
+    print((version.path / "README.md").read_text("utf-8"), end="")
+    if version.submissions is not None:
+        print(f"Learned from {len(version.submissions):,} submissions: {version.path / 'submissions.csv'}")
+    print(_row(registry, registry.read(), version.name).strip("* "))
+
+
+def promote(options: argparse.Namespace) -> int:
+    """Let a version serve."""
+    pointer = open_registry().promote(options.version, getpass.getuser())
+    print(f"{pointer.version} serves, generation {pointer.generation}.")
+    return wait_for(options, pointer.generation)
+
+
+def roll_back(options: argparse.Namespace) -> int:
+    """Let serve again what served before."""
+    registry = open_registry()
+    left = registry.read().version
+    pointer = registry.roll_back(getpass.getuser())
+    print(f"{pointer.version} serves again, generation {pointer.generation}; {left} does no more.")
+    return wait_for(options, pointer.generation)
+
+
+def shadow(options: argparse.Namespace) -> None:
+    """Begin or end a shadow."""
+    if not 0 < options.share <= 1:
+        raise FlaskapiError(f"--share is {options.share:g}; it must be above 0, and 1 at most.")
+    pointer = open_registry().set_shadow(None if options.version == "off" else options.version, options.share)
+    print(f"{pointer.shadow.version} answers beside {pointer.version}." if pointer.shadow else "Nothing answers in the shadow.")
+
+
+def register(options: argparse.Namespace) -> None:
+    """Make a version of a model file."""
+    version = open_registry().add(options.model)
+    print(f"Registered {options.model} as {version.name}.")
+
+
+def prune(options: argparse.Namespace) -> None:
+    """Remove old versions."""
+    if options.keep < 0:
+        raise FlaskapiError(f"--keep is {options.keep}; it must be 0 or more.")
+    removed = open_registry().prune(options.keep)
+    print(f"Removed {', '.join(removed)}." if removed else "There is nothing to remove.")
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Print two cards side by side, and what both read in labelled images."""
+    registry = open_registry()
+    names = [name if name == "MODEL_PATH" else registry.get(name).name for name in (options.first, options.second)]
+    classifiers = [registry.load(name) for name in names]
+    cards = [_figures(classifier.card) for classifier in classifiers]
+    if classifiers[0].version == classifiers[1].version:
+        raise VersionError(f"{names[0]} and {names[1]} are the same.")
+    print(f"{'':32}{classifiers[0].version:>22}{classifiers[1].version:>22}")
+    for row in dict.fromkeys([*cards[0], *cards[1]]):
+        print(f"{row:32}{cards[0].get(row, '-'):>22}{cards[1].get(row, '-'):>22}")
+    for folder in options.on:
+        _compare_on(folder, classifiers)
+
+
+def _figures(card: dict[str, Any]) -> dict[str, str]:
+    """What a card says that can be held against another's."""
+    rows = {"network": card.get("network", "-"), "weights": f"{card['weights']:,}" if "weights" in card else "-"}
+    rows |= {f"right, its own {part} part": f"{share:.2%}" for part, share in card.get("accuracy", {}).items()}
+    for name, figures in card.get("evaluation", {}).items():
+        if "accuracy" in figures:
+            rows |= {f"right, {name}": f"{figures['accuracy']:.2%}", f"uncertain, {name}": f"{figures['uncertain']:.2%}"}
+    return rows
+
+
+def _compare_on(folder: Path, classifiers: list[Any]) -> None:
+    """Let both read each labelled image, and count who was right where the other was not."""
+    from flaskapi.evaluation.ask import ask_classifier
+    from flaskapi.evaluation.labelled import load_labelled
+
+    images, max_pixels = [image for image in load_labelled(folder) if image.label], load_settings()["MAX_IMAGE_PIXELS"]
+    asked = [ask_classifier(classifier, max_pixels=max_pixels, uncertain_below=0) for classifier in classifiers]
+    right = [[ask(image).outcome.said == image.label for image in images] for ask in asked]
+    alone = [sum(ours and not theirs for ours, theirs in zip(one, other, strict=True)) for one, other in (right, right[::-1])]
+    print(f"{f'wrong of {len(images):,}, {folder.name}':32}{len(images) - sum(right[0]):>22,}{len(images) - sum(right[1]):>22,}")
+    print(f"{f'right alone, {folder.name}':32}{alone[0]:>22,}{alone[1]:>22,}")

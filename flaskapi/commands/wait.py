@@ -1,0 +1,63 @@
+"""Wait until every process of a running service serves a version, or say which do not."""
+
+import argparse
+import http.client
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from flaskapi.errors import FlaskapiError, ServiceUnreachableError
+
+TIMEOUT_S = 10.0
+_AGAIN_S = 0.1
+
+
+def add_wait(command: argparse.ArgumentParser) -> None:
+    """Add `--wait` and `--timeout` to a command."""
+    command.add_argument("--wait", metavar="URL", help="end when all processes of the service there say so, such as http://127.0.0.1:8000")
+    command.add_argument("--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS", help=f"wait no longer ({TIMEOUT_S:g})")
+
+
+def wait_for(options: argparse.Namespace, generation: int) -> int:
+    """Wait, where `--wait` says so, until all processes serve this generation or a later one. Gives the exit status.
+
+    Raises:
+        ServiceUnreachableError: no such service answers there.
+    """
+    if options.wait is None:
+        return 0
+    if not 0 < options.timeout <= 3600:
+        raise FlaskapiError(f"--timeout is {options.timeout:g}; it must be above 0, and 3,600 seconds at most.")
+    begun_s = time.monotonic()
+    while True:
+        processes = _ask(options.wait, options.timeout)
+        behind = [one for one in processes if one["generation"] < generation]
+        waited_s = time.monotonic() - begun_s
+        if not behind:
+            print(f"All {len(processes)} processes serve it, after {waited_s:.1f} s.")
+            return 0
+        if waited_s > options.timeout:
+            for one in behind:
+                refused = f": {one['refused']}" if one.get("refused") else "."
+                print(f"error: process {one['pid']} serves {one['version']}, generation {one['generation']}{refused}", file=sys.stderr)
+            print(f"error: {len(behind)} of {len(processes)} processes do not serve it after {options.timeout:g} s.", file=sys.stderr)
+            return 1
+        time.sleep(_AGAIN_S)
+
+
+def _ask(url: str, timeout_s: float) -> list[dict[str, Any]]:
+    address = url.rstrip("/") + "/health/ready"
+    try:
+        try:
+            with urllib.request.urlopen(address, timeout=timeout_s) as response:
+                answer = json.load(response)
+        except urllib.error.HTTPError as error:  # not ready, but it says what its processes serve
+            with error:
+                answer = json.load(error)
+        processes: list[dict[str, Any]] = answer["processes"]
+        return [one | {"pid": int(one["pid"]), "generation": int(one["generation"]), "version": str(one["version"])} for one in processes]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        raise ServiceUnreachableError(f"{address}: no such service answers there: {error}") from error

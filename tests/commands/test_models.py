@@ -1,0 +1,120 @@
+"""`python -m flaskapi models`: what it prints, and what it leaves behind."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from artifacts import MODELS, make_artifact
+from fakes import draw_digit, encode
+
+from flaskapi.__main__ import main
+from flaskapi.serving.pointer import MODEL_FILE, Candidate
+from flaskapi.serving.registry import Registry
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The one of the settings, with two versions; cards are written as where the extra `train` is missing."""
+    monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
+    monkeypatch.setattr("flaskapi.serving.versions.run_command", lambda *command: subprocess.CompletedProcess(command, 1))
+    for mark in range(2):
+        assert 0 == main(["models", "register", str(make_artifact(tmp_path / str(mark), mark))])
+    return Registry(tmp_path / "versions", MODELS / "my_model.h5", tmp_path / "cache")
+
+
+@pytest.fixture
+def names(registry: Registry, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    capsys.readouterr()
+    return [version.name for version in registry.versions()]
+
+
+def test_list_marks_what_serves(names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["models", "list"])
+    assert ["*"] == [line[0] for line in capsys.readouterr().out.splitlines() if MODEL_FILE in line and "generation 0" in line]
+    main(["models", "promote", names[1]])
+    main(["models", "shadow", names[0], "--share", "0.1"])
+    capsys.readouterr()
+    main(["models", "list"])
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[:2] == ["version", "registered"]
+    assert [MODEL_FILE, *names] == [row[2:].split()[0] for row in rows]
+    assert [" ", " ", "*"] == [row[0] for row in rows]
+    assert rows[1].endswith("in the shadow, share 0.1")
+    assert rows[2].endswith("serves, generation 1")
+
+
+def test_show_prints_the_card_and_what_it_was_learned_from(
+    registry: Registry, names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learned = registry.add(make_artifact(tmp_path / "learned", 2), submissions=["a", "b"])
+    assert 0 == main(["models", "show", learned.name[-8:]])
+    said = capsys.readouterr().out
+    assert said.startswith("# Model card: my_model.h5\n")
+    assert "Learned from 2 submissions" in said
+
+
+def test_promote_and_rollback_say_what_serves_now(registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["models", "promote", names[0]])
+    main(["models", "promote", names[1][-8:]])
+    main(["models", "rollback"])
+    assert [
+        f"{names[0]} serves, generation 1.",
+        f"{names[1]} serves, generation 2.",
+        f"{names[0]} serves again, generation 3; {names[1]} does no more.",
+    ] == capsys.readouterr().out.splitlines()
+    assert (names[0], 3) == registry.read()[:2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["promote", "2026-01-01-00000000"],
+        ["show", "MODEL_PATH"],
+        ["rollback"],
+        ["shadow", "2026-01-01-00000000"],
+        ["register", "none.h5"],
+        ["prune", "--keep", "-1"],
+        ["promote", "MODEL_PATH", "--wait", "http://127.0.0.1:9", "--timeout", "0"],
+    ],
+)
+def test_what_cannot_be_is_one_line_on_standard_error(names: list[str], capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert 1 == main(["models", *arguments])
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert 1 == said.count("\n")
+
+
+@pytest.mark.parametrize("share", ["0", "-1", "1.1", "nan"])
+def test_a_share_is_above_0_and_1_at_most(registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str], share: str) -> None:
+    assert 1 == main(["models", "shadow", names[0], "--share", share])
+    assert "--share is" in capsys.readouterr().err
+    assert registry.read().shadow is None
+
+
+def test_a_shadow_begins_and_ends(registry: Registry, names: list[str]) -> None:
+    main(["models", "shadow", names[0], "--share", "0.25"])
+    assert Candidate(names[0], 0.25) == registry.read().shadow
+    main(["models", "shadow", "off"])
+    assert registry.read().shadow is None
+
+
+def test_prune_says_what_it_removed(names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["models", "prune", "--keep", "1"])
+    main(["models", "prune", "--keep", "1"])
+    assert [f"Removed {names[0]}.", "There is nothing to remove."] == capsys.readouterr().out.splitlines()
+
+
+def test_compare_holds_two_cards_and_what_both_read_against_each_other(
+    names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for digit in range(10):
+        (folder / f"{digit}.png").write_bytes(encode(draw_digit(digit)))
+    (folder / "labels.csv").write_text("file,label\n" + "".join(f"{digit}.png,{digit}\n" for digit in range(9)) + "9.png,8\n")
+    assert 0 == main(["models", "compare", *names, "--on", str(folder)])
+    rows = {line[:32].strip(): line[32:].split() for line in capsys.readouterr().out.splitlines()}
+    assert names == rows[""]
+    assert ["99.66%"] * 2 == rows["right, its own test part"]
+    assert ["1", "1"] == rows["wrong of 10, mine"]
+    assert 1 == main(["models", "compare", names[0], names[0]])
