@@ -17,3 +17,4 @@ sys.setswitchinterval(0.0005)
 
 # Settings go into config.toml in the instance folder; Apache's SetEnv does not reach Python's environment.
 application = create_app({"METRICS_PATH": "metrics"})
+application.extensions["flaskapi"].models.watch()  # from the start: also one that is asked nothing serves what is promoted, and says so

@@ -1,7 +1,8 @@
 """Handwritten digits read over HTTP. `create_app` puts the service together; it is the one place that knows every room."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
@@ -11,6 +12,10 @@ from flaskapi.errors import ModelUnavailableError, StoreUnavailableError
 from flaskapi.numbers import Detector
 from flaskapi.recognition import Classifier
 from flaskapi.submissions import NoStore, Store
+
+if TYPE_CHECKING:
+    from flaskapi.serving.shadow import Shadowed
+    from flaskapi.serving.switch import Switch
 
 
 def create_app(
@@ -32,18 +37,21 @@ def create_app(
         SettingError: a setting has a bad value; a bad model file does not stop the start, `/health/ready` tells of it.
     """
     from flaskapi.serving.detector import NoDetector
+    from flaskapi.serving.lease import Fixed
     from flaskapi.web import access, batch, errors, log, metrics, number, operations, predict, request_id
-    from flaskapi.web.services import Services
+    from flaskapi.web.services import Models, Services
 
     app = make_app(config)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it; the answer reads as the contract writes it, digit first
     log.init_app(app)
+    store = store or _open_store(app)
+    models: Models = Fixed(classifier) if classifier else _load_versions(app, store)
     if classifier is None:
-        classifier, detector = _load_models(app)
+        detector = _load_detector(app, models.take())
     app.extensions["flaskapi"] = Services(
-        classifier,
+        models,
         detector or NoDetector("No detector was given."),
-        store or _open_store(app),
+        store,
         metrics.create_metrics(app.config["METRICS_PATH"]),
     )
     for part in (request_id, metrics, errors, access, predict, batch, number, operations):
@@ -75,24 +83,34 @@ def _open_store(app: Flask) -> Store:
     return WrittenStore(database, app.logger)
 
 
-def _load_models(app: Flask) -> tuple[Classifier, Detector]:
-    """Load what the settings name; where that cannot be, the reason takes its place."""
-    from flaskapi.serving.classifier import NoClassifier, load_classifier
+def _load_versions(app: Flask, store: Store) -> "Switch":
+    """Load the version that is to serve, or that served before it; where none can be, the reason takes its place."""
+    from flaskapi.serving.processes import Processes
+    from flaskapi.serving.registry import Registry
+    from flaskapi.serving.switch import Switch
+
+    def keep(shadowed: "Sequence[Shadowed]") -> None:
+        from flaskapi.submissions.shadows import keep_shadowed
+
+        keep_shadowed(store, [answer._asdict() for answer in shadowed])
+
+    return Switch(
+        Registry(*(app.config[name] for name in ("VERSIONS_PATH", "MODEL_PATH", "CACHE_PATH"))),
+        Processes(Path(app.instance_path) / "processes"),
+        warm=recognition.warm_up,
+        keep=None if app.config["STORE"] == "off" else keep,
+    )
+
+
+def _load_detector(app: Flask, classifier: Classifier) -> Detector:
+    """Load what the settings name, and warm up what both do together; where it cannot be, the reason takes its place."""
     from flaskapi.serving.detector import NoDetector, load_detector
 
-    classifier: Classifier
     detector: Detector
-    try:
-        classifier = load_classifier(app.config["MODEL_PATH"], app.config["CACHE_PATH"])
-        app.logger.info("ready: model %s", classifier.version)
-    except ModelUnavailableError as error:
-        app.logger.error("not ready: %s", error)
-        classifier = NoClassifier(str(error))
     try:
         detector = load_detector(app.config["DETECTOR_PATH"], app.config["CACHE_PATH"])
     except ModelUnavailableError as error:
         app.logger.error("not ready: %s", error)
         detector = NoDetector(str(error))
-    recognition.warm_up(classifier)
     numbers.warm_up(classifier, detector)
-    return classifier, detector
+    return detector

@@ -73,6 +73,7 @@ class NumberPrediction(NamedTuple):
     lines: list[str]
     digits: list[NumberDigit]
     model: str
+    generation: int
     alternatives: list[Alternative]
 
 
@@ -116,7 +117,10 @@ def predict_number(
     def see(view: Image, is_stored: bool) -> _Seen:
         return _see(view, classifier, detector, pattern)._replace(is_stored=is_stored)
 
+    version = classifier.version
     views = look_at(image, see, max_pixels=max_pixels)
+    if classifier.version != version:  # it broke and another took its place: one answers for all that there is to see
+        views = look_at(image, see, max_pixels=max_pixels)
     seen, readings, is_sure = _choose(views, pattern, alternatives + 1, uncertain_below)
     best = readings[0]
     layout = read_layout(image)
@@ -130,7 +134,8 @@ def predict_number(
             digits.append(NumberDigit(digit, confidence, confidence < uncertain_below, box))
     lines = ["".join(str(choices[place]) for place in line if choices[place] is not None) for line in seen.lines]
     others = [Alternative(reading.number, reading.confidence) for reading in readings[1:]]
-    return NumberPrediction(best.number, best.confidence, not is_sure, [*filter(None, lines)], digits, classifier.version, others)
+    model = classifier.version, classifier.generation
+    return NumberPrediction(best.number, best.confidence, not is_sure, [*filter(None, lines)], digits, *model, others)
 
 
 def _choose(views: list[_Seen], pattern: str | None, count: int, uncertain_below: float) -> tuple[_Seen, list[Reading], bool]:

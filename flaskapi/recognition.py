@@ -39,6 +39,10 @@ class Classifier(Protocol):
     def version(self) -> str:
         """Names the model in every prediction, as `2026-11-22-1a2b3c4d`."""
 
+    @property
+    def generation(self) -> int:
+        """Counts what was promoted to serve; 0 where nothing was."""
+
     def probabilities(self, batch: Batch) -> Probabilities:
         """Classify `float32 (n, 28, 28, 1)` in [0, 1], 1 the ink, as `float32 (n, 10)` whose rows sum to 1.
 
@@ -55,6 +59,7 @@ class Prediction(NamedTuple):
     probabilities: list[float]
     uncertain: bool
     model: str
+    generation: int
 
 
 class Reading(NamedTuple):
@@ -132,7 +137,7 @@ def _classify(
     predictions: Iterator[Prediction] = iter(())
     if pixels:
         probabilities = classifier.probabilities(np.array(pixels).reshape(-1, 28, 28, 1))
-        predictions = iter(conclude(probabilities, classifier.version, uncertain_below))
+        predictions = iter(conclude(probabilities, classifier, uncertain_below))
     for views in chunk:
         yield views if isinstance(views, Exception) else _choose([Reading(next(predictions), view) for view in views])
 
@@ -173,12 +178,12 @@ def look_at(image: bytes, see: Callable[[Image, bool], Seen], *, max_pixels: int
     raise missing
 
 
-def conclude(probabilities: Probabilities, version: str, uncertain_below: float) -> Sequence[Prediction]:
-    """Turn rows of probabilities into predictions, rounded to what means anything: four decimals."""
-    predictions = []
+def conclude(probabilities: Probabilities, classifier: Classifier, uncertain_below: float) -> Sequence[Prediction]:
+    """Turn rows of probabilities into predictions of the classifier that gave them, rounded to what means anything: four decimals."""
+    predictions, model = [], (classifier.version, classifier.generation)
     for row in probabilities.astype(np.float64).round(4).tolist():
         confidence = max(row)
-        predictions.append(Prediction(row.index(confidence), confidence, row, confidence < uncertain_below, version))
+        predictions.append(Prediction(row.index(confidence), confidence, row, confidence < uncertain_below, *model))
     return predictions
 
 

@@ -19,7 +19,7 @@ class FixedClassifier:
     `batches` holds what it was asked.
     """
 
-    version = "2026-01-01-00000000"
+    version, generation = "2026-01-01-00000000", 0
 
     def __init__(self, digit: int = 7, confidence: float = 0.9) -> None:
         self._row = np.zeros(10, np.float32)

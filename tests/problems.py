@@ -9,12 +9,12 @@ def read_problem(response: TestResponse) -> tuple[int, str]:
     """Check that an answer is a problem of the one shape, and give its status and name.
 
     An error is `application/problem+json` with type, title, status, detail and request_id, in this order, and nothing else but
-    `checks`. Its status and its request's identifier are those of the headers; a 503 says when to come back, a 405 what is allowed,
-    a 401 how to authenticate.
+    `checks` and `processes`. Its status and its request's identifier are those of the headers; a 503 says when to come back,
+    a 405 what is allowed, a 401 how to authenticate.
     """
     assert "application/problem+json" == response.content_type
     document = response.get_json()
-    assert MEMBERS == [member for member in document if member != "checks"]
+    assert MEMBERS == [member for member in document if member not in ("checks", "processes")]
     name = document["type"].removeprefix("/problems/")
     assert name.replace("-", " ").capitalize() == document["title"]
     assert response.status_code == document["status"]

@@ -16,7 +16,7 @@ LIMITS = {"max_pixels": 1_000_000, "uncertain_below": 0.8}
 
 def test_an_image_becomes_one_prediction_of_the_classifier() -> None:
     prediction, _ = predict_digit(encode(DRAWN), FixedClassifier(3, 0.9), **LIMITS)
-    assert Prediction(3, 0.9, [0, 0, 0, 0.9, 0.1, 0, 0, 0, 0, 0], False, FixedClassifier.version) == prediction
+    assert Prediction(3, 0.9, [0, 0, 0, 0.9, 0.1, 0, 0, 0, 0, 0], False, FixedClassifier.version, 0) == prediction
 
 
 def test_the_classifier_is_asked_once_with_the_prepared_digit() -> None:
@@ -112,19 +112,19 @@ def rows(*firsts: float) -> np.ndarray:
 
 
 def test_predictions_are_plain_python_values_rounded_to_four_decimals() -> None:
-    (prediction,) = conclude(rows(0.123456789), "v", 0.8)
-    assert Prediction(1, 0.8765, [0.1235, 0.8765, *[0.0] * 8], False, "v") == prediction
-    assert [int, float, list, bool, str] == [type(value) for value in prediction]
+    (prediction,) = conclude(rows(0.123456789), FixedClassifier(), 0.8)
+    assert Prediction(1, 0.8765, [0.1235, 0.8765, *[0.0] * 8], False, FixedClassifier.version, 0) == prediction
+    assert [int, float, list, bool, str, int] == [type(value) for value in prediction]
     assert {float} == {type(value) for value in prediction.probabilities}
 
 
 def test_less_confidence_than_the_threshold_is_uncertain() -> None:
-    assert [True, False, False] == [prediction.uncertain for prediction in conclude(rows(0.7498, 0.75, 0.76), "v", 0.75)]
+    assert [True, False, False] == [prediction.uncertain for prediction in conclude(rows(0.7498, 0.75, 0.76), FixedClassifier(), 0.75)]
 
 
 def test_each_row_has_its_prediction_in_order() -> None:
-    assert [0, 1, 0] == [prediction.digit for prediction in conclude(rows(0.9, 0.2, 0.6), "v", 0.8)]
-    assert [] == list(conclude(np.zeros((0, 10), np.float32), "v", 0.8))
+    assert [0, 1, 0] == [prediction.digit for prediction in conclude(rows(0.9, 0.2, 0.6), FixedClassifier(), 0.8)]
+    assert [] == list(conclude(np.zeros((0, 10), np.float32), FixedClassifier(), 0.8))
 
 
 class Seeing(FixedClassifier):

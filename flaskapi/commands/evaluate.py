@@ -1,6 +1,7 @@
 """`evaluate`: how well is read what is labelled?"""
 
 import argparse
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,10 @@ def _ask_here(config: "dict[str, Any]", services: Any, options: argparse.Namespa
     if options.record:
         from flaskapi.training.artifact import check_recordable
 
-        check_recordable(_recorded(config, options))
+        model = _recorded(config, options)
+        check_recordable(model)
+        if not options.number and services.classifier.card["sha256"] != hashlib.sha256(model.read_bytes()).hexdigest():
+            raise FlaskapiError(f"--record writes into {model.name}, but what serves is version {services.classifier.version}.")
     if options.number:
         return ask_reader(services.classifier, services.detector, **limits)
     return ask_classifier(services.classifier, **limits)

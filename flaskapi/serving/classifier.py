@@ -14,6 +14,8 @@ Floats = npt.NDArray[np.float32]
 class OnnxClassifier(Model):
     """Answers from an ONNX file; one that cannot answer fails as it is loaded."""
 
+    generation = 0  # a `Switch` says as which it serves, where it was promoted
+
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         takes_digits = all(isinstance(side, int) for side in self.shape)
@@ -27,6 +29,8 @@ class OnnxClassifier(Model):
 
 class NoClassifier(NoModel):
     """Stands where a classifier could not be loaded: nothing is read."""
+
+    generation = 0
 
     def probabilities(self, batch: Floats) -> Floats:
         raise ModelUnavailableError(self.reason)

@@ -98,7 +98,7 @@ def write_pointer(path: Path, pointer: Pointer) -> None:
         "before": [served._asdict() for served in pointer.before],
         "shadow": pointer.shadow._asdict() if pointer.shadow else None,
     }
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
             json.dump(document, file, indent=1)

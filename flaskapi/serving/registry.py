@@ -148,14 +148,20 @@ class Registry:
         """Let a version answer beside the one that serves, after it was loaded and has answered; None ends that.
 
         Raises:
-            VersionError: there is none of this name.
+            VersionError: there is none of this name, or it is the one that serves.
             ModelUnavailableError: it cannot be loaded, or answers no probabilities.
         """
         if name is None:
             return self._change(lambda pointer: pointer._replace(shadow=None))
         version = self.get(name).name
         check_answers(self.load(version))
-        return self._change(lambda pointer: pointer._replace(shadow=Candidate(version, share)))
+
+        def change(pointer: Pointer) -> Pointer:
+            if version == pointer.version:
+                raise VersionError(f"{version} serves; another answers in the shadow.")
+            return pointer._replace(shadow=Candidate(version, share))
+
+        return self._change(change)
 
     def prune(self, keep: int) -> list[str]:
         """Remove all versions but the newest `keep`, the one that serves, the one to roll back to, and the one in the shadow.

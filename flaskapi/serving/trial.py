@@ -19,7 +19,8 @@ _DOTS = (
 
 
 class _Answers(Protocol):
-    version: str
+    @property
+    def version(self) -> str: ...
 
     def probabilities(self, batch: Floats) -> Floats: ...
 

@@ -14,6 +14,7 @@ blueprint = Blueprint("operations", __name__)
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
+    app.before_request(app.extensions["flaskapi"].models.watch)
 
 
 @blueprint.get("/health/live")
@@ -26,18 +27,22 @@ def live() -> dict[str, str]:
 def ready() -> dict[str, Any] | Response:
     """Everything that an answer needs is there, each part by name."""
     checks, missing = {}, ""
-    for name, part in (("model", services().classifier), ("detector", services().detector)):
+    classifier, models = services().classifier, services().models
+    for name, part in (("model", classifier), ("detector", services().detector)):
         try:
             checks[name] = {"status": "ok", "version": part.card["version"]}
         except ModelUnavailableError as error:
             checks[name] = {"status": "unavailable", "detail": str(error)}
             missing = missing or str(error)
+    checks["model"] |= {"generation": classifier.generation}
+    checks["model"] |= {name: value for name, value in (("refused", models.refused), ("broken", models.broken)) if value}
     checks["store"], unkept = _check_store()
+    answer = {"checks": checks, "processes": models.processes()}
     if missing:
-        return problem("model-unavailable", 503, missing, checks=checks)
+        return problem("model-unavailable", 503, missing, **answer)
     if unkept and current_app.config["STORE"] == "required":
-        return problem("store-unavailable", 503, unkept, checks=checks)
-    return {"status": "ready", "checks": checks}
+        return problem("store-unavailable", 503, unkept, **answer)
+    return {"status": "ready"} | answer
 
 
 def _check_store() -> tuple[dict[str, Any], str]:
@@ -53,7 +58,8 @@ def _check_store() -> tuple[dict[str, Any], str]:
 @blueprint.get("/model")
 def model() -> dict[str, Any]:
     """The card of the model that serves, with that of the detector in it."""
-    card: dict[str, Any] = services().classifier.card | {"detector": None}
+    classifier = services().classifier
+    card: dict[str, Any] = {"version": classifier.version, "generation": classifier.generation} | classifier.card | {"detector": None}
     with contextlib.suppress(ModelUnavailableError):
         card["detector"] = services().detector.card
     return card

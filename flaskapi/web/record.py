@@ -45,13 +45,17 @@ def record(kept: Sequence[Kept], batch: UUID | None = None) -> list[str | None]:
             raise
         return [None] * len(kept)
     services().metrics.count_submissions(len(kept), kept=True)
+    if shadow := services().models.shadow:
+        for one, identifier in zip(kept, ids, strict=True):
+            if one.normalized is not None and identifier is not None:
+                shadow.offer(identifier, one.normalized.pixels)
     return [str(identifier) if identifier else None for identifier in ids]
 
 
 def add_id(answer: dict[str, Any], identifier: str | None) -> dict[str, Any]:
     """Put the receipt into an answer, before the model."""
-    model = answer.pop("model")
-    return answer | {"id": identifier, "model": model}
+    model = {name: answer.pop(name) for name in ("model", "generation")}
+    return answer | {"id": identifier} | model
 
 
 def _to_submission(kept: Kept, route: str, batch: UUID | None) -> Submission:

@@ -1,23 +1,63 @@
 """What every view may need, made once by `create_app`."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
 
 from flask import current_app
 
+from flaskapi.digits import Digit
 from flaskapi.numbers import Detector
 from flaskapi.recognition import Classifier
 from flaskapi.submissions import Store
 from flaskapi.web.metrics import Metrics
 
 
+class Shadow(Protocol):
+    """A candidate that answers beside the classifier that serves."""
+
+    def offer(self, submission_id: UUID, pixels: Digit) -> None:
+        """Show it what the network saw of a digit that was kept. Returns at once."""
+
+
+class Models(Protocol):
+    """What classifies in this process, which may be another from one request to the next."""
+
+    @property
+    def refused(self) -> str:
+        """Why the version that is to serve does not, if so."""
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """The versions that broke while they served, each with the reason."""
+
+    @property
+    def shadow(self) -> Shadow | None:
+        """The candidate, if there is one."""
+
+    def take(self) -> Classifier:
+        """Give the classifier for one request."""
+
+    def watch(self) -> None:
+        """See to it that this process follows what is promoted. Costs next to nothing where it does."""
+
+    def processes(self) -> list[dict[str, Any]]:
+        """What each process of this server serves."""
+
+
 @dataclass(frozen=True)
 class Services:
     """The parts of a running service."""
 
-    classifier: Classifier
+    models: Models
     detector: Detector
     store: Store
     metrics: Metrics
+
+    @property
+    def classifier(self) -> Classifier:
+        """The classifier for one request, which asks for it once: the next time it may be another."""
+        return self.models.take()
 
 
 def services() -> Services:

@@ -172,7 +172,7 @@ NUMBER = {
     "model": "2026-01-01-00000000",
 }
 PREDICTED = NumberPrediction(
-    "12345", 0.81, False, ["12", "345"], [NumberDigit(1, 0.9, False, Box(3, 4, 20, 30))], "2026-01-01-00000000", []
+    "12345", 0.81, False, ["12", "345"], [NumberDigit(1, 0.9, False, Box(3, 4, 20, 30))], "2026-01-01-00000000", 0, []
 )
 READ = Answered(Outcome("digit.png", "12|345", "12|345", 0.81, False), boxes=(Box(3, 4, 20, 30),))
 

@@ -17,7 +17,9 @@ from flaskapi.web.errors import PROBLEMS, STATUS, name_of
 
 PNG = encode(draw_digit(7))
 # These stop a start, a training or a command; no request meets them.
-IN_NO_VIEW = {errors.ModelFileError, errors.DatasetError, errors.ServiceUnreachableError, errors.SettingError, errors.WorkerDiedError}
+IN_NO_VIEW = {errors.ModelFileError, errors.DatasetError, errors.ServiceUnreachableError, errors.SettingError, errors.WorkerDiedError} | {
+    errors.VersionError
+}
 
 
 class RaisingClassifier(FixedClassifier):

@@ -36,7 +36,7 @@ def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(client: F
     response = client.post("/predict/number", **sent)
     assert (200, "application/json") == (response.status_code, response.content_type)
     answer = response.get_json()
-    assert ["number", "confidence", "uncertain", "lines", "digits", "id", "model"] == list(answer)
+    assert ["number", "confidence", "uncertain", "lines", "digits", "id", "model", "generation"] == list(answer)
     assert {"number": "77777", "uncertain": False, "lines": ["777", "77"], "model": FixedClassifier.version}.items() <= answer.items()
     assert 0.99 < answer["confidence"] <= 1
     assert 5 == len(answer["digits"])

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ def test_live_looks_at_nothing_but_the_process(client: FlaskClient, classifier: 
 def test_ready_names_each_part_that_an_answer_needs(client: FlaskClient) -> None:
     parts = {"model": FixedClassifier.version, "detector": FixedDetector().card["version"]}
     expected = {"status": "ready", "checks": {name: {"status": "ok", "version": version} for name, version in parts.items()}}
+    expected["checks"]["model"]["generation"] = 0  # type: ignore[index]
     expected["checks"]["store"] = {"status": "off"}  # type: ignore[index]
+    expected["processes"] = [{"pid": os.getpid(), "version": FixedClassifier.version, "generation": 0}]  # type: ignore[assignment]
     assert expected == client.get("/health/ready").get_json()
 
 
@@ -31,7 +34,7 @@ def test_not_ready_says_which_part_is_missing_and_why(tmp_path: Path, setting: s
 
 
 def test_model_gives_the_cards_of_what_is_serving(client: FlaskClient, classifier: FixedClassifier) -> None:
-    assert classifier.card | {"detector": FixedDetector().card} == client.get("/model").get_json()
+    assert classifier.card | {"generation": 0, "detector": FixedDetector().card} == client.get("/model").get_json()
 
 
 def test_without_a_detector_digits_are_read_and_numbers_are_not(tmp_path: Path) -> None:

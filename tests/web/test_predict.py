@@ -33,6 +33,7 @@ def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(client: F
         "uncertain": False,
         "id": None,
         "model": FixedClassifier.version,
+        "generation": 0,
     }
     for way, sent in WAYS.items():
         response = client.post("/predict", **sent)
