@@ -38,7 +38,21 @@ def create_app(
     """
     from flaskapi.serving.detector import NoDetector
     from flaskapi.serving.lease import Fixed
-    from flaskapi.web import access, batch, errors, log, metrics, number, operations, predict, request_id
+    from flaskapi.web import (
+        access,
+        batch,
+        client,
+        errors,
+        labels,
+        limits,
+        log,
+        metrics,
+        number,
+        operations,
+        predict,
+        request_id,
+        submissions,
+    )
     from flaskapi.web.services import Models, Services
 
     app = make_app(config)
@@ -54,7 +68,7 @@ def create_app(
         store,
         metrics.create_metrics(app.config["METRICS_PATH"]),
     )
-    for part in (request_id, metrics, errors, access, predict, batch, number, operations):
+    for part in (client, request_id, metrics, errors, access, predict, batch, number, labels, submissions, operations, limits):
         part.init_app(app)
     return app
 

@@ -1,6 +1,7 @@
 """Every setting: its name, default, type and meaning in one table, and the one place that reads the environment."""
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,6 +48,30 @@ def switch(value: Any) -> bool:
     if str(value).lower() not in ("true", "false"):
         raise ValueError
     return str(value).lower() == "true"
+
+
+def count(value: Any) -> int:
+    """a whole number of at least 0"""
+    if isinstance(value, bool | float) or int(value) < 0:
+        raise ValueError
+    return int(value)
+
+
+_RATE = re.compile(r"off|[1-9]\d{0,8} per ([1-9]\d{0,3} )?(second|minute|hour|day)s?")
+
+
+def rate(value: Any) -> str:
+    """off, or a rate as '60 per minute' or '5 per 10 seconds'"""
+    if not _RATE.fullmatch(str(value)):
+        raise ValueError
+    return str(value)
+
+
+def rate_limit_storage(value: Any) -> str:
+    """memory, or redis://HOST:PORT/NUMBER"""
+    if value != "memory" and not str(value).startswith(("redis://", "rediss://")):
+        raise ValueError
+    return str(value)
 
 
 def log_level(value: Any) -> str:
@@ -147,6 +172,25 @@ SETTINGS = (
         switch,
         "`true`: `/predict` and what is below it answer only who has a key, as operators do; keys need a store",
     ),
+    Setting("LABEL_RATE_LIMIT", "60 per minute", rate, "how many labels one client may send, operators excepted; `off`: any number"),
+    Setting(
+        "PREDICT_RATE_LIMIT",
+        "off",
+        rate,
+        "how many requests one client may send to `/predict` and what is below it; one to `/predict/batch` is one",
+    ),
+    Setting(
+        "RATE_LIMIT_STORAGE",
+        "memory",
+        rate_limit_storage,
+        "where requests are counted: in the `memory` of each process, which knows of its own only, or for all in `redis://host:6379/0`",
+    ),
+    Setting(
+        "TRUSTED_PROXIES",
+        0,
+        count,
+        "how many proxies stand before the service, each adding to `X-Forwarded-For` who asked it; 0: that header is not believed",
+    ),
     Setting("LOG_LEVEL", "INFO", log_level, "least severe message that is logged: DEBUG, INFO, WARNING or ERROR"),
 )
 
@@ -208,5 +252,5 @@ def _convert(name: str, value: Any, source: str) -> Any:
     try:
         return setting.parse(value)
     except (TypeError, ValueError):
-        found = "something else" if name == "DATABASE_URL" else repr(value)  # a password is not for the log
+        found = "something else" if name in ("DATABASE_URL", "RATE_LIMIT_STORAGE") else repr(value)  # a password is not for the log
         raise SettingError(f"{name} in {source}: expected {setting.parse.__doc__}, found {found}.") from None

@@ -37,6 +37,10 @@ class ForbiddenError(FlaskapiError):
     """Nobody may do this here yet; the text says what would open it."""
 
 
+class NotFoundError(FlaskapiError):
+    """There is nothing of this name or identifier; the text names it."""
+
+
 class ModelUnavailableError(FlaskapiError):
     """There is no model to answer with; the text says why."""
 

@@ -20,12 +20,15 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `fakes`
 
 from databases import Postgres, why_no_postgres
 from fakes import FixedClassifier, FixedDetector
+from operators import make_app, store_of
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("train") and importlib.util.find_spec("keras") is None:
             lacking(item, "Keras is not installed: pip install '.[train]'")
+        if item.get_closest_marker("redis") and shutil.which("redis-server") is None:
+            lacking(item, "Redis is not installed: apt install redis-server")
         if item.get_closest_marker("postgres") and (reason := why_no_postgres()):
             lacking(item, reason)
 
@@ -64,6 +67,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/submissions.db"
     server: Postgres = request.getfixturevalue("postgres")
     return server.make_database()
+
+
+@pytest.fixture
+def keeping(tmp_path: Path) -> Iterator[Flask]:
+    """The same application, which keeps what is sent, in SQLite."""
+    app = make_app(tmp_path)
+    yield app
+    store_of(app).close()
 
 
 @pytest.fixture

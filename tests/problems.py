@@ -9,8 +9,8 @@ def read_problem(response: TestResponse) -> tuple[int, str]:
     """Check that an answer is a problem of the one shape, and give its status and name.
 
     An error is `application/problem+json` with type, title, status, detail and request_id, in this order, and nothing else but
-    `checks` and `processes`. Its status and its request's identifier are those of the headers; a 503 says when to come back,
-    a 405 what is allowed, a 401 how to authenticate.
+    `checks` and `processes`. Its status and its request's identifier are those of the headers; a 429 and a 503 say when to come
+    back, a 405 what is allowed, a 401 how to authenticate.
     """
     assert "application/problem+json" == response.content_type
     document = response.get_json()
@@ -20,7 +20,7 @@ def read_problem(response: TestResponse) -> tuple[int, str]:
     assert response.status_code == document["status"]
     assert response.headers["X-Request-ID"] == document["request_id"]
     assert document["detail"]
-    assert (response.status_code == 503) == ("Retry-After" in response.headers)
+    assert (response.status_code in (429, 503)) == ("Retry-After" in response.headers)
     assert (response.status_code == 405) == ("Allow" in response.headers)
     assert (response.status_code == 401) == ("Bearer" == response.headers.get("WWW-Authenticate"))
     return response.status_code, name

@@ -14,7 +14,7 @@ HOMES = {
     "cv2": {"digits", "training"},
     "onnxruntime": {"serving", "training"},  # training checks what it has compiled
     **{name: {"training"} for name in ("keras", "h5py", "onnx")},
-    **{name: {"web"} for name in ("werkzeug", "prometheus_client")},
+    **{name: {"web"} for name in ("werkzeug", "prometheus_client", "flask_limiter", "limits")},
     "flask": {"web", "__init__"},
     **{name: {"evaluation"} for name in ("jinja2", "markupsafe")},
     "tqdm": {"commands", "bulk"},

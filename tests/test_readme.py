@@ -42,9 +42,9 @@ def test_it_documents_every_setting_with_its_default_and_no_other() -> None:
 
 
 def test_it_documents_every_route(app: Flask) -> None:
-    documented = re.findall(r"`(GET|POST) (/[^`]*)`", section("The interface"))
+    documented = re.findall(r"`(GET|POST|PUT|DELETE) (/[^`]*)`", section("The interface"))
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
-    methods = [(method, rule.rule) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}]
+    methods = [(method, rule.rule.replace("uuid:", "")) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}]
     assert sorted(methods) == sorted(documented)
 
 

@@ -4,9 +4,12 @@ import argparse
 import re
 import sys
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from flaskapi.commands import load_service
 from flaskapi.errors import FlaskapiError
+
+if TYPE_CHECKING:
+    from flaskapi.submissions import Store
 
 _NAME = re.compile(r"[\w.@-]{1,64}")
 
@@ -30,7 +33,7 @@ def make(options: argparse.Namespace) -> None:
 
     if not _NAME.fullmatch(options.name):
         raise FlaskapiError(f"{options.name!r} cannot be a key's name: 1 to 64 letters, digits and signs of '_.@-'.")
-    store = load_service(STORE="on")[1].store
+    store = _open_store()
     try:
         token = make_key(store, options.name)
     finally:
@@ -43,7 +46,7 @@ def list_all(options: argparse.Namespace) -> None:
     """Print a line for each key."""
     from flaskapi.submissions.keys import list_keys
 
-    store = load_service(STORE="on")[1].store
+    store = _open_store()
     try:
         found = list_keys(store)
     finally:
@@ -61,7 +64,7 @@ def revoke(options: argparse.Namespace) -> None:
     """Revoke a key."""
     from flaskapi.submissions.keys import revoke_key
 
-    store = load_service(STORE="on")[1].store
+    store = _open_store()
     try:
         done = revoke_key(store, options.name)
     finally:
@@ -69,6 +72,16 @@ def revoke(options: argparse.Namespace) -> None:
     if not done:
         raise FlaskapiError(f"There is no key of the name {options.name!r} that is not revoked already.")
     print(f"The key of {options.name} opens nothing any more.")
+
+
+def _open_store() -> "Store":
+    """The service's store, without its models, which keys do not need."""
+    from flaskapi import create_app
+    from flaskapi.serving.classifier import NoClassifier
+
+    settings = {"LOG_LEVEL": "ERROR", "STORE": "on", "LABEL_RATE_LIMIT": "off"}
+    store: Store = create_app(settings, classifier=NoClassifier("Keys need no model.")).extensions["flaskapi"].store
+    return store
 
 
 def _tell(moment: datetime | None) -> str:

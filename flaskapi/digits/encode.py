@@ -21,6 +21,11 @@ def to_bytes(digit: Digit) -> bytes:
     return np.rint(digit * 255).astype(np.uint8).tobytes()
 
 
+def encode_bytes(written: bytes) -> bytes:
+    """Encode what `to_bytes` wrote as a grey PNG."""
+    return encode_png(np.frombuffer(written, np.uint8).reshape(28, 28))
+
+
 def encode_boxes(pixels: Image, boxes: Iterable[tuple[int, int, int, int]], *, max_side_px: int) -> bytes:
     """Reduce a picture and draw boxes on it in red, as a PNG in colour.
 

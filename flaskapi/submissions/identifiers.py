@@ -15,5 +15,5 @@ def new_id() -> UUID:
 
 
 def first_id(moment: datetime) -> UUID:
-    """The least identifier of those made in the millisecond of a moment; all that were made before are less."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
+    """The least identifier of those made in the millisecond of a moment; all that were made before are less; none was before 1970."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

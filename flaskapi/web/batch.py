@@ -16,6 +16,7 @@ from flaskapi.submissions.identifiers import new_id
 from flaskapi.web.access import key_if_required
 from flaskapi.web.errors import describe
 from flaskapi.web.items import read_items
+from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_query
 from flaskapi.web.record import Kept, add_id, record
 from flaskapi.web.results import encode_result, to_result
@@ -32,6 +33,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.post("/predict/batch")
+@limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
 def predict_batch() -> Response:
     """Read the digit, or with `?route=number` the number, in each image; line by line with `Accept: application/x-ndjson`."""

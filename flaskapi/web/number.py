@@ -8,6 +8,7 @@ from flaskapi.digits.readings import ANY
 from flaskapi.errors import InvalidRequestError
 from flaskapi.numbers import NumberPrediction, predict_number
 from flaskapi.web.access import key_if_required
+from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query
 from flaskapi.web.record import Kept, add_id, record
 from flaskapi.web.services import services
@@ -20,6 +21,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.post("/predict/number")
+@limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
 def number() -> dict[str, Any]:
     """Read the number in the image that was sent."""

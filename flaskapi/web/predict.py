@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, current_app, request
 from flaskapi.digits.encode import data_url, encode_png
 from flaskapi.recognition import predict_digit
 from flaskapi.web.access import key_if_required
+from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query
 from flaskapi.web.record import Kept, add_id, record
 from flaskapi.web.services import services
@@ -19,6 +20,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.post("/predict")
+@limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
 def predict() -> dict[str, Any]:
     """Read the one digit in the image that was sent; with `?include=normalized`, show what the network saw of it."""

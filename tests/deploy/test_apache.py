@@ -21,6 +21,9 @@ from archives import make_tar, make_zip
 from fakes import draw_digit, encode
 from servers import ROOT, Server, apache
 
+from flaskapi.submissions.keys import make_key
+from flaskapi.submissions.store import DatabaseStore
+
 pytestmark = pytest.mark.apache
 
 SEVEN = encode(draw_digit(7))
@@ -71,6 +74,20 @@ def test_what_was_answered_is_kept_though_the_process_is_killed(folder: Path) ->
             kept = {row[0] for row in connection.execute("SELECT id FROM submissions")}
         assert len(ids) > 100
         assert {identifier.replace("-", "") for identifier in ids} == kept
+
+
+def test_an_operators_key_reaches_the_application(server: Server) -> None:
+    """mod_wsgi keeps the header to itself unless it is told to pass it on."""
+    store = DatabaseStore(f"sqlite:///{server.folder}/instance/submissions.db", "process")
+    bearing = {"Authorization": f"Bearer {make_key(store, 'ada')}"}
+    store.close()
+    answer = server.ask("/predict", SEVEN, content_type="image/png")
+    assert 401 == server.ask("/submissions").status
+    newest = server.ask("/submissions?limit=1", **bearing).json["submissions"][0]
+    assert answer.json["id"] == newest["id"]
+    assert SEVEN == server.ask(newest["image"], **bearing).body
+    key = server.folder / "instance" / "client.key"
+    assert not key.exists()  # nobody has labelled anything
 
 
 def test_a_chunked_body_is_read(server: Server) -> None:

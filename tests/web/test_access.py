@@ -1,18 +1,16 @@
 """Operators' routes are for operators; predictions are open unless a setting closes them."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FixedClassifier, FixedDetector, draw_digit, encode
+from fakes import draw_digit, encode
 from flask import Flask
+from operators import bearing, in_full, make_app, store_of
 from problems import read_problem
 
-from flaskapi import create_app
 from flaskapi.errors import StoreUnavailableError
-from flaskapi.submissions import Store
 from flaskapi.submissions.keys import list_keys, make_key, revoke_key
 from flaskapi.web.access import operator_name, operators_only
 
@@ -20,46 +18,33 @@ PNG = encode(draw_digit(7))
 OPEN = {  # to everybody; whatever is not named here is for operators
     *{("GET", path) for path in ("/health/live", "/health/ready", "/metrics", "/model", "/problems/", "/problems/<name>")},
     ("GET", "/static/<path:filename>"),
+    *{(method, "/submissions/<uuid:id>/label") for method in ("PUT", "DELETE")},  # whoever has the id
 }
 PREDICTIONS = {("POST", path) for path in ("/predict", "/predict/number", "/predict/batch")}  # to everybody, unless PREDICT_KEY_REQUIRED
 
 
-def make_app(tmp_path: Path, **settings: Any) -> Flask:
-    config = {"INSTANCE_PATH": tmp_path, "STORE": "on", "UNCERTAIN_BELOW": 0.5}
-    app = create_app(config | settings, classifier=FixedClassifier(), detector=FixedDetector())
+@pytest.fixture
+def app(keeping: Flask) -> Flask:
+    """The application on SQLite, with a route for operators."""
+    return with_secret(keeping)
+
+
+def with_secret(app: Flask) -> Flask:
     app.add_url_rule("/secret", "secret", operators_only(lambda: f"for {operator_name()}"))
     return app
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
-    """The application on SQLite, with a route for operators."""
-    app = make_app(tmp_path)
-    yield app
-    store_of(app).close()
-
-
-def store_of(app: Flask) -> Store:
-    store: Store = app.extensions["flaskapi"].store
-    return store
-
-
-def bearing(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
 def test_every_route_is_open_on_purpose_or_for_operators(tmp_path: Path) -> None:
     """With no key made it is forbidden, with one it asks for it. A new route is covered by itself; HEAD is GET without a body."""
-    app = make_app(tmp_path, PREDICT_KEY_REQUIRED=True)
+    app = with_secret(make_app(tmp_path, PREDICT_KEY_REQUIRED=True))
     client = app.test_client()
     routes = {(method, rule.rule) for rule in app.url_map.iter_rules() for method in (rule.methods or set()) - {"OPTIONS"}}
     assert routes >= OPEN | PREDICTIONS
     closed = {route for route in routes if route not in OPEN and ("GET", route[1]) not in OPEN}
     for expected in (403, 401):
         for method, rule in closed:
-            path = rule.replace("<uuid:id>", "01a20550-970d-7108-901e-df08ce33c220").replace("<name>", "x")
-            response = client.open(path, method=method)
-            assert expected == response.status_code, (method, path)
+            response = client.open(in_full(rule), method=method)
+            assert expected == response.status_code, (method, rule)
             if method != "HEAD":
                 read_problem(response)
         if expected == 403:
@@ -97,7 +82,7 @@ def test_where_no_key_was_made_the_answer_says_how_to_make_one(app: Flask) -> No
 
 
 def test_where_nothing_is_kept_there_are_no_operators_and_the_answer_says_why(tmp_path: Path) -> None:
-    response = make_app(tmp_path, STORE="off").test_client().get("/secret", headers=bearing("flaskapi_x"))
+    response = with_secret(make_app(tmp_path, STORE="off")).test_client().get("/secret", headers=bearing("flaskapi_x"))
     assert (403, "forbidden") == read_problem(response)
     assert "STORE" in response.get_json()["detail"]
 
@@ -147,7 +132,7 @@ def test_the_body_of_who_has_no_key_is_not_read(tmp_path: Path) -> None:
 def test_a_key_that_was_good_goes_on_to_open_the_predictions_while_the_store_is_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = make_app(tmp_path, PREDICT_KEY_REQUIRED=True)
+    app = with_secret(make_app(tmp_path, PREDICT_KEY_REQUIRED=True))
     store, client = store_of(app), app.test_client()
     tokens = [make_key(store, name) for name in ("ada", "bob")]
     assert 200 == client.post("/predict", data=PNG, headers=bearing(tokens[0])).status_code

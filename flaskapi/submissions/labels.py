@@ -1,0 +1,129 @@
+"""What people say that submissions are. All of it stays in the table `labels`; what is in force stands beside the submission too.
+
+An operator's newest label is in force; where there is none, the newest of whoever sent the image (of anybody who knows its id). Each
+withdraws the labels of its own kind; an operator withdraws all that was said before.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from flaskapi.errors import InvalidRequestError, NotFoundError
+from flaskapi.submissions import Store
+from flaskapi.submissions.days import forget_day
+from flaskapi.submissions.identifiers import new_id
+from flaskapi.submissions.tables import labels, submissions
+
+NONE = "none"  # the label of what shows no digit
+Source = Literal["sender", "operator"]
+
+
+class Said(NamedTuple):
+    """What somebody says of a submission, and who."""
+
+    label: str | None  # a digit, a number or `none`; None withdraws
+    field: str | None = None  # what the caller calls it, `digit` or `number`
+    reason: str | None = None
+    key_name: str | None = None  # the operator's; a sender has none
+    client: bytes | None = None  # tells two senders apart, and nothing more of them
+
+    @property
+    def source(self) -> Source:
+        return "sender" if self.key_name is None else "operator"
+
+
+class InForce(NamedTuple):
+    """The label of a submission, if it has one, and who gave it."""
+
+    label: str | None
+    source: Source | None
+
+
+class PastLabel(NamedTuple):
+    """One row of a submission's history."""
+
+    labelled_at: datetime
+    label: str | None  # None: withdrawn
+    reason: str | None
+    source: Source
+    key_name: str | None
+
+
+def say(store: Store, id: UUID, said: Said) -> InForce:
+    """Keep what somebody says of a submission, and tell which label is in force then, which need not be that one.
+
+    An operator's is always kept, the same as before too, which confirms it; a sender's is not where it says what he said last.
+
+    Raises:
+        NotFoundError: there is no submission of this id.
+        InvalidRequestError: it says a digit of a number, or a number of a digit.
+        StoreUnavailableError: it cannot be kept.
+    """
+    is_number = submissions.c.lines.is_not(sa.null())
+    # Locked, so that of two who speak at the same moment the second sees what the first said; SQLite lets one write at a time anyway.
+    found = sa.select(submissions.c.received_at, is_number.label("is_number")).where(submissions.c.id == id).with_for_update()
+
+    def work(connection: sa.Connection) -> InForce:
+        submission = connection.execute(found).one_or_none()
+        if submission is None:
+            raise NotFoundError(f"There is no submission of the id {id}.")
+        if said.field is not None and said.field != (needed := "number" if submission.is_number else "digit"):
+            raise InvalidRequestError(f"This submission is a {needed}: label it with {needed!r}, not {said.field!r}.")
+        history = _read(connection, id)
+        if _is_news(history, said):
+            history.append(said)
+            _write(connection, id, said, decide(history))
+            forget_day(connection, submission.received_at)
+        return decide(history)
+
+    return store.run(work)
+
+
+def decide(history: Iterable[Said]) -> InForce:
+    """Which of the labels of a submission is in force, from all that was said of it, the oldest first."""
+    operators, senders = None, None
+    for said in history:
+        if said.source == "operator":
+            operators, senders = said.label, senders if said.label else None
+        else:
+            senders = said.label
+    return InForce(operators, "operator") if operators else InForce(senders, "sender") if senders else InForce(None, None)
+
+
+def read_history(connection: sa.Connection, id: UUID) -> list[PastLabel]:
+    """All that was said of a submission, the oldest first."""
+    return [PastLabel(*row) for row in connection.execute(_select(id, *PastLabel._fields))]
+
+
+def _read(connection: sa.Connection, id: UUID) -> list[Said]:
+    rows = connection.execute(_select(id, "label", "key_name", "client"))
+    return [Said(label, key_name=name, client=client) for label, name, client in rows]
+
+
+def _select(id: UUID, *names: str) -> sa.Select[Any]:
+    return sa.select(*(labels.c[name] for name in names)).where(labels.c.submission_id == id).order_by(labels.c.id)
+
+
+def _is_news(history: list[Said], said: Said) -> bool:
+    """Is it to be kept? Whoever sends the same again and again fills no table, and what is not there cannot be withdrawn."""
+    if said.source == "operator":
+        return said.label is not None or decide(history).label is not None
+    standing: Said | None = None  # what a sender said last, unless an operator withdrew it
+    for past in history:
+        if past.source == "sender":
+            standing = past
+        elif past.label is None:
+            standing = None
+    if said.label is None:
+        return standing is not None and standing.label is not None
+    return standing is None or (standing.label, standing.client) != (said.label, said.client)
+
+
+def _write(connection: sa.Connection, id: UUID, said: Said, in_force: InForce) -> None:
+    row = {"id": new_id(), "submission_id": id, "labelled_at": datetime.now(UTC), "source": said.source}
+    connection.execute(sa.insert(labels), row | {name: getattr(said, name) for name in ("label", "reason", "key_name", "client")})
+    change = sa.update(submissions).where(submissions.c.id == id)
+    connection.execute(change.values(label=in_force.label, label_source=in_force.source))

@@ -1,0 +1,187 @@
+"""`/submissions`: what was sent and answered, to look at and to erase; for operators."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from flask import Blueprint, Flask, Response, request, url_for
+
+from flaskapi.digits.encode import encode_bytes
+from flaskapi.errors import InvalidRequestError, NotFoundError
+from flaskapi.submissions import Submission
+from flaskapi.web.access import operators_only
+from flaskapi.web.payload import read_query
+from flaskapi.web.services import services
+
+blueprint = Blueprint("submissions", __name__)
+MOST, USUAL = 200, 50  # on one page
+_YES_OR_NO = ("true|false", "true or false")
+_MOMENT = (r"[0-9T:.Z+-]{8,40}", "a day or a moment, as 2026-11-25 or 2026-11-25T04:05:00Z")
+_NUMBER = "[0-9]{1,256}"
+_FIELDS = {
+    "digit": ("[0-9]", "0 to 9"),
+    "label": (f"{_NUMBER}|none|any|missing", "a digit, a number, none, any or missing"),
+    "disagreement": _YES_OR_NO,
+    "uncertain": _YES_OR_NO,
+    "model": (r"[\w.:+-]{1,100}", "a model's version"),
+    "route": (r"/[\w./-]{1,100}", "an address, as /predict"),
+    "since": _MOMENT,
+    "until": _MOMENT,
+    "limit": (r"[1-9]\d?|1\d\d|200", f"1 to {MOST}"),
+    "cursor": (r"[\w-]{22}", "what the 'next' of a page before it bears"),
+}
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/submissions")
+@operators_only
+def list_submissions() -> dict[str, Any]:
+    """A page of submissions, the newest first, and the address of the next page."""
+    from flaskapi.submissions.listing import find_page
+
+    query = read_query(request, **_FIELDS)
+    page = find_page(services().store, read_filters(query), int(query.get("limit", USUAL)), read_cursor(query.get("cursor")))
+    following = None
+    if page.last is not None:
+        following = f"{url_for('.list_submissions')}?{urlencode(query | {'cursor': write_cursor(page.last)})}"
+    return {"submissions": [_describe(row) for row in page.rows], "next": following}
+
+
+@blueprint.get("/submissions/<uuid:id>")
+@operators_only
+def show_submission(id: UUID) -> dict[str, Any]:
+    """All that is kept of one submission but its pictures, which have addresses of their own, and all that was said of it."""
+    from flaskapi.submissions.listing import find_one
+
+    read_query(request)
+    row, history = find_one(services().store, id)
+    answer = _describe(row)
+    for name in ("probabilities", "digits", "media_type", "size_bytes", "ink_share", "stroke_px", "size_px", "contrast"):
+        if row[name] is not None:
+            answer[name] = row[name]
+    answer["labels"] = [past._asdict() | {"labelled_at": _write_moment(past.labelled_at)} for past in history]
+    return answer
+
+
+@blueprint.get("/submissions/<uuid:id>/image")
+@operators_only
+def show_image(id: UUID) -> Response:
+    """The image as it was sent, to the byte. Somebody sent it, so that no browser may take it for anything but a picture."""
+    read_query(request)
+    found = _get(id)
+    return _picture(found.image, found.media_type, str(id))
+
+
+@blueprint.get("/submissions/<uuid:id>/normalized")
+@operators_only
+def show_normalized(id: UUID) -> Response:
+    """The 28x28 that the network saw of a digit."""
+    read_query(request)
+    found = _get(id)
+    if found.normalized is None:
+        raise NotFoundError("This submission is a number, of which no 28x28 is kept.")
+    return _picture(encode_bytes(found.normalized), "image/png", f"{id}-normalized")
+
+
+@blueprint.delete("/submissions/<uuid:id>")
+@operators_only
+def delete_submission(id: UUID) -> Response:
+    """Erase a submission, what was said of it, and its image unless another submission has the same."""
+    read_query(request)
+    if not services().store.delete(id):
+        raise _missing(id)
+    return Response(status=204)
+
+
+def read_filters(query: dict[str, str]) -> Any:
+    """What the query looks for.
+
+    Raises:
+        InvalidRequestError: a moment that is none; the text names the field.
+    """
+    from flaskapi.submissions.listing import Filters
+
+    plain = {name: query[name] for name in ("digit", "label", "model", "route") if name in query}
+    switches = {name: query[name] == "true" for name in ("disagreement", "uncertain") if name in query}
+    moments = {name: _read_moment(name, query[name]) for name in ("since", "until") if name in query}
+    return Filters(**plain, **switches, **moments)  # type: ignore[arg-type]
+
+
+def write_cursor(id: UUID) -> str:
+    """Write the id that a page ends with."""
+    return base64.urlsafe_b64encode(id.bytes).decode().rstrip("=")
+
+
+def read_cursor(text: str | None) -> UUID | None:
+    """Read what `write_cursor` wrote.
+
+    Raises:
+        InvalidRequestError: it is something else.
+    """
+    if text is None:
+        return None
+    try:
+        id = UUID(bytes=base64.urlsafe_b64decode(text + "=="))
+    except (binascii.Error, ValueError):
+        id = None
+    if id is None or write_cursor(id) != text:
+        raise InvalidRequestError(f"The query's 'cursor' is {text!r}; it can be {_FIELDS['cursor'][1]}.")
+    return id
+
+
+def _read_moment(name: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequestError(f"The query's {name!r} is {text!r}; it can be {_MOMENT[1]}.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _write_moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _describe(row: dict[str, Any]) -> dict[str, Any]:
+    """What is said of one submission on a page: as it was answered, with what it is labelled and where its pictures are."""
+    id = str(row["id"])
+    answered = {"number": row["prediction"], "lines": row["lines"]} if row["lines"] is not None else {"digit": int(row["prediction"])}
+    place = url_for(".show_submission", id=id)
+    return {
+        "id": id,
+        "received_at": _write_moment(row["received_at"]),
+        "route": row["route"],
+        "batch": str(row["batch"]) if row["batch"] else None,
+        **answered,
+        **{name: row[name] for name in ("confidence", "uncertain", "model", "label", "label_source")},
+        "image": f"{place}/image",
+        "normalized": f"{place}/normalized" if row["lines"] is None else None,
+    }
+
+
+def _get(id: UUID) -> Submission:
+    found = services().store.get(id)
+    if found is None:
+        raise _missing(id)
+    return found
+
+
+def _missing(id: UUID) -> NotFoundError:
+    return NotFoundError(f"There is no submission of the id {id}.")
+
+
+def _picture(content: bytes, media_type: str, name: str) -> Response:
+    """A picture that strangers sent: shown as nothing else, run by nobody, and kept by no cache after it is erased here."""
+    shown, ending = ("inline", media_type.removeprefix("image/")) if media_type.startswith("image/") else ("attachment", "bin")
+    headers = {
+        "Content-Disposition": f'{shown}; filename="{name}.{ending}"',
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": "no-store",
+    }
+    return Response(content, content_type=media_type, headers=headers)

@@ -1,0 +1,154 @@
+"""Whose label is in force, and that all of them are kept."""
+
+from datetime import UTC, date, datetime
+from threading import Thread
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from fakes import make_submission
+
+from flaskapi.errors import InvalidRequestError, NotFoundError
+from flaskapi.submissions import Submission
+from flaskapi.submissions.identifiers import new_id
+from flaskapi.submissions.labels import InForce, Said, decide, read_history, say
+from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.tables import days, labels
+
+A, B = bytes(16), bytes([1] * 16)  # two clients
+
+
+def sender(label: str | None, client: bytes | None = A) -> Said:
+    return Said(label, "digit" if label else None, client=client)
+
+
+def ada(label: str | None, name: str = "ada") -> Said:
+    return Said(label, "digit" if label else None, key_name=name)
+
+
+ADA, SENDER, NOBODY = "operator", "sender", None
+HISTORIES = {
+    "nothing was said": ([], None, NOBODY),
+    "a sender": ([sender("9")], "9", SENDER),
+    "the newest of two senders": ([sender("9"), sender("4", B)], "4", SENDER),
+    "a sender who takes it back": ([sender("9"), sender(None)], None, NOBODY),
+    "a sender who takes back what another sender said": ([sender("9"), sender(None, B)], None, NOBODY),
+    "an operator": ([ada("9")], "9", ADA),
+    "an operator after a sender": ([sender("9"), ada("4")], "4", ADA),
+    "a sender after an operator": ([ada("4"), sender("9")], "4", ADA),
+    "the newest of two operators": ([ada("4"), ada("9", "bob")], "9", ADA),
+    "no digit, says an operator": ([sender("4"), ada("none")], "none", ADA),
+    "an operator who takes back all": ([sender("9"), ada("4"), ada(None)], None, NOBODY),
+    "an operator who takes back a sender's": ([sender("9"), ada(None)], None, NOBODY),
+    "a sender after an operator took back all": ([ada("4"), ada(None), sender("9")], "9", SENDER),
+    "a sender who takes back his own beside an operator's": ([sender("9"), ada("4"), sender(None)], "4", ADA),
+    "a sender who said it while an operator's stood, then taken back": ([ada("4"), sender("9"), ada(None)], None, NOBODY),
+}
+
+
+@pytest.fixture
+def kept(store: DatabaseStore) -> Submission:
+    submission = make_submission()
+    store.record([submission])
+    return submission
+
+
+def history(store: DatabaseStore, id: UUID) -> list[tuple[str | None, str, str | None, str | None]]:
+    found = store.run(lambda connection: read_history(connection, id), reads=True)
+    return [(past.label, past.source, past.key_name, past.reason) for past in found]
+
+
+@pytest.mark.parametrize(("said", "label", "source"), HISTORIES.values(), ids=HISTORIES)
+def test_an_operators_newest_label_is_in_force_else_the_newest_senders(said: list[Said], label: str | None, source: str | None) -> None:
+    assert (label, source) == decide(said)
+
+
+@pytest.mark.parametrize(("said", "label", "source"), HISTORIES.values(), ids=HISTORIES)
+def test_what_is_in_force_stands_beside_the_submission_and_everything_in_the_history(
+    store: DatabaseStore, kept: Submission, said: list[Said], label: str | None, source: str | None
+) -> None:
+    answers = [say(store, kept.id, one) for one in said]
+    assert [(label, source)] * bool(said) == answers[-1:]
+    found = store.get(kept.id)
+    assert found is not None
+    assert (label, source) == (found.label, found.label_source)
+    assert [(one.label, one.source, one.key_name, None) for one in said] == history(store, kept.id)
+
+
+def test_who_said_it_and_why_is_kept(store: DatabaseStore, kept: Submission, engine: sa.Engine) -> None:
+    say(store, kept.id, Said("none", "digit", "a letter", client=A))
+    say(store, kept.id, Said("none", "digit", "a face", key_name="ada"))
+    assert [("none", "sender", None, "a letter"), ("none", "operator", "ada", "a face")] == history(store, kept.id)
+    with engine.connect() as connection:
+        assert [A, None] == list(connection.execute(sa.select(labels.c.client).order_by(labels.c.id)).scalars())
+
+
+def test_a_sender_who_says_the_same_again_adds_nothing_and_an_operator_confirms(store: DatabaseStore, kept: Submission) -> None:
+    for one in (sender("9"), sender("9"), ada("9"), ada("9"), sender("9"), ada("9", "bob")):
+        say(store, kept.id, one)
+    assert ["sender", "operator", "operator", "operator"] == [source for _, source, _, _ in history(store, kept.id)]
+
+
+def test_the_same_of_another_sender_or_after_it_was_taken_back_is_kept(store: DatabaseStore, kept: Submission) -> None:
+    said = [sender("9"), sender("9", B), sender("9"), sender(None), sender("9"), ada(None), sender("9")]
+    for one in said:
+        say(store, kept.id, one)
+    assert [(one.label, one.source) for one in said] == [past[:2] for past in history(store, kept.id)]
+
+
+@pytest.mark.parametrize("said", [[sender(None)], [ada(None)], [sender("9"), ada(None), sender(None)], [ada("9"), sender(None)]])
+def test_what_is_not_there_cannot_be_taken_back(store: DatabaseStore, kept: Submission, said: list[Said]) -> None:
+    for one in said:
+        say(store, kept.id, one)
+    assert len(said) - 1 == len(history(store, kept.id))
+
+
+def test_a_digit_is_no_number_and_a_number_no_digit(store: DatabaseStore, kept: Submission) -> None:
+    number = make_submission(prediction="55", probabilities=None, normalized=None, lines=["55"], digits=[])
+    store.record([number])
+    with pytest.raises(InvalidRequestError, match="'digit', not 'number'"):
+        say(store, kept.id, Said("55", "number"))
+    with pytest.raises(InvalidRequestError, match="'number', not 'digit'"):
+        say(store, number.id, Said("none", "digit"))
+    assert InForce("56", "sender") == say(store, number.id, Said("56", "number"))
+    assert InForce(None, None) == say(store, number.id, Said(None))
+
+
+def test_there_is_no_label_of_what_is_not_there(store: DatabaseStore) -> None:
+    for one in (sender("9"), sender(None), ada("9")):
+        with pytest.raises(NotFoundError):
+            say(store, new_id(), one)
+
+
+def test_labels_are_erased_with_their_submission(store: DatabaseStore, kept: Submission, engine: sa.Engine) -> None:
+    say(store, kept.id, sender("9"))
+    assert store.delete(kept.id)
+    with engine.connect() as connection:
+        assert [] == connection.execute(sa.select(labels)).all()
+
+
+def test_a_label_and_its_withdrawal_let_its_day_be_counted_anew(store: DatabaseStore, engine: sa.Engine) -> None:
+    """The day of a submission is that of UTC; other days stay as they were."""
+    moment = datetime.fromisoformat("2026-11-24T23:30:00-02:00")
+    submission = make_submission(received_at=moment)
+    store.record([submission])
+    for one in (sender("9"), sender(None)):
+        with engine.begin() as connection:
+            connection.execute(sa.delete(days))
+            connection.execute(sa.insert(days), [{"day": date(2026, 11, day), "summary": {}} for day in (24, 25)])
+        say(store, submission.id, one)
+        with engine.connect() as connection:
+            assert [date(2026, 11, 24)] == list(connection.execute(sa.select(days.c.day)).scalars())
+    assert 25 == moment.astimezone(UTC).day
+
+
+def test_of_many_who_speak_at_once_all_are_kept_and_the_last_is_in_force(store: DatabaseStore, kept: Submission) -> None:
+    threads = [Thread(target=say, args=(store, kept.id, sender(str(number), bytes([number] * 16)))) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    said, found = history(store, kept.id), store.get(kept.id)
+    assert found is not None
+    assert 6 == len(said)
+    assert said[-1][0] == found.label
