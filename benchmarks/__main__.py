@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import bulk, files, others, reading, serving, startup, store, strings
+from benchmarks import bulk, files, others, promotions, reading, serving, startup, store, strings
 
 
 def main() -> None:
@@ -17,6 +17,7 @@ def main() -> None:
     keeping = commands.add_parser("store", help=store.__doc__)
     keeping.add_argument("--rounds", type=int, default=store.ROUNDS, help="%(default)s by default")
     keeping.set_defaults(run=lambda options: store.main(options.rounds))
+    commands.add_parser("promotions", help=promotions.__doc__).set_defaults(run=lambda _: promotions.main())
     sending = commands.add_parser("files", help=files.__doc__)
     sending.add_argument("folder", type=Path)
     sending.set_defaults(run=lambda options: files.main(options.folder))

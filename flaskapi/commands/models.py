@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flaskapi.serving.pointer import Pointer
     from flaskapi.serving.registry import Registry
 
-KEPT = 5
+KEPT, SHARE = 5, 0.1
 _NAMED = "its name or the last eight signs of it, or MODEL_PATH for the file of that setting"
 
 
@@ -46,7 +46,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     shadowing = actions.add_parser("shadow", help="let a version answer beside the one that serves, unseen by callers")
     shadowing.add_argument("version", help="its name or the last eight signs of it, or off")
-    shadowing.add_argument("--share", type=float, default=1.0, help="of the images of digits, above 0 up to 1 (1)")
+    shadowing.add_argument("--share", type=float, default=SHARE, help=f"of the images of digits, above 0 up to 1 ({SHARE:g})")
     shadowing.set_defaults(run=shadow)
 
     registering = actions.add_parser("register", help="make a version of any model file (.h5)")
