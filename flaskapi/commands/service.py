@@ -17,6 +17,8 @@ def check(options: argparse.Namespace) -> None:
     """Make the service and ask it whether it is ready."""
     config, services = load_service()
     print(f"Ready: model {services.classifier.card['version']}, detector {services.detector.card['version']}.")
+    if services.models.refused:
+        print(f"But: {services.models.refused}", file=sys.stderr)
     if config["STORE"] == "off":
         return
     try:

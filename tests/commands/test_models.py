@@ -118,3 +118,30 @@ def test_compare_holds_two_cards_and_what_both_read_against_each_other(
     assert ["99.66%"] * 2 == rows["right, its own test part"]
     assert ["1", "1"] == rows["wrong of 10, mine"]
     assert 1 == main(["models", "compare", names[0], names[0]])
+
+
+def test_check_says_where_what_was_promoted_cannot_serve(registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The service would be ready all the same, with what served before."""
+    for name in names:
+        main(["models", "promote", name])
+    (registry.get(names[1]).path / "my_model.onnx").write_bytes(b"damaged")
+    capsys.readouterr()
+    assert 0 == main(["check"])
+    out, err = capsys.readouterr()
+    assert out.startswith(f"Ready: model {names[0]},")
+    assert err.startswith(f"But: {names[1]}, generation 2, does not serve here: ")
+
+
+@pytest.mark.train
+def test_figures_are_not_recorded_into_a_file_that_does_not_serve(
+    names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_artifact(tmp_path / "mine", 9)
+    monkeypatch.setenv("FLASKAPI_MODEL_PATH", str(model))
+    main(["models", "promote", names[0]])
+    (tmp_path / "7.png").write_bytes(encode(draw_digit(7)))
+    (tmp_path / "labels.csv").write_text("file,label\n7.png,7\n")
+    before = model.read_bytes()
+    assert 1 == main(["evaluate", str(tmp_path), "--record"])
+    assert f"what serves is version {names[0]}" in capsys.readouterr().err
+    assert before == model.read_bytes()
