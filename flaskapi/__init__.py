@@ -84,6 +84,7 @@ def _open_store(app: Flask) -> Store:
     """Make the store, and its tables if it has none yet; where that cannot be, it is tried again when something is to be kept."""
     if app.config["STORE"] == "off":
         return NoStore()
+    from flaskapi.submissions.housekeeping import Housekeeper, find_limits
     from flaskapi.submissions.store import DatabaseStore
     from flaskapi.submissions.writer import WrittenStore
 
@@ -94,7 +95,10 @@ def _open_store(app: Flask) -> Store:
     except StoreUnavailableError as error:
         app.logger.error("not ready: %s", error)
     database.close()  # a server may fork this process
-    return WrittenStore(database, app.logger)
+    store = WrittenStore(database, app.logger)
+    if app.config["HOUSEKEEPING"] == "on":
+        Housekeeper(store, find_limits(app.config), app.logger).start()
+    return store
 
 
 def _load_versions(app: Flask, store: Store) -> "Switch":

@@ -74,6 +74,20 @@ def rate_limit_storage(value: Any) -> str:
     return str(value)
 
 
+def days(value: Any) -> float:
+    """a number of days, above 0 and at most 36500"""
+    if isinstance(value, bool) or not 0 < float(value) <= 36_500:
+        raise ValueError
+    return float(value)
+
+
+def on_off(value: Any) -> str:
+    """on or off"""
+    if value not in ("on", "off"):
+        raise ValueError
+    return str(value)
+
+
 def log_level(value: Any) -> str:
     """DEBUG, INFO, WARNING or ERROR"""
     if value not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -190,6 +204,20 @@ SETTINGS = (
         0,
         count,
         "how many proxies stand before the service, each adding to `X-Forwarded-For` who asked it; 0: that header is not believed",
+    ),
+    Setting("KEEP_DAYS", None, days, "erase what was received before so many days, as 90 or 0.5; unset: what is kept stays"),
+    Setting(
+        "KEEP_SUBMISSIONS",
+        None,
+        whole_number,
+        "most submissions that are kept; of more the oldest are erased, but none that an operator has labelled",
+    ),
+    Setting("KEEP_BYTES", None, whole_number, "most bytes of images that are kept, each image once, in the same way"),
+    Setting(
+        "HOUSEKEEPING",
+        "on",
+        on_off,
+        "`on`: the service applies these three about every ten minutes; `off`: only `python -m flaskapi housekeeping` does",
     ),
     Setting("LOG_LEVEL", "INFO", log_level, "least severe message that is logged: DEBUG, INFO, WARNING or ERROR"),
 )

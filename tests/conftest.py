@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from flaskapi import create_app
 
 os.environ.setdefault("FLASKAPI_STORE", "off")  # a test that is about the store says so
+os.environ.setdefault("FLASKAPI_HOUSEKEEPING", "off")  # so does one that is about that
 os.environ.setdefault("FLASKAPI_VERSIONS_PATH", "versions")  # in each test's own instance folder, whatever was promoted in this checkout
 sys.path.insert(0, str(Path(__file__).parent))  # for `fakes`
 

@@ -13,7 +13,7 @@ def load_service(**settings: str) -> tuple[dict[str, Any], Any]:
     """Settings and services as a web process has them, but for these settings."""
     from flaskapi import create_app
 
-    app = create_app({"LOG_LEVEL": "ERROR"} | settings)
+    app = create_app({"LOG_LEVEL": "ERROR", "HOUSEKEEPING": "off"} | settings)
     return app.config, app.extensions["flaskapi"]
 
 

@@ -10,6 +10,8 @@ from flaskapi.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from flaskapi.submissions.retention import Excess
+
 T = TypeVar("T")
 
 
@@ -53,6 +55,12 @@ class Store(Protocol):
     def delete_before(self, moment: datetime) -> int:
         """Erase all submissions that were received before a moment, with the images that only they had. Tells how many there were."""
 
+    def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> "tuple[int, Excess | None]":
+        """Erase the oldest submissions until no more than that are left, nor more bytes of images, but none that an operator has labelled.
+
+        Tells how many that were, and what is still beyond the limits.
+        """
+
     def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T:
         """Do something with the tables in one transaction, again where another process wrote just then; `reads`: nothing is written."""
 
@@ -77,6 +85,9 @@ class NoStore:
 
     def delete_before(self, moment: datetime) -> int:
         return 0
+
+    def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> "tuple[int, Excess | None]":
+        return 0, None
 
     def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T:
         raise StoreUnavailableError("Nothing is kept here: the setting STORE is off.")

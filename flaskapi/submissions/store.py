@@ -21,10 +21,12 @@ from flaskapi.submissions.engine import Durability, is_busy, make_engine
 from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.inserts import insert
 from flaskapi.submissions.migrate import bring_up_to_date
+from flaskapi.submissions.retention import Excess, find_excess, find_oldest, find_size
 from flaskapi.submissions.tables import REVISION, images, submissions
 
 T = TypeVar("T")
 _ERASED_TOGETHER = 200  # submissions
+_BREATH_S = 0.01  # between two transactions that erase, in which those that wait to write come first
 PATIENCE_S = 0.8  # with a database in which another process writes
 _COLUMNS = [column for column in submissions.c if column.name != "sha256"]
 
@@ -83,8 +85,41 @@ class DatabaseStore:
         erased = 0
         while count := self.run(lambda connection: _erase(connection, submissions.c.id.in_(connection.execute(oldest).scalars().all()))):
             erased += count
-        self._empty_log()
+            time.sleep(_BREATH_S)
+        if erased:
+            self._empty_log()
         return erased
+
+    def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> tuple[int, Excess | None]:
+        """Erase the oldest submissions that no operator has labelled, until what is left is within the limits, as `delete_before` does.
+
+        Returns:
+            How many were erased, and what is beyond the limits all the same.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached or written; what was erased until then stays erased.
+        """
+        if most_submissions is None and most_bytes is None:
+            return 0, None
+        excess = self.run(lambda connection: find_excess(connection, most_submissions, most_bytes), reads=True)
+        erased, after = 0, UUID(int=0)
+
+        def erase(connection: sa.Connection) -> tuple[int, int, UUID | None]:
+            found = find_oldest(connection, after, excess, _ERASED_TOGETHER)
+            before = find_size(connection, found)
+            count = _erase(connection, submissions.c.id.in_([one.id for one in found]))
+            return count, before - find_size(connection, found), found[-1].id if found else None
+
+        while excess:
+            count, freed_bytes, last = self.run(erase)
+            if last is None:
+                break
+            erased, after = erased + count, last
+            excess = Excess(excess.submissions - count, excess.bytes - freed_bytes)
+            time.sleep(_BREATH_S)
+        if erased:
+            self._empty_log()
+        return erased, excess or None
 
     def _empty_log(self) -> None:
         """Let nothing of what was erased stay readable in SQLite's write-ahead log; where others use it just then, they do it."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "r0002"  # the newest migration, so that a process which finds it there need not load Alembic
+REVISION = "r0003"  # the newest migration, so that a process which finds it there need not load Alembic
 
 metadata = sa.MetaData()
 
@@ -113,4 +113,11 @@ shadows = sa.Table(
     sa.Column("model", sa.String, primary_key=True),
     sa.Column("prediction", sa.String, nullable=False),
     sa.Column("confidence", sa.Float, nullable=False),
+)
+
+chores = sa.Table(
+    "chores",  # what processes do by turns
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("due_at", Moment, nullable=False),
 )

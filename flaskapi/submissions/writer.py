@@ -16,6 +16,8 @@ from flaskapi.submissions import Submission
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from flaskapi.submissions.retention import Excess
+
 T = TypeVar("T")
 
 WAIT_S = 0.9  # that a request waits at most
@@ -31,6 +33,8 @@ class _Database(Protocol):
     def delete(self, id: UUID) -> bool: ...
 
     def delete_before(self, moment: datetime) -> int: ...
+
+    def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> "tuple[int, Excess | None]": ...
 
     def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T: ...
 
@@ -94,6 +98,9 @@ class WrittenStore:
 
     def delete_before(self, moment: datetime) -> int:
         return self._database.delete_before(moment)
+
+    def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> "tuple[int, Excess | None]":
+        return self._database.delete_beyond(most_submissions, most_bytes)
 
     def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T:
         """Do something with the tables; at once an error while the store is known to be down.

@@ -1,0 +1,111 @@
+"""What is to be done now and then with all that is kept. Processes take turns; none is started for it, and no request waits for it."""
+
+import logging
+import random
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from flaskapi.errors import StoreUnavailableError
+from flaskapi.submissions import Store
+from flaskapi.submissions.tables import chores
+
+EVERY = timedelta(minutes=10)
+LOOK_S = 60.0  # between two looks of one process whether it is due
+_NAME = "housekeeping"
+
+
+class Limits(NamedTuple):
+    """How long and how much is kept; None: without a limit."""
+
+    days: float | None = None
+    submissions: int | None = None
+    bytes: int | None = None  # of images, each counted once
+
+
+def find_limits(config: Mapping[str, Any]) -> Limits:
+    """The limits that the settings name."""
+    return Limits(config["KEEP_DAYS"], config["KEEP_SUBMISSIONS"], config["KEEP_BYTES"])
+
+
+class Done(NamedTuple):
+    """What a housekeeping did."""
+
+    too_old: int  # submissions that it erased
+    too_many: int
+    is_within: bool  # are the limits met? They are not where what operators have labelled is more than they allow.
+
+    def __str__(self) -> str:
+        text = f"erased {self.too_old:,} submissions for their age, {self.too_many:,} for want of room"
+        return text if self.is_within else f"{text}; still beyond the limits, for what operators have labelled goes by its age alone"
+
+
+def keep_house(store: Store, limits: Limits, now: datetime | None = None) -> Done:
+    """Do all that is to be done, in many small transactions.
+
+    Raises:
+        StoreUnavailableError: the store cannot be used; what was done until then stays done.
+    """
+    now = now or datetime.now(UTC)
+    # What is to be remembered of submissions comes first, before they go.
+    too_old = 0 if limits.days is None else store.delete_before(now - timedelta(days=limits.days))
+    too_many, excess = store.delete_beyond(limits.submissions, limits.bytes)
+    return Done(too_old, too_many, not excess)
+
+
+def take_turn(store: Store, now: datetime | None = None) -> bool:
+    """Is it this process's turn? Then it is nobody else's until EVERY has passed.
+
+    Raises:
+        StoreUnavailableError: the store cannot be used.
+    """
+    now = now or datetime.now(UTC)
+    # One that is due later than it can have been put off was put off by a clock that was wrong.
+    is_due = sa.or_(chores.c.due_at <= now, chores.c.due_at > now + EVERY)
+
+    def look(connection: sa.Connection) -> bool:
+        return not connection.execute(sa.select(chores.c.name).where(chores.c.name == _NAME, ~is_due)).first()
+
+    def take(connection: sa.Connection) -> bool:
+        row = {"name": _NAME, "due_at": now + EVERY}
+        if connection.execute(sa.update(chores).where(chores.c.name == _NAME, is_due).values(row)).rowcount:
+            return True
+        if connection.execute(sa.select(chores.c.name).where(chores.c.name == _NAME)).first():
+            return False
+        connection.execute(sa.insert(chores), row)  # refused where another process was first, and then looked at again
+        return True
+
+    return store.run(look, reads=True) and store.run(take)
+
+
+class Housekeeper:
+    """A thread that keeps house whenever it is this process's turn."""
+
+    def __init__(self, store: Store, limits: Limits, log: logging.Logger, *, look_s: float = LOOK_S) -> None:
+        self._store, self._limits, self._log, self._look_s = store, limits, log, look_s
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.wait(self._look_s * random.uniform(0.5, 1)):  # so that processes that start together look apart
+            try:
+                if take_turn(self._store):
+                    done = keep_house(self._store, self._limits)
+                    if not done.is_within:
+                        self._log.warning("store: %s", done)
+                    elif done.too_old or done.too_many:
+                        self._log.info("store: %s", done)
+            except StoreUnavailableError as error:
+                self._log.info("store: no housekeeping: %s", error)
+            except Exception as error:  # a fault of ours must not be the last housekeeping of this process
+                self._log.error("store: a fault in housekeeping", exc_info=error)

@@ -1,0 +1,70 @@
+"""What is beyond the limits on how much is kept, and which submissions go first: the oldest.
+
+One that an operator has labelled goes by its age alone, for somebody has worked on it. A sender's label protects nothing: whoever
+sends images could fill the disk with them.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from flaskapi.submissions.tables import images, submissions
+
+_SIZE = sa.func.length(images.c.content)
+
+
+class Excess(NamedTuple):
+    """What is beyond the limits; 0 or less is within them."""
+
+    submissions: int
+    bytes: int  # of images, each counted once
+
+    def __bool__(self) -> bool:
+        return self.submissions > 0 or self.bytes > 0
+
+
+class Candidate(NamedTuple):
+    """A submission that may go, and its image."""
+
+    id: UUID
+    sha256: bytes
+    size_bytes: int
+
+
+def find_excess(connection: sa.Connection, most_submissions: int | None, most_bytes: int | None) -> Excess:
+    """Count what is kept, as far as there is a limit on it; neither count reads the images themselves."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+    kept = size_bytes = 0
+    if most_submissions is not None:
+        kept = connection.execute(sa.select(sa.func.count()).select_from(submissions)).scalar_one() - most_submissions
+    if most_bytes is not None:
+        size_bytes = int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(_SIZE), 0))).scalar_one()) - most_bytes
+    return Excess(kept, size_bytes)
+
+
+def find_oldest(connection: sa.Connection, after: UUID, excess: Excess, most: int) -> list[Candidate]:
+    """Find the oldest submissions that may go, as many as bring what is kept within the limits, and no more.
+
+    Args:
+        after: only those with a larger id, for the others have been looked at.
+        most: how many at most.
+    """
+    may_go = sa.or_(submissions.c.label_source.is_(None), submissions.c.label_source != "operator")
+    query = sa.select(submissions.c.id, submissions.c.sha256, _SIZE).join(images)
+    rows = connection.execute(query.where(may_go, submissions.c.id > after).order_by(submissions.c.id).limit(most))
+    found, sizes = list[Candidate](), dict[bytes, int]()
+    for row in rows:
+        if len(found) >= excess.submissions and sum(sizes.values()) >= excess.bytes:
+            break
+        found.append(Candidate(*row))
+        sizes[found[-1].sha256] = found[-1].size_bytes
+    return found
+
+
+def find_size(connection: sa.Connection, found: Sequence[Candidate]) -> int:
+    """How many bytes the images of these submissions have, as far as they are still there."""
+    of_them = images.c.sha256.in_({one.sha256 for one in found})
+    return int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(_SIZE), 0)).where(of_them)).scalar_one())

@@ -1,0 +1,132 @@
+"""Processes take turns to erase what is beyond the limits, by themselves."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from fakes import make_submission
+
+from flaskapi.submissions.housekeeping import EVERY, Done, Housekeeper, Limits, keep_house, take_turn
+from flaskapi.submissions.store import DatabaseStore
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+LOG = logging.getLogger("housekeeping")
+TAKE = """
+import sys
+from datetime import datetime
+from flaskapi.submissions.housekeeping import take_turn
+from flaskapi.submissions.store import DatabaseStore
+store = DatabaseStore(sys.argv[1], "process")
+store.check()
+print(flush=True)
+sys.stdin.readline()
+print(take_turn(store, datetime.fromisoformat(sys.argv[2])))
+"""
+START = """
+import sys, threading
+sys.path.insert(0, "tests")
+from fakes import FixedClassifier
+from flaskapi import create_app
+create_app(classifier=FixedClassifier())
+print([thread.name for thread in threading.enumerate()].count("housekeeping"))
+"""
+
+
+def test_it_is_due_once_in_ten_minutes_whichever_process_asks(store: DatabaseStore) -> None:
+    assert take_turn(store, NOW)
+    assert not take_turn(store, NOW + timedelta(minutes=9))
+    assert take_turn(store, NOW + EVERY)
+    assert not take_turn(store, NOW + EVERY)
+
+
+def test_a_clock_that_was_wrong_puts_it_off_for_good_no_more_than_ten_minutes(store: DatabaseStore) -> None:
+    assert take_turn(store, NOW + timedelta(days=36_500))
+    assert take_turn(store, NOW)
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_of_several_processes_that_ask_at_once_one_has_its_turn(store: DatabaseStore, url: str, asked_before: bool) -> None:
+    store.check()
+    if asked_before:
+        take_turn(store, NOW - EVERY)
+    command = [sys.executable, "-c", TAKE, url, NOW.isoformat()]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(4)]
+    for process in processes:
+        assert process.stdout
+        assert "\n" == process.stdout.readline()
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert ["False", "False", "False", "True"] == sorted(process.communicate(timeout=60)[0].strip() for process in processes)
+
+
+def test_what_is_too_old_goes_and_then_what_is_too_many(store: DatabaseStore) -> None:
+    old = make_submission(id=UUID(int=1 << 80), label="7", label_source="operator")
+    labelled = make_submission(label="7", label_source="operator")
+    young = [make_submission(image=b"%d" % n) for n in range(4)]
+    store.record([old, labelled, *young])
+    assert Done(1, 2, True) == keep_house(store, Limits(days=90, submissions=3))
+    assert [None, labelled, None, None, *young[2:]] == [store.get(one.id) for one in (old, labelled, *young)]
+    done = keep_house(store, Limits(bytes=1))
+    assert Done(0, 2, False) == done
+    assert "operators have labelled" in str(done)
+    assert Done(0, 0, True) == keep_house(store, Limits())
+    assert labelled == store.get(labelled.id)
+
+
+def test_the_thread_does_it_when_it_is_due_says_so_and_goes_on_after_an_error(
+    store: DatabaseStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    old = make_submission(id=UUID(int=1 << 80))
+    store.record([old])
+    broken = DatabaseStore("sqlite:////proc/none/submissions.db", "process")
+    keepers = [Housekeeper(one, Limits(days=90), LOG, look_s=0.05) for one in (store, broken)]
+    for keeper in keepers:
+        keeper.start()
+    deadline_s = time.monotonic() + 20
+    while store.get(old.id) or len([line for line in caplog.messages if "no housekeeping" in line]) < 2:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    for keeper in keepers:
+        keeper.stop()
+    assert 1 == len([line for line in caplog.messages if line.startswith("store: erased 1 submissions for their age")])
+
+
+def test_no_request_waits_for_it(store: DatabaseStore, url: str) -> None:
+    """While thousands are erased, another process keeps something every few milliseconds."""
+    store.record([make_submission(id=UUID(int=n << 80), image=b"old %d" % n) for n in range(1, 3001)])
+    other, waited_s, is_over = DatabaseStore(url, "process"), list[float](), threading.Event()
+
+    def write() -> None:
+        while not is_over.is_set():
+            begun_s = time.monotonic()
+            other.record([make_submission()])
+            waited_s.append(time.monotonic() - begun_s)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert 3000 == keep_house(store, Limits(days=90)).too_old
+    finally:
+        is_over.set()
+        writer.join()
+        other.close()
+    assert len(waited_s) > 15, "it writes between the transactions"
+    assert max(waited_s) < 0.8
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("on", "1"), ("off", "0")])
+def test_the_service_keeps_house_unless_it_is_told_not_to(tmp_path: Path, setting: str, expected: str) -> None:
+    environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(tmp_path), "FLASKAPI_STORE": "on", "FLASKAPI_HOUSEKEEPING": setting}
+    done = subprocess.run([sys.executable, "-c", START], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert expected == done.stdout.strip()

@@ -1,0 +1,77 @@
+"""Limits on how much is kept: the oldest go, no more than must, and none that an operator has labelled."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from fakes import make_submission
+
+from flaskapi.submissions import Submission
+from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.tables import images, submissions
+
+
+def keep(store: DatabaseStore, count: int, **changes: Any) -> list[Submission]:
+    """Keep submissions of 10 bytes each, from the oldest to the youngest."""
+    kept = [make_submission(**{"image": b"%010d" % n} | changes) for n in range(count)]
+    store.record(kept)
+    return kept
+
+
+def left(engine: sa.Engine) -> list[UUID]:
+    with engine.connect() as connection:
+        return list(connection.execute(sa.select(submissions.c.id).order_by(submissions.c.id)).scalars())
+
+
+@pytest.mark.parametrize(
+    ("most_submissions", "most_bytes", "expected"),
+    [
+        (500, None, 500),
+        (450, None, 450),
+        (120, None, 120),
+        (None, 4000, 400),
+        (None, 3995, 399),
+        (300, 1000, 100),
+        (100, 3000, 100),
+        (0, None, 0),
+    ],
+)
+def test_the_oldest_go_until_both_limits_are_met_and_no_more(
+    store: DatabaseStore, engine: sa.Engine, most_submissions: int | None, most_bytes: int | None, expected: int
+) -> None:
+    """More than go in one transaction."""
+    kept = keep(store, 500)
+    assert (500 - expected, None) == store.delete_beyond(most_submissions, most_bytes)
+    assert [one.id for one in kept[500 - expected :]] == left(engine)
+    assert (0, None) == store.delete_beyond(most_submissions, most_bytes)
+    with engine.connect() as connection:
+        assert expected == connection.execute(sa.select(sa.func.count()).select_from(images)).scalar()
+
+
+def test_without_a_limit_nothing_goes(store: DatabaseStore, engine: sa.Engine) -> None:
+    kept = keep(store, 3)
+    assert (0, None) == store.delete_beyond(None, None)
+    assert [one.id for one in kept] == left(engine)
+
+
+def test_an_image_counts_once_and_stays_while_a_younger_submission_has_it(store: DatabaseStore, engine: sa.Engine) -> None:
+    """To erase the older of two submissions of one image frees nothing, so the next go as well."""
+    shared = [keep(store, 1, image=b"shared 10b")[0]]
+    others = keep(store, 3)
+    shared += keep(store, 1, image=b"shared 10b")
+    assert (0, None) == store.delete_beyond(None, 40)
+    assert (2, None) == store.delete_beyond(None, 30)
+    assert [one.id for one in (*others[1:], shared[1])] == left(engine)
+
+
+def test_what_an_operator_has_labelled_goes_by_its_age_alone_and_a_senders_label_protects_nothing(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
+    by_operator = keep(store, 250, label="7", label_source="operator", image=b"labelled")
+    by_sender = keep(store, 2, label="7", label_source="sender")
+    assert (1, None) == store.delete_beyond(251, None)
+    assert [one.id for one in (*by_operator, by_sender[1])] == left(engine)
+    erased, excess = store.delete_beyond(200, 3)
+    assert (1, 50, 5) == (erased, *excess)
+    assert [one.id for one in by_operator] == left(engine)
