@@ -242,7 +242,7 @@ def test_a_model_of_old_keras_in_a_read_only_folder_is_compiled_once_for_all_pro
         sha256 = hashlib.sha256(old.read_bytes()).hexdigest()
         card = server.ask("/model").json
         assert card.pop("detector")["network"] == "detector"
-        assert {"version": sha256[:8], "sha256": sha256} == card
+        assert {"version": sha256[:8], "generation": 0, "sha256": sha256} == card
         assert 10 == len(server.ask("/predict", SEVEN, content_type="image/png").json["probabilities"])
         assert until(lambda: all("onnxruntime" in Path(f"/proc/{daemon}/maps").read_text() for daemon in server.daemons()))
         assert [f"{sha256}.onnx"] == [path.name for path in (server.folder / "instance" / "cache").iterdir()]
