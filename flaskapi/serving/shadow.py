@@ -16,7 +16,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 WAITING = 512  # images at most; what comes while as many wait is left out
 TOGETHER = 64  # images that the candidate is shown at once
-PAUSE_S = 0.2  # in which images gather
+PAUSE_S = 1.0  # in which images gather: each transaction takes the database from those who wait for a receipt
 log = logging.getLogger("flaskapi")
 
 
@@ -68,12 +68,15 @@ class Shadow:
         self._thread = None
 
     def answer(self) -> None:
-        """Answer what waits."""
-        while self._waiting:
+        """Answer what waits, and have it kept all at once."""
+        answered: list[Shadowed] = []
+        while self._waiting and len(answered) < WAITING:
             taken = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
             answers = self._classifier.probabilities(np.array([pixels for _, pixels in taken]).reshape(-1, 28, 28, 1))
             rows = zip(taken, answers.argmax(axis=1).tolist(), answers.max(axis=1).tolist(), strict=True)
-            self._keep([Shadowed(one, self.version, str(digit), round(confidence, 4)) for (one, _), digit, confidence in rows])
+            answered += [Shadowed(one, self.version, str(digit), round(confidence, 4)) for (one, _), digit, confidence in rows]
+        if answered:
+            self._keep(answered)
             self._failed = False
 
 
