@@ -38,7 +38,7 @@ def record(kept: Sequence[Kept], batch: UUID | None = None) -> list[str | None]:
     if not kept or current_app.config["STORE"] == "off":
         return [None] * len(kept)
     try:
-        ids = services().store.record([_to_submission(one, request.path, batch) for one in kept])
+        ids = services().store.record([to_submission(one, request.path, batch) for one in kept])
     except StoreUnavailableError:
         services().metrics.count_submissions(len(kept), kept=False)
         if current_app.config["STORE"] == "required":
@@ -58,7 +58,7 @@ def add_id(answer: dict[str, Any], identifier: str | None) -> dict[str, Any]:
     return answer | {"id": identifier} | model
 
 
-def _to_submission(kept: Kept, route: str, batch: UUID | None) -> Submission:
+def to_submission(kept: Kept, route: str, batch: UUID | None) -> Submission:
     answer = kept.prediction
     return Submission(
         id=new_id(),

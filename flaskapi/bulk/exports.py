@@ -1,0 +1,100 @@
+"""`python -m flaskapi export`: what was kept, as a folder of PNGs with a `labels.csv`."""
+
+import contextlib
+import csv
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from flaskapi.digits.convert import convert_to_png
+from flaskapi.errors import FlaskapiError
+from flaskapi.submissions import Store, Submission
+from flaskapi.submissions.exchange import Wanted, count_wanted, read_wanted
+
+LABELLED, UNLABELLED = "labels.csv", "unlabelled.csv"
+COLUMNS = ("file", "label", "source", "prediction", "confidence", "uncertain", "model", "received_at")
+
+
+class Exported(NamedTuple):
+    """How many images were written, and how many could not be."""
+
+    labelled: int
+    unlabelled: int
+    failed: int
+
+
+def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
+    """Write submissions into a folder: the image of each, and a row in the table of the labelled or in that of the others.
+
+    Each file is there whole or not at all; the tables come last, so that a folder that has them has all.
+
+    Args:
+        folder: is made; one that is there must be empty.
+
+    Raises:
+        FlaskapiError: there is something in the folder, or the store cannot be used.
+        OSError: it cannot be written into.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people sent is nobody else's on this machine
+    if any(folder.iterdir()):
+        raise FlaskapiError(f"{folder}: there is something in it. An export takes an empty folder, or makes one.")
+    counts, failed = {LABELLED: 0, UNLABELLED: 0}, 0
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(tqdm(total=count_wanted(store, wanted), unit=" images", disable=None))
+        names = (LABELLED,) if wanted.labelled else (LABELLED, UNLABELLED)
+        tables = {name: stack.enter_context(_table(folder / name)) for name in names}
+        for one in read_wanted(store, wanted):
+            table = LABELLED if one.label else UNLABELLED
+            progress.update()
+            if table not in tables:  # its label was withdrawn meanwhile
+                continue
+            try:
+                png = convert_to_png(one.image)
+            except Exception as error:  # it was decoded once; of what is damaged Pillow says so in many ways
+                failed += 1
+                tqdm.write(f"error: {one.id}: cannot be made a PNG: {error}", file=sys.stderr)
+                continue
+            with _whole(folder / f"{one.id}.png") as path:
+                path.write_bytes(png)
+            tables[table].writerow(_row(one))
+            counts[table] += 1
+    return Exported(counts[LABELLED], counts[UNLABELLED], failed)
+
+
+def _row(one: Submission) -> tuple[Any, ...]:
+    about = (one.label_source, one.prediction, one.confidence, one.uncertain, one.model, one.received_at.isoformat())
+    return (f"{one.id}.png", _as_evaluated(one), *about)
+
+
+def _as_evaluated(one: Submission) -> str | None:
+    """The label as `evaluate` takes it: of a number with `|` between lines, which are those that were read if they have as many digits."""
+    label, lines = one.label, one.lines or []
+    if not label or not label.isdigit() or len(lines) < 2 or len(label) != sum(map(len, lines)):
+        return label
+    ends = [sum(map(len, lines[:place])) for place in range(len(lines) + 1)]
+    return "|".join(label[begin:end] for begin, end in itertools.pairwise(ends))
+
+
+@contextlib.contextmanager
+def _table(path: Path) -> Iterator[Any]:
+    """Write a table that takes its name at the end."""
+    with _whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        yield writer
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give a file to write that takes its name when all went well, else goes."""
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,67 @@
+"""`export` and `import`: kept images with their labels, into a folder and out of one."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flaskapi.commands import load_service
+
+if TYPE_CHECKING:
+    from flaskapi.answers import Route
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `export` and `import`."""
+    exporting = commands.add_parser("export", help="write the images that were kept into a folder, as PNG, with labels.csv")
+    exporting.add_argument("folder", type=Path, metavar="DIR", help="an empty folder, or one to be made")
+    exporting.add_argument("--labelled", action="store_true", help="only those that somebody has labelled")
+    exporting.add_argument("--since", type=_moment, metavar="DATE", help="received then or later, as 2026-11-22 or 2026-11-22T15:00 (UTC)")
+    exporting.add_argument("--until", type=_moment, metavar="DATE", help="received before that moment")
+    exporting.add_argument("--number", action="store_true", help="numbers, with labels as evaluate --number takes them, not digits")
+    exporting.set_defaults(run=export)
+    importing = commands.add_parser("import", help="read labelled images and keep them with their labels")
+    importing.add_argument("folder", type=Path, metavar="DIR", help="holds images and labels.csv (file,label), or MNIST's files")
+    importing.add_argument("--number", action="store_true", help="the labels are numbers, such as 05221859 or 12|345")
+    importing.set_defaults(run=import_labelled)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected a date, as 2026-11-22, or a moment, as 2026-11-22T15:00, found {text!r}") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write what was kept into a folder; the status is 1 where an image could not be written."""
+    from flaskapi.bulk.exports import export
+    from flaskapi.submissions.exchange import Wanted
+
+    store = load_service(STORE="on")[1].store
+    try:
+        done = export(store, options.folder, Wanted(options.number, options.labelled, options.since, options.until))
+    finally:
+        store.close()
+    print(f"Wrote {done.labelled:,} labelled and {done.unlabelled:,} other images into {options.folder}.")
+    return 1 if done.failed else 0
+
+
+def import_labelled(options: argparse.Namespace) -> int:
+    """Keep labelled images; the status is 1 where one could not be read."""
+    from flaskapi.answers import choose_reader
+    from flaskapi.bulk.imports import import_folder
+
+    config, services = load_service(STORE="on")
+    route: Route = "number" if options.number else "digit"
+    for part in (services.classifier, services.detector) if options.number else (services.classifier,):
+        part.card  # noqa: B018 raises where there is no model, before anything is read
+    limits = {"max_pixels": config["MAX_IMAGE_PIXELS"], "uncertain_below": config["UNCERTAIN_BELOW"]}
+    read = choose_reader(route, services.classifier, services.detector, **limits)
+    try:
+        done = import_folder(services.store, options.folder, read, numbers=options.number)
+    finally:
+        services.store.close()
+    print(f"Kept {done.kept:,} images with their labels; {done.there:,} were there already, {done.failed:,} could not be read.")
+    return 1 if done.failed else 0

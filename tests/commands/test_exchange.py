@@ -1,0 +1,191 @@
+"""`export` and `import`, from one database to a folder, to `evaluate`, and to another database."""
+
+import csv
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from fakes import draw_digit, encode, make_submission
+
+from flaskapi.__main__ import main
+from flaskapi.submissions.engine import make_engine
+from flaskapi.submissions.identifiers import first_id
+from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.tables import images, labels, submissions
+
+NUMBER = {"probabilities": None, "normalized": None, "digits": [], "route": "/predict/number"}
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatabaseStore:
+    """The store of the settings."""
+    monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path / "instance"))
+    monkeypatch.setenv("FLASKAPI_DATABASE_URL", url)
+    return DatabaseStore(url, "process")
+
+
+def keep(store: DatabaseStore, *kept: dict[str, Any]) -> list[UUID]:
+    sent = [make_submission(**changes) for changes in kept]
+    store.record(sent)
+    store.close()
+    return [one.id for one in sent]
+
+
+def labelled(label: str, image: bytes, **changes: Any) -> dict[str, Any]:
+    return {"label": label, "label_source": "operator", "image": image} | changes
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def labels_by_image(url: str) -> list[tuple[str, str]]:
+    engine = make_engine(url, "process")
+    query = sa.select(images.c.content, submissions.c.label).join(images).where(submissions.c.label.is_not(None))
+    with engine.connect() as connection:
+        found = sorted((hashlib.sha256(content).hexdigest(), label) for content, label in connection.execute(query))
+        assert len(found) <= connection.execute(sa.select(sa.func.count()).select_from(submissions)).scalar_one()
+    engine.dispose()
+    return found
+
+
+def test_an_export_is_evaluated_and_taken_into_an_empty_store(
+    store: DatabaseStore, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = {digit: encode(draw_digit(digit)) for digit in (2, 3, 7)}
+    blank = encode(draw_digit(8)[:130])  # half an 8: read as something
+    sent = [labelled(str(digit), picture) for digit, picture in pictures.items()] + [labelled("none", blank), {"image": pictures[7]}]
+    ids = keep(store, *sent)
+    folder = tmp_path / "exported"
+    assert 0 == main(["export", str(folder)])
+    assert f"Wrote 4 labelled and 1 other images into {folder}." in capsys.readouterr().out
+    assert {f"{one}.png" for one in ids} | {"labels.csv", "unlabelled.csv"} == {path.name for path in folder.iterdir()}
+    assert [change["image"] for change in sent] == [(folder / f"{one}.png").read_bytes() for one in ids], "a PNG stays as it was sent"
+    assert 0o700 == folder.stat().st_mode & 0o777
+    rows = read_table(folder / "labels.csv")
+    assert [(f"{one}.png", label) for one, label in zip(ids, ["2", "3", "7", "none"], strict=False)] == [
+        (row["file"], row["label"]) for row in rows
+    ]
+    assert ["file", "label", "source", "prediction", "confidence", "uncertain", "model", "received_at"] == list(rows[0])
+    assert [(f"{ids[4]}.png", "", "7")] == [(row["file"], row["label"], row["prediction"]) for row in read_table(folder / "unlabelled.csv")]
+
+    assert 0 == main(["evaluate", str(folder)])
+    assert "100" in capsys.readouterr().out
+
+    before = labels_by_image(url)
+    other = f"sqlite:///{tmp_path}/other.db"
+    monkeypatch.setenv("FLASKAPI_DATABASE_URL", other)
+    for expected in ("Kept 4 images with their labels; 0 were there already", "Kept 0 images with their labels; 4 were there already"):
+        assert 0 == main(["import", str(folder)])
+        assert expected in capsys.readouterr().out
+    assert before == labels_by_image(other)
+    engine = make_engine(other, "process")
+    with engine.connect() as connection:
+        assert {"operator"} == set(connection.execute(sa.select(submissions.c.label_source)).scalars())
+        assert sorted(label for _, label in before) == sorted(connection.execute(sa.select(labels.c.label)).scalars())
+        assert {784} == set(connection.execute(sa.select(sa.func.length(submissions.c.normalized))).scalars())
+    engine.dispose()
+
+
+def test_numbers_are_exported_as_evaluate_takes_them_and_taken_in(
+    store: DatabaseStore, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A label has no line ends; they are put where they were read, if that fits."""
+    picture = encode(draw_digit(7))
+    two_lines = {"prediction": "123", "lines": ["12", "3"]}
+    ids = keep(
+        store,
+        labelled("7", picture, prediction="7", lines=["7"], **NUMBER),
+        labelled("124", picture, **two_lines, **NUMBER),
+        labelled("12", picture, **two_lines, **NUMBER),
+        labelled("none", picture, **two_lines, **NUMBER),
+        {"image": picture, "label": "7", "label_source": "operator"},
+    )
+    folder = tmp_path / "exported"
+    assert 0 == main(["export", str(folder), "--number", "--labelled"])
+    rows = [(row["file"], row["label"]) for row in read_table(folder / "labels.csv")]
+    assert [(f"{one}.png", label) for one, label in zip(ids, ["7", "12|4", "12", "none"], strict=False)] == rows
+    assert not (folder / "unlabelled.csv").exists()
+    assert 0 == main(["evaluate", str(folder), "--number"])
+    monkeypatch.setenv("FLASKAPI_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
+    assert 0 == main(["import", str(folder), "--number"])
+    assert ["12", "124", "7", "none"] == sorted(label for _, label in labels_by_image(f"sqlite:///{tmp_path}/other.db"))
+
+
+def test_what_is_no_png_becomes_one_and_only_what_was_asked_for_is_written(store: DatabaseStore, tmp_path: Path) -> None:
+    def at(day: int) -> UUID:
+        return first_id(datetime(2026, 11, day, tzinfo=UTC))
+
+    jpeg = encode(draw_digit(7), "JPEG")
+    keep(store, *({"id": at(day), "image": jpeg, "media_type": "image/jpeg"} for day in (20, 21, 22)), labelled("7", jpeg, id=at(23)))
+    for options, days in (
+        (["--since", "2026-11-21", "--until", "2026-11-22"], [21]),
+        (["--since", "2026-11-22T01:00+01:00"], [22, 23]),
+        (["--labelled"], [23]),
+    ):
+        folder = tmp_path / "-".join(["of", *options])
+        assert 0 == main(["export", str(folder), *options])
+        assert [f"{at(day)}.png" for day in days] == sorted(path.name for path in folder.glob("*.png"))
+        assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.glob("*.png"))
+
+
+def test_an_export_writes_into_no_folder_that_holds_something(
+    store: DatabaseStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "labels.csv").write_text("mine")
+    assert 1 == main(["export", str(tmp_path / "full")])
+    assert "there is something in it" in capsys.readouterr().err
+    assert "mine" == (tmp_path / "full" / "labels.csv").read_text()
+
+
+def test_an_export_that_is_broken_off_leaves_whole_images_and_no_table(
+    store: DatabaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the third image, as Ctrl-C does it; and an image that cannot be made a PNG is named, and the others are written."""
+    ids = keep(store, {"image": encode(draw_digit(1))}, {"image": b"damaged", "media_type": "image/gif"}, {"image": encode(draw_digit(2))})
+
+    def break_off(_: DatabaseStore, id: UUID, get: Any = DatabaseStore.get) -> Any:
+        if id == ids[2]:
+            raise KeyboardInterrupt
+        return get(_, id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatabaseStore, "get", break_off)
+        assert 130 == main(["export", str(tmp_path / "broken")])
+    assert [f"{ids[0]}.png"] == [path.name for path in (tmp_path / "broken").iterdir()]
+    assert 1 == main(["export", str(tmp_path / "whole")])
+    assert [f"{ids[0]}.png", f"{ids[2]}.png"] == [row["file"] for row in read_table(tmp_path / "whole" / "unlabelled.csv")]
+
+
+def test_an_import_names_each_file_that_cannot_be_read_and_keeps_the_others(
+    store: DatabaseStore, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "7.png").write_bytes(encode(draw_digit(7)))
+    (folder / "blank.png").write_bytes(encode(draw_digit(7) * 0))
+    (folder / "words.png").write_text("words")
+    (folder / "labels.csv").write_text("file,label\nblank.png,\nwords.png,3\n7.png,7\n")
+    assert 1 == main(["import", str(folder)])
+    said = capsys.readouterr()
+    assert "Kept 1 images with their labels; 0 were there already, 2 could not be read." in said.out
+    assert ["error: blank.png", "error: words.png"] == sorted(line[: line.index(".png") + 4] for line in said.err.splitlines())
+    assert ["7"] == [label for _, label in labels_by_image(url)]
+
+
+def test_what_cannot_be_done_is_said(
+    store: DatabaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert 1 == main(["import", "none"])
+    assert "expected a folder with images and a labels.csv" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", "none", "--since", "yesterday"])
+    assert "expected a date, as 2026-11-22" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
