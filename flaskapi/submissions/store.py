@@ -34,8 +34,8 @@ _COLUMNS = [column for column in submissions.c if column.name != "sha256"]
 class DatabaseStore:
     """Keeps submissions in SQLite or PostgreSQL. Its connections are made at first use, and anew in a forked process."""
 
-    def __init__(self, url: str, durability: Durability) -> None:
-        self._url, self._durability = url, durability
+    def __init__(self, url: str, durability: Durability, *, patience_s: float = PATIENCE_S) -> None:
+        self._url, self._durability, self._patience_s = url, durability, patience_s
         self._engine: sa.Engine | None = None
         self._process = 0
         self._opening = threading.Lock()
@@ -162,7 +162,7 @@ class DatabaseStore:
         Raises:
             StoreUnavailableError: the database cannot be reached, read or written; the text says why.
         """
-        deadline_s, refused, lost = time.monotonic() + PATIENCE_S, 0, False
+        deadline_s, refused, lost = time.monotonic() + self._patience_s, 0, False
         while True:
             try:
                 options = {"reads": reads, "alone": alone}
