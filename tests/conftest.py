@@ -20,6 +20,7 @@ os.environ.setdefault("FLASKAPI_VERSIONS_PATH", "versions")  # in each test's ow
 sys.path.insert(0, str(Path(__file__).parent))  # for `fakes`
 
 from databases import Postgres, why_no_postgres
+from disks import why_no_disk
 from fakes import FixedClassifier, FixedDetector
 from operators import make_app, store_of
 
@@ -30,6 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             lacking(item, "Keras is not installed: pip install '.[train]'")
         if item.get_closest_marker("redis") and shutil.which("redis-server") is None:
             lacking(item, "Redis is not installed: apt install redis-server")
+        if item.get_closest_marker("mount") and (reason := why_no_disk()):
+            item.add_marker(pytest.mark.skip(reason=reason))  # in CI as well: it need not run as root
         if item.get_closest_marker("postgres") and (reason := why_no_postgres()):
             lacking(item, reason)
 
