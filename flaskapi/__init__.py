@@ -16,6 +16,7 @@ from flaskapi.submissions import NoStore, Store
 if TYPE_CHECKING:
     from flaskapi.serving.shadow import Shadowed
     from flaskapi.serving.switch import Switch
+    from flaskapi.submissions.store import DatabaseStore
 
 
 def create_app(
@@ -51,6 +52,7 @@ def create_app(
         operations,
         predict,
         request_id,
+        retrainings,
         submissions,
     )
     from flaskapi.web.services import Models, Services
@@ -68,7 +70,7 @@ def create_app(
         store,
         metrics.create_metrics(app.config["METRICS_PATH"]),
     )
-    for part in (client, request_id, metrics, errors, access, predict, batch, number, labels, submissions, operations, limits):
+    for part in (client, request_id, metrics, errors, access, predict, batch, number, labels, submissions, retrainings, operations, limits):
         part.init_app(app)
     return app
 
@@ -85,10 +87,9 @@ def _open_store(app: Flask) -> Store:
     if app.config["STORE"] == "off":
         return NoStore()
     from flaskapi.submissions.housekeeping import Housekeeper, find_limits
-    from flaskapi.submissions.store import DatabaseStore
     from flaskapi.submissions.writer import WrittenStore
 
-    database = DatabaseStore(app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db", app.config["STORE_DURABILITY"])
+    database = make_database(app)
     try:
         database.check()
         app.logger.info("ready: store %s", database.kind)
@@ -99,6 +100,14 @@ def _open_store(app: Flask) -> Store:
     if app.config["HOUSEKEEPING"] == "on":
         Housekeeper(store, find_limits(app.config), app.logger).start()
     return store
+
+
+def make_database(app: Flask) -> "DatabaseStore":
+    """Make what keeps submissions where the settings say; it connects when it is first used."""
+    from flaskapi.submissions.store import DatabaseStore
+
+    address = app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
+    return DatabaseStore(address, app.config["STORE_DURABILITY"])
 
 
 def _load_versions(app: Flask, store: Store) -> "Switch":

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from flaskapi.commands import TRAIN_EXTRA, evaluate, exchange, files, forget, keys, models, predict, service
+from flaskapi.commands import TRAIN_EXTRA, evaluate, exchange, files, forget, keys, models, predict, retrain, service
 from flaskapi.errors import FlaskapiError
 
 
@@ -11,7 +11,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0, 1 for an error, which is said on standard error, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m flaskapi", description="Tools beside the service itself.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (service, files, models, evaluate, predict, forget, exchange, keys):
+    for part in (service, files, models, retrain, evaluate, predict, forget, exchange, keys):
         part.add_commands(commands)
     options = parser.parse_args(argv)
     try:

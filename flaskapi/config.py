@@ -152,6 +152,7 @@ SETTINGS = (
         path,
         "folder of the model's versions; a relative path counts from the instance folder; after `pip install .` it is `versions` there",
     ),
+    Setting("MNIST_PATH", None, path, "where `retrain` finds MNIST: a folder with its four files, or an `.npz`; unset: Keras downloads it"),
     Setting("CACHE_PATH", Path("cache"), path, "folder, in the instance folder, for the compiled form if the model's own is read-only"),
     Setting("METRICS_PATH", None, path, "folder, in the instance folder, in which processes share their metrics; unset: each has its own"),
     Setting("MAX_REQUEST_BYTES", 16 * MIB, whole_number, "largest request body, and largest image of many, in bytes"),
@@ -253,8 +254,9 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH"):
         if values[name] is not None:
             values[name] = instance / values[name]
-    for name in ("MODEL_PATH", "DETECTOR_PATH"):
-        values[name] = PACKAGE.parent / values[name]
+    for name in ("MODEL_PATH", "DETECTOR_PATH", "MNIST_PATH"):
+        if values[name] is not None:
+            values[name] = PACKAGE.parent / values[name]
     values["MAX_CONTENT_LENGTH"] = values["MAX_REQUEST_BYTES"]
     values["MAX_FORM_MEMORY_SIZE"] = values["MAX_FORM_FIELD_BYTES"]
     return values

@@ -92,6 +92,10 @@ class Registry:
             raise ModelUnavailableError(f"Version {name} cannot be loaded: what lies there is {classifier.version}.")
         return classifier
 
+    def artifact(self, name: str) -> Path:
+        """The model file of a version, or that of the setting MODEL_PATH."""
+        return self._model_path if name == MODEL_FILE else self.path / name / ARTIFACT
+
     def stamp(self) -> tuple[int, ...]:
         """Changes whenever the pointer does, and costs next to nothing to ask for."""
         try:

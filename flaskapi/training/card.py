@@ -65,14 +65,13 @@ def _classifier(card: Card) -> list[str]:
     return [
         f"- **Reads** one digit as `float32 {tuple(card['input_shape'])}`, 0 the paper and 1 the ink, prepared as MNIST was;"
         " answers ten probabilities.",
-        f"- **Training** {training['epochs']} epochs{_finishing(training)} of batches of {training['batch_size']},"
-        f" seed {training['seed']}, {'varied anew in each epoch (`augment.py`)' if training['augmented'] else 'not varied'}"
-        f"{_outliers(training)}.",
+        *_training(training),
+        *_retrainings(card.get("retrainings", [])),
         f"- **Accuracy** {card['accuracy']['test']:.2%} on the test set ({wrong} wrong of {total:,})"
         + (f", {card['accuracy']['validation']:.2%} on the validation part." if "validation" in card["accuracy"] else ".")
         + " Counted on the arrays as they are; through `/predict` each image is cut out, scaled and centred anew, by which a few"
         " answers change.",
-        _confidence(training),
+        _confidence((card.get("retrainings") or [training])[-1]),
         f"- **Known weaknesses** On the test set: {_weaknesses(confusion)}.",
         "",
         "What the test digits were, and what the model said:",
@@ -80,6 +79,24 @@ def _classifier(card: Card) -> list[str]:
         *rows,
         "",
         *_evaluation(card.get("evaluation", {})),
+    ]
+
+
+def _training(training: dict[str, Any]) -> list[str]:
+    if not training:  # what was retrained was not trained here
+        return []
+    return [
+        f"- **Training** {training['epochs']} epochs{_finishing(training)} of batches of {training['batch_size']},"
+        f" seed {training['seed']}, {'varied anew in each epoch (`augment.py`)' if training['augmented'] else 'not varied'}"
+        f"{_outliers(training)}."
+    ]
+
+
+def _retrainings(retrainings: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"- **Retrained** from `{one['from']}`: {one['steps']} batches of {one['batch_size']}, of which {one['labelled_share']:.0%} are"
+        f" {one['labelled']:,} images that people labelled, the rest of the data above; seed {one['seed']} (`finetune.py`)."
+        for one in retrainings
     ]
 
 

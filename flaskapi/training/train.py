@@ -79,10 +79,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
             if self._recipe.augmented
             else images.astype(np.float32) / np.float32(255)
         )
-        return pixels.reshape(-1, *self._shape), _targets(labels)
+        return pixels.reshape(-1, *self._shape), targets(labels)
 
 
-def _targets(labels: Bytes) -> Floats:
+def targets(labels: Bytes) -> Floats:
     """What the network should answer, `float32 (n, 10)`."""
     return np.vstack([np.eye(DIGITS, dtype=np.float32), np.full((1, DIGITS), 1 / DIGITS, np.float32)])[labels]
 
@@ -111,7 +111,7 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
     validation = None
     if recipe.validation:
         pixels = dataset.train_images[held_out].reshape(-1, *shape).astype(np.float32) / 255
-        validation = (pixels, _targets(dataset.train_labels[held_out]))
+        validation = (pixels, targets(dataset.train_labels[held_out]))
 
     model = NETWORKS[recipe.network](shape)
     fit = {"validation_data": validation, "validation_batch_size": 500}

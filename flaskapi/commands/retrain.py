@@ -1,0 +1,162 @@
+"""`retrain`: learn from what people labelled, once or as the worker that does what was asked for over HTTP."""
+
+import argparse
+import getpass
+import json
+import logging
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flaskapi.errors import FlaskapiError
+
+if TYPE_CHECKING:
+    from flaskapi.learning.retrain import Order, Progress, Retraining
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `retrain`."""
+    parser = commands.add_parser("retrain", help="train the serving model further on labelled submissions; needs the extra 'train'")
+    add = parser.add_argument
+    add("--since", type=_day, metavar="DATE", help="only what was received from then on, as 2026-11-22 (UTC)")
+    add("--dry-run", action="store_true", help="say what would be used and what is suspicious; train nothing")
+    add("--data", type=Path, metavar="DIR", help="where MNIST lies: its four files, or an .npz; else the setting MNIST_PATH")
+    add("--html", type=Path, metavar="FILE", help="write a page too, with pictures of what is suspicious and what changed")
+    add("--no-promote", action="store_true", help="make a version, and let it serve in no case")
+    add("--steps", type=_whole, metavar="N", help="batches to train with (400)")
+    add("--seed", type=int, default=0, metavar="N", help="where all chance comes from (0)")
+    add("--json", action="store_true", help="tell progress and result as lines of JSON, as the worker reads them")
+    add("--watch", action="store_true", help="be the worker: do what POST /retrainings asks for, until SIGTERM")
+    parser.set_defaults(run=retrain)
+
+
+def _day(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+
+
+def _whole(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def retrain(options: argparse.Namespace) -> None:
+    """Retrain once, or watch."""
+    # TensorFlow reads them when it is imported.
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    from flaskapi import make_app
+
+    app = make_app()
+    if app.config["STORE"] == "off":
+        raise FlaskapiError("Nothing is kept here to learn from: the setting STORE is off.")
+    if options.html and not options.html.resolve().parent.is_dir():
+        raise FlaskapiError(f"{options.html}: there is no such folder to write the page into.")
+    if options.watch:
+        _watch(app, options)
+    else:
+        _retrain_once(app, options)
+
+
+def _retrain_once(app: Any, options: argparse.Namespace) -> None:
+    try:
+        _retrain(app, options)
+    except (MemoryError, OSError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error) or "Memory ran out"
+        print(f"error: {reason}. What serves is as it was.", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)  # HDF5 holds on to a file that it could not write, and would crash as Python ends
+
+
+def _retrain(app: Any, options: argparse.Namespace) -> None:
+    from flaskapi.learning.report import render_page, render_text, to_figures
+    from flaskapi.learning.retrain import promote
+    from flaskapi.serving.registry import Registry
+
+    registry = Registry(*(app.config[name] for name in ("VERSIONS_PATH", "MODEL_PATH", "CACHE_PATH")))
+    done = _show_progress(app, registry, options)
+    may_serve = bool(done.candidate) and not done.reasons
+    if promoted := may_serve and not options.no_promote:
+        if options.json:
+            print(json.dumps({"progress": 1.0}), flush=True)  # whose worker is gone ends here
+        promote(registry, done, "retrain" if options.json else getpass.getuser())
+    text = render_text(done, promoted=promoted)
+    if options.html:
+        options.html.write_text(render_page(done, promoted=promoted), "utf-8")
+    if options.json:
+        state = "promoted" if promoted else "stayed"
+        print(json.dumps({"say": text, "done": state, "version": done.candidate, "figures": to_figures(done)}), flush=True)
+        return
+    print(text)
+    if options.html:
+        print(f"\nWrote {options.html}.")
+
+
+def _show_progress(app: Any, registry: Any, options: argparse.Namespace) -> "Retraining":
+    """Retrain with a bar that shows how far it is, or with lines for the worker."""
+    from tqdm import tqdm
+
+    from flaskapi import make_database
+    from flaskapi.learning.retrain import retrain as retrain_now
+
+    order, store = _order(app.config, options), make_database(app)
+    try:
+        if options.json:
+            return retrain_now(store, registry, order, _tell_worker())
+        with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}", disable=None) as bar:
+
+            def tell(share: float, said: str) -> None:
+                bar.update(100 * share - bar.n)
+                if said:
+                    bar.set_postfix_str(said)
+
+            return retrain_now(store, registry, order, tell)
+    finally:
+        store.close()
+
+
+def _tell_worker() -> "Progress":
+    """Tell each per cent, not each step."""
+    told = -1.0
+
+    def tell(share: float, said: str) -> None:
+        nonlocal told
+        if said or share - told >= 0.01:
+            told = share
+            print(json.dumps({"progress": round(share, 3), "say": said}), flush=True)
+
+    return tell
+
+
+def _order(config: dict[str, Any], options: argparse.Namespace) -> "Order":
+    from flaskapi.learning.retrain import Order
+
+    data = options.data or config["MNIST_PATH"]
+    return Order(data, options.since, options.steps, options.seed, config["UNCERTAIN_BELOW"], options.dry_run)
+
+
+def _watch(app: Any, options: argparse.Namespace) -> None:
+    from flaskapi import make_database
+    from flaskapi.learning.watch import Worker
+
+    logging.basicConfig(level=app.config["LOG_LEVEL"], format="%(asctime)s %(levelname)s %(message)s")
+    store = make_database(app)
+    worker = Worker(store, lambda asked: _command(asked, options))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    print("Waiting for requests.", flush=True)
+    try:
+        worker.run()
+    finally:
+        store.close()
+
+
+def _command(asked: dict[str, Any], options: argparse.Namespace) -> list[str]:
+    """What a child runs: as was asked over HTTP, with this worker's data."""
+    chosen = {"--data": options.data, "--steps": options.steps, "--seed": options.seed, "--since": asked.get("since")}
+    values = [str(part) for name, value in chosen.items() if value is not None for part in (name, value)]
+    flags = [] if asked.get("promote", True) else ["--no-promote"]
+    return [sys.executable, "-m", "flaskapi", "retrain", "--json", *values, *flags]

@@ -1,0 +1,40 @@
+"""A page of pictures in groups, each with what there is to say of it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jinja2
+
+from flaskapi.digits.encode import data_url
+
+SHOWN = 200  # pictures of each group
+
+
+class Picture(NamedTuple):
+    """A PNG file and what is written under it."""
+
+    png: bytes
+    caption: str
+
+
+class Gallery(NamedTuple):
+    """Pictures that belong together, and a sentence on what they have in common."""
+
+    title: str
+    meaning: str
+    pictures: list[Picture]
+
+
+def render_pictures(title: str, text: str, galleries: Sequence[Gallery]) -> str:
+    """Write the page. It needs nothing beside itself: the pictures are inside.
+
+    Args:
+        title: its heading.
+        text: lines that are shown above the pictures as they are.
+        galleries: the groups.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("flaskapi.evaluation", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.get_template("pictures.html")
+    return template.render(title=title, text=text, galleries=galleries, most=SHOWN, data_url=data_url)

@@ -1,0 +1,110 @@
+"""Which images to learn from: what people say they are, who says so, and whether the model that serves has reason to doubt it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.learning import NO_DIGIT, Example
+from flaskapi.submissions.labelled import Labelled, Statement
+
+NONE = "none"  # the label of what shows no digit
+Answers = Callable[[Sequence[Example]], npt.NDArray[np.float32]]
+
+
+class Chosen(NamedTuple):
+    """The images that bear a label, by what is done with them."""
+
+    learned: list[Example]  # to train with
+    held_back: list[Example]  # to judge by
+    suspicious: list["Doubt"]  # not used until an operator gives the same label again
+    contradicted: list[Example]  # not used: operators say different things of the same image; the label is the last one's
+    unsupported: int  # not used: only senders said something, and no two agree
+
+
+class Doubt(NamedTuple):
+    """A label that a model contradicts for sure."""
+
+    example: Example
+    digit: int  # what the model says
+    confidence: float
+
+
+class _Standing(NamedTuple):
+    """What is in force of all that was said of one submission."""
+
+    operator: str | None
+    times: int  # that operators said so since somebody last said otherwise
+    senders: dict[bytes, str]  # by client
+
+
+def find_examples(labelled: Iterable[Labelled]) -> tuple[list[Example], list[Example], int]:
+    """Put together what was said of each image, whoever sent it and however often.
+
+    An operator's label counts; without one, that of senders where two who can be told apart agree on identical images and none disagrees.
+
+    Returns:
+        Those with a label that counts; those of which operators say different things; and how many only senders speak of, without support.
+    """
+    images: dict[bytes, list[tuple[Labelled, _Standing]]] = defaultdict(list)
+    for one in labelled:
+        standing = _settle(one.statements)
+        if standing.operator or standing.senders:
+            images[one.sha256].append((one, standing))
+    found, contradicted, unsupported = list[Example](), list[Example](), 0
+    for said in images.values():
+        operators = [standing.operator for _, standing in said if standing.operator]
+        senders = {client: label for _, standing in said for client, label in standing.senders.items()}
+        if operators:
+            confirmed = any(standing.times > 1 for _, standing in said if standing.operator == operators[-1])
+            (found if len(set(operators)) == 1 else contradicted).append(_example(said, operators[-1], "operator", confirmed))
+        elif len(senders) > 1 and len(set(senders.values())) == 1:
+            found.append(_example(said, next(iter(senders.values())), "senders", False))
+        else:
+            unsupported += 1
+    return found, contradicted, unsupported
+
+
+def find_doubts(examples: Sequence[Example], probabilities: Answers, sure_from: float) -> list[Doubt]:
+    """Find the labels that a model contradicts for sure, and that no operator has confirmed."""
+    doubts = [Doubt(one, int(row.argmax()), float(row.max())) for one, row in zip(examples, probabilities(examples), strict=True)]
+    return [one for one in doubts if one.confidence >= sure_from and one.digit != one.example.label and not one.example.confirmed]
+
+
+def _settle(statements: Sequence[Statement]) -> _Standing:
+    """An operator who withdraws withdraws all that was said before; a sender only his own."""
+    operator, times, senders = None, 0, dict[bytes, str]()
+    for said in statements:
+        if said.source == "operator":
+            times = times + 1 if said.label == operator else 1
+            operator, senders = said.label, senders if said.label else {}
+        elif said.client is not None:
+            senders = {client: label for client, label in senders.items() if client != said.client}
+            senders |= {said.client: said.label} if said.label else {}
+    return _Standing(operator, times, senders)
+
+
+def _example(said: Sequence[tuple[Labelled, _Standing]], label: str, source: str, confirmed: bool) -> Example:
+    last = said[-1][0]
+    ids = tuple(one.id for one, _ in said)
+    return Example(last.sha256, ids, last.normalized, NO_DIGIT if label == NONE else int(label), source, confirmed)
+
+
+def choose(labelled: Iterable[Labelled], probabilities: Answers, sure_from: float) -> Chosen:
+    """Part the labelled images into what to train with, what to judge by, and what not to use.
+
+    Args:
+        labelled: every submission of a digit of which something was said.
+        probabilities: the serving model's, for the 28x28 of some examples.
+        sure_from: the confidence from which on the model is believed to be sure.
+    """
+    found, contradicted, unsupported = find_examples(labelled)
+    suspicious = find_doubts(found, probabilities, sure_from)
+    doubted = {doubt.example.sha256 for doubt in suspicious}
+    trusted = [one for one in found if one.sha256 not in doubted]
+    held_back = [one for one in trusted if one.is_held_back]
+    seen = {one.normalized for one in held_back}  # the same picture may have been sent as another file
+    learned = [one for one in trusted if not one.is_held_back and one.normalized not in seen]
+    return Chosen(learned, held_back, suspicious, contradicted, unsupported)

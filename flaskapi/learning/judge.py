@@ -1,0 +1,117 @@
+"""Is a candidate better than the model that serves? Both answer the same images, each through its compiled form."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.evaluation.measures import DigitEvaluation, Outcome
+from flaskapi.learning import NO_DIGIT
+
+MORE_ERRORS = 2  # that a candidate may make on MNIST's test set
+SIGNIFICANCE = 0.05
+MNIST_CALIBRATION_ERROR = 0.01  # that a candidate may have there
+MORE_CALIBRATION_ERROR = 0.02  # that it may have on held-back images, over that of the model that serves
+_TOGETHER = 100  # images in one call
+
+
+class _Answers(Protocol):
+    def probabilities(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
+
+
+class Pair(NamedTuple):
+    """What both models, the one that serves first, answered to the same image."""
+
+    before: Outcome
+    after: Outcome
+
+
+class Judgement(NamedTuple):
+    """A comparison on MNIST's test set and on held-back labelled images."""
+
+    mnist: list[Pair]
+    held_back: list[Pair]
+
+    @property
+    def fixed(self) -> list[Pair]:
+        """What the candidate reads rightly and the other model did not."""
+        return [pair for pair in self.held_back if pair.after.right and not pair.before.right]
+
+    @property
+    def broken(self) -> list[Pair]:
+        return [pair for pair in self.held_back if pair.before.right and not pair.after.right]
+
+    @property
+    def p_value(self) -> float:
+        return mcnemar(len(self.fixed), len(self.broken))
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the candidate is not to serve; none where it may."""
+        (wrong, wrong_now), (_, unfit_now) = figures(self.mnist)
+        (_, _), (unfit_held_back, unfit_held_back_now) = figures(self.held_back)
+        reasons = []
+        if wrong_now > wrong + MORE_ERRORS:
+            reasons.append(f"On MNIST's test set it is wrong {wrong_now:,} times, not {wrong:,}; allowed are {MORE_ERRORS} more.")
+        if not self.p_value < SIGNIFICANCE:
+            reasons.append(
+                f"On held-back labelled images it is not better for sure: {len(self.fixed)} fixed, {len(self.broken)} broken,"
+                f" p = {self.p_value:.2g}; needed is less than {SIGNIFICANCE:g}."
+            )
+        if unfit_now > MNIST_CALIBRATION_ERROR:
+            reasons.append(f"On MNIST's test set its calibration error is {unfit_now:.2%}; allowed is {MNIST_CALIBRATION_ERROR:.0%}.")
+        if unfit_held_back_now > unfit_held_back + MORE_CALIBRATION_ERROR:
+            reasons.append(
+                f"On held-back labelled images its calibration error is {unfit_held_back_now:.1%}, not {unfit_held_back:.1%};"
+                f" allowed are {MORE_CALIBRATION_ERROR:.0%} more."
+            )
+        return reasons
+
+
+def figures(pairs: Sequence[Pair]) -> tuple[tuple[int, int], tuple[float, float]]:
+    """How many are wrong, what is no digit included, and the calibration error, from 0 to 1; each before and after."""
+    before, after = ([pair[place] for pair in pairs] for place in (0, 1))
+    wrong = [sum(not outcome.right for outcome in outcomes) for outcomes in (before, after)]
+    errors = [DigitEvaluation(outcomes).calibration_error for outcomes in (before, after)]
+    return (wrong[0], wrong[1]), (errors[0], errors[1])
+
+
+def mcnemar(fixed: int, broken: int) -> float:
+    """The exact one-sided McNemar test: how likely it is that of fixed + broken images at least `fixed` were fixed by chance.
+
+    Of the images on which two models differ each would fall to either side as a coin does, if neither were better: the upper tail of
+    the binomial distribution (McNemar: "Note on the sampling error of the difference between correlated proportions", 1947).
+    """
+    differ = fixed + broken
+    return sum(math.comb(differ, count) for count in range(fixed, differ + 1)) / 2**differ
+
+
+def ask(classifier: _Answers, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Give a model's probabilities, `float32 (n, 10)`, for `uint8 (n, 28, 28)`, 255 the ink."""
+    parts = [pixels[start : start + _TOGETHER] for start in range(0, len(pixels), _TOGETHER)]
+    batches = [(part.astype(np.float32) / np.float32(255)).reshape(-1, 28, 28, 1) for part in parts]
+    return np.concatenate([np.zeros((0, 10), np.float32), *map(classifier.probabilities, batches)])
+
+
+def compare(
+    before: _Answers,
+    after: _Answers,
+    pixels: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.uint8],
+    names: Sequence[str],
+    uncertain_below: float,
+) -> list[Pair]:
+    """Ask both models about the same images."""
+    outcomes = [
+        [_conclude(row, int(label), name, uncertain_below) for row, label, name in zip(ask(model, pixels), labels, names, strict=True)]
+        for model in (before, after)
+    ]
+    return [Pair(*pair) for pair in zip(*outcomes, strict=True)]
+
+
+def _conclude(row: npt.NDArray[np.float32], label: int, name: str, uncertain_below: float) -> Outcome:
+    confidence = float(row.max())
+    known = None if label == NO_DIGIT else str(label)
+    return Outcome(name, known, str(int(row.argmax())), confidence, confidence < uncertain_below)

@@ -1,0 +1,130 @@
+"""One retraining: the order of the steps."""
+
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.errors import VersionError
+from flaskapi.learning import Example, to_arrays
+from flaskapi.learning.choose import Chosen, Doubt, choose, find_doubts
+from flaskapi.learning.judge import Judgement, Pair, ask, compare
+from flaskapi.serving.classifier import OnnxClassifier, load_classifier
+from flaskapi.serving.registry import Registry
+from flaskapi.submissions import Store
+from flaskapi.submissions.labelled import read_labelled
+from flaskapi.training.dataset import Dataset, load_dataset
+
+LEAST = 20  # images to train with; fewer teach nothing that a test on a third as many could show
+BEGUN, TRAINED, COMPILED = 0.02, 0.8, 0.95  # the share of the time that is over then, about
+Progress = Callable[[float, str], None]
+
+
+class Order(NamedTuple):
+    """What to retrain with."""
+
+    data: Path | None  # where MNIST lies; None: Keras downloads it
+    since: datetime | None = None  # only what was received from then on
+    steps: int | None = None  # batches to train with; None: as many as the recipe says
+    seed: int = 0
+    uncertain_below: float = 0.95  # the setting of that name
+    dry_run: bool = False  # only say what would be used
+
+
+class Retraining(NamedTuple):
+    """What came out."""
+
+    serving: str  # the version that serves
+    chosen: Chosen
+    candidate: str | None = None  # the version that was made
+    judgement: Judgement | None = None
+    doubted: tuple[Doubt, ...] = ()  # labels that were used, and that the candidate contradicts all the same
+    reasons: tuple[str, ...] = ()  # why it does not serve; empty where it may
+    generation: int = 0  # of the version that serves, when it was compared
+    test_images: npt.NDArray[np.uint8] | None = None  # MNIST's, in the order of the judgement
+
+
+def retrain(store: Store, registry: Registry, order: Order, progress: Progress) -> Retraining:
+    """Make a candidate of the serving model and the labelled submissions, register it as a version, and judge it.
+
+    Args:
+        store: has the submissions.
+        registry: has the serving model, and gets the candidate.
+        order: what to do.
+        progress: is told how far it is, 0 to 1, and what is done now.
+
+    Raises:
+        FlaskapiError: the store, MNIST or the serving model cannot be read, or the candidate cannot be written.
+    """
+    progress(0.0, "Reading the labels.")
+    pointer = registry.read()
+    serving = registry.load(pointer.version)
+    labelled = read_labelled(store, order.since)
+    chosen = choose(labelled, lambda examples: ask(serving, to_arrays(examples)[0]), order.uncertain_below)
+    result = Retraining(serving.version, chosen, generation=pointer.generation)
+    if len(chosen.learned) < LEAST:
+        reason = f"There are {len(chosen.learned)} images to learn from; {LEAST} are needed."
+        return result._replace(reasons=(reason,))
+    if order.dry_run:
+        return result
+    progress(BEGUN, f"Training on {len(chosen.learned):,} labelled images and MNIST.")
+    dataset = load_dataset(order.data)
+    with tempfile.TemporaryDirectory(prefix="flaskapi-retrain-") as folder:
+        artifact = Path(folder) / "my_model.h5"
+        _train(registry.artifact(pointer.version), dataset, chosen.learned, order, artifact, progress)
+        progress(TRAINED, "Compiling the candidate.")
+        candidate = load_classifier(artifact, Path(folder))
+        ids = sorted(str(id) for one in chosen.learned for id in one.ids)
+        version = registry.add(artifact, submissions=ids)
+    progress(COMPILED, "Comparing both models.")
+    judgement = _judge(serving, candidate, dataset, chosen.held_back, order.uncertain_below)
+    used = [*chosen.learned, *chosen.held_back]
+    doubted = find_doubts(used, lambda examples: ask(candidate, to_arrays(examples)[0]), order.uncertain_below)
+    progress(1.0, "Done.")
+    return result._replace(
+        candidate=version.name,
+        judgement=judgement,
+        doubted=tuple(doubted),
+        reasons=tuple(judgement.reasons),
+        test_images=dataset.test_images,
+    )
+
+
+def promote(registry: Registry, retraining: Retraining, by: str) -> None:
+    """Let the candidate serve, unless another version was promoted since it was compared.
+
+    Raises:
+        VersionError: one was, or the candidate may not serve.
+    """
+    if retraining.candidate is None or retraining.reasons:
+        raise VersionError("There is no candidate that may serve.")
+    if registry.read().generation != retraining.generation:
+        raise VersionError(f"Another version was promoted meanwhile; {retraining.candidate} was not compared with it, and stays.")
+    registry.promote(retraining.candidate, by)
+
+
+def _train(source: Path, dataset: Dataset, learned: list[Example], order: Order, target: Path, progress: Progress) -> None:
+    from flaskapi.training.artifact import save_artifact  # not at the top: it takes seconds, and a dry run needs none of it
+    from flaskapi.training.finetune import FinetuneRecipe, finetune
+
+    recipe = FinetuneRecipe(seed=order.seed)
+    recipe = recipe if order.steps is None else recipe._replace(steps=order.steps)
+
+    def told(share: float) -> None:
+        progress(BEGUN + (TRAINED - BEGUN) * share, "")
+
+    model, card = finetune(source, dataset, to_arrays(learned), recipe, progress=told)
+    save_artifact(model, card, target)
+
+
+def _judge(
+    serving: OnnxClassifier, candidate: OnnxClassifier, dataset: Dataset, held_back: list[Example], uncertain_below: float
+) -> Judgement:
+    names = [f"test-{place:05}" for place in range(len(dataset.test_labels))]
+    mnist: list[Pair] = compare(serving, candidate, dataset.test_images, dataset.test_labels, names, uncertain_below)
+    pixels, labels = to_arrays(held_back)
+    return Judgement(mnist, compare(serving, candidate, pixels, labels, [one.name for one in held_back], uncertain_below))

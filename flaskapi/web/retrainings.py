@@ -1,0 +1,91 @@
+"""`/retrainings`: ask for one, and watch it. A worker does it, `python -m flaskapi retrain --watch`; no web process ever trains."""
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from flask import Blueprint, Flask, Response, jsonify, request, url_for
+
+from flaskapi.errors import InvalidRequestError, NotFoundError
+from flaskapi.web.access import operator_name, operators_only
+from flaskapi.web.payload import read_document, read_query
+from flaskapi.web.services import services
+
+if TYPE_CHECKING:
+    from flaskapi.submissions.retrainings import Retraining
+
+blueprint = Blueprint("retrainings", __name__)
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+
+
+@blueprint.post("/retrainings")
+@operators_only
+def ask() -> Response:
+    """Note that a retraining is asked for, and say where to watch it."""
+    from flaskapi.submissions import retrainings  # not at the top: who keeps nothing has no need of a database's libraries
+
+    read_query(request)
+    identifier = retrainings.request(services().store, _read_options(), operator_name())
+    response = jsonify(_describe(_find(identifier)))
+    response.status_code = 202
+    response.headers["Location"] = url_for("retrainings.watch", id=identifier)
+    return response
+
+
+@blueprint.get("/retrainings/<uuid:id>")
+@operators_only
+def watch(id: UUID) -> dict[str, Any]:
+    """Say how far a retraining is, or what came out."""
+    read_query(request)
+    return _describe(_find(id))
+
+
+def _find(id: UUID) -> "Retraining":
+    from flaskapi.submissions import retrainings
+
+    found = retrainings.get(services().store, id)
+    if found is None:
+        raise NotFoundError(f"There is no retraining of the id {id}.")
+    return found
+
+
+def _read_options() -> dict[str, Any]:
+    """What the body says, which may be empty: `since`, a day, and `promote`, whether a better model is to serve at once.
+
+    Raises:
+        InvalidRequestError: something else; the text names it.
+    """
+    if not request.get_data():
+        return {}
+    body = read_document(request)
+    if not isinstance(body, dict):
+        raise InvalidRequestError('The JSON is no object. Send nothing, or JSON such as {"since": "2026-11-22", "promote": false}.')
+    if unknown := set(body) - {"since", "promote"}:
+        raise InvalidRequestError(f"{min(unknown)!r} is unknown; there are 'since' and 'promote'.")
+    if not isinstance(body.get("promote", True), bool):
+        raise InvalidRequestError("'promote' must be true or false.")
+    if "since" in body:
+        try:
+            body["since"] = date.fromisoformat(body["since"]).isoformat()
+        except (TypeError, ValueError):
+            raise InvalidRequestError("'since' must be a day, such as 2026-11-22.") from None
+    return body
+
+
+def _describe(found: "Retraining") -> dict[str, Any]:
+    moments = {name: getattr(found, name) for name in ("requested_at", "heard_at", "finished_at")}
+    return {
+        "id": str(found.id),
+        "state": found.state,
+        "progress": round(found.progress, 3),
+        "requested_by": found.requested_by,
+        **{name: moment.isoformat() if moment else None for name, moment in moments.items()},
+        "attempts": found.attempts,
+        "options": found.options,
+        "version": found.version,
+        "figures": found.figures,
+        "log": found.log,
+    }

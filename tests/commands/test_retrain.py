@@ -1,0 +1,96 @@
+"""What `retrain` says before it trains, and that it refuses what cannot be; `tests/learning/test_retrain.py` trains."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from labelled import Sent, say, send, write_digit
+
+from flaskapi.__main__ import main
+from flaskapi.submissions.store import DatabaseStore
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseStore]:
+    monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
+    monkeypatch.setenv("FLASKAPI_STORE", "on")
+    for name in ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):
+        monkeypatch.setenv(name, "")  # put back as it was, after the command has set it
+    store = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def sent(store: DatabaseStore) -> list[Sent]:
+    """100 digits that the shipped model reads."""
+    rng, digits = np.random.default_rng(0), [place % 10 for place in range(100)]
+    return send(store, (write_digit(digit, rng) for digit in digits), digits)
+
+
+def test_a_dry_run_says_what_would_be_used_and_makes_no_version(
+    store: DatabaseStore, sent: list[Sent], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(store, [(one.id, one.digit) for one in sent[:80]])
+    say(store, [(one.id, one.digit) for one in sent[80:]], client="somebody")
+    assert 0 == main(["retrain", "--dry-run"])
+    said = capsys.readouterr().out
+    assert "0 suspicious, 0 on which operators contradict each other, 20 of which only senders speak, without support." in said
+    assert not (tmp_path / "versions").exists()
+
+
+def test_a_third_of_wrong_labels_in_one_class_are_pointed_at_and_not_used(
+    store: DatabaseStore, sent: list[Sent], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the page each with its picture."""
+    sevens = [one for one in sent if one.digit == 7]
+    wrong = sevens[:3]
+    say(store, [(one.id, 1 if one in wrong else one.digit) for one in sent])
+    page = tmp_path / "report.html"
+    assert 0 == main(["retrain", "--dry-run", "--html", str(page)])
+    said, shown = capsys.readouterr().out, page.read_text()
+    for one in wrong:
+        assert f"  {one.id}  labelled 1, read as 7 with " in said
+        assert f"{one.id}: labelled 1, read as 7 with " in shown
+    assert "3 suspicious" in said
+    assert 3 == shown.count('<img src="data:image/png;base64,')
+    say(store, [(wrong[0].id, 1)])
+    main(["retrain", "--dry-run"])
+    assert "2 suspicious" in capsys.readouterr().out, "what an operator says twice is believed"
+
+
+def test_too_few_images_are_said_to_be_and_nothing_is_trained(
+    store: DatabaseStore, sent: list[Sent], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(store, [(one.id, one.digit) for one in sent[:10]])
+    assert 0 == main(["retrain"])
+    assert "images to learn from; 20 are needed." in capsys.readouterr().out
+    assert not (tmp_path / "versions").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--html", "no/where.html"], "there is no such folder"), (["--data", "nowhere"], "nowhere: expected a folder")],
+)
+def test_what_cannot_be_is_said_before_any_training(
+    store: DatabaseStore, sent: list[Sent], capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    say(store, [(one.id, one.digit) for one in sent])
+    assert 1 == main(["retrain", *arguments])
+    assert said in capsys.readouterr().err
+
+
+def test_where_nothing_is_kept_there_is_nothing_to_learn_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
+    assert 1 == main(["retrain", "--dry-run"])
+    assert "the setting STORE is off" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--since", "yesterday"], ["--steps", "0"]])
+def test_an_argument_that_makes_no_sense_is_refused_with_its_name(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["retrain", *arguments])
+    assert f"argument {arguments[0]}: " in capsys.readouterr().err

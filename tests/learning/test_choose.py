@@ -1,0 +1,129 @@
+"""What is learned from: who must say it, and what the serving model may object to."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from flaskapi.learning import NO_DIGIT, Example
+from flaskapi.learning.choose import Answers, Chosen, choose, find_examples
+from flaskapi.submissions.identifiers import new_id
+from flaskapi.submissions.labelled import Labelled, Statement
+
+
+def operator(label: str | None) -> Statement:
+    return Statement(label, "operator", None)
+
+
+def sender(label: str | None, client: bytes | None = b"a") -> Statement:
+    return Statement(label, "sender", client)
+
+
+def submission(*statements: Statement, image: bytes = b"image") -> Labelled:
+    return Labelled(new_id(), hashlib.sha256(image).digest(), image.ljust(784), list(statements))
+
+
+def sure_of(digit: int, confidence: float = 0.99) -> Answers:
+    def answer(examples: Sequence[Example]) -> npt.NDArray[np.float32]:
+        row = np.full(10, (1 - confidence) / 9, np.float32)
+        row[digit] = confidence
+        return np.tile(row, (len(examples), 1))
+
+    return answer
+
+
+def labels(*labelled: Labelled) -> list[tuple[int, str, bool]]:
+    return [(one.label, one.source, one.confirmed) for one in find_examples(labelled)[0]]
+
+
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        pytest.param([operator("4")], [(4, "operator", False)], id="an operator's label counts"),
+        pytest.param([operator("none")], [(NO_DIGIT, "operator", False)], id="also that there is no digit"),
+        pytest.param([operator("4"), operator("9")], [(9, "operator", False)], id="the newest"),
+        pytest.param([operator("4"), operator("4")], [(4, "operator", True)], id="given again it is confirmed"),
+        pytest.param([operator("4"), operator("9"), operator("4")], [(4, "operator", False)], id="but not with another between"),
+        pytest.param([operator("4"), operator(None)], [], id="withdrawn it is gone"),
+        pytest.param([operator("4"), operator(None), operator("4")], [(4, "operator", False)], id="and so is what it would confirm"),
+        pytest.param([sender("4"), sender("4")], [], id="one sender is not two"),
+        pytest.param([sender("4"), operator("9")], [(9, "operator", False)], id="an operator goes before senders"),
+        pytest.param([sender("4"), operator("4")], [(4, "operator", False)], id="who confirms a sender has said it once"),
+        pytest.param([sender("4"), sender("4", b"b")], [(4, "senders", False)], id="two senders who agree count"),
+        pytest.param([sender("4"), sender("9", b"b")], [], id="who disagree do not"),
+        pytest.param([sender("4"), sender("4", b"b"), sender("9", b"c")], [], id="nor where a third disagrees"),
+        pytest.param([sender("4"), sender("4", b"b"), sender(None, b"b")], [], id="nor where one takes it back"),
+        pytest.param([sender("4", None), sender("4", None)], [], id="nor where they cannot be told apart"),
+        pytest.param([sender("4"), sender("4", b"b"), operator(None)], [], id="an operator withdraws theirs too"),
+    ],
+)
+def test_a_label_counts_by_who_says_it(statements: list[Statement], expected: list[tuple[int, str, bool]]) -> None:
+    assert expected == labels(submission(*statements))
+
+
+def test_two_senders_of_identical_images_agree_across_their_submissions() -> None:
+    assert [(4, "senders", False)] == labels(submission(sender("4")), submission(sender("4", b"b")))
+    assert [] == labels(submission(sender("4")), submission(sender("4", b"b"), image=b"other"))
+
+
+def test_an_image_sent_twice_is_one_example_that_names_both() -> None:
+    twice = [submission(operator("4")), submission(operator("4"))]
+    (example,), _, _ = find_examples(twice)
+    assert (tuple(one.id for one in twice), False) == (example.ids, example.confirmed)
+
+
+def test_operators_who_contradict_each_other_on_the_same_image_are_named_and_not_used() -> None:
+    found, contradicted, unsupported = find_examples([submission(operator("4")), submission(operator("9"))])
+    assert ([], 1, 0) == (found, len(contradicted), unsupported)
+
+
+def test_five_hundred_labels_of_one_sender_teach_nothing() -> None:
+    wrong = [submission(sender("1"), image=b"%d" % place) for place in range(500)]
+    chosen = choose(wrong, sure_of(7, 0.5), 0.95)
+    assert ([], [], 500) == (chosen.learned, chosen.held_back, chosen.unsupported)
+
+
+def used(chosen: Chosen) -> int:
+    return len(chosen.learned) + len(chosen.held_back)
+
+
+@pytest.mark.parametrize(
+    ("label", "said", "confidence", "is_used"),
+    [
+        ("7", 7, 0.99, True),
+        ("1", 7, 0.99, False),
+        ("1", 7, 0.9, True),
+        ("none", 7, 0.99, False),
+        ("none", 7, 0.2, True),
+    ],
+)
+def test_a_label_is_suspicious_where_the_model_is_sure_of_something_else(label: str, said: int, confidence: float, is_used: bool) -> None:
+    chosen = choose([submission(operator(label))], sure_of(said, confidence), 0.95)
+    assert (is_used, 0 if is_used else 1) == (used(chosen) == 1, len(chosen.suspicious))
+    confirmed = choose([submission(operator(label), operator(label))], sure_of(said, confidence), 0.95)
+    assert (1, []) == (used(confirmed), confirmed.suspicious)
+
+
+def test_agreeing_senders_are_suspicious_too_until_an_operator_has_said_it_twice() -> None:
+    senders = [sender("1"), sender("1", b"b")]
+    for statements, expected in ((senders, 1), ([*senders, operator("1")], 1), ([*senders, operator("1"), operator("1")], 0)):
+        assert expected == len(choose([submission(*statements)], sure_of(7), 0.95).suspicious)
+
+
+def test_a_quarter_is_held_back_by_the_hash_of_the_image_whatever_else_is_there() -> None:
+    many = [submission(operator("7"), image=b"%d" % place) for place in range(800)]
+    chosen = choose(many, sure_of(7), 0.95)
+    assert 150 < len(chosen.held_back) < 250
+    assert 800 == used(chosen)
+    some = choose(many[::-3], sure_of(7), 0.95)
+    assert {one.sha256 for one in some.held_back} <= {one.sha256 for one in chosen.held_back}
+    assert {one.sha256 for one in some.learned} <= {one.sha256 for one in chosen.learned}
+
+
+def test_a_picture_that_is_held_back_is_not_learned_from_as_another_file() -> None:
+    files = [submission(operator("7"), image=b"%d" % place)._replace(normalized=bytes(784)) for place in range(40)]
+    chosen = choose(files, sure_of(7), 0.95)
+    assert chosen.held_back
+    assert [] == chosen.learned

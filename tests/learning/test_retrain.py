@@ -1,0 +1,126 @@
+"""Whole retrainings, with the shipped model: what makes no better model does not get one to serve, and a failure leaves it alone."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from labelled import Sent, say, send, write_digit, write_otherwise
+
+from flaskapi.digits.encode import to_bytes
+from flaskapi.digits.normalize import normalize_digit
+from flaskapi.errors import VersionError
+from flaskapi.learning.choose import Chosen
+from flaskapi.learning.judge import ask
+from flaskapi.learning.retrain import Order, Retraining, promote, retrain
+from flaskapi.serving.pointer import MODEL_FILE
+from flaskapi.serving.registry import Registry
+from flaskapi.submissions.store import DatabaseStore
+
+MODEL = Path(__file__).parents[2] / "models" / "my_model.h5"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DatabaseStore]:
+    store = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "versions", MODEL, tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stand-in: 240 drawn digits to learn from, 60 to be judged by."""
+    rng, labels = np.random.default_rng(1), np.arange(300, dtype=np.uint8) % 10
+    drawn = (normalize_digit(write_digit(int(digit), rng)).pixels for digit in labels)
+    images = np.stack([np.frombuffer(to_bytes(pixels), np.uint8).reshape(28, 28) for pixels in drawn])
+    path = tmp_path_factory.mktemp("data") / "mnist.npz"
+    np.savez(path, x_train=images[:240], y_train=labels[:240], x_test=images[240:], y_test=labels[240:])
+    return path
+
+
+def send_digits(store: DatabaseStore, count: int, *, otherwise: bool = False) -> list[Sent]:
+    rng, digits = np.random.default_rng(0), [place % 10 for place in range(count)]
+    write = write_otherwise if otherwise else write_digit
+    return send(store, (write(digit, rng) for digit in digits), digits)
+
+
+def write_more(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Others by the hand that the model reads badly, as the network sees them, with what they are."""
+    rng, digits = np.random.default_rng(7), np.arange(count) % 10
+    written = (normalize_digit(write_otherwise(int(digit), rng)).pixels for digit in digits)
+    return np.stack([np.rint(255 * pixels).astype(np.uint8) for pixels in written]), digits
+
+
+def quiet(share: float, said: str) -> None:
+    pass
+
+
+@pytest.mark.train
+def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(store: DatabaseStore, registry: Registry, mnist: Path) -> None:
+    """Of one class of a hand that the model reads badly 30 % are wrong, and so are 300 on which two senders agree."""
+    sent = send_digits(store, 250, otherwise=True)
+    nines = [one for one in sent if one.digit == 9]
+    wrong = {one.id for one in nines[: round(0.3 * len(nines))]}
+    say(store, [(one.id, 4 if one.id in wrong else one.digit) for one in sent])
+    others = send_digits(store, 300)
+    for client in ("a", "b"):
+        say(store, [(one.id, (one.digit + 1) % 10) for one in others], client)
+    before = registry.load(MODEL_FILE)
+    done = retrain(store, registry, Order(mnist, steps=100), quiet)
+    pointed_at = {id for doubt in (*done.chosen.suspicious, *done.doubted) for id in doubt.example.ids}
+    assert len(pointed_at & wrong) > len(wrong) / 3, "the others are not contradicted for sure by either model"
+    assert len(pointed_at & {one.id for one in others}) > 0.95 * len(others)
+    pixels, digits = write_more(300)
+    wrong_before, wrong_after = (int((ask(one, pixels).argmax(axis=1) != digits).sum()) for one in (before, registry.load(done.candidate)))
+    assert done.reasons or wrong_after <= wrong_before
+    used = {str(id) for one in done.chosen.learned for id in one.ids}
+    assert used == set(registry.get(done.candidate or "").submissions or [])
+
+
+def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from artifacts import make_artifact
+
+    first, second = (registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2))
+    done = Retraining("before", Chosen([], [], [], [], 0), first, generation=0)
+    registry.promote(second, "ada")
+    with pytest.raises(VersionError, match="promoted meanwhile"):
+        promote(registry, done, "ada")
+    assert second == registry.read().version
+    promote(registry, done._replace(generation=1), "ada")
+    assert first == registry.read().version
+
+
+@pytest.mark.train
+def test_a_disk_that_is_full_is_said_to_be_and_leaves_what_serves_alone(store: DatabaseStore, registry: Registry, mnist: Path) -> None:
+    """No file may grow beyond 100 kB, which is less than a model takes; the database was written before."""
+    sent = send_digits(store, 60)
+    say(store, [(one.id, one.digit) for one in sent])
+    store.close()
+    folder = registry.path.parent
+    environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(folder), "FLASKAPI_STORE": "on", "FLASKAPI_VERSIONS_PATH": "versions"}
+    command = [sys.executable, "-m", "flaskapi", "retrain", "--json", "--steps", "1", "--data", str(mnist)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert 1 == done.returncode, done.stderr
+    assert "error: File too large. What serves is as it was." == done.stderr.splitlines()[-1]
+    assert not any("done" in json.loads(line) for line in done.stdout.splitlines())
+    assert (MODEL_FILE, []) == (registry.read().version, registry.versions())
+    assert not list(registry.path.glob("*")), "nothing is left behind"

@@ -1,0 +1,103 @@
+"""A model learns from a few labelled images, and keeps what it knows."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from labelled import write_digit, write_otherwise
+
+from flaskapi.digits.encode import to_bytes
+from flaskapi.digits.normalize import normalize_digit
+from flaskapi.errors import DatasetError, ModelFileError
+from flaskapi.training.artifact import read_card, save_artifact
+from flaskapi.training.card import render_card
+from flaskapi.training.dataset import Dataset
+from flaskapi.training.finetune import FinetuneRecipe, finetune
+from flaskapi.training.keras_file import load_artifact
+from flaskapi.training.train import NO_DIGIT
+
+if TYPE_CHECKING:
+    import keras
+
+pytestmark = pytest.mark.train
+
+RECIPE = FinetuneRecipe(steps=40, batch_size=64)
+SHIPPED = Path(__file__).parents[2] / "models" / "my_model.h5"
+
+
+def draw(write: Callable[..., np.ndarray], count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Digits by a hand, in MNIST's form."""
+    rng, labels = np.random.default_rng(seed), np.arange(count, dtype=np.uint8) % 10
+    written = (to_bytes(normalize_digit(write(int(digit), rng)).pixels) for digit in labels)
+    return np.stack([np.frombuffer(pixels, np.uint8).reshape(28, 28) for pixels in written]), labels
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """A stand-in for MNIST, by an ordinary hand."""
+    return Dataset(*draw(write_digit, 240, seed=1), *draw(write_digit, 50, seed=2))
+
+
+@pytest.fixture(scope="module")
+def labelled() -> tuple[np.ndarray, np.ndarray]:
+    """Digits by a hand that the shipped model reads badly."""
+    return draw(write_otherwise, 100, seed=3)
+
+
+def accuracy(model: "keras.Model", images: np.ndarray, labels: np.ndarray) -> float:
+    answers = np.asarray(model(images.reshape(-1, 28, 28, 1).astype(np.float32) / 255, training=False))
+    return float((answers.argmax(axis=1) == labels).mean())
+
+
+def test_it_learns_what_was_labelled_and_forgets_nothing(
+    dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a few large steps, where a retraining takes many small ones."""
+    monkeypatch.setattr("flaskapi.training.finetune.RATE", 3e-3)
+    before, told, others = load_artifact(SHIPPED), list[float](), draw(write_otherwise, 200, seed=4)
+    model, _ = finetune(SHIPPED, dataset, labelled, RECIPE, progress=told.append)
+    assert accuracy(model, *others) > accuracy(before, *others) + 0.03
+    assert accuracy(model, *dataset[2:]) >= accuracy(before, *dataset[2:]) - 0.02
+    assert (told[-1], sorted(told)) == (1.0, told)
+
+
+def test_the_same_images_give_the_same_model_and_another_seed_another(dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray]) -> None:
+    recipe = RECIPE._replace(steps=3)
+    first, again, other = (finetune(SHIPPED, dataset, labelled, one)[0] for one in (recipe, recipe, recipe._replace(seed=1)))
+    for one, same, another in zip(first.get_weights(), again.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(one, same, atol=1e-5)
+        assert one.size < 1000 or np.abs(one - another).max() > 0
+
+
+def test_its_card_says_what_it_came_from_and_can_be_shown(
+    dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    model, card = finetune(SHIPPED, dataset, labelled, RECIPE._replace(steps=2))
+    save_artifact(model, card, tmp_path / "my_model.h5")
+    sha256 = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+    (retraining,) = card["retrainings"]
+    assert (f"{read_card(SHIPPED)['date']}-{sha256[:8]}", 100, 2) == (retraining["from"], retraining["labelled"], retraining["steps"])
+    assert f"- **Retrained** from `{retraining['from']}`: 2 batches of 64" in render_card(tmp_path / "my_model.h5")
+
+
+def test_a_model_that_was_not_made_here_is_retrained_too(
+    tiny_model: "Callable[..., keras.Model]", dataset: Dataset, tmp_path: Path
+) -> None:
+    """One that takes flat images, and bears no card; what shows no digit is learned as that."""
+    tiny_model((784,)).save(tmp_path / "my_model.h5")
+    images, labels = draw(write_otherwise, 20, seed=5)
+    labels[::2] = NO_DIGIT
+    model, card = finetune(tmp_path / "my_model.h5", dataset, (images, labels), RECIPE._replace(steps=2))
+    save_artifact(model, card, tmp_path / "new.h5")
+    assert "- **Retrained** from" in render_card(tmp_path / "new.h5")
+
+
+def test_what_cannot_be_retrained_is_refused(dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray]) -> None:
+    with pytest.raises(ModelFileError, match="finds digits"):
+        finetune(SHIPPED.with_name("detector.h5"), dataset, labelled, RECIPE)
+    few = Dataset(*(part[:11] for part in dataset))
+    with pytest.raises(DatasetError, match="11 training images are too few"):
+        finetune(SHIPPED, few, labelled, RECIPE)

@@ -1,0 +1,63 @@
+"""Asking for a retraining and watching it; who may, `test_access.py` holds."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from operators import SOME_ID, operator, store_of
+from problems import read_problem
+
+from flaskapi.submissions import retrainings
+
+
+def test_a_request_is_accepted_and_can_be_watched_where_the_answer_says(keeping: Flask) -> None:
+    client, ada = keeping.test_client(), operator(keeping)
+    response = client.post("/retrainings", headers=ada)
+    asked = response.get_json()
+    assert (202, f"/retrainings/{asked['id']}") == (response.status_code, response.headers["Location"])
+    assert ("requested", "ada", 0.0, {}, None, None) == (
+        *(asked["state"], asked["requested_by"], asked["progress"], asked["options"], asked["version"], asked["finished_at"]),
+    )
+    assert asked == client.get(response.headers["Location"], headers=ada).get_json()
+
+
+def test_what_a_worker_tells_is_shown(keeping: Flask) -> None:
+    client, ada, store = keeping.test_client(), operator(keeping), store_of(keeping)
+    address = client.post("/retrainings", headers=ada).headers["Location"]
+    taken = retrainings.take(store, "a worker")
+    assert taken is not None
+    retrainings.hear(store, taken, 0.254321, "Training.\n")
+    shown = client.get(address, headers=ada).get_json()
+    assert ("running", 0.254, "Training.\n", 1) == (shown["state"], shown["progress"], shown["log"], shown["attempts"])
+    retrainings.finish(store, taken, "promoted", "It is better.", version="2026-11-25-12345678", figures={"fixed": 9})
+    shown = client.get(address, headers=ada).get_json()
+    assert ("promoted", "2026-11-25-12345678", {"fixed": 9}, 1.0) == (
+        *(shown["state"], shown["version"], shown["figures"], shown["progress"]),
+    )
+    assert shown["finished_at"].endswith("+00:00")
+
+
+def test_a_day_to_begin_with_and_whether_to_promote_can_be_said(keeping: Flask) -> None:
+    options = {"since": "2026-11-01", "promote": False}
+    response = keeping.test_client().post("/retrainings", json=options, headers=operator(keeping))
+    assert (202, options) == (response.status_code, response.get_json()["options"])
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ([], "no object"),
+        ({"until": "2026-11-01"}, "'until' is unknown"),
+        ({"since": "yesterday"}, "'since' must be a day"),
+        ({"since": 20261101}, "'since' must be a day"),
+        ({"promote": "no"}, "'promote' must be true or false"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_named(keeping: Flask, body: Any, said: str) -> None:
+    response = keeping.test_client().post("/retrainings", json=body, headers=operator(keeping))
+    assert (400, "invalid-request") == read_problem(response)
+    assert said in response.get_json()["detail"]
+
+
+def test_what_was_never_asked_for_is_not_there(keeping: Flask) -> None:
+    assert (404, "not-found") == read_problem(keeping.test_client().get(f"/retrainings/{SOME_ID}", headers=operator(keeping)))
