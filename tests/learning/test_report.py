@@ -25,7 +25,7 @@ def pair(one: Example, before: int, after: int) -> Pair:
 
 @pytest.fixture
 def done() -> Retraining:
-    """Of 20 held-back images six are fixed and one is broken; a label is suspicious, and another is contradicted."""
+    """Of 20 held-back images six are fixed and one is broken; a label is suspicious, one is contradicted, and one doubted."""
     learned, held_back = [example(place % 10) for place in range(60)], [example(place % 10) for place in range(20)]
     changed = [*((place, 5) for place in (0, 1, 2, 3, 4, 6)), (7, 7)]
     said = {place: (5, held_back[place].label) if place < 7 else (7, 5) for place, _ in changed}
@@ -33,7 +33,12 @@ def done() -> Retraining:
     mnist = [Pair(*(outcome._replace(name=f"test-{place:05}") for outcome in both)) for place, both in enumerate(pairs)]
     chosen = Chosen(learned, held_back, [Doubt(example(NO_DIGIT), 3, 0.9876)], [example(1)], 4)
     return Retraining(
-        "2026-11-22-aaaaaaaa", chosen, "2026-11-25-bbbbbbbb", Judgement(mnist, pairs), test_images=np.zeros((20, 28, 28), np.uint8)
+        "2026-11-22-aaaaaaaa",
+        chosen,
+        "2026-11-25-bbbbbbbb",
+        Judgement(mnist, pairs),
+        (Doubt(learned[4], 6, 0.96),),
+        test_images=np.zeros((20, 28, 28), np.uint8),
     )
 
 
@@ -44,6 +49,7 @@ def test_the_text_says_what_was_used_how_both_compare_and_what_follows(done: Ret
     assert "To learn from: 0: 6, 1: 6, 2: 6, 3: 6, 4: 6, 5: 6, 6: 6, 7: 6, 8: 6, 9: 6." in text
     assert f"  {done.chosen.suspicious[0].example.name}  labelled no digit, read as 3 with 98.76%" in text
     assert f"  {done.chosen.contradicted[0].name}\n" in text
+    assert f"  {done.chosen.learned[4].name}  labelled 4, read as 6 with 96.00%\n" in text
     assert "held back, wrong                6        1  of 20" in text
     assert "held back: 6 fixed, 1 broken; McNemar's exact test, one-sided: p = 0.062." in text  # (7 + 1) / 128
     assert text.endswith("2026-11-25-bbbbbbbb is better, and serves.")
@@ -57,7 +63,7 @@ def test_a_candidate_that_stays_is_said_to_with_every_reason(done: Retraining) -
 
 def test_the_page_has_a_picture_of_everything_that_changed_or_is_suspicious(done: Retraining) -> None:
     page = render_page(done, promoted=False)
-    assert 1 + 6 + 1 + 7 == page.count('<img src="data:image/png;base64,')
+    assert 1 + 1 + 6 + 1 + 7 == page.count('<img src="data:image/png;base64,')
     for one in (*done.judgement.fixed, *done.judgement.broken):  # type: ignore[union-attr]
         assert f"{one.after.name}: is {one.after.label}, was read as {one.before.said} (99%) and now as {one.after.said} (99%)" in page
 
@@ -66,3 +72,4 @@ def test_the_figures_are_plain_values(done: Retraining) -> None:
     figures = to_figures(done)
     assert {"fixed": 6, "broken": 1, "p_value": 0.0625, "held_back_wrong": [6, 1], "learned": 60}.items() <= figures.items()
     assert [done.chosen.suspicious[0].example.name] == figures["suspicious_ids"]
+    assert [done.chosen.learned[4].name] == figures["doubted_ids"]
