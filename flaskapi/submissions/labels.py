@@ -17,22 +17,18 @@ from flaskapi.submissions.days import forget_day
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.tables import labels, submissions
 
-NONE = "none"  # the label of what shows no digit
 Source = Literal["sender", "operator"]
 
 
 class Said(NamedTuple):
     """What somebody says of a submission, and who."""
 
-    label: str | None  # a digit, a number or `none`; None withdraws
+    label: str | None  # a digit, a number, or `none` for what shows none; None withdraws
+    source: Source
     field: str | None = None  # what the caller calls it, `digit` or `number`
     reason: str | None = None
-    key_name: str | None = None  # the operator's; a sender has none
+    key_name: str | None = None  # an operator's
     client: bytes | None = None  # tells two senders apart, and nothing more of them
-
-    @property
-    def source(self) -> Source:
-        return "sender" if self.key_name is None else "operator"
 
 
 class InForce(NamedTuple):
@@ -99,8 +95,8 @@ def read_history(connection: sa.Connection, id: UUID) -> list[PastLabel]:
 
 
 def _read(connection: sa.Connection, id: UUID) -> list[Said]:
-    rows = connection.execute(_select(id, "label", "key_name", "client"))
-    return [Said(label, key_name=name, client=client) for label, name, client in rows]
+    rows = connection.execute(_select(id, "label", "source", "client"))
+    return [Said(label, source, client=client) for label, source, client in rows]
 
 
 def _select(id: UUID, *names: str) -> sa.Select[Any]:
@@ -123,7 +119,7 @@ def _is_news(history: list[Said], said: Said) -> bool:
 
 
 def _write(connection: sa.Connection, id: UUID, said: Said, in_force: InForce) -> None:
-    row = {"id": new_id(), "submission_id": id, "labelled_at": datetime.now(UTC), "source": said.source}
-    connection.execute(sa.insert(labels), row | {name: getattr(said, name) for name in ("label", "reason", "key_name", "client")})
+    row = {"id": new_id(), "submission_id": id, "labelled_at": datetime.now(UTC)}
+    connection.execute(sa.insert(labels), row | {name: value for name, value in said._asdict().items() if name != "field"})
     change = sa.update(submissions).where(submissions.c.id == id)
     connection.execute(change.values(label=in_force.label, label_source=in_force.source))

@@ -73,7 +73,10 @@ def _say(id: UUID, operator: str | None, label: str | None, field: str | None, r
     read_query(request)
     if current_app.config["STORE"] == "off":
         raise NotFoundError("Nothing is kept here (the setting STORE is off), so that there is nothing to label.")
-    said = Said(label, field, reason, operator, None if operator else lasting_client())
+    if operator:
+        said = Said(label, "operator", field, reason, key_name=operator)
+    else:
+        said = Said(label, "sender", field, reason, client=lasting_client())
     in_force = say(services().store, id, said)
     answer = {"id": str(id), "label": in_force.label, "label_source": in_force.source}
     if said.source == "sender" and in_force.source == "operator":

@@ -19,11 +19,11 @@ A, B = bytes(16), bytes([1] * 16)  # two clients
 
 
 def sender(label: str | None, client: bytes | None = A) -> Said:
-    return Said(label, "digit" if label else None, client=client)
+    return Said(label, "sender", "digit" if label else None, client=client)
 
 
 def ada(label: str | None, name: str = "ada") -> Said:
-    return Said(label, "digit" if label else None, key_name=name)
+    return Said(label, "operator", "digit" if label else None, key_name=name)
 
 
 ADA, SENDER, NOBODY = "operator", "sender", None
@@ -75,9 +75,14 @@ def test_what_is_in_force_stands_beside_the_submission_and_everything_in_the_his
     assert [(one.label, one.source, one.key_name, None) for one in said] == history(store, kept.id)
 
 
+def test_an_operator_without_a_key_as_whoever_imports_is_an_operator(store: DatabaseStore, kept: Submission) -> None:
+    say(store, kept.id, Said("4", "operator", "digit"))
+    assert InForce("4", "operator") == say(store, kept.id, sender("9"))
+
+
 def test_who_said_it_and_why_is_kept(store: DatabaseStore, kept: Submission, engine: sa.Engine) -> None:
-    say(store, kept.id, Said("none", "digit", "a letter", client=A))
-    say(store, kept.id, Said("none", "digit", "a face", key_name="ada"))
+    say(store, kept.id, Said("none", "sender", "digit", "a letter", client=A))
+    say(store, kept.id, Said("none", "operator", "digit", "a face", key_name="ada"))
     assert [("none", "sender", None, "a letter"), ("none", "operator", "ada", "a face")] == history(store, kept.id)
     with engine.connect() as connection:
         assert [A, None] == list(connection.execute(sa.select(labels.c.client).order_by(labels.c.id)).scalars())
@@ -107,11 +112,11 @@ def test_a_digit_is_no_number_and_a_number_no_digit(store: DatabaseStore, kept: 
     number = make_submission(prediction="55", probabilities=None, normalized=None, lines=["55"], digits=[])
     store.record([number])
     with pytest.raises(InvalidRequestError, match="'digit', not 'number'"):
-        say(store, kept.id, Said("55", "number"))
+        say(store, kept.id, Said("55", "sender", "number"))
     with pytest.raises(InvalidRequestError, match="'number', not 'digit'"):
-        say(store, number.id, Said("none", "digit"))
-    assert InForce("56", "sender") == say(store, number.id, Said("56", "number"))
-    assert InForce(None, None) == say(store, number.id, Said(None))
+        say(store, number.id, Said("none", "sender", "digit"))
+    assert InForce("56", "sender") == say(store, number.id, Said("56", "sender", "number"))
+    assert InForce(None, None) == say(store, number.id, sender(None))
 
 
 def test_there_is_no_label_of_what_is_not_there(store: DatabaseStore) -> None:

@@ -58,7 +58,7 @@ FILTERS = {
 def filled(store: DatabaseStore) -> DatabaseStore:
     store.record(KEPT)
     for place, label in LABELS.items():
-        say(store, KEPT[place].id, Said(label, "number" if place == 3 else "digit"))
+        say(store, KEPT[place].id, Said(label, "sender", "number" if place == 3 else "digit"))
     return store
 
 
