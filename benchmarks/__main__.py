@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import bulk, files, others, promotions, reading, serving, startup, store, strings
+from benchmarks import bulk, files, others, promotions, reading, rows, serving, startup, store, strings
 
 
 def main() -> None:
@@ -18,6 +18,9 @@ def main() -> None:
     keeping.add_argument("--rounds", type=int, default=store.ROUNDS, help="%(default)s by default")
     keeping.set_defaults(run=lambda options: store.main(options.rounds))
     commands.add_parser("promotions", help=promotions.__doc__).set_defaults(run=lambda _: promotions.main())
+    many = commands.add_parser("rows", help=rows.__doc__)
+    many.add_argument("--count", type=int, default=rows.ROWS, help="how many submissions; %(default)s by default")
+    many.set_defaults(run=lambda options: rows.main(options.count))
     sending = commands.add_parser("files", help=files.__doc__)
     sending.add_argument("folder", type=Path)
     sending.set_defaults(run=lambda options: files.main(options.folder))

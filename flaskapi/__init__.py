@@ -53,6 +53,7 @@ def create_app(
         predict,
         request_id,
         retrainings,
+        statistics,
         submissions,
     )
     from flaskapi.web.services import Models, Services
@@ -70,7 +71,9 @@ def create_app(
         store,
         metrics.create_metrics(app.config["METRICS_PATH"]),
     )
-    for part in (client, request_id, metrics, errors, access, predict, batch, number, labels, submissions, retrainings, operations, limits):
+    for part in (client, request_id, metrics, errors, access, predict, batch, number, labels, submissions, statistics, retrainings):
+        part.init_app(app)
+    for part in (operations, limits):  # the limits are of all views that there are by then
         part.init_app(app)
     return app
 

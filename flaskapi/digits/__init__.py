@@ -35,10 +35,14 @@ class Ink(NamedTuple):
     pixels: Digit
     box: Box
     noticed: tuple[Noticed, ...]
+    size_px: float  # the longer side of the ink in the picture
+    contrast: float  # between ink and ground, in grey levels
 
 
 class NormalizedDigit(NamedTuple):
-    """What the network sees, `float32 (28, 28)` in [0, 1], 1 the ink, and what was noticed on the way."""
+    """What the network sees, `float32 (28, 28)` in [0, 1], 1 the ink, and what was noticed on the way; the rest as in `Ink`."""
 
     pixels: Digit
     noticed: tuple[Noticed, ...]
+    size_px: float
+    contrast: float

@@ -66,7 +66,7 @@ def _find(image: Image) -> Ink:
     }
     pixels = np.minimum(ink[y : y + height, x : x + width] * np.float32(1 / strong), 1)
     box = Box(int(x / scale), int(y / scale), int(width / scale), int(height / scale))
-    return Ink(pixels, box, tuple(name for name, is_so in noticed.items() if is_so))
+    return Ink(pixels, box, tuple(name for name, is_so in noticed.items() if is_so), max(width, height) / scale, contrast)
 
 
 def reduce_by_area(image: Pixels, scale: float) -> Pixels:

@@ -31,7 +31,7 @@ def normalize_digit(image: Image) -> NormalizedDigit:
         NoDigitFoundError: blank, uniform, or too faint to tell from the ground.
     """
     ink = find_ink(image)
-    return NormalizedDigit(normalize_ink(ink.pixels), ink.noticed)
+    return NormalizedDigit(normalize_ink(ink.pixels), ink.noticed, ink.size_px, ink.contrast)
 
 
 def fit_and_center(ink: Digit) -> Digit:

@@ -1,12 +1,21 @@
 """What statistics remember of a day."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
 from flaskapi.submissions.tables import days
 
+SETTLED = timedelta(hours=1)  # after a day's end, all that it brought has arrived, answers of a candidate included
+
 
 def forget_day(connection: sa.Connection, received_at: datetime) -> None:
     """Let the day on which something was received (in UTC) be counted anew, for something of it has changed."""
     connection.execute(sa.delete(days).where(days.c.day == received_at.astimezone(UTC).date()))
+
+
+def forget_days(connection: sa.Connection, received_at: Iterable[datetime]) -> None:
+    """The same of several moments, each of their days once, the earliest first."""
+    for moment in sorted({moment.astimezone(UTC).date(): moment for moment in received_at}.values()):
+        forget_day(connection, moment)

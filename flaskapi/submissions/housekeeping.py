@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Store
+from flaskapi.submissions.statistics import summarize_days
 from flaskapi.submissions.tables import chores
 
 EVERY = timedelta(minutes=10)
@@ -53,6 +54,7 @@ def keep_house(store: Store, limits: Limits, now: datetime | None = None) -> Don
     # What is to be remembered of submissions comes first, before they go.
     too_old = 0 if limits.days is None else store.delete_before(now - timedelta(days=limits.days))
     too_many, excess = store.delete_beyond(limits.submissions, limits.bytes)
+    summarize_days(store, now)  # last, for an erasure has its day counted anew
     return Done(too_old, too_many, not excess)
 
 

@@ -3,15 +3,17 @@
 A page is what comes next in the order of the ids, which is that of time: `id < the last one seen ... ORDER BY id DESC LIMIT n`. So it
 stays the same whatever is added meanwhile, and the thousandth page costs what the first does, where an index gives rows in that order:
 
-| filter | index |
+| filter | index, by which the first that applies leads |
 |---|---|
-| none, since, until | the primary key: ids bear their time |
-| digit | `(prediction, id) WHERE lines IS NULL`: numbers have lines, and may be too long for an index |
-| label, any | `(label, id) WHERE label IS NOT NULL`; any: `(id) WHERE label IS NOT NULL` |
-| label missing | the primary key, for most are |
-| disagreement | `(id) WHERE label IS NOT NULL AND label <> prediction`; false: `(id) WHERE label IS NOT NULL` |
-| uncertain | `(id) WHERE uncertain = true`; false: the primary key, for most are not |
-| model, route | `(model, id)`, `(route, id)` |
+| disagreement | `(id) WHERE label IS NOT NULL AND label != prediction`; false: as for a label, where they are the same |
+| label, any or one | `(id, label, model, route, uncertain) WHERE label IS NOT NULL` |
+| uncertain | `(id, model, route) WHERE uncertain = true`; false: the primary key, for most are not |
+| digit | `(prediction, id, model, route) WHERE lines IS NULL`: numbers have lines, and may be too long for an index |
+| model, route | `(model, id)`, `(route, id)`, `(model, route, id)` |
+| none, since, until, label missing | the primary key: ids bear their time |
+
+PostgreSQL chooses by what it has counted. SQLite counts nothing by itself and would rather follow any equality than an index of few rows,
+so there the columns that do not lead are written `+column`, which keeps it from looking for an index of theirs.
 
 Images are in a table of their own and are not read here.
 """
@@ -29,6 +31,9 @@ from flaskapi.submissions.labels import PastLabel, read_history
 from flaskapi.submissions.tables import images, submissions
 
 _LISTED = [column for column in submissions.c if column.name not in ("sha256", "normalized", "probabilities", "digits")]
+
+
+_PLUS = sa.sql.operators.custom_op[Any]("+")
 
 
 class Filters(NamedTuple):
@@ -58,10 +63,15 @@ def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = 
         limit: how many at most.
         before: only those with a smaller id, which are older.
     """
-    query = sa.select(*_LISTED).where(*_conditions(filters)).order_by(submissions.c.id.desc()).limit(limit + 1)
-    if before is not None:
-        query = query.where(submissions.c.id < before)
-    rows = store.run(lambda connection: [dict(row) for row in connection.execute(query).mappings()], reads=True)
+
+    def work(connection: sa.Connection) -> list[dict[str, Any]]:
+        conditions = _conditions(filters, steered=connection.dialect.name == "sqlite")
+        query = sa.select(*_LISTED).where(*conditions).order_by(submissions.c.id.desc()).limit(limit + 1)
+        if before is not None:
+            query = query.where(submissions.c.id < before)
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+    rows = store.run(work, reads=True)
     return Page(rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None)
 
 
@@ -84,26 +94,42 @@ def find_one(store: Store, id: UUID) -> tuple[dict[str, Any], list[PastLabel]]:
     return store.run(work, reads=True)
 
 
-def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
-    column = submissions.c
-    found: list[sa.ColumnElement[bool]] = []
+def _conditions(filters: Filters, *, steered: bool) -> list[sa.ColumnElement[bool]]:
+    leading = _leading(filters)
+
+    def column(name: str, *, leads: bool) -> sa.ColumnElement[Any]:
+        found = submissions.c[name]
+        return found if leads or not steered else sa.UnaryExpression(found, operator=_PLUS, type_=found.type)
+
+    if (filters.label == "missing" and filters.disagreement is not None) or (filters.digit and filters.route == "/predict/number"):
+        return [sa.false()]  # there is none, which a database would go through many to find out
+    own, found = submissions.c, list[sa.ColumnElement[bool]]()
+    for name in ("uncertain", "model", "route"):
+        if (value := getattr(filters, name)) is not None:
+            found.append(column(name, leads=leading in (None, name)) == value)
     if filters.digit is not None:
-        found += [column.lines.is_(sa.null()), column.prediction == filters.digit]
-    if filters.label in ("any", "missing"):
-        found.append(column.label.is_not(None) if filters.label == "any" else column.label.is_(None))
-    elif filters.label is not None:
-        found.append(column.label == filters.label)
+        found += [own.lines.is_(sa.null()), column("prediction", leads=leading == "prediction") == filters.digit]
+    if filters.label == "missing":
+        found.append(own.label.is_(None))
+    elif leading == "label":
+        found.append(own.label.is_not(None))
+    if filters.label not in (None, "any", "missing"):
+        found.append(column("label", leads=False) == filters.label)
     if filters.disagreement is not None:
-        differs = column.label != column.prediction if filters.disagreement else column.label == column.prediction
-        found += [column.label.is_not(None), differs]
-    if filters.uncertain is not None:
-        found.append(column.uncertain == filters.uncertain)
-    if filters.model is not None:
-        found.append(column.model == filters.model)
-    if filters.route is not None:
-        found.append(column.route == filters.route)
+        found.append(own.label != own.prediction if filters.disagreement else own.label == own.prediction)
+    if filters.disagreement is False and filters.digit is not None:
+        found.append(column("label", leads=False) == filters.digit)  # which is the same, and in the index
     if filters.since is not None:
-        found.append(column.id >= first_id(filters.since))
+        found.append(own.id >= first_id(filters.since))
     if filters.until is not None:
-        found.append(column.id < first_id(filters.until))
+        found.append(own.id < first_id(filters.until))
     return found
+
+
+def _leading(filters: Filters) -> str | None:
+    """The column by whose index submissions are found; None leaves that to the database."""
+    if filters.disagreement is not None or filters.label not in (None, "missing"):
+        return "label"
+    if filters.uncertain:
+        return "uncertain"
+    return None if filters.digit is None else "prediction"

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
+from flaskapi.submissions.days import SETTLED, forget_days
 from flaskapi.submissions.engine import Durability, is_busy, make_engine
 from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.inserts import insert
@@ -51,7 +52,13 @@ class DatabaseStore:
             StoreUnavailableError: the database cannot be reached or written; the text says why.
         """
         digests = [hashlib.sha256(one.image).digest() for one in kept]
-        self.run(lambda connection: insert(connection, kept, digests), alone=True)
+        late = [one.received_at for one in kept if one.received_at < datetime.now(UTC) - SETTLED]
+
+        def work(connection: sa.Connection) -> None:
+            insert(connection, kept, digests)
+            forget_days(connection, late)
+
+        self.run(work, alone=not late)
         return [one.id for one in kept]
 
     def get(self, id: UUID) -> Submission | None:
@@ -201,8 +208,10 @@ class DatabaseStore:
 
 def _erase(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
     """Erase submissions, and the images that no other has. Gives how many submissions there were."""
-    digests = connection.execute(sa.select(submissions.c.sha256).where(which)).scalars().all()
+    erased = connection.execute(sa.select(submissions.c.sha256, submissions.c.received_at).where(which)).all()
+    digests = [sha256 for sha256, _ in erased]
     if digests:
+        forget_days(connection, [received_at for _, received_at in erased])
         connection.execute(sa.delete(submissions).where(which))
         # Not `exists`, of which PostgreSQL would make a join that reads all submissions.
         user = sa.select(submissions.c.id).where(submissions.c.sha256 == images.c.sha256).limit(1).scalar_subquery()

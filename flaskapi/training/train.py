@@ -18,6 +18,7 @@ from flaskapi.training.dataset import MNIST_SHA256, Dataset
 from flaskapi.training.evaluate import DIGITS, Evaluation, evaluate
 from flaskapi.training.networks import NETWORKS, Shape
 from flaskapi.training.outliers import draw_outliers
+from flaskapi.training.reference import describe_digits
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -128,7 +129,9 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
     if recipe.validation:
         part = evaluate(model, dataset.train_images[held_out], dataset.train_labels[held_out])
         accuracy["validation"] = round(part.accuracy, 6)
-    return model, _card(dataset, recipe, model, accuracy, temperature, test), test
+    learned = dataset.train_images[kept], dataset.train_labels[kept]
+    reference = {"reference": describe_digits(*learned, augmented=recipe.augmented)}
+    return model, _card(dataset, recipe, model, accuracy, temperature, test) | reference, test
 
 
 def _finish(model: keras.Model, batches: Batches, recipe: Recipe, *, backup: Path | None, **fit: Any) -> None:

@@ -10,6 +10,7 @@ from flask import current_app, request
 from flaskapi.digits import NormalizedDigit
 from flaskapi.digits.decode import media_type
 from flaskapi.digits.encode import to_bytes
+from flaskapi.digits.likeness import measure_likeness
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.numbers import NumberPrediction
 from flaskapi.recognition import Prediction
@@ -60,6 +61,7 @@ def add_id(answer: dict[str, Any], identifier: str | None) -> dict[str, Any]:
 
 def to_submission(kept: Kept, route: str, batch: UUID | None) -> Submission:
     answer = kept.prediction
+    likeness = measure_likeness(kept.normalized)._asdict() if kept.normalized else {}
     return Submission(
         id=new_id(),
         received_at=datetime.now(UTC),
@@ -77,4 +79,5 @@ def to_submission(kept: Kept, route: str, batch: UUID | None) -> Submission:
         digits=[digit._asdict() | {"box": digit.box._asdict()} for digit in answer.digits]
         if isinstance(answer, NumberPrediction)
         else None,
+        **likeness,
     )

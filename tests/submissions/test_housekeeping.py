@@ -14,6 +14,7 @@ import pytest
 from fakes import make_submission
 
 from flaskapi.submissions.housekeeping import EVERY, Done, Housekeeper, Limits, keep_house, take_turn
+from flaskapi.submissions.statistics import summarize_days
 from flaskapi.submissions.store import DatabaseStore
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,13 @@ def test_it_is_due_once_in_ten_minutes_whichever_process_asks(store: DatabaseSto
     assert not take_turn(store, NOW + timedelta(minutes=9))
     assert take_turn(store, NOW + EVERY)
     assert not take_turn(store, NOW + EVERY)
+
+
+def test_days_that_are_over_are_counted_so_that_nobody_who_asks_has_to_wait(store: DatabaseStore) -> None:
+    store.record([make_submission(received_at=NOW - timedelta(days=ago)) for ago in (0, 1, 2)])
+    keep_house(store, Limits(), NOW)
+    assert 0 == summarize_days(store, NOW)
+    assert 1 == summarize_days(store, NOW + timedelta(days=1))
 
 
 def test_a_clock_that_was_wrong_puts_it_off_for_good_no_more_than_ten_minutes(store: DatabaseStore) -> None:

@@ -9,6 +9,8 @@ from flask import Flask
 from problems import read_problem
 
 from flaskapi import create_app
+from flaskapi.digits.likeness import measure_likeness
+from flaskapi.digits.normalize import normalize_digit
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import NoStore, Submission
 
@@ -63,6 +65,13 @@ def test_the_id_in_an_answer_is_that_of_the_submission(app: Flask, store: FakeSt
     assert 784 == len(kept.normalized)
     assert 255 >= max(kept.normalized) > 200
     assert (None, None) == (kept.lines, kept.digits)
+
+
+def test_what_a_digit_was_like_is_kept_with_it_and_nothing_of_the_kind_with_a_number(app: Flask, store: FakeStore) -> None:
+    client = app.test_client()
+    digit, number = (store.kept[UUID(client.post(path, data=PNG).get_json()["id"])] for path in ("/predict", "/predict/number"))
+    assert measure_likeness(normalize_digit(draw_digit(7))) == (digit.ink_share, digit.stroke_px, digit.size_px, digit.contrast)
+    assert (None, None, None, None) == (number.ink_share, number.stroke_px, number.size_px, number.contrast)
 
 
 def test_a_number_is_kept_with_its_lines_its_digits_and_their_boxes(app: Flask, store: FakeStore) -> None:
