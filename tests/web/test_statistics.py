@@ -87,3 +87,18 @@ def test_a_period_that_is_none_is_refused_by_name(client: FlaskClient, query: di
 
 def test_the_first_days_that_there_are_can_be_asked_for(client: FlaskClient) -> None:
     assert [] == ask(client, until="0001-01-05")["days"]
+
+
+def test_the_readme_explains_every_member(client: FlaskClient) -> None:
+    def names(value: Any) -> set[str]:
+        if isinstance(value, list):
+            return set().union(*map(names, value))
+        return set(value).union(*map(names, value.values())) if isinstance(value, dict) else set()
+
+    client.put(f"/submissions/{client.post('/predict', data=PNG).get_json()['id']}/label", json={"digit": 7})
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    whole, measures = text.split("### Statistics\n")[1].split("\n### ")[0], {"ink_share", "stroke_px", "size_px", "contrast"}
+    found = names(ask(client)) - {FixedClassifier.version, "/predict"}
+    assert found >= {"drift", "confusion", "calibration", *measures}
+    assert set() == {name for name in found - measures - {"digit"} if f"`{name}`" not in whole and f'"{name}":' not in whole}
+    assert measures <= set(text.split())
