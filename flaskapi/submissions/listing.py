@@ -9,7 +9,7 @@ stays the same whatever is added meanwhile, and the thousandth page costs what t
 | label, any or one | `(id, label, model, route, uncertain) WHERE label IS NOT NULL` |
 | uncertain | `(id, model, route) WHERE uncertain = true`; false: the primary key, for most are not |
 | digit | `(prediction, id, model, route) WHERE lines IS NULL`: numbers have lines, and may be too long for an index |
-| model, route | `(model, id)`, `(route, id)`, `(model, route, id)` |
+| model, route | `(model, id, route)`, `(route, id, model)` |
 | none, since, until, label missing | the primary key: ids bear their time |
 
 PostgreSQL chooses by what it has counted. SQLite counts nothing by itself and would rather follow any equality than an index of few rows,
