@@ -22,18 +22,28 @@ class Setting(NamedTuple):
     help: str
 
 
-def whole_number(value: Any) -> int:
-    """a whole number of at least 1"""
-    if isinstance(value, bool | float) or int(value) < 1:
-        raise ValueError
-    return int(value)
+def at_least(least: int) -> Callable[[Any], int]:
+    """Make what parses a whole number, and says in its docstring what it expects."""
+
+    def parse(value: Any) -> int:
+        if isinstance(value, bool | float) or int(value) < least:
+            raise ValueError
+        return int(value)
+
+    parse.__doc__ = f"a whole number of at least {least}"
+    return parse
 
 
-def form_field_bytes(value: Any) -> int:
-    """a whole number of at least 131072"""
-    if whole_number(value) < 131_072:  # Werkzeug holds its 64 KiB read buffer, with whatever file is in it, against this limit
-        raise ValueError
-    return int(value)
+def one_of(*names: str) -> Callable[[Any], str]:
+    """Make what takes one of some names, and says in its docstring which."""
+
+    def parse(value: Any) -> str:
+        if value not in names:
+            raise ValueError
+        return str(value)
+
+    parse.__doc__ = f"{', '.join(names[:-1])} or {names[-1]}"
+    return parse
 
 
 def share(value: Any) -> float:
@@ -48,13 +58,6 @@ def switch(value: Any) -> bool:
     if str(value).lower() not in ("true", "false"):
         raise ValueError
     return str(value).lower() == "true"
-
-
-def count(value: Any) -> int:
-    """a whole number of at least 0"""
-    if isinstance(value, bool | float) or int(value) < 0:
-        raise ValueError
-    return int(value)
 
 
 _RATE = re.compile(r"off|[1-9]\d{0,8} per ([1-9]\d{0,3} )?(second|minute|hour|day)s?")
@@ -79,34 +82,6 @@ def days(value: Any) -> float:
     if isinstance(value, bool) or not 0 < float(value) <= 36_500:
         raise ValueError
     return float(value)
-
-
-def on_off(value: Any) -> str:
-    """on or off"""
-    if value not in ("on", "off"):
-        raise ValueError
-    return str(value)
-
-
-def log_level(value: Any) -> str:
-    """DEBUG, INFO, WARNING or ERROR"""
-    if value not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise ValueError
-    return str(value)
-
-
-def store(value: Any) -> str:
-    """on, required or off"""
-    if value not in ("on", "required", "off"):
-        raise ValueError
-    return str(value)
-
-
-def durability(value: Any) -> str:
-    """process or power"""
-    if value not in ("process", "power"):
-        raise ValueError
-    return str(value)
 
 
 def database_url(value: Any) -> str:
@@ -136,6 +111,7 @@ def _versions() -> Path:
 
 
 MIB = 1024 * 1024
+LEAST_FORM_FIELD_BYTES = 131_072  # Werkzeug holds its 64 KiB read buffer, with whatever file is in it, against this limit
 
 SETTINGS = (
     Setting("INSTANCE_PATH", None, path, "folder for all that the service writes, and for `config.toml`; by default Flask's `instance/`"),
@@ -155,22 +131,24 @@ SETTINGS = (
     Setting("MNIST_PATH", None, path, "where `retrain` finds MNIST: a folder with its four files, or an `.npz`; unset: Keras downloads it"),
     Setting("CACHE_PATH", Path("cache"), path, "folder, in the instance folder, for the compiled form if the model's own is read-only"),
     Setting("METRICS_PATH", None, path, "folder, in the instance folder, in which processes share their metrics; unset: each has its own"),
-    Setting("MAX_REQUEST_BYTES", 16 * MIB, whole_number, "largest request body, and largest image of many, in bytes"),
-    Setting("MAX_FORM_FIELD_BYTES", MIB, form_field_bytes, "largest form field that is not a file, in bytes; at least 131072"),
-    Setting("MAX_FORM_PARTS", 100, whole_number, "most parts in one multipart body; `/predict/batch` takes `MAX_BATCH_IMAGES` more"),
+    Setting("MAX_REQUEST_BYTES", 16 * MIB, at_least(1), "largest request body, and largest image of many, in bytes"),
+    Setting(
+        "MAX_FORM_FIELD_BYTES", MIB, at_least(LEAST_FORM_FIELD_BYTES), "largest form field that is not a file, in bytes; at least 131072"
+    ),
+    Setting("MAX_FORM_PARTS", 100, at_least(1), "most parts in one multipart body; `/predict/batch` takes `MAX_BATCH_IMAGES` more"),
     Setting(
         "MAX_BATCH_BYTES",
         256 * MIB,
-        whole_number,
+        at_least(1),
         "largest body of `/predict/batch`, and the most that it may unpack to, in bytes",
     ),
-    Setting("MAX_BATCH_IMAGES", 100_000, whole_number, "most images in one request to `/predict/batch`"),
-    Setting("MAX_IMAGE_PIXELS", 25_000_000, whole_number, "most pixels of an image, by its header, before it is decoded"),
+    Setting("MAX_BATCH_IMAGES", 100_000, at_least(1), "most images in one request to `/predict/batch`"),
+    Setting("MAX_IMAGE_PIXELS", 25_000_000, at_least(1), "most pixels of an image, by its header, before it is decoded"),
     Setting("UNCERTAIN_BELOW", 0.95, share, "an answer with less confidence than this is marked `uncertain`"),
     Setting(
         "STORE",
         "on",
-        store,
+        one_of("on", "required", "off"),
         "`on` keeps every image with its answer, and answers without it where that cannot be; `required` answers only what it has kept; "
         "`off` keeps nothing",
     ),
@@ -180,7 +158,12 @@ SETTINGS = (
         database_url,
         "where they are kept, such as `postgresql://user:password@host/name`; unset: SQLite, in `submissions.db` in the instance folder",
     ),
-    Setting("STORE_DURABILITY", "process", durability, "what SQLite's commits survive: the end of any `process`, or a cut of `power` too"),
+    Setting(
+        "STORE_DURABILITY",
+        "process",
+        one_of("process", "power"),
+        "what SQLite's commits survive: the end of any `process`, or a cut of `power` too",
+    ),
     Setting(
         "PREDICT_KEY_REQUIRED",
         False,
@@ -203,24 +186,29 @@ SETTINGS = (
     Setting(
         "TRUSTED_PROXIES",
         0,
-        count,
+        at_least(0),
         "how many proxies stand before the service, each adding to `X-Forwarded-For` who asked it; 0: that header is not believed",
     ),
     Setting("KEEP_DAYS", None, days, "erase what was received before so many days, as 90 or 0.5; unset: what is kept stays"),
     Setting(
         "KEEP_SUBMISSIONS",
         None,
-        whole_number,
+        at_least(1),
         "most submissions that are kept; of more the oldest are erased, but none that an operator has labelled",
     ),
-    Setting("KEEP_BYTES", None, whole_number, "most bytes of images that are kept, each image once, in the same way"),
+    Setting("KEEP_BYTES", None, at_least(1), "most bytes of images that are kept, each image once, in the same way"),
     Setting(
         "HOUSEKEEPING",
         "on",
-        on_off,
+        one_of("on", "off"),
         "`on`: the service applies these three about every ten minutes; `off`: only `python -m flaskapi housekeeping` does",
     ),
-    Setting("LOG_LEVEL", "INFO", log_level, "least severe message that is logged: DEBUG, INFO, WARNING or ERROR"),
+    Setting(
+        "LOG_LEVEL",
+        "INFO",
+        one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        "least severe message that is logged: DEBUG, INFO, WARNING or ERROR",
+    ),
 )
 
 
