@@ -96,9 +96,14 @@ def stop(process: "subprocess.Popen[bytes]", by: signal.Signals = signal.SIGTERM
         process.kill()
 
 
+def httpd() -> str:
+    """Apache's program."""
+    return next(found for name in ("apache2", "httpd") if (found := shutil.which(name, path=_path())))
+
+
 @contextlib.contextmanager
 def apache(folder: Path, script: Path = ROOT / "deploy" / "flaskapi.wsgi", **settings: str) -> Iterator[Server]:
-    """Apache with `deploy/flaskapi.conf`; settings reach the application through `config.toml`.
+    """Apache with the configuration in `deploy/`; settings reach the application through `config.toml`.
 
     The benchmarks serve another WSGI script in the same way.
     """
@@ -108,13 +113,14 @@ def apache(folder: Path, script: Path = ROOT / "deploy" / "flaskapi.wsgi", **set
     if os.getuid() == 0:
         shutil.chown(folder / "instance", "www-data", "www-data")
     port = free_port()
-    site = (ROOT / "deploy" / "flaskapi.conf").read_text()
+    shared, site = ((ROOT / "deploy" / name).read_text() for name in ("flaskapi-server.conf", "flaskapi.conf"))
     values = {"NAME": "127.0.0.1", "HOME": str(ROOT), "VENV": sys.prefix, "LOGS": str(folder / "logs")}
     for name, value in values.items():
-        site, count = re.subn(f"^Define FLASKAPI_{name} .*$", f'Define FLASKAPI_{name} "{value}"', site, flags=re.M)
+        shared, count = re.subn(f"^Define FLASKAPI_{name} .*$", f'Define FLASKAPI_{name} "{value}"', shared, flags=re.M)
         assert count == 1
     site = site.replace("${FLASKAPI_HOME}/deploy/flaskapi.wsgi", str(script)).replace("${FLASKAPI_HOME}/deploy>", f"{script.parent}>")
     site = site.replace("Files flaskapi.wsgi", f"Files {script.name}")
+    (folder / "flaskapi-server.conf").write_text(shared)
     (folder / "flaskapi.conf").write_text(site.replace("*:80", f"127.0.0.1:{port}"))
     wsgi_load = subprocess.run([BIN / "mod_wsgi-express", "module-config"], capture_output=True, text=True, check=True).stdout
     modules = subprocess.run(["apxs", "-q", "LIBEXECDIR"], capture_output=True, text=True, check=True, env=os.environ | {"PATH": _path()})
@@ -128,13 +134,13 @@ def apache(folder: Path, script: Path = ROOT / "deploy" / "flaskapi.wsgi", **set
         wsgi_load,
         f"WSGISocketPrefix {folder}/wsgi",
         *(["User www-data", "Group www-data"] if os.getuid() == 0 else []),
+        f"Include {folder}/flaskapi-server.conf",
         f"Include {folder}/flaskapi.conf",
     ]
     (folder / "httpd.conf").write_text("\n".join(lines) + "\n")
-    program = next(found for name in ("apache2", "httpd") if (found := shutil.which(name, path=_path())))
     environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(folder / "instance")}
     environment.pop("FLASKAPI_STORE", None)  # the tests' own, for those that are not about the store
-    process = subprocess.Popen([program, "-f", str(folder / "httpd.conf"), "-DFOREGROUND"], env=environment)
+    process = subprocess.Popen([httpd(), "-f", str(folder / "httpd.conf"), "-DFOREGROUND"], env=environment)
     try:
         yield wait_until_it_answers(Server(port, process, folder))
     finally:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from archives import make_tar, make_zip
 from fakes import draw_digit, encode
-from servers import ROOT, Server, apache
+from servers import ROOT, Server, apache, free_port, httpd
 
 from flaskapi.submissions.keys import make_key
 from flaskapi.submissions.store import DatabaseStore
@@ -202,6 +202,16 @@ def test_what_apache_refuses_by_itself_has_the_one_shape(server: Server, request
     assert "Content-Type: application/problem+json" in head
     assert re.search(r"^X-Request-ID: [\w@-]+\r?$", head, re.M)
     assert status == json.loads(body)["status"]
+
+
+def test_the_host_that_certbot_copies_is_understood(server: Server) -> None:
+    """It is written beside the first as `flaskapi-le-ssl.conf`, which Apache reads before `flaskapi.conf`."""
+    first, copy = server.folder / "flaskapi.conf", server.folder / "flaskapi-le-ssl.conf"
+    copy.write_text(first.read_text().replace(f":{server.port}>", f":{free_port()}>"))
+    configuration = (server.folder / "httpd.conf").read_text().replace(f"Include {first}\n", f"Include {copy}\nInclude {first}\n")
+    (server.folder / "copied.conf").write_text(configuration)
+    done = subprocess.run([httpd(), "-t", "-f", str(server.folder / "copied.conf")], capture_output=True, text=True)
+    assert (0, True) == (done.returncode, "Syntax OK" in done.stderr), done.stderr
 
 
 def test_an_encoded_slash_reaches_the_application(server: Server) -> None:
