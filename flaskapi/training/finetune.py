@@ -17,6 +17,7 @@ from flaskapi.training.dataset import Dataset
 from flaskapi.training.evaluate import evaluate
 from flaskapi.training.keras_file import is_detector, load_artifact
 from flaskapi.training.outliers import draw_outliers
+from flaskapi.training.reference import describe_digits
 from flaskapi.training.train import NO_DIGIT, origin, targets
 
 Bytes = npt.NDArray[np.uint8]
@@ -116,7 +117,8 @@ def finetune(
     varied = augment(images, labels, np.random.default_rng(recipe.seed)).reshape(-1, *shape)
     temperature = round(calibrate(model, varied, labels), 3)
     how = {"labelled": len(labelled[0]), **recipe._asdict(), "temperature": temperature}
-    return model, _card(source, dataset, validation, model, how)
+    reference = {"reference": describe_digits(*_mix_digits(kept, labelled, recipe.labelled_share), augmented=True)}
+    return model, _card(source, dataset, validation, model, how) | reference
 
 
 def _fit(model: keras.Model, batches: _Batches, recipe: FinetuneRecipe, progress: Callable[[float], None]) -> None:
@@ -133,6 +135,15 @@ def _fit(model: keras.Model, batches: _Batches, recipe: FinetuneRecipe, progress
     model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[told, keras.callbacks.SwapEMAWeights()])
     for layer in frozen:
         layer.trainable = True
+
+
+def _mix_digits(known: tuple[Bytes, Bytes], labelled: tuple[Bytes, Bytes], labelled_share: float) -> tuple[Bytes, Bytes]:
+    """Put together the digits that are learned from, what people labelled as often as it is among them; no digit is none of them."""
+    digits = np.flatnonzero(labelled[1] != NO_DIGIT)
+    times = len(known[0]) * labelled_share / (1 - labelled_share) / len(labelled[0])  # that each labelled image comes to one of MNIST's
+    rows = np.resize(digits, round(times * len(digits)))
+    images, labels = (np.concatenate([part, mine[rows]]) for part, mine in zip(known, labelled, strict=True))
+    return images, labels
 
 
 def _card(source: Path, dataset: Dataset, validation: int, model: keras.Model, retraining: dict[str, Any]) -> Card:

@@ -11,6 +11,7 @@ from labelled import write_digit, write_otherwise
 
 from flaskapi.digits.encode import to_bytes
 from flaskapi.digits.normalize import normalize_digit
+from flaskapi.drift import find_reference
 from flaskapi.errors import DatasetError, ModelFileError
 from flaskapi.training.artifact import read_card, save_artifact
 from flaskapi.training.card import render_card
@@ -81,6 +82,21 @@ def test_its_card_says_what_it_came_from_and_can_be_shown(
     (retraining,) = card["retrainings"]
     assert (f"{read_card(SHIPPED)['date']}-{sha256[:8]}", 100, 2) == (retraining["from"], retraining["labelled"], retraining["steps"])
     assert f"- **Retrained** from `{retraining['from']}`: 2 batches of 64" in render_card(tmp_path / "my_model.h5")
+
+
+def test_its_card_says_what_the_digits_were_like_that_it_learned_from(dataset: Dataset) -> None:
+    """A quarter is what people labelled: twice an 8 for each 1; what shows no digit is not counted."""
+    labels = np.array([8, 8, 1, NO_DIGIT] * 5, np.uint8)
+    images = np.zeros((20, 28, 28), np.uint8)
+    images[:, 4:24, 10:18] = 255  # 20 % of all, more than any of those drawn
+    _, card = finetune(SHIPPED, dataset, (images, labels), RECIPE._replace(steps=1))
+    source, shares = find_reference(card)
+    assert ("the model's card", 1.0) == (source, pytest.approx(sum(shares["digit"]), abs=0.001))
+    of_mnist, labelled = 0.8, 0.2  # 12 of 16 and, of the 4 of a quarter, the 3 that show a digit
+    assert labelled == pytest.approx(shares["ink_share"][-1], abs=0.01)
+    assert of_mnist / 10 + labelled * 2 / 3 == pytest.approx(shares["digit"][8], abs=0.02)
+    assert of_mnist / 10 + labelled / 3 == pytest.approx(shares["digit"][1], abs=0.02)
+    assert of_mnist / 10 == pytest.approx(shares["digit"][9], abs=0.02)
 
 
 def test_a_model_that_was_not_made_here_is_retrained_too(
