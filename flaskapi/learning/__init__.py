@@ -7,8 +7,6 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
-NO_DIGIT = 10  # the label of a picture that shows none, as in training
-
 
 class Example(NamedTuple):
     """An image that can be learned from, with what people say it is."""

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from flaskapi.learning import NO_DIGIT, Example
+from flaskapi.learning import Example
 from flaskapi.submissions.labelled import Labelled, Statement
+from flaskapi.training.dataset import NO_DIGIT
 
 NONE = "none"  # the label of what shows no digit
 Answers = Callable[[Sequence[Example]], npt.NDArray[np.float32]]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapi.evaluation.measures import DigitEvaluation, Outcome
-from flaskapi.learning import NO_DIGIT
+from flaskapi.training.dataset import NO_DIGIT
 
 MORE_ERRORS = 2  # that a candidate may make on MNIST's test set
 SIGNIFICANCE = 0.05

@@ -9,10 +9,11 @@ import numpy as np
 from flaskapi.digits.encode import encode_png
 from flaskapi.evaluation.measures import Outcome
 from flaskapi.evaluation.pictures import Gallery, Picture, render_pictures
-from flaskapi.learning import NO_DIGIT, Example
+from flaskapi.learning import Example
 from flaskapi.learning.choose import Doubt
 from flaskapi.learning.judge import Judgement, Pair, figures
 from flaskapi.learning.retrain import Retraining
+from flaskapi.training.dataset import NO_DIGIT
 
 LISTED = 50  # suspicious labels in the text; the page has the others too
 NAMED = 1000  # of them among the figures

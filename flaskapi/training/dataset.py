@@ -21,6 +21,7 @@ IDX_NAMES = (
 )
 NPZ_NAMES = ("x_train", "y_train", "x_test", "y_test")
 MNIST_SHA256 = "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"  # as `Dataset.sha256` counts it
+NO_DIGIT = 10  # the label of a picture that shows none: its target is all ten digits alike
 Bytes = npt.NDArray[np.uint8]
 
 

@@ -14,7 +14,7 @@ from flaskapi.errors import DatasetError
 from flaskapi.training.artifact import Card
 from flaskapi.training.augment import augment
 from flaskapi.training.calibrate import calibrate
-from flaskapi.training.dataset import MNIST_SHA256, Dataset
+from flaskapi.training.dataset import MNIST_SHA256, NO_DIGIT, Dataset
 from flaskapi.training.evaluate import DIGITS, Evaluation, evaluate
 from flaskapi.training.networks import NETWORKS, Shape
 from flaskapi.training.outliers import draw_outliers
@@ -23,7 +23,6 @@ from flaskapi.training.reference import describe_digits
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-NO_DIGIT = 10  # the label of a picture that shows none: its target is all ten digits alike
 OUTLIERS = 40_000  # drawn once, varied in each epoch
 FIRST_RATE, FINISHING_RATE = 2e-3, 4e-4  # the optimizer's largest steps
 CALIBRATION_COPIES = 4  # of each validation digit, varied as in training

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flaskapi.learning import NO_DIGIT
 from flaskapi.learning.judge import Judgement, Pair, ask, compare, figures, mcnemar
+from flaskapi.training.dataset import NO_DIGIT
 
 SURE, LOST = 0.999, 0.2
 

@@ -15,10 +15,9 @@ from flaskapi.drift import find_reference
 from flaskapi.errors import DatasetError, ModelFileError
 from flaskapi.training.artifact import read_card, save_artifact
 from flaskapi.training.card import render_card
-from flaskapi.training.dataset import Dataset
+from flaskapi.training.dataset import NO_DIGIT, Dataset
 from flaskapi.training.finetune import FinetuneRecipe, finetune
 from flaskapi.training.keras_file import load_artifact
-from flaskapi.training.train import NO_DIGIT
 
 if TYPE_CHECKING:
     import keras
