@@ -4,7 +4,12 @@ Each module offers `add_commands(commands)`, which is called for every start and
 function imports. A command's function takes the parsed options and returns an exit status, or None for 0.
 """
 
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+from flaskapi.errors import FlaskapiError
 
 TRAIN_EXTRA = "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt --editable '.[train]'"
 
@@ -22,3 +27,22 @@ def load_settings() -> dict[str, Any]:
     from flaskapi import make_app
 
     return make_app().config
+
+
+def read_moment(text: str) -> datetime:
+    """An option's date or moment; of no zone it is in UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected a date, as 2026-11-22, or a moment, as 2026-11-22T15:00, found {text!r}") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def check_page(path: Path | None) -> None:
+    """Say that a page cannot be written before there is anything to write.
+
+    Raises:
+        FlaskapiError: its folder is not there.
+    """
+    if path and not path.resolve().parent.is_dir():
+        raise FlaskapiError(f"{path}: there is no such folder to write the page into.")

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flaskapi.commands import load_service
+from flaskapi.commands import check_page, load_service
 from flaskapi.errors import FlaskapiError
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def _check_evaluation(options: argparse.Namespace) -> dict[str, Path]:
     """Refuse what cannot be done before anything is read; give the folders by their names."""
     if options.record and options.url:
         raise FlaskapiError("--record writes into the model of the settings, which --url does not ask.")
-    if options.html and not options.html.resolve().parent.is_dir():
-        raise FlaskapiError(f"{options.html}: there is no such folder to write the page into.")
+    check_page(options.html)
     folders = {folder.resolve().name: folder for folder in options.folders}
     if len(folders) < len(options.folders):
         raise FlaskapiError("Two of the folders have the same name, by which they are told apart.")

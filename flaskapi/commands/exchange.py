@@ -1,11 +1,10 @@
 """`export` and `import`: kept images with their labels, into a folder and out of one."""
 
 import argparse
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flaskapi.commands import load_service
+from flaskapi.commands import load_service, read_moment
 
 if TYPE_CHECKING:
     from flaskapi.answers import Route
@@ -16,22 +15,16 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     exporting = commands.add_parser("export", help="write the images that were kept into a folder, as PNG, with labels.csv")
     exporting.add_argument("folder", type=Path, metavar="DIR", help="an empty folder, or one to be made")
     exporting.add_argument("--labelled", action="store_true", help="only those that somebody has labelled")
-    exporting.add_argument("--since", type=_moment, metavar="DATE", help="received then or later, as 2026-11-22 or 2026-11-22T15:00 (UTC)")
-    exporting.add_argument("--until", type=_moment, metavar="DATE", help="received before that moment")
+    exporting.add_argument(
+        "--since", type=read_moment, metavar="DATE", help="received then or later, as 2026-11-22 or 2026-11-22T15:00 (UTC)"
+    )
+    exporting.add_argument("--until", type=read_moment, metavar="DATE", help="received before that moment")
     exporting.add_argument("--number", action="store_true", help="numbers, with labels as evaluate --number takes them, not digits")
     exporting.set_defaults(run=export)
     importing = commands.add_parser("import", help="read labelled images and keep them with their labels")
     importing.add_argument("folder", type=Path, metavar="DIR", help="holds images and labels.csv (file,label), or MNIST's files")
     importing.add_argument("--number", action="store_true", help="the labels are numbers, such as 05221859 or 12|345")
     importing.set_defaults(run=import_labelled)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected a date, as 2026-11-22, or a moment, as 2026-11-22T15:00, found {text!r}") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def export(options: argparse.Namespace) -> int:

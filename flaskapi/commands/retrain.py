@@ -7,10 +7,10 @@ import logging
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flaskapi.commands import check_page, read_moment
 from flaskapi.errors import FlaskapiError
 
 if TYPE_CHECKING:
@@ -21,26 +21,22 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add `retrain`."""
     parser = commands.add_parser("retrain", help="train the serving model further on labelled submissions; needs the extra 'train'")
     add = parser.add_argument
-    add("--since", type=_day, metavar="DATE", help="only what was received from then on, as 2026-11-22 (UTC)")
+    add("--since", type=read_moment, metavar="DATE", help="only what was received from then on, as 2026-11-22 or 2026-11-22T15:00 (UTC)")
     add("--dry-run", action="store_true", help="say what would be used and what is suspicious; train nothing")
     add("--data", type=Path, metavar="DIR", help="where MNIST lies: its four files, or an .npz; else the setting MNIST_PATH")
     add("--html", type=Path, metavar="FILE", help="write a page too, with pictures of what is suspicious and what changed")
     add("--no-promote", action="store_true", help="make a version, and let it serve in no case")
-    add("--steps", type=_whole, metavar="N", help="batches to train with (400)")
+    add("--steps", type=_count, metavar="N", help="batches to train with (400)")
     add("--seed", type=int, default=0, metavar="N", help="where all chance comes from (0)")
     add("--json", action="store_true", help="tell progress and result as lines of JSON, as the worker reads them")
     add("--watch", action="store_true", help="be the worker: do what POST /retrainings asks for, until SIGTERM")
     parser.set_defaults(run=retrain)
 
 
-def _day(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-
-
-def _whole(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, found {text!r}")
+    return int(text)
 
 
 def retrain(options: argparse.Namespace) -> None:
@@ -52,8 +48,7 @@ def retrain(options: argparse.Namespace) -> None:
     app = make_app()
     if app.config["STORE"] == "off":
         raise FlaskapiError("Nothing is kept here to learn from: the setting STORE is off.")
-    if options.html and not options.html.resolve().parent.is_dir():
-        raise FlaskapiError(f"{options.html}: there is no such folder to write the page into.")
+    check_page(options.html)
     if options.watch:
         _watch(app, options)
     else:

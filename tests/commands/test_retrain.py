@@ -89,8 +89,17 @@ def test_where_nothing_is_kept_there_is_nothing_to_learn_from(
     assert "the setting STORE is off" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--since", "yesterday"], ["--steps", "0"]])
-def test_an_argument_that_makes_no_sense_is_refused_with_its_name(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--since", "yesterday", "a date, as 2026-11-22, or a moment, as 2026-11-22T15:00"),
+        ("--steps", "0", "a whole number, 1 or more"),
+        ("--steps", "many", "a whole number, 1 or more"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_refused_with_what_was_expected(
+    option: str, value: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        main(["retrain", *arguments])
-    assert f"argument {arguments[0]}: " in capsys.readouterr().err
+        main(["retrain", option, value])
+    assert f"argument {option}: expected {expected}, found '{value}'\n" in capsys.readouterr().err
