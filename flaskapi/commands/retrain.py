@@ -49,6 +49,11 @@ def retrain(options: argparse.Namespace) -> None:
     if app.config["STORE"] == "off":
         raise FlaskapiError("Nothing is kept here to learn from: the setting STORE is off.")
     check_page(options.html)
+    once = {"--since": options.since, "--dry-run": options.dry_run, "--html": options.html, "--no-promote": options.no_promote}
+    if options.watch and (given := [name for name, value in once.items() if value]):
+        raise FlaskapiError(
+            f"--watch does what each POST /retrainings asks for; leave {given[0]} out. A request may say 'since' and 'promote'."
+        )
     if options.watch:
         _watch(app, options)
     else:

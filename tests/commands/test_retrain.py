@@ -81,6 +81,13 @@ def test_what_cannot_be_is_said_before_any_training(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", [["--no-promote"], ["--dry-run"], ["--since", "2026-11-01"], ["--html", "page.html"]])
+def test_a_worker_refuses_what_a_request_decides(store: DatabaseStore, option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Else one that was started with --no-promote would promote."""
+    assert 1 == main(["retrain", "--watch", *option])
+    assert f"leave {option[0]} out" in capsys.readouterr().err
+
+
 def test_where_nothing_is_kept_there_is_nothing_to_learn_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
