@@ -25,6 +25,14 @@ class Gallery(NamedTuple):
     pictures: list[Picture]
 
 
+def load_template(name: str) -> jinja2.Template:
+    """Give the template of a page; what strangers wrote is shown in it as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("flaskapi.evaluation", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(name)
+
+
 def render_pictures(title: str, text: str, galleries: Sequence[Gallery]) -> str:
     """Write the page. It needs nothing beside itself: the pictures are inside.
 
@@ -33,8 +41,4 @@ def render_pictures(title: str, text: str, galleries: Sequence[Gallery]) -> str:
         text: lines that are shown above the pictures as they are.
         galleries: the groups.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("flaskapi.evaluation", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.get_template("pictures.html")
-    return template.render(title=title, text=text, galleries=galleries, most=SHOWN, data_url=data_url)
+    return load_template("pictures.html").render(title=title, text=text, galleries=galleries, most=SHOWN, data_url=data_url)

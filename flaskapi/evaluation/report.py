@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import jinja2
 from markupsafe import Markup
 
 from flaskapi.digits import Box
@@ -13,6 +12,7 @@ from flaskapi.errors import FlaskapiError
 from flaskapi.evaluation.ask import Answered
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import DIGITS, Bin, DigitEvaluation, Evaluation, NumberEvaluation, Outcome
+from flaskapi.evaluation.pictures import load_template
 
 SHOWN_MISTAKES = 10
 SHOWN_PICTURES = 200  # on the page, the surest mistakes of each set first
@@ -148,12 +148,9 @@ def render_html(
         pictures: of each set, the mistakes to show.
         overall: more rows of the table, of several sets together.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("flaskapi.evaluation", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     every = {**evaluations, **(overall or {})}
     rows = tabulate(every)
-    return environment.get_template("report.html").render(
+    return load_template("report.html").render(
         title=title,
         evaluations=evaluations,
         every=every,
