@@ -5,7 +5,6 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +22,6 @@ from flaskapi.serving.registry import Registry
 from flaskapi.submissions.store import DatabaseStore
 
 MODEL = Path(__file__).parents[2] / "models" / "my_model.h5"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[DatabaseStore]:
-    store = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -26,13 +26,6 @@ Watch = Callable[[str], Worker]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[DatabaseStore]:
-    store = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def watch(store: DatabaseStore) -> Iterator[Watch]:
     """Start a worker whose children run a piece of Python."""
     workers: list[tuple[Worker, threading.Thread]] = []

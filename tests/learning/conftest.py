@@ -1,0 +1,15 @@
+"""A store in a file, which a process beside the test can open too."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flaskapi.submissions.store import DatabaseStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DatabaseStore]:
+    store = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
+    yield store
+    store.close()
