@@ -102,9 +102,7 @@ def promote(registry: Registry, retraining: Retraining, by: str) -> None:
     """
     if retraining.candidate is None or retraining.reasons:
         raise VersionError("There is no candidate that may serve.")
-    if registry.read().generation != retraining.generation:
-        raise VersionError(f"Another version was promoted meanwhile; {retraining.candidate} was not compared with it, and stays.")
-    registry.promote(retraining.candidate, by)
+    registry.promote(retraining.candidate, by, instead_of=retraining.generation)
 
 
 def _train(source: Path, dataset: Dataset, learned: list[Example], order: Order, target: Path, progress: Progress) -> None:

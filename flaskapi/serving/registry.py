@@ -112,18 +112,29 @@ class Registry:
         """
         return read_pointer(self.path / POINTER)
 
-    def promote(self, name: str, by: str) -> Pointer:
+    def promote(self, name: str, by: str, *, instead_of: int | None = None) -> Pointer:
         """Let a version serve, after it was loaded and has answered.
 
+        Args:
+            name: of the version, or MODEL_FILE.
+            by: who says so.
+            instead_of: the generation that it was found better than, where it was; in place of another it does not serve.
+
         Raises:
-            VersionError: there is none of this name, it broke while it served, or what serves cannot be told.
+            VersionError: there is none of this name, it broke while it served, another generation serves, or what serves cannot be told.
             ModelUnavailableError: it cannot be loaded, or answers no probabilities.
         """
         name = name if name == MODEL_FILE else self.get(name).name
         check_answers(self.load(name))
         if self.read().version == name != MODEL_FILE:  # that file may be another than when it was loaded
             return self.read()
-        return self._change(lambda pointer: pointer.promote(name if name == MODEL_FILE else self.get(name).name, by))
+
+        def change(pointer: Pointer) -> Pointer:
+            if instead_of not in (None, pointer.generation):
+                raise VersionError(f"Another version was promoted meanwhile; {name} was not compared with it, and stays.")
+            return pointer.promote(name if name == MODEL_FILE else self.get(name).name, by)
+
+        return self._change(change)
 
     def roll_back(self, by: str) -> Pointer:
         """Let serve again what served before.

@@ -17,6 +17,7 @@ from flaskapi.errors import VersionError
 from flaskapi.learning.choose import Chosen
 from flaskapi.learning.judge import ask
 from flaskapi.learning.retrain import Order, Retraining, promote, retrain
+from flaskapi.serving.classifier import OnnxClassifier
 from flaskapi.serving.pointer import MODEL_FILE
 from flaskapi.serving.registry import Registry
 from flaskapi.submissions.store import DatabaseStore
@@ -79,9 +80,7 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(store
     assert used == set(registry.get(done.candidate or "").submissions or [])
 
 
-def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(registry: Registry, tmp_path: Path) -> None:
     from artifacts import make_artifact
 
     first, second = (registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2))
@@ -92,6 +91,23 @@ def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
     assert second == registry.read().version
     promote(registry, done._replace(generation=1), "ada")
     assert first == registry.read().version
+
+
+def test_nor_where_another_is_promoted_while_the_candidate_is_loaded(registry: Registry, tmp_path: Path) -> None:
+    from artifacts import make_artifact
+
+    first, second = (registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2))
+
+    class Overtaken(Registry):
+        def load(self, name: str) -> OnnxClassifier:
+            if name == first:
+                registry.promote(second, "bob")
+            return super().load(name)
+
+    overtaken = Overtaken(registry.path, MODEL, tmp_path / "cache")
+    with pytest.raises(VersionError, match="promoted meanwhile"):
+        promote(overtaken, Retraining("before", Chosen([], [], [], [], 0), first, generation=0), "ada")
+    assert second == registry.read().version
 
 
 @pytest.mark.train
