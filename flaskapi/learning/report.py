@@ -70,6 +70,8 @@ def _tabulate(judgement: Judgement) -> list[str]:
         wrong, errors = figures(pairs)
         lines.append(f"  {name + ', wrong':24}{wrong[0]:>9,}{wrong[1]:>9,}  of {len(pairs):,}")
         lines.append(f"  {'  calibration error':24}{errors[0]:>9.2%}{errors[1]:>9.2%}")
+    if judgement.wrong_at_first is not None:
+        lines.append(f"  Of MNIST's test set the model of MODEL_PATH reads {judgement.wrong_at_first:,} wrongly.")
     test = f"McNemar's exact test, one-sided: p = {judgement.p_value:.2g}"
     return [*lines, f"  held back: {len(judgement.fixed):,} fixed, {len(judgement.broken):,} broken; {test}."]
 
@@ -92,6 +94,7 @@ def to_figures(done: Retraining) -> dict[str, Any]:
         for name, pairs in (("mnist", judgement.mnist), ("held_back", judgement.held_back)):
             wrong, errors = figures(pairs)
             found |= {f"{name}_wrong": list(wrong), f"{name}_calibration_error": [round(error, 6) for error in errors]}
+        found |= {} if judgement.wrong_at_first is None else {"mnist_wrong_at_first": judgement.wrong_at_first}
         found |= {"fixed": len(judgement.fixed), "broken": len(judgement.broken), "p_value": judgement.p_value}
     return found
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from flaskapi.errors import VersionError
 from flaskapi.learning import Example, to_arrays
 from flaskapi.learning.choose import Chosen, Doubt, choose, find_doubts
-from flaskapi.learning.judge import Judgement, Pair, ask, compare
+from flaskapi.learning.judge import Judgement, Pair, ask, compare, count_wrong
 from flaskapi.serving.classifier import OnnxClassifier, load_classifier
+from flaskapi.serving.pointer import MODEL_FILE
 from flaskapi.serving.registry import Registry
 from flaskapi.submissions import Store
 from flaskapi.submissions.labelled import read_labelled
@@ -58,7 +59,7 @@ def retrain(store: Store, registry: Registry, order: Order, progress: Progress) 
         progress: is told how far it is, 0 to 1, and what is done now.
 
     Raises:
-        FlaskapiError: the store, MNIST or the serving model cannot be read, or the candidate cannot be written.
+        FlaskapiError: the store, MNIST, the serving model or that of MODEL_PATH cannot be read, or the candidate cannot be written.
     """
     progress(0.0, "Reading the labels.")
     pointer = registry.read()
@@ -71,6 +72,7 @@ def retrain(store: Store, registry: Registry, order: Order, progress: Progress) 
         return result._replace(reasons=(reason,))
     if order.dry_run:
         return result
+    first = None if pointer.version == MODEL_FILE else registry.load(MODEL_FILE)
     progress(BEGUN, f"Training on {len(chosen.learned):,} labelled images and MNIST.")
     dataset = load_dataset(order.data)
     with tempfile.TemporaryDirectory(prefix="flaskapi-retrain-") as folder:
@@ -81,7 +83,7 @@ def retrain(store: Store, registry: Registry, order: Order, progress: Progress) 
         ids = sorted(str(id) for one in chosen.learned for id in one.ids)
         version = registry.add(artifact, submissions=ids)
     progress(COMPILED, "Comparing both models.")
-    judgement = _judge(serving, candidate, dataset, chosen.held_back, order.uncertain_below)
+    judgement = _judge(serving, candidate, first, dataset, chosen.held_back, order.uncertain_below)
     used = [*chosen.learned, *chosen.held_back]
     doubted = find_doubts(used, lambda examples: ask(candidate, to_arrays(examples)[0]), order.uncertain_below)
     progress(1.0, "Done.")
@@ -120,9 +122,16 @@ def _train(source: Path, dataset: Dataset, learned: list[Example], order: Order,
 
 
 def _judge(
-    serving: OnnxClassifier, candidate: OnnxClassifier, dataset: Dataset, held_back: list[Example], uncertain_below: float
+    serving: OnnxClassifier,
+    candidate: OnnxClassifier,
+    first: OnnxClassifier | None,
+    dataset: Dataset,
+    held_back: list[Example],
+    uncertain_below: float,
 ) -> Judgement:
+    wrong_at_first = count_wrong(first, dataset.test_images, dataset.test_labels) if first else None
     names = [f"test-{place:05}" for place in range(len(dataset.test_labels))]
     mnist: list[Pair] = compare(serving, candidate, dataset.test_images, dataset.test_labels, names, uncertain_below)
     pixels, labels = to_arrays(held_back)
-    return Judgement(mnist, compare(serving, candidate, pixels, labels, [one.name for one in held_back], uncertain_below))
+    compared = compare(serving, candidate, pixels, labels, [one.name for one in held_back], uncertain_below)
+    return Judgement(mnist, compared, wrong_at_first)

@@ -102,3 +102,11 @@ def test_a_candidate_stays_for_each_of_four_reasons(mnist: list[Pair], held_back
 
 def test_two_more_errors_on_mnist_are_allowed() -> None:
     assert [] == Judgement(pairs(1000, (1, 3)), pairs(50, (5, 0))).reasons
+
+
+def test_many_retrainings_together_may_not_make_more_errors_on_mnist_either() -> None:
+    """Two more than the model that it all began with, whatever serves now."""
+    mnist, held_back = pairs(1000, (3, 5)), pairs(50, (5, 0))
+    assert [] == Judgement(mnist, held_back, wrong_at_first=3).reasons
+    (reason,) = Judgement(mnist, held_back, wrong_at_first=2).reasons
+    assert "wrong 5 times, and the model of MODEL_PATH 2; allowed are 2 more" in reason

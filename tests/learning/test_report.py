@@ -69,6 +69,15 @@ def test_the_page_has_a_picture_of_everything_that_changed_or_is_suspicious(done
         assert f"{one.after.name}: is {one.after.label}, was read as {one.before.said} (99%) and now as {one.after.said} (99%)" in page
 
 
+def test_where_the_model_of_the_setting_serves_no_more_it_is_said_how_that_read_mnist(done: Retraining) -> None:
+    assert "MODEL_PATH" not in render_text(done, promoted=True)
+    assert "mnist_wrong_at_first" not in to_figures(done)
+    assert done.judgement
+    later = done._replace(judgement=done.judgement._replace(wrong_at_first=5))
+    assert "  Of MNIST's test set the model of MODEL_PATH reads 5 wrongly." in render_text(later, promoted=True)
+    assert 5 == to_figures(later)["mnist_wrong_at_first"]
+
+
 def test_the_figures_are_plain_values(done: Retraining) -> None:
     figures = to_figures(done)
     assert {"fixed": 6, "broken": 1, "p_value": 0.0625, "held_back_wrong": [6, 1], "learned": 60}.items() <= figures.items()

@@ -80,6 +80,20 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(store
     assert used == set(registry.get(done.candidate or "").submissions or [])
 
 
+@pytest.mark.train
+def test_errors_are_counted_from_the_model_of_the_setting_too(store: DatabaseStore, mnist: Path, tmp_path: Path) -> None:
+    """Here that one reads every digit as the next, and another was promoted."""
+    from artifacts import make_artifact, make_other
+
+    registry = Registry(tmp_path / "versions", make_other(tmp_path / "first", shift=1), tmp_path / "cache")
+    registry.promote(registry.add(make_artifact(tmp_path / "second", 1)).name, "ada")
+    sent = send_digits(store, 60)
+    say(store, [(one.id, one.digit) for one in sent])
+    judgement = retrain(store, registry, Order(mnist, steps=1), quiet).judgement
+    assert judgement
+    assert (0, 60) == (sum(not pair.before.right for pair in judgement.mnist), judgement.wrong_at_first)
+
+
 def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(registry: Registry, tmp_path: Path) -> None:
     from artifacts import make_artifact
 
