@@ -70,6 +70,17 @@ def tiny_model() -> "Callable[..., keras.Model]":
     return build
 
 
+def small_detector(shape: tuple[int | None, int | None, int]) -> "keras.Model":
+    """Of the detector's form, faster to train."""
+    import keras
+
+    source = inner = keras.Input(shape)
+    for filters, size, stride in ((8, 5, 2), (16, 3, 2), (24, 11, 1)):
+        inner = keras.layers.Conv2D(filters, size, stride, "same", activation="relu")(inner)
+    ends = [keras.layers.Conv2D(1, 1, name="presence")(inner), keras.layers.Conv2D(14, 1, name="digit_and_box")(inner)]
+    return keras.Model(source, keras.layers.Concatenate()(ends), name="small_detector")
+
+
 @pytest.fixture
 def legacy(tmp_path: Path) -> Callable[[str], Path]:
     """A copy of a model by Keras 2.2.2, channels "last" or "first", that a test may spoil."""

@@ -1,22 +1,14 @@
-"""The detector learns what pages show, by a loss that falls as answers get better; compiled, it answers as before."""
+"""The detector learns what pages show, by a loss that falls as answers get better."""
 
-import hashlib
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 from flaskapi.digits.segment import find_candidates
-from flaskapi.errors import DatasetError, ModelFileError, ModelUnavailableError
-from flaskapi.serving.classifier import load_classifier
-from flaskapi.serving.detector import load_detector
-from flaskapi.training import compile as compiling
+from flaskapi.errors import DatasetError
 from flaskapi.training import detector as training
-from flaskapi.training.artifact import save_artifact
-from flaskapi.training.compile import compile_artifact
 from flaskapi.training.dataset import Dataset
 from flaskapi.training.detector import (
     DetectorRecipe,
@@ -28,14 +20,13 @@ from flaskapi.training.detector import (
     look_over,
     train_detector,
 )
-from flaskapi.training.keras_file import is_detector, load_artifact
-from flaskapi.training.networks import detector
+from flaskapi.training.keras_file import is_detector
 from flaskapi.training.pages import Page, Placed, draw_page, draw_targets
+
+from .conftest import small_detector
 
 pytestmark = pytest.mark.train
 
-Build = Callable[..., keras.Model]
-CARD = {"date": "2026-01-02", "network": "tiny detector"}
 SMALL = DetectorRecipe(epochs=1, steps=4, batch_size=4, seed=3, validation=40)
 DIGITS = [Placed(7, 20, 10, 24, 36, True), Placed(4, 90, 14, 30, 40, True), Placed(1, 250, 20, 6, 30, False)]
 
@@ -145,15 +136,6 @@ def test_each_batch_of_each_epoch_is_drawn_anew_and_the_same_for_the_same_seed(d
     first, again, other = draw(3), draw(3), draw(4)
     assert first == again
     assert 2 * 2 * SMALL.steps == len({*first, *other})
-
-
-def small_detector(shape: tuple[int | None, int | None, int]) -> keras.Model:
-    """Of the detector's form, faster to train."""
-    source = inner = keras.Input(shape)
-    for filters, size, stride in ((8, 5, 2), (16, 3, 2), (24, 11, 1)):
-        inner = keras.layers.Conv2D(filters, size, stride, "same", activation="relu")(inner)
-    ends = [keras.layers.Conv2D(1, 1, name="presence")(inner), keras.layers.Conv2D(14, 1, name="digit_and_box")(inner)]
-    return keras.Model(source, keras.layers.Concatenate()(ends), name="small_detector")
 
 
 @pytest.fixture
@@ -273,79 +255,3 @@ def test_a_detector_learns_one_page_by_heart() -> None:
     answer = keras.ops.convert_to_numpy(model(page, training=True))[0]
     found = [candidate for candidate in find_candidates(answer, 1.0) if candidate.presence > 0.5]
     assert [7, 4] == [int(one.probabilities.argmax()) for one in sorted(found, key=lambda one: one.edges[0])]
-
-
-@pytest.fixture(scope="module")
-def tiny_detector() -> keras.Model:
-    """With nothing learned."""
-    keras.utils.set_random_seed(0)
-    return small_detector((None, None, 1))
-
-
-def test_a_detector_answers_compiled_and_loaded_as_before(tmp_path: Path, tiny_detector: keras.Model) -> None:
-    source = tmp_path / "detector.h5"
-    save_artifact(tiny_detector, CARD, source)
-    compile_artifact(source, source.with_suffix(".onnx"))
-    loaded = load_detector(source, tmp_path / "cache")
-    assert f"2026-01-02-{hashlib.sha256(source.read_bytes()).hexdigest()[:8]}" == loaded.version
-    assert CARD.items() <= loaded.card.items()
-    for shape in ((16, 16), (64, 256), (208, 48)):
-        page = np.random.default_rng(1).random(shape, np.float32)
-        expected = tiny_detector.predict(page[np.newaxis, ..., np.newaxis], verbose=0)[0]
-        np.testing.assert_allclose(loaded.detect(page), expected, atol=1e-4)
-
-
-def test_the_network_itself_can_be_compiled(tmp_path: Path) -> None:
-    keras.utils.set_random_seed(0)
-    model = detector((None, None, 1))
-    save_artifact(model, CARD, tmp_path / "detector.h5")
-    compile_artifact(tmp_path / "detector.h5", tmp_path / "detector.onnx")
-    page = np.random.default_rng(1).random((48, 112), np.float32)
-    expected = model.predict(page[np.newaxis, ..., np.newaxis], verbose=0)[0]
-    np.testing.assert_allclose(load_detector(tmp_path / "detector.h5", tmp_path / "cache").detect(page), expected, atol=1e-3)
-
-
-def test_a_detector_is_told_from_a_classifier_by_its_form(tmp_path: Path, tiny_detector: keras.Model, tiny_model: Build) -> None:
-    assert is_detector(tiny_detector)
-    assert is_detector(detector((None, None, 1)))
-    assert not is_detector(tiny_model())
-    save_artifact(tiny_detector, CARD, tmp_path / "detector.h5")
-    assert is_detector(load_artifact(tmp_path / "detector.h5"))
-
-
-@pytest.mark.parametrize(("shape", "outputs"), [((None, None, 3), 15), ((None, None, 1), 14), ((64, 256, 1), 15)])
-def test_what_is_almost_a_detector_is_refused(tmp_path: Path, shape: tuple[int | None, ...], outputs: int) -> None:
-    """Of colour, with other answers, of one size only."""
-    model = keras.Sequential([keras.Input(shape), keras.layers.Conv2D(outputs, 3, 4, "same")])
-    save_artifact(model, CARD, tmp_path / "detector.h5")
-    with pytest.raises(ModelFileError, match=r"^detector\.h5: this model has input .* and output .*; needed are "):
-        load_artifact(tmp_path / "detector.h5")
-
-
-def test_a_detector_whose_compiled_form_answers_otherwise_is_refused(
-    tmp_path: Path, tiny_detector: keras.Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compiling, "DETECTOR_TOLERANCE", 0.0)  # so that the smallest difference, and none, is too large
-    save_artifact(tiny_detector, CARD, tmp_path / "detector.h5")
-    with pytest.raises(ModelFileError, match="the compiled form differs from Keras"):
-        compile_artifact(tmp_path / "detector.h5", tmp_path / "detector.onnx")
-    assert ["detector.h5"] == [path.name for path in tmp_path.iterdir()]
-
-
-def test_a_detector_of_weights_that_are_no_numbers_is_refused(tmp_path: Path) -> None:
-    model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(15, 3, 4, "same")])
-    model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
-    save_artifact(model, CARD, tmp_path / "detector.h5")
-    with pytest.raises(ModelFileError, match=r"^detector\.h5: answers what are no numbers\.$"):
-        compile_artifact(tmp_path / "detector.h5", tmp_path / "detector.onnx")
-
-
-def test_neither_kind_serves_as_the_other(tmp_path: Path, tiny_detector: keras.Model, tiny_model: Build) -> None:
-    for name, model in (("detector", tiny_detector), ("my_model", tiny_model()), ("flat", tiny_model((784,)))):
-        save_artifact(model, CARD, tmp_path / f"{name}.h5")
-        compile_artifact(tmp_path / f"{name}.h5", tmp_path / f"{name}.onnx")
-    with pytest.raises(ModelUnavailableError, match="does not answer ten probabilities; is it another kind of model"):
-        load_classifier(tmp_path / "detector.h5", tmp_path / "cache")
-    for name in ("my_model", "flat"):
-        with pytest.raises(ModelUnavailableError, match="does not answer as a detector does; is it another kind of model"):
-            load_detector(tmp_path / f"{name}.h5", tmp_path / "cache")
