@@ -63,6 +63,11 @@ def write_otherwise(digit: int, rng: np.random.Generator) -> npt.NDArray[np.uint
     return write_digit(digit, rng, OTHER_HAND, slant=OTHER_HAND_SLANT, turn=OTHER_HAND_TURN)
 
 
+def normalize(images: Iterable[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    """What the network sees of images, in MNIST's form: `uint8 (n, 28, 28)`, 255 the ink."""
+    return np.stack([np.rint(255 * normalize_digit(image).pixels).astype(np.uint8) for image in images])
+
+
 class Sent(NamedTuple):
     """A submission, and the digit that it really shows."""
 

@@ -24,11 +24,9 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from fakes import encode
-from labelled import write_digit, write_otherwise
+from labelled import normalize, write_digit, write_otherwise
 from servers import ROOT, Server, free_port, stop, wait_until_it_answers
 
-from flaskapi.digits.encode import to_bytes
-from flaskapi.digits.normalize import normalize_digit
 from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import shadows
 
@@ -41,8 +39,7 @@ SENT = 300
 def draw_mnist(path: Path) -> Path:
     """A stand-in for MNIST, 1,200 digits to learn from and 300 to be judged by, by an ordinary hand."""
     rng, labels = np.random.default_rng(1), np.arange(1500, dtype=np.uint8) % 10
-    drawn = (write_digit(int(digit), rng, slant=rng.normal(0.1, 0.2), turn=rng.normal(0, 0.1)) for digit in labels)
-    images = np.stack([np.frombuffer(to_bytes(normalize_digit(image).pixels), np.uint8).reshape(28, 28) for image in drawn])
+    images = normalize(write_digit(int(digit), rng, slant=rng.normal(0.1, 0.2), turn=rng.normal(0, 0.1)) for digit in labels)
     np.savez(path, x_train=images[:1200], y_train=labels[:1200], x_test=images[1200:], y_test=labels[1200:])
     return path
 

@@ -4,9 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from flaskapi.digits.encode import encode_png
+from flaskapi.digits.encode import encode_bytes
 from flaskapi.evaluation.measures import Outcome
 from flaskapi.evaluation.pictures import Gallery, Picture, render_pictures
 from flaskapi.learning import Example
@@ -102,7 +100,7 @@ def to_figures(done: Retraining) -> dict[str, Any]:
 def render_page(done: Retraining, *, promoted: bool) -> str:
     """Show what is suspicious and what changed, as the network saw it."""
     suspicious, doubted = (
-        [Picture(_png(doubt.example.normalized), f"{doubt.example.name}: {_describe(doubt)}") for doubt in doubts]
+        [Picture(encode_bytes(doubt.example.normalized), f"{doubt.example.name}: {_describe(doubt)}") for doubt in doubts]
         for doubts in (done.chosen.suspicious, done.doubted)
     )
     galleries = [Gallery("Suspicious labels", "Not used unless an operator gives the same label again.", suspicious)]
@@ -119,12 +117,8 @@ def render_page(done: Retraining, *, promoted: bool) -> str:
     return render_pictures(f"Retraining of {done.serving}", render_text(done, promoted=promoted), galleries)
 
 
-def _png(normalized: bytes) -> bytes:
-    return encode_png(np.frombuffer(normalized, np.uint8).reshape(28, 28))
-
-
 def _show(pairs: Sequence[Pair], normalized: dict[str, bytes]) -> list[Picture]:
-    return [Picture(_png(normalized[pair.after.name]), _caption(*pair)) for pair in pairs]
+    return [Picture(encode_bytes(normalized[pair.after.name]), _caption(*pair)) for pair in pairs]
 
 
 def _caption(before: Outcome, after: Outcome) -> str:

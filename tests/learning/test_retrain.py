@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from labelled import Sent, say, send, write_digit, write_otherwise
+from labelled import Sent, normalize, say, send, write_digit, write_otherwise
 
-from flaskapi.digits.encode import to_bytes
-from flaskapi.digits.normalize import normalize_digit
 from flaskapi.errors import VersionError
 from flaskapi.learning.choose import Chosen
 from flaskapi.learning.judge import ask
@@ -34,8 +32,7 @@ def registry(tmp_path: Path) -> Registry:
 def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stand-in: 240 drawn digits to learn from, 60 to be judged by."""
     rng, labels = np.random.default_rng(1), np.arange(300, dtype=np.uint8) % 10
-    drawn = (normalize_digit(write_digit(int(digit), rng)).pixels for digit in labels)
-    images = np.stack([np.frombuffer(to_bytes(pixels), np.uint8).reshape(28, 28) for pixels in drawn])
+    images = normalize(write_digit(int(digit), rng) for digit in labels)
     path = tmp_path_factory.mktemp("data") / "mnist.npz"
     np.savez(path, x_train=images[:240], y_train=labels[:240], x_test=images[240:], y_test=labels[240:])
     return path
@@ -50,8 +47,7 @@ def send_digits(store: DatabaseStore, count: int, *, otherwise: bool = False) ->
 def write_more(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Others by the hand that the model reads badly, as the network sees them, with what they are."""
     rng, digits = np.random.default_rng(7), np.arange(count) % 10
-    written = (normalize_digit(write_otherwise(int(digit), rng)).pixels for digit in digits)
-    return np.stack([np.rint(255 * pixels).astype(np.uint8) for pixels in written]), digits
+    return normalize(write_otherwise(int(digit), rng) for digit in digits), digits
 
 
 def quiet(share: float, said: str) -> None:

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from labelled import write_digit, write_otherwise
+from labelled import normalize, write_digit, write_otherwise
 
-from flaskapi.digits.encode import to_bytes
-from flaskapi.digits.normalize import normalize_digit
 from flaskapi.drift import find_reference
 from flaskapi.errors import DatasetError, ModelFileError
 from flaskapi.training.artifact import read_card, save_artifact
@@ -31,8 +29,7 @@ SHIPPED = Path(__file__).parents[2] / "models" / "my_model.h5"
 def draw(write: Callable[..., np.ndarray], count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Digits by a hand, in MNIST's form."""
     rng, labels = np.random.default_rng(seed), np.arange(count, dtype=np.uint8) % 10
-    written = (to_bytes(normalize_digit(write(int(digit), rng)).pixels) for digit in labels)
-    return np.stack([np.frombuffer(pixels, np.uint8).reshape(28, 28) for pixels in written]), labels
+    return normalize(write(int(digit), rng) for digit in labels), labels
 
 
 @pytest.fixture(scope="module")
