@@ -1,37 +1,26 @@
 """What promotions cost: memory before and after 50 of them, how long each takes, and latency with a candidate in the shadow."""
 
-import shutil
+import random
 import statistics
-import sys
-import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.serving import CONNECTIONS, measure, write_load
+from benchmarks.serving import CONNECTIONS, measure, prepare
 from flaskapi.serving.registry import Registry
 from tests.artifacts import MODELS, make_artifact
-from tests.fakes import draw_digit, encode
-from tests.servers import Server, apache, why_no_apache
+from tests.servers import Server, apache
 
-PROMOTIONS, ROUNDS, SECONDS, SHARES = 50, 9, 2, (0.1, 1.0)
+PROMOTIONS, ROUNDS, SECONDS, SHARES = 50, 24, 2, (0.1, 1.0)
 
 
 def main() -> None:
     """Print memory and times of promotions, then a table of latencies."""
-    missing = why_no_apache() or (shutil.which("wrk") is None and "wrk is not installed: apt install wrk")
-    if missing:
-        sys.exit(f"error: {missing}")
-    folder = Path(tempfile.mkdtemp(prefix="flaskapi-bench-"))
-    folder.chmod(0o755)
-    load = folder / "load.lua"
-    write_load(load, encode(draw_digit(7, side=28, dark_on_light=False)))
-    with apache(folder / "server", VERSIONS_PATH='"versions"') as server:
+    with prepare() as (folder, load), apache(folder / "server", VERSIONS_PATH='"versions"') as server:
         instance = server.folder / "instance"
         registry = Registry(instance / "versions", MODELS / "my_model.h5", instance / "cache")
         names = [registry.add(make_artifact(folder / str(mark), mark)).name for mark in range(3)]
         _promote(server, registry, names, load)
         _shadow(server, registry, names[2], load)
-    shutil.rmtree(folder)
 
 
 def _promote(server: Server, registry: Registry, names: list[str], load: Path) -> None:
@@ -54,18 +43,20 @@ def _promote(server: Server, registry: Registry, names: list[str], load: Path) -
 
 
 def _shadow(server: Server, registry: Registry, name: str, load: Path) -> None:
-    print(f"28x28 PNG by multipart upload, SQLite; wrk -t1 -c{CONNECTIONS}; median of {ROUNDS} rounds of {SECONDS} s, in turn")
+    print(f"28x28 PNG by multipart upload, SQLite; wrk -t1 -c{CONNECTIONS}; {ROUNDS} rounds of {SECONDS} s for each share, in an order")
+    print("drawn anew for each round; medians, and of p50 the median ratio to that without a shadow in the same round, with its quartiles")
     results: dict[float, list[tuple[float, float, float]]] = {share: [] for share in (0.0, *SHARES)}
     for _ in range(ROUNDS):
-        for share, measured in results.items():
+        for share in random.sample([*results], len(results)):
             registry.set_shadow(name if share else None, share)
             time.sleep(1)  # until every process has seen it
-            measured.append(measure(server, load, seconds=SECONDS))
-    base = statistics.median(p50 for _, p50, _ in results[0.0])
-    print(f"{'in the shadow':16}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'p50 of that without':>21}")
+            results[share].append(measure(server, load, seconds=SECONDS))
+    print(f"{'in the shadow':16}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'p50 of that without':>21}{'quartiles':>16}")
     for share, measured in results.items():
         rate, p50, p99 = (statistics.median(column) for column in zip(*measured, strict=True))
-        print(f"{share:<16g}{rate:12.0f}{p50:9.2f}{p99:9.1f}{p50 / base:21.3f}")
+        ratios = [one[1] / without[1] for one, without in zip(measured, results[0.0], strict=True)]
+        low, ratio, high = statistics.quantiles(ratios, n=4)
+        print(f"{share:<16g}{rate:12.0f}{p50:9.2f}{p99:9.1f}{ratio:21.3f}{low:10.3f}{high:6.3f}")
 
 
 def _memory_mb(server: Server) -> dict[int, float]:

@@ -6,7 +6,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.fakes import draw_digit, encode
@@ -24,16 +25,10 @@ ROUNDS, SECONDS, CONNECTIONS = 5, 4, 8
 
 def main() -> None:
     """Print a table: requests/s, their share of the limit, latencies, and the memory of one process."""
-    missing = why_no_apache() or (shutil.which("wrk") is None and "wrk is not installed: apt install wrk")
-    if missing:
-        sys.exit(f"error: {missing}")
-    folder = Path(tempfile.mkdtemp(prefix="flaskapi-bench-"))
-    folder.chmod(0o755)
-    load = folder / "load.lua"
-    write_load(load, encode(draw_digit(7, side=28, dark_on_light=False)))
-    print("28x28 PNG by multipart upload; Apache, 2 processes x 3 threads, load on the same machine;")
-    print(f"wrk -t1 -c{CONNECTIONS}; median of {ROUNDS} rounds of {SECONDS} s, in turn")
     with ExitStack() as stack:
+        folder, load = stack.enter_context(prepare())
+        print("28x28 PNG by multipart upload; Apache, 2 processes x 3 threads, load on the same machine;")
+        print(f"wrk -t1 -c{CONNECTIONS}; median of {ROUNDS} rounds of {SECONDS} s, in turn")
         servers = {name: stack.enter_context(apache(folder / str(n), script)) for n, (name, script) in enumerate(SCRIPTS.items())}
         rounds: dict[str, list[tuple[float, float, float]]] = {name: [] for name in servers}
         for server in servers.values():
@@ -46,10 +41,28 @@ def main() -> None:
         for name, results in rounds.items():
             rate, p50, p99 = (statistics.median(column) for column in zip(*results, strict=True))
             print(f"{name:20}{rate:12.0f}{rate / limit:14.2f}{p50:9.1f}{p99:9.1f}{_memory_mb(servers[name]):14.0f}")
-    shutil.rmtree(folder)
 
 
-def write_load(script: Path, image: bytes) -> None:
+@contextmanager
+def prepare(missing: str | None = None) -> Iterator[tuple[Path, Path]]:
+    """Give a folder for servers that Apache's user can reach, which is gone afterwards, and the script by which wrk sends them a digit.
+
+    Args:
+        missing: what else is needed and not there, if so; then the program ends and says it.
+    """
+    missing = missing or why_no_apache() or ("wrk is not installed: apt install wrk" if shutil.which("wrk") is None else None)
+    if missing:
+        sys.exit(f"error: {missing}")
+    folder = Path(tempfile.mkdtemp(prefix="flaskapi-bench-"))
+    try:
+        folder.chmod(0o755)
+        _write_load(folder / "load.lua", encode(draw_digit(7, side=28, dark_on_light=False)))
+        yield folder, folder / "load.lua"
+    finally:
+        shutil.rmtree(folder)
+
+
+def _write_load(script: Path, image: bytes) -> None:
     """Write what wrk sends: an upload of an image."""
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\nContent-Type: image/png\r\n\r\n'
     part = head + image + b"\r\n--x--\r\n"

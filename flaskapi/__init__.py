@@ -14,6 +14,7 @@ from flaskapi.recognition import Classifier
 from flaskapi.submissions import NoStore, Store
 
 if TYPE_CHECKING:
+    from flaskapi.serving.registry import Registry
     from flaskapi.serving.shadow import Shadowed
     from flaskapi.serving.switch import Switch
     from flaskapi.submissions.store import DatabaseStore
@@ -113,10 +114,16 @@ def make_database(app: Flask) -> "DatabaseStore":
     return DatabaseStore(address, app.config["STORE_DURABILITY"])
 
 
+def make_registry(app: Flask) -> "Registry":
+    """Make the registry of the versions of the settings; it looks at the folder when it is asked."""
+    from flaskapi.serving.registry import Registry
+
+    return Registry(app.config["VERSIONS_PATH"], app.config["MODEL_PATH"], app.config["CACHE_PATH"])
+
+
 def _load_versions(app: Flask, store: Store) -> "Switch":
     """Load the version that is to serve, or that served before it; where none can be, the reason takes its place."""
     from flaskapi.serving.processes import Processes
-    from flaskapi.serving.registry import Registry
     from flaskapi.serving.switch import Switch
 
     def keep(shadowed: "Sequence[Shadowed]") -> None:
@@ -125,7 +132,7 @@ def _load_versions(app: Flask, store: Store) -> "Switch":
         keep_shadowed(store, [answer._asdict() for answer in shadowed])
 
     return Switch(
-        Registry(*(app.config[name] for name in ("VERSIONS_PATH", "MODEL_PATH", "CACHE_PATH"))),
+        make_registry(app),
         Processes(Path(app.instance_path) / "processes"),
         warm=recognition.warm_up,
         keep=None if app.config["STORE"] == "off" else keep,

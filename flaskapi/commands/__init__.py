@@ -5,11 +5,16 @@ function imports. A command's function takes the parsed options and returns an e
 """
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flaskapi.errors import FlaskapiError
+
+if TYPE_CHECKING:
+    from flaskapi.submissions import Store
 
 TRAIN_EXTRA = "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt --editable '.[train]'"
 
@@ -20,6 +25,15 @@ def load_service(**settings: str) -> tuple[dict[str, Any], Any]:
 
     app = create_app({"LOG_LEVEL": "ERROR", "HOUSEKEEPING": "off"} | settings)
     return app.config, app.extensions["flaskapi"]
+
+
+@contextlib.contextmanager
+def open_store() -> Iterator["Store"]:
+    """What was kept, without the models; also where the setting STORE lets nothing more be kept. It is closed afterwards."""
+    from flaskapi import make_app, make_database
+
+    with contextlib.closing(make_database(make_app())) as store:
+        yield store
 
 
 def load_settings() -> dict[str, Any]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flaskapi.commands import load_service, read_moment
+from flaskapi.commands import load_service, open_store, read_moment
 
 if TYPE_CHECKING:
     from flaskapi.answers import Route
@@ -32,11 +32,8 @@ def export(options: argparse.Namespace) -> int:
     from flaskapi.bulk.exports import export
     from flaskapi.submissions.exchange import Wanted
 
-    store = load_service(STORE="on")[1].store
-    try:
+    with open_store() as store:
         done = export(store, options.folder, Wanted(options.number, options.labelled, options.since, options.until))
-    finally:
-        store.close()
     print(f"Wrote {done.labelled:,} labelled and {done.unlabelled:,} other images into {options.folder}.")
     return 1 if done.failed else 0
 

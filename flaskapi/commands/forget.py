@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from flaskapi.commands import load_service
+from flaskapi.commands import load_settings, open_store
 from flaskapi.errors import FlaskapiError
 
 MOST_DAYS = 36_500
@@ -27,16 +27,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def forget(options: argparse.Namespace) -> None:
     """Erase submissions with their images."""
     _check(options)
-    store = load_service(STORE="on")[1].store  # what was kept can be erased also where nothing more is
-    try:
+    with open_store() as store:
         missing = [one for one in options.ids if not store.delete(one)]
         erased = len(options.ids) - len(missing)
         if options.older_than is not None:
             erased += store.delete_before(datetime.now(UTC) - timedelta(days=options.older_than))
         too_many, excess = store.delete_beyond(options.beyond_count, options.beyond_bytes)
         erased += too_many
-    finally:
-        store.close()
     print(f"Erased {erased:,} submission{'' if erased == 1 else 's'}, with the images that no other has.")
     if missing:
         raise FlaskapiError(f"There is no submission of the id {', '.join(map(str, missing))}.")
@@ -61,9 +58,6 @@ def keep_house(options: argparse.Namespace) -> None:
     from flaskapi.submissions.housekeeping import find_limits
     from flaskapi.submissions.housekeeping import keep_house as do_all
 
-    config, services = load_service(STORE="on")
-    try:
-        done = do_all(services.store, find_limits(config))
-    finally:
-        services.store.close()
+    with open_store() as store:
+        done = do_all(store, find_limits(load_settings()))
     print(f"Housekeeping {done}.")

@@ -4,12 +4,9 @@ import argparse
 import re
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from flaskapi.commands import open_store
 from flaskapi.errors import FlaskapiError
-
-if TYPE_CHECKING:
-    from flaskapi.submissions import Store
 
 _NAME = re.compile(r"[\w.@-]{1,64}")
 
@@ -33,11 +30,8 @@ def make(options: argparse.Namespace) -> None:
 
     if not _NAME.fullmatch(options.name):
         raise FlaskapiError(f"{options.name!r} cannot be a key's name: 1 to 64 letters, digits and signs of '_.@-'.")
-    store = _open_store()
-    try:
+    with open_store() as store:
         token = make_key(store, options.name)
-    finally:
-        store.close()
     print(f"The key of {options.name}, which is not shown again. Send it as: Authorization: Bearer <key>", file=sys.stderr)
     print(token)
 
@@ -46,11 +40,8 @@ def list_all(options: argparse.Namespace) -> None:
     """Print a line for each key."""
     from flaskapi.submissions.keys import list_keys
 
-    store = _open_store()
-    try:
+    with open_store() as store:
         found = list_keys(store)
-    finally:
-        store.close()
     if not found:
         print("There are no keys. To make one: python -m flaskapi keys make NAME", file=sys.stderr)
         return
@@ -64,24 +55,11 @@ def revoke(options: argparse.Namespace) -> None:
     """Revoke a key."""
     from flaskapi.submissions.keys import revoke_key
 
-    store = _open_store()
-    try:
+    with open_store() as store:
         done = revoke_key(store, options.name)
-    finally:
-        store.close()
     if not done:
         raise FlaskapiError(f"There is no key of the name {options.name!r} that is not revoked already.")
     print(f"The key of {options.name} opens nothing any more.")
-
-
-def _open_store() -> "Store":
-    """The service's store, without its models, which keys do not need."""
-    from flaskapi import create_app
-    from flaskapi.serving.classifier import NoClassifier
-
-    settings = {"LOG_LEVEL": "ERROR", "STORE": "on", "LABEL_RATE_LIMIT": "off"}
-    store: Store = create_app(settings, classifier=NoClassifier("Keys need no model.")).extensions["flaskapi"].store
-    return store
 
 
 def _tell(moment: datetime | None) -> str:

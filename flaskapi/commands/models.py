@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flaskapi.commands import load_settings
-from flaskapi.commands.wait import add_wait, wait_for
+from flaskapi.commands.wait import add_wait, check_wait, wait_for
 from flaskapi.errors import FlaskapiError, VersionError
 
 if TYPE_CHECKING:
     from flaskapi.serving.pointer import Pointer
     from flaskapi.serving.registry import Registry
+    from flaskapi.serving.versions import Version
 
 KEPT, SHARE = 5, 0.1
-_NAMED = "its name or the last eight signs of it, or MODEL_PATH for the file of that setting"
+_NAMED = "its name or the last eight signs of it"
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,7 +37,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     comparing.set_defaults(run=compare)
 
     promoting = actions.add_parser("promote", help="let a version serve, in every process, without a restart")
-    promoting.add_argument("version", help=_NAMED)
+    promoting.add_argument("version", help=f"{_NAMED}, or MODEL_PATH for the file of that setting")
     add_wait(promoting)
     promoting.set_defaults(run=promote)
 
@@ -45,7 +46,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     returning.set_defaults(run=roll_back)
 
     shadowing = actions.add_parser("shadow", help="let a version answer beside the one that serves, unseen by callers")
-    shadowing.add_argument("version", help="its name or the last eight signs of it, or off")
+    shadowing.add_argument("version", help=f"{_NAMED}, or off")
     shadowing.add_argument("--share", type=float, default=SHARE, help=f"of the images of digits, above 0 up to 1 ({SHARE:g})")
     shadowing.set_defaults(run=shadow)
 
@@ -60,37 +61,35 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def open_registry() -> "Registry":
     """The registry of the settings."""
-    from flaskapi.serving.registry import Registry
+    from flaskapi import make_app, make_registry
 
-    config = load_settings()
-    return Registry(config["VERSIONS_PATH"], config["MODEL_PATH"], config["CACHE_PATH"])
+    return make_registry(make_app())
 
 
 def list_versions(options: argparse.Namespace) -> None:
     """Print a line for each version."""
-    from flaskapi.serving.pointer import MODEL_FILE
-
     registry = open_registry()
     pointer = registry.read()
     print(f"  {'version':22}{'registered':18}{'test set':>9}  {'learned from':>12}  state")
-    for name in (MODEL_FILE, *(version.name for version in registry.versions())):
-        print(_row(registry, pointer, name))
+    for version in (None, *registry.versions()):
+        print(_row(registry, pointer, version))
 
 
-def _row(registry: "Registry", pointer: "Pointer", name: str) -> str:
+def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") -> str:
+    """What there is to say of a version, or of the file of the setting MODEL_PATH, which is none."""
     from flaskapi.serving.pointer import MODEL_FILE
 
-    registered, learned = "", ""
-    if name != MODEL_FILE:
-        version = registry.get(name)
+    name, registered, learned = MODEL_FILE, "", ""
+    if version:
+        name, submissions = version.name, version.submissions
         registered = datetime.fromtimestamp(version.registered_s, UTC).strftime("%Y-%m-%d %H:%M")
-        learned = "" if version.submissions is None else f"{len(version.submissions):,}"
+        learned = "" if submissions is None else f"{len(submissions):,}"
     state = [f"serves, generation {pointer.generation}"] if name == pointer.version else []
     state += [f"in the shadow, share {pointer.shadow.share:g}"] if pointer.shadow and name == pointer.shadow.version else []
     state += [f"broke: {pointer.broken[name]}"] if name in pointer.broken else []
     try:
         card = registry.load(name).card
-        state += [f"is {card['version']}"] if name == MODEL_FILE else []
+        state += [] if version else [f"is {card['version']}"]
         accuracy = f"{card['accuracy']['test']:.2%}" if "accuracy" in card else ""
     except FlaskapiError as error:
         state, accuracy = [*state, str(error)], ""
@@ -100,16 +99,19 @@ def _row(registry: "Registry", pointer: "Pointer", name: str) -> str:
 
 def show(options: argparse.Namespace) -> None:
     """Print a version's card and what is known of it besides."""
+    from flaskapi.serving.versions import CARD, SUBMISSIONS
+
     registry = open_registry()
     version = registry.get(options.version)
-    print((version.path / "README.md").read_text("utf-8"), end="")
-    if version.submissions is not None:
-        print(f"Learned from {len(version.submissions):,} submissions: {version.path / 'submissions.csv'}")
-    print(_row(registry, registry.read(), version.name).strip("* "))
+    print((version.path / CARD).read_text("utf-8"), end="")
+    if (submissions := version.submissions) is not None:
+        print(f"Learned from {len(submissions):,} submissions: {version.path / SUBMISSIONS}")
+    print(_row(registry, registry.read(), version).strip("* "))
 
 
 def promote(options: argparse.Namespace) -> int:
     """Let a version serve."""
+    check_wait(options)
     pointer = open_registry().promote(options.version, getpass.getuser())
     print(f"{pointer.version} serves, generation {pointer.generation}.")
     return wait_for(options, pointer.generation)
@@ -117,6 +119,7 @@ def promote(options: argparse.Namespace) -> int:
 
 def roll_back(options: argparse.Namespace) -> int:
     """Let serve again what served before."""
+    check_wait(options)
     registry = open_registry()
     left = registry.read().version
     pointer = registry.roll_back(getpass.getuser())
@@ -148,8 +151,10 @@ def prune(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """Print two cards side by side, and what both read in labelled images."""
+    from flaskapi.serving.pointer import MODEL_FILE
+
     registry = open_registry()
-    names = [name if name == "MODEL_PATH" else registry.get(name).name for name in (options.first, options.second)]
+    names = [name if name == MODEL_FILE else registry.get(name).name for name in (options.first, options.second)]
     classifiers = [registry.load(name) for name in names]
     cards = [_figures(classifier.card) for classifier in classifiers]
     if classifiers[0].version == classifiers[1].version:

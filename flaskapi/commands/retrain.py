@@ -72,11 +72,11 @@ def _retrain_once(app: Any, options: argparse.Namespace) -> None:
 
 
 def _retrain(app: Any, options: argparse.Namespace) -> None:
+    from flaskapi import make_registry
     from flaskapi.learning.report import render_page, render_text, to_figures
     from flaskapi.learning.retrain import promote
-    from flaskapi.serving.registry import Registry
 
-    registry = Registry(*(app.config[name] for name in ("VERSIONS_PATH", "MODEL_PATH", "CACHE_PATH")))
+    registry = make_registry(app)
     done = _show_progress(app, registry, options)
     may_serve = bool(done.candidate) and not done.reasons
     if promoted := may_serve and not options.no_promote:

@@ -21,29 +21,36 @@ def add_wait(command: argparse.ArgumentParser) -> None:
     command.add_argument("--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS", help=f"wait no longer ({TIMEOUT_S:g})")
 
 
+def check_wait(options: argparse.Namespace) -> None:
+    """Refuse a `--timeout` that is none, before anything is changed."""
+    if options.wait is not None and not 0 < options.timeout <= 3600:
+        raise FlaskapiError(f"--timeout is {options.timeout:g}; it must be above 0, and 3,600 seconds at most.")
+
+
 def wait_for(options: argparse.Namespace, generation: int) -> int:
-    """Wait, where `--wait` says so, until all processes serve this generation or a later one. Gives the exit status.
+    """Wait, where `--wait` says so, until all processes serve this generation, or any cannot any more. Gives the exit status.
 
     Raises:
         ServiceUnreachableError: no such service answers there.
     """
     if options.wait is None:
         return 0
-    if not 0 < options.timeout <= 3600:
-        raise FlaskapiError(f"--timeout is {options.timeout:g}; it must be above 0, and 3,600 seconds at most.")
     begun_s = time.monotonic()
     while True:
         processes = _ask(options.wait, options.timeout)
-        behind = [one for one in processes if one["generation"] < generation]
+        others = [one for one in processes if one["generation"] != generation]
+        is_over = all(one["generation"] > generation for one in others)  # something else took its place: it may have broken at once
         waited_s = time.monotonic() - begun_s
-        if not behind:
+        if not others:
             print(f"All {len(processes)} processes serve it, after {waited_s:.1f} s.")
             return 0
-        if waited_s > options.timeout:
-            for one in behind:
-                refused = f": {one['refused']}" if one.get("refused") else "."
-                print(f"error: process {one['pid']} serves {one['version']}, generation {one['generation']}{refused}", file=sys.stderr)
-            print(f"error: {len(behind)} of {len(processes)} processes do not serve it after {options.timeout:g} s.", file=sys.stderr)
+        if is_over or waited_s > options.timeout:
+            for one in others:
+                later = " Something else was promoted, or rolled back to, meanwhile." if one["generation"] > generation else ""
+                why = f": {one['refused']}" if one.get("refused") else f".{later}"
+                print(f"error: process {one['pid']} serves {one['version']}, generation {one['generation']}{why}", file=sys.stderr)
+            after_s = round(min(waited_s, options.timeout), 1)
+            print(f"error: {len(others)} of {len(processes)} processes do not serve it after {after_s:g} s.", file=sys.stderr)
             return 1
         time.sleep(_AGAIN_S)
 

@@ -4,28 +4,10 @@ import os
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from flaskapi.errors import ModelUnavailableError
-from flaskapi.serving.classifier import NoClassifier
+from flaskapi.serving.classifier import Answers, Floats, NoClassifier
 from flaskapi.serving.pointer import Served
-
-Floats = npt.NDArray[np.float32]
-
-
-class Answers(Protocol):
-    """What a loaded classifier can do."""
-
-    @property
-    def version(self) -> str: ...
-
-    @property
-    def generation(self) -> int: ...
-
-    @property
-    def card(self) -> dict[str, Any]: ...
-
-    def probabilities(self, batch: Floats) -> Floats: ...
 
 
 class Loaded(NamedTuple):

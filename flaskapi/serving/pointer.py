@@ -46,8 +46,7 @@ class Pointer(NamedTuple):
         if version in self.broken:
             raise VersionError(f"{version} broke while it served: {self.broken[version]} Register it anew to have it taken again.")
         before = (Served(self.version, self.generation), *self.before)[:REMEMBERED]
-        shadow = self.shadow if self.shadow and self.shadow.version != version else None
-        return self._at(version, before, by)._replace(shadow=shadow)
+        return self._at(version, before, by)
 
     def roll_back(self, target: Served, by: str) -> "Pointer":
         """Let serve again what served before; what served after that is forgotten."""
@@ -71,7 +70,8 @@ class Pointer(NamedTuple):
 
     def _at(self, version: str, before: tuple[Served, ...], by: str) -> "Pointer":
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return self._replace(version=version, generation=self.generation + 1, before=before, changed_at=now, by=by)
+        shadow = self.shadow if self.shadow and self.shadow.version != version else None  # what serves does not answer beside itself
+        return self._replace(version=version, generation=self.generation + 1, before=before, changed_at=now, by=by, shadow=shadow)
 
 
 def read_pointer(path: Path) -> Pointer:

@@ -58,10 +58,12 @@ class Registry:
 
     def versions(self) -> list[Version]:
         """All that are registered, the newest last."""
-        with contextlib.suppress(FileNotFoundError):
-            found = [Version(path.name, path) for path in self.path.iterdir() if path.name[0] != "." and (path / ARTIFACT).is_file()]
-            return sorted(found, key=lambda version: (version.registered_s, version.name))
-        return []
+        found = []
+        for path in self.path.glob("[!.]*/"):
+            with contextlib.suppress(FileNotFoundError):  # no version, or one that was pruned just now
+                version = Version(path.name, path)
+                found.append((version.registered_s, version))
+        return [version for _, version in sorted(found)]
 
     def get(self, name: str) -> Version:
         """Find a version by its name, or by the eight signs of its hash.
@@ -126,10 +128,10 @@ class Registry:
         """
         name = name if name == MODEL_FILE else self.get(name).name
         check_answers(self.load(name))
-        if self.read().version == name != MODEL_FILE:  # that file may be another than when it was loaded
-            return self.read()
 
         def change(pointer: Pointer) -> Pointer:
+            if pointer.version == name != MODEL_FILE:  # that file may be another than when it was loaded
+                return pointer
             if instead_of not in (None, pointer.generation):
                 raise VersionError(f"Another version was promoted meanwhile; {name} was not compared with it, and stays.")
             return pointer.promote(name if name == MODEL_FILE else self.get(name).name, by)
@@ -151,8 +153,8 @@ class Registry:
         return self._change(change)
 
     def targets(self, pointer: Pointer) -> list[Served]:
-        """What a roll-back may lead to, the first one first: what is still there and not broken."""
-        there = {MODEL_FILE, *(version.name for version in self.versions())} - set(pointer.broken)
+        """What a roll-back may lead to, the first one first: what is still there, not broken, and does not serve already."""
+        there = {MODEL_FILE, *(version.name for version in self.versions())} - {pointer.version, *pointer.broken}
         return [served for served in pointer.before if served.version in there]
 
     def leave(self, broken: str, reason: str, target: Served, by: str) -> Pointer:

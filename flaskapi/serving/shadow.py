@@ -7,13 +7,13 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from flaskapi.serving.classifier import Answers, Floats
+
 WAITING = 512  # images at most; what comes while as many wait is left out
 TOGETHER = 64  # images that the candidate is shown at once
 PAUSE_S = 1.0  # in which images gather: each transaction takes the database from those who wait for a receipt
@@ -32,17 +32,10 @@ class Shadowed(NamedTuple):
 Keep = Callable[[Sequence[Shadowed]], None]
 
 
-class _Answers(Protocol):
-    @property
-    def version(self) -> str: ...
-
-    def probabilities(self, batch: Floats) -> Floats: ...
-
-
 class Shadow:
     """A candidate with the images that wait for it."""
 
-    def __init__(self, classifier: _Answers, share: float, keep: Keep) -> None:
+    def __init__(self, classifier: Answers, share: float, keep: Keep) -> None:
         """`share` of the images, 0 to 1, are shown to the classifier; `keep` is given its answers, and may raise."""
         self._classifier, self.share, self._keep = classifier, share, keep
         self._waiting: deque[tuple[UUID, Floats]] = deque(maxlen=WAITING)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from flaskapi.errors import FlaskapiError, ModelUnavailableError, VersionError
-from flaskapi.serving.classifier import NoClassifier
-from flaskapi.serving.lease import Answers, Floats, Lease, Loaded
+from flaskapi.serving.classifier import Answers, Floats, NoClassifier
+from flaskapi.serving.lease import Lease, Loaded
 from flaskapi.serving.memory import free_memory
 from flaskapi.serving.pointer import MODEL_FILE, Candidate, Pointer, Served
 from flaskapi.serving.processes import Processes

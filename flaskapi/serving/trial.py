@@ -1,13 +1,9 @@
 """A few drawn digits, to see whether a classifier answers at all before it is let serve."""
 
-from typing import Protocol
-
 import numpy as np
-import numpy.typing as npt
 
 from flaskapi.errors import ModelUnavailableError
-
-Floats = npt.NDArray[np.float32]
+from flaskapi.serving.classifier import Answers, Floats
 
 # Seven rows of five dots for each digit, as on old displays.
 _DOTS = (
@@ -18,13 +14,6 @@ _DOTS = (
 )
 
 
-class _Answers(Protocol):
-    @property
-    def version(self) -> str: ...
-
-    def probabilities(self, batch: Floats) -> Floats: ...
-
-
 def draw_digits() -> Floats:
     """Draw 0 to 9 as `float32 (10, 28, 28, 1)`, 0 the paper and 1 the ink, 21 pixels high."""
     digits = np.array([[list(map(int, row)) for row in rows.split()] for rows in _DOTS.split(",")], np.float32)
@@ -33,7 +22,7 @@ def draw_digits() -> Floats:
     return np.lib.stride_tricks.sliding_window_view(large, (3, 3), axis=(1, 2)).mean(axis=(3, 4), dtype=np.float32)[..., np.newaxis]
 
 
-def check_answers(classifier: _Answers) -> None:
+def check_answers(classifier: Answers) -> None:
     """See whether a classifier answers probabilities: to ten digits at once, and to one.
 
     Raises:

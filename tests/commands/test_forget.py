@@ -32,6 +32,19 @@ def still_kept(database: DatabaseStore, sent: list[Submission]) -> list[bool]:
     return found
 
 
+@pytest.mark.parametrize(
+    "command", [["forget", "--older-than", "1"], ["housekeeping"], ["export", "folder", "--until", "2000-01-01"], ["keys", "list"]]
+)
+def test_what_was_kept_is_there_without_the_models(
+    kept: list[Submission], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, command: list[str]
+) -> None:
+    """None is loaded, or even compiled, and nothing is said of one that is missing."""
+    monkeypatch.setenv("FLASKAPI_MODEL_PATH", str(tmp_path / "none.h5"))
+    monkeypatch.chdir(tmp_path)
+    assert 0 == main(command)
+    assert "none.h5" not in caplog.text
+
+
 @pytest.mark.parametrize(("option", "amount"), [("--beyond-count", "2"), ("--beyond-bytes", "20"), ("--beyond-bytes", "29")])
 def test_forget_erases_the_oldest_of_too_many_but_for_the_labelled(
     database: DatabaseStore, kept: list[Submission], capsys: pytest.CaptureFixture[str], option: str, amount: str

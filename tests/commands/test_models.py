@@ -84,6 +84,13 @@ def test_what_cannot_be_is_one_line_on_standard_error(names: list[str], capsys: 
     assert 1 == said.count("\n")
 
 
+@pytest.mark.parametrize("arguments", [["promote", MODEL_FILE], ["rollback"]])
+def test_a_wait_that_cannot_be_is_refused_before_anything_is_changed(registry: Registry, names: list[str], arguments: list[str]) -> None:
+    main(["models", "promote", names[0]])
+    assert 1 == main(["models", *arguments, "--wait", "http://127.0.0.1:9", "--timeout", "0"])
+    assert (names[0], 1) == registry.read()[:2]
+
+
 @pytest.mark.parametrize("share", ["0", "-1", "1.1", "nan"])
 def test_a_share_is_above_0_and_1_at_most(registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str], share: str) -> None:
     assert 1 == main(["models", "shadow", names[0], "--share", share])

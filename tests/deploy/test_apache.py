@@ -1,6 +1,5 @@
 """The service under a real Apache with mod_wsgi, with the files that are deployed."""
 
-import concurrent.futures
 import contextlib
 import hashlib
 import json
@@ -10,8 +9,6 @@ import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -263,43 +260,6 @@ def test_a_bad_setting_is_a_clear_line_in_the_log_and_not_apaches_html(folder: P
         answer = server.ask("/health/ready")
         assert (500, "application/problem+json") == (answer.status, answer.headers["Content-Type"])
         assert until(lambda: "expected a whole number of at least 1, found 'many'" in server.log("error") + server.log("server"))
-
-
-def test_rolling_over_the_processes_one_by_one_loses_no_request(server: Server) -> None:
-    """As deploy/README.md does it for a new model or new code."""
-    rolled_over = threading.Event()
-
-    def send() -> list[int]:
-        statuses = []
-        while not rolled_over.is_set():
-            statuses.append(server.ask("/predict", SEVEN, content_type="image/png").status)
-        return statuses
-
-    before = server.daemons()
-    with concurrent.futures.ThreadPoolExecutor(4) as senders:
-        sending = [senders.submit(send) for _ in range(4)]
-        done = roll(server)
-        rolled_over.set()
-        statuses = [status for sender in sending for status in sender.result()]
-    assert 0 == done.returncode, done.stderr
-    assert {200} == set(statuses)
-    assert set() == set(before) & set(server.daemons())
-
-
-def test_nothing_is_restarted_where_the_service_would_not_be_ready(folder: Path) -> None:
-    with apache(folder / "roll") as server:
-        before = server.daemons()
-        (server.folder / "instance" / "config.toml").write_text("MAX_FORM_PARTS = 0")
-        done = roll(server)
-        assert 1 == done.returncode
-        assert "found 0" in done.stderr
-        assert "Nothing was restarted." in done.stderr
-        assert before == server.daemons()
-
-
-def roll(server: Server) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(server.folder / "instance")}
-    return subprocess.run([ROOT / "deploy" / "roll"], env=environment, capture_output=True, text=True, check=False)
 
 
 def test_a_killed_process_is_replaced(server: Server) -> None:

@@ -53,6 +53,14 @@ def test_a_candidate_that_is_promoted_or_breaks_leaves_the_shadow() -> None:
     assert pointer.leave("a", "It raised.", Served(MODEL_FILE, 0), "process 7").shadow is None
 
 
+def test_a_candidate_to_which_is_rolled_back_leaves_the_shadow() -> None:
+    """It would answer beside itself."""
+    pointer = Pointer().promote("a", "ann").promote("b", "ann")._replace(shadow=Candidate("a", 0.5))
+    assert pointer.roll_back(Served("a", 1), "ann").shadow is None
+    assert pointer.leave("b", "It raised.", Served("a", 1), "process 7").shadow is None
+    assert Candidate("a", 0.5) == pointer.roll_back(Served(MODEL_FILE, 0), "ann").shadow
+
+
 def test_the_file_does_not_grow_without_end() -> None:
     pointer = Pointer()
     for place in range(3 * REMEMBERED):

@@ -8,6 +8,7 @@ import pytest
 from artifacts import MODELS, make_artifact
 
 from flaskapi.errors import ModelFileError, ModelUnavailableError, VersionError
+from flaskapi.serving.classifier import OnnxClassifier
 from flaskapi.serving.pointer import MODEL_FILE, Served
 from flaskapi.serving.registry import Registry
 from flaskapi.serving.versions import Version
@@ -149,6 +150,14 @@ def test_rolling_back_leaves_out_what_broke_and_what_is_gone(registry: Registry,
     assert {added[2].name: "It raised."} == registry.read().broken
 
 
+def test_rolling_back_leads_to_another_than_the_one_that_serves(registry: Registry, added: list[Version]) -> None:
+    """Also where that was promoted twice, as the models' own file may be."""
+    registry.promote(added[0].name, "ann")
+    for _ in range(2):
+        registry.promote(MODEL_FILE, "ann")
+    assert (added[0].name, 4) == registry.roll_back("ann")[:2]
+
+
 def test_one_that_broke_is_taken_again_after_it_was_registered_anew(registry: Registry, added: list[Version], tmp_path: Path) -> None:
     registry.promote(added[0].name, "ann")
     registry.leave(added[0].name, "It raised.", Served(MODEL_FILE, 0), "process 7")
@@ -185,6 +194,45 @@ def test_several_who_promote_at_once_each_get_a_generation_of_their_own(registry
     for thread in threads:
         thread.join()
     assert list(range(1, 21)) == sorted(seen)
+
+
+def test_several_who_promote_the_same_at_once_let_it_serve_once(
+    registry: Registry, added: list[Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that rolling back leads to what served before it."""
+    together, load = threading.Barrier(8), registry.load
+
+    def load_together(name: str) -> OnnxClassifier:
+        loaded = load(name)
+        together.wait(30)
+        return loaded
+
+    monkeypatch.setattr(registry, "load", load_together)
+    threads = [threading.Thread(target=registry.promote, args=(added[0].name, "ann")) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (added[0].name, 1, (Served(MODEL_FILE, 0),)) == registry.read()[:3]
+
+
+def test_a_version_that_is_pruned_meanwhile_hides_no_other(registry: Registry, added: list[Version]) -> None:
+    """A process that looks for what to go back to would find nothing."""
+    done = threading.Event()
+
+    def prune_and_add() -> None:
+        while not done.is_set():
+            os.rename(added[2].path, registry.path / ".pruned")
+            os.rename(registry.path / ".pruned", added[2].path)
+
+    pruning = threading.Thread(target=prune_and_add)
+    pruning.start()
+    try:
+        found = [registry.versions()[:2] for _ in range(2000)]
+    finally:
+        done.set()
+        pruning.join()
+    assert [added[:2]] * 2000 == found
 
 
 def test_the_stamp_changes_with_each_change(registry: Registry, added: list[Version]) -> None:
