@@ -61,8 +61,14 @@ class Store(Protocol):
         Tells how many that were, and what is still beyond the limits.
         """
 
-    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T:
-        """Do something with the tables in one transaction, again where another process wrote just then; `reads`: nothing is written."""
+    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False) -> T:
+        """Do something with the tables in one transaction, again where another process wrote just then.
+
+        Args:
+            work: may be called more than once; what it did before is then taken back.
+            reads: nothing is written.
+            long: it may take seconds, as counting does.
+        """
 
     def check(self) -> dict[str, Any]:
         """See whether submissions can be kept, and say by what: its kind and the version of its tables."""
@@ -89,7 +95,7 @@ class NoStore:
     def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> "tuple[int, Excess | None]":
         return 0, None
 
-    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T:
+    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False) -> T:
         raise StoreUnavailableError("Nothing is kept here: the setting STORE is off.")
 
     def check(self) -> dict[str, Any]:

@@ -51,7 +51,6 @@ def keep_house(store: Store, limits: Limits, now: datetime | None = None) -> Don
         StoreUnavailableError: the store cannot be used; what was done until then stays done.
     """
     now = now or datetime.now(UTC)
-    # What is to be remembered of submissions comes first, before they go.
     too_old = 0 if limits.days is None else store.delete_before(now - timedelta(days=limits.days))
     too_many, excess = store.delete_beyond(limits.submissions, limits.bytes)
     summarize_days(store, now)  # last, for an erasure has its day counted anew

@@ -95,11 +95,11 @@ def _first_after(connection: sa.Connection, moment: datetime) -> date | None:
 def _count(store: Store, day: date, now: datetime) -> dict[str, Counts]:
     """Count a day, and keep that if it is over."""
     if now < _midnight(day + DAY) + SETTLED:
-        return store.run(lambda connection: count_day(connection, day), reads=True)
+        return store.run(lambda connection: count_day(connection, day), reads=True, long=True)
     mark = {"mark": str(new_id())}
     with contextlib.suppress(StoreUnavailableError):  # where nothing can be written, it can still be read
         store.run(lambda connection: _claim(connection, day, mark))
-    models = store.run(lambda connection: count_day(connection, day), reads=True)
+    models = store.run(lambda connection: count_day(connection, day), reads=True, long=True)
     with contextlib.suppress(StoreUnavailableError):
         store.run(lambda connection: _keep(connection, day, mark, {"form": FORM, "models": models}))
     return models

@@ -83,7 +83,7 @@ class DatabaseStore:
         return bool(erased)
 
     def delete_before(self, moment: datetime) -> int:
-        """Erase what was received before a moment, a few hundred at a time, so that whoever keeps something meanwhile need not wait.
+        """Erase what was received before a moment, some at a time, so that whoever keeps something meanwhile waits for those alone.
 
         Raises:
             StoreUnavailableError: the database cannot be reached or written; what was erased until then stays erased.
@@ -158,12 +158,13 @@ class DatabaseStore:
             self._engine.dispose()
             self._engine = None
 
-    def run(self, work: Callable[[sa.Connection], T], *, reads: bool = False, alone: bool = False) -> T:
+    def run(self, work: Callable[[sa.Connection], T], *, reads: bool = False, long: bool = False, alone: bool = False) -> T:
         """Do something in one transaction, again while others write, and where a connection turns out to be dead.
 
         Args:
             work: may be called more than once; what it did before is then taken back.
             reads: nothing is written.
+            long: makes no difference here, where all work is waited for.
             alone: for PostgreSQL it is one statement, which is a transaction by itself.
 
         Raises:

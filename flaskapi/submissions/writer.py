@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
@@ -102,17 +103,30 @@ class WrittenStore:
     def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> "tuple[int, Excess | None]":
         return self._database.delete_beyond(most_submissions, most_bytes)
 
-    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T:
+    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False) -> T:
         """Do something with the tables; at once an error while the store is known to be down.
 
         Raises:
-            StoreUnavailableError: it is, or turns out to be.
+            StoreUnavailableError: it is, or turns out to be, or does not answer in time, which `long` work need not.
         """
         self._notice_fork()
         with self._lock:
             if self._failure is not None and time.monotonic() < self._retry_at_s:
                 raise StoreUnavailableError(self._failure)
-        return self._database.run(work, reads=reads)
+        if long:
+            return self._database.run(work, reads=reads)
+        done: Future[T] = Future()
+
+        def do() -> None:
+            try:
+                done.set_result(self._database.run(work, reads=reads))
+            except BaseException as error:
+                done.set_exception(error)
+
+        threading.Thread(target=do, name="store-run", daemon=True).start()  # for a database that hangs lets go of nobody
+        if wait([done], self._wait_s).not_done:
+            raise self._give_up(0)
+        return done.result()
 
     def close(self) -> None:
         """End the thread and close the database; the next use starts anew."""
@@ -139,11 +153,15 @@ class WrittenStore:
             self._lock.notify()
         if not job.done.wait(self._wait_s):
             job.given_up = True
-            self._fail(f"The store did not answer within {self._wait_s:g} s.", len(job.submissions))
-            raise StoreUnavailableError(self._failure or "The store did not answer in time.")
+            raise self._give_up(len(job.submissions))
         if job.error is not None:
             raise job.error
         return job.answer
+
+    def _give_up(self, lost: int) -> StoreUnavailableError:
+        reason = f"The store did not answer within {self._wait_s:g} s."
+        self._fail(reason, lost)
+        return StoreUnavailableError(reason)
 
     def _fail(self, reason: str, lost: int) -> None:
         with self._lock:

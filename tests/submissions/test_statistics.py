@@ -137,7 +137,7 @@ class Interrupted:
     def __init__(self, store: DatabaseStore, after: int, happens: Callable[[], None]) -> None:
         self._store, self._left, self._happens = store, after, happens
 
-    def run(self, work: Any, *, reads: bool = False) -> Any:
+    def run(self, work: Any, *, reads: bool = False, long: bool = False) -> Any:
         result = self._store.run(work, reads=reads)
         self._left -= 1
         if self._left == 0:
@@ -181,7 +181,7 @@ def test_where_nothing_can_be_written_days_can_still_be_counted(store: DatabaseS
     refusal = StoreUnavailableError("The disk is full.")
 
     class Full:
-        def run(self, work: Any, *, reads: bool = False) -> Any:
+        def run(self, work: Any, *, reads: bool = False, long: bool = False) -> Any:
             if not reads:
                 raise refusal
             return store.run(work, reads=True)

@@ -1,6 +1,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -37,6 +38,10 @@ class FakeDatabase:
         if self.error:
             raise self.error
         return {"kind": "fake"}
+
+    def run(self, work: Callable[[Any], Any], *, reads: bool = False) -> Any:
+        self.free.wait(10)
+        return work(None)
 
     def get(self, id: UUID) -> Submission | None:
         return None
@@ -118,3 +123,24 @@ def test_after_a_failure_a_check_tries_to_write_so_that_readiness_alone_brings_t
     assert {"kind": "fake"} == store.check()
     assert [False, True, True] == database.checks
     assert store.record([make_submission()])
+
+
+def test_who_asks_for_something_waits_no_longer_for_a_database_that_hangs_than_who_keeps_something(database: FakeDatabase) -> None:
+    store = make_store(database, wait_s=0.1, retry_s=60)
+    assert 7 == store.run(lambda _: 7)
+    database.free.clear()
+    begun_s = time.monotonic()
+    with pytest.raises(StoreUnavailableError, match=r"did not answer within 0\.1 s"):
+        store.run(lambda _: 7)
+    assert time.monotonic() - begun_s < 5  # the database waits for 10
+    with pytest.raises(StoreUnavailableError):  # now everybody knows
+        store.record([make_submission()])
+    database.free.set()
+
+
+def test_long_work_is_waited_for_and_what_it_raises_is_raised(database: FakeDatabase) -> None:
+    store = make_store(database, wait_s=0.05)
+    assert 7 == store.run(lambda _: time.sleep(0.3) or 7, long=True)
+    for long in (False, True):
+        with pytest.raises(ZeroDivisionError):
+            store.run(lambda _: 1 // 0, long=long)

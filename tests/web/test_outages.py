@@ -21,6 +21,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from flaskapi import create_app
+from flaskapi.submissions.writer import RETRY_S
 
 PNG = encode(draw_digit(7))
 MOST_S = 2  # that an answer takes on a busy machine; the store is waited for 0.9 s at most
@@ -171,8 +172,13 @@ def test_postgresql_that_is_stopped_frozen_or_read_only(
     app = make_app(tmp_path, url)
     client = app.test_client()
     assert predict(client)
+    labelled = client.post("/predict", data=PNG, content_type="image/png").get_json()["id"]
     with outage(postgres, url):
         check_it_goes_on_without(client, caplog, *reasons)
+        time.sleep(RETRY_S)  # then it is tried again, and waited for
+        begun_s = time.monotonic()
+        answer = client.put(f"/submissions/{labelled}/label", json={"digit": 7})
+        assert (503, True) == (answer.status_code, time.monotonic() - begun_s < MOST_S)
     check_it_recovers(app, caplog)
 
 
