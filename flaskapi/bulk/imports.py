@@ -27,7 +27,9 @@ class Imported(NamedTuple):
 
 
 def import_folder(store: Store, folder: Path, read: Reader, *, numbers: bool) -> Imported:
-    """Keep the images of a folder with their labels, as an operator's; what is there already stays as it is, so that it can be repeated.
+    """Keep the images of a folder with their labels, as an operator's unless the table says that they are a sender's.
+
+    What is there already stays as it is, so that it can be repeated.
 
     Args:
         folder: as `evaluate` takes it.
@@ -70,4 +72,4 @@ def _to_submission(image: LabelledImage, answer: Answer, numbers: bool) -> Submi
     assert not isinstance(answer.outcome, Exception)
     sent = to_submission(Kept(answer.image, answer.outcome, answer.normalized), "/predict/number" if numbers else "/predict", None)
     label = "none" if image.label is None else image.label.replace(LINE_END, "")
-    return sent._replace(label=label, label_source="operator")
+    return sent._replace(label=label, label_source="sender" if image.source == "sender" else "operator")

@@ -65,7 +65,7 @@ def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
 
 
 def keep_labelled(store: Store, kept: Sequence[Submission]) -> int:
-    """Keep submissions with the labels that they bear, given by an operator; one whose image has that label already is not kept again.
+    """Keep submissions with the labels that they bear; one whose image has that label from the same kind of source already is not kept again.
 
     All in one transaction or none. Returns how many were kept.
 
@@ -74,19 +74,18 @@ def keep_labelled(store: Store, kept: Sequence[Submission]) -> int:
     """
     digests = [hashlib.sha256(one.image).digest() for one in kept]
     is_number = submissions.c.lines.is_not(sa.null())
-    known = sa.select(submissions.c.sha256, submissions.c.label, is_number).where(
-        submissions.c.sha256.in_(set(digests)), submissions.c.label_source == "operator"
-    )
+    which = (submissions.c.sha256.in_(set(digests)), submissions.c.label.is_not(None))
+    known = sa.select(submissions.c.sha256, submissions.c.label, submissions.c.label_source, is_number).where(*which)
 
     def work(connection: sa.Connection) -> int:
-        there = {(sha256, label, bool(number)) for sha256, label, number in connection.execute(known)}
+        there = {(sha256, label, source, bool(number)) for sha256, label, source, number in connection.execute(known)}
         fresh = dict[Any, Submission]()
         for one, digest in zip(kept, digests, strict=True):
-            key = (digest, one.label, one.lines is not None)
+            key = (digest, one.label, one.label_source, one.lines is not None)
             if key not in there:
                 fresh.setdefault(key, one)
         if fresh:
-            insert(connection, list(fresh.values()), [digest for digest, _, _ in fresh])
+            insert(connection, list(fresh.values()), [digest for digest, *_ in fresh])
             connection.execute(sa.insert(labels), [_history(one) for one in fresh.values()])
         return len(fresh)
 
@@ -94,5 +93,5 @@ def keep_labelled(store: Store, kept: Sequence[Submission]) -> int:
 
 
 def _history(one: Submission) -> dict[str, Any]:
-    about = {"label": one.label, "source": "operator", "key_name": IMPORTED}
+    about = {"label": one.label, "source": one.label_source, "key_name": IMPORTED if one.label_source == "operator" else None}
     return {"id": new_id(), "submission_id": one.id, "labelled_at": one.received_at} | about

@@ -92,6 +92,20 @@ def test_an_export_is_evaluated_and_taken_into_an_empty_store(
     engine.dispose()
 
 
+def test_what_a_sender_said_is_taken_in_as_that(
+    store: DatabaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(store, labelled("7", encode(draw_digit(7)), label_source="sender"), labelled("3", encode(draw_digit(3))))
+    assert 0 == main(["export", str(tmp_path / "exported")])
+    monkeypatch.setenv("FLASKAPI_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
+    assert 0 == main(["import", str(tmp_path / "exported")])
+    engine = make_engine(f"sqlite:///{tmp_path}/other.db", "process")
+    with engine.connect() as connection:
+        query = sa.select(submissions.c.label, submissions.c.label_source).order_by(submissions.c.label)
+        assert [("3", "operator"), ("7", "sender")] == [tuple(row) for row in connection.execute(query)]
+    engine.dispose()
+
+
 def test_numbers_are_exported_as_evaluate_takes_them_and_taken_in(
     store: DatabaseStore, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

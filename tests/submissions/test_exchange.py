@@ -77,6 +77,14 @@ def test_what_is_there_with_the_label_that_an_operator_gave_is_not_taken_in_agai
     assert 3 == len(history(engine))
 
 
+def test_a_senders_word_stays_a_senders(store: DatabaseStore, engine: sa.Engine) -> None:
+    """Of somebody who cannot be told apart from others, so that no model learns from it."""
+    sent = make_submission(image=b"same", label="7", label_source="sender")
+    assert [1, 0] == [keep_labelled(store, [sent]), keep_labelled(store, [sent])]
+    assert [(sent.id, "7", "sender", None)] == history(engine)
+    assert sent == store.get(sent.id)
+
+
 def test_all_are_taken_in_or_none(store: DatabaseStore, engine: sa.Engine) -> None:
     with pytest.raises(StoreUnavailableError):
         keep_labelled(store, [make_submission(image=b"one", **OPERATOR), make_submission(image=b"two", model=None, **OPERATOR)])
