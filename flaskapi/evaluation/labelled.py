@@ -54,9 +54,8 @@ def _read_table(table: Path, numbers: bool) -> list[LabelledImage]:
             if not {"file", "label"} <= set(rows.fieldnames or ()):
                 raise DatasetError(f"{table}: expected the columns file and label, found {', '.join(rows.fieldnames or ['nothing'])}.")
             for row in rows:
-                labelled.append(
-                    _labelled(table, rows.line_num, row["file"] or "", row["label"], numbers)._replace(source=row.get("source"))
-                )
+                image = _labelled(table, rows.line_num, row["file"] or "", row["label"], numbers)
+                labelled.append(image._replace(source=row.get("source")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{table}: cannot be read as CSV in UTF-8: {error}.") from error
     if not labelled:

@@ -65,7 +65,7 @@ def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
 
 
 def keep_labelled(store: Store, kept: Sequence[Submission]) -> int:
-    """Keep submissions with the labels that they bear; one whose image has that label from the same kind of source already is not kept again.
+    """Keep submissions with the labels that they bear; one whose image has that label, from a source of that kind, is not kept again.
 
     All in one transaction or none. Returns how many were kept.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def save_artifact(model: "keras.Model", card: Card, path: Path) -> None:
     """Write the model without its optimizer, and its card, to `path`."""
+    logging.getLogger("absl").setLevel(logging.ERROR)  # by which Keras says of each .h5 file that there is a newer form
     with replacing(path) as temporary:
         model.save(temporary, include_optimizer=False)
         with h5py.File(temporary, "r+") as file:
