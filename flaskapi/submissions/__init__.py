@@ -1,6 +1,7 @@
 """What was sent, kept with its answer. Nothing here knows of networks or HTTP."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
@@ -46,6 +47,9 @@ class Store(Protocol):
     def record(self, submissions: list[Submission]) -> list[UUID | None]:
         """Keep submissions. When this returns they are committed; their ids are given, or None where nothing is to be kept."""
 
+    def expect(self) -> AbstractContextManager[None]:
+        """Around the work of a request that ends with keeping something: what is kept meanwhile may wait a little, to go with it."""
+
     def get(self, id: UUID) -> Submission | None:
         """Give a submission back, or None if there is none of this id."""
 
@@ -82,6 +86,9 @@ class NoStore:
 
     def record(self, submissions: list[Submission]) -> list[UUID | None]:
         return [None] * len(submissions)
+
+    def expect(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def get(self, id: UUID) -> Submission | None:
         return None

@@ -1,7 +1,10 @@
 """The statements that keep submissions, as each database takes many rows at the least cost."""
 
 import json
+from base64 import b64encode
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,36 +31,38 @@ def insert(connection: sa.Connection, kept: list[Submission], digests: list[byte
         connection.execute(_SQLITE_IMAGES, pictures)
         connection.execute(_SUBMISSIONS, rows)
     else:
-        for row in rows:
-            row |= {name: None if row[name] is None else json.dumps(row[name]) for name in _JSON}
-        tables = ((images, pictures), (submissions, rows))
-        columns = {f"{table.name}_{name}": [row[name] for row in of] for table, of in tables for name in of[0]}
-        connection.execute(_POSTGRESQL, columns)
+        columns: dict[str, Any] = {f"images_{name}": [picture[name] for picture in pictures] for name in pictures[0]}
+        connection.execute(_POSTGRESQL, columns | {"submissions": json.dumps(rows, default=_as_json)})
 
 
 _OWN = [column.name for column in submissions.c if column.name != "sha256"]
-_JSON = [column.name for column in submissions.c if isinstance(column.type, sa.JSON)]
 
 
-def _select_arrays(table: sa.Table) -> sa.Select[Any]:
-    """Rows out of arrays, one for each column: `SELECT ... FROM unnest(...)`, which is the same statement for any number of rows."""
-    arrays = [
-        sa.bindparam(f"{table.name}_{column.name}", type_=postgresql.ARRAY(sa.Text() if column.name in _JSON else column.type))
-        for column in table.c
-    ]
-    rows = sa.func.unnest(*arrays).table_valued(*(column.name for column in table.c)).render_derived(name=table.name + "_sent")
-    return sa.select(*(sa.cast(rows.c[column.name], column.type) for column in table.c))
+def _as_json(value: bytes | UUID | datetime) -> str:
+    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def _select_images() -> sa.Select[Any]:
+    """Images out of arrays, one for each column: `SELECT ... FROM unnest(...)`."""
+    arrays = [sa.bindparam(f"images_{column.name}", type_=postgresql.ARRAY(column.type)) for column in images.c]
+    return sa.select(sa.func.unnest(*arrays).table_valued(*(column.name for column in images.c)).render_derived(name="sent"))
+
+
+def _select_submissions() -> sa.Select[Any]:
+    """Submissions out of one JSON text, which costs this process a third of what arrays do; bytes are in Base64 there."""
+    is_bytes = {column.name: isinstance(column.type, sa.LargeBinary) for column in submissions.c}
+    columns = [sa.column(column.name, sa.Text() if is_bytes[column.name] else column.type) for column in submissions.c]
+    sent = sa.func.json_to_recordset(sa.cast(sa.bindparam("submissions", type_=sa.Text()), postgresql.JSON())).table_valued(*columns)
+    rows = sent.render_derived(name="sent", with_types=True)
+    return sa.select(*(sa.func.decode(rows.c[name], "base64") if is_bytes[name] else rows.c[name] for name in is_bytes))
 
 
 # Both tables in one statement, so that it is one way to the server and back, its commit included.
 _POSTGRESQL = (
     postgresql.insert(submissions)
-    .from_select([column.name for column in submissions.c], _select_arrays(submissions))
+    .from_select([column.name for column in submissions.c], _select_submissions())
     .on_conflict_do_nothing()  # the same again, after a connection was lost that may have committed it
     .add_cte(
-        postgresql.insert(images)
-        .from_select([column.name for column in images.c], _select_arrays(images))
-        .on_conflict_do_nothing()
-        .cte("stored")
+        postgresql.insert(images).from_select([column.name for column in images.c], _select_images()).on_conflict_do_nothing().cte("stored")
     )
 )

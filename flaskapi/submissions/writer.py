@@ -1,11 +1,12 @@
 """One thread of each process writes for all that answer requests: together in one transaction, and none waits long for it."""
 
+import contextlib
 import logging
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WAIT_S = 0.9  # that a request waits at most
+COMPANY_S, MOST_IN_VAIN = 0.005, 10  # that what one request keeps waits for what another is about to; and how often in vain
 RETRY_S = 2.0  # after which a store that failed is tried again
 _TOGETHER = 256  # submissions in one transaction, more only where one request has more
 
@@ -66,6 +68,8 @@ class WrittenStore:
         self._process = os.getpid()
         self._lock = threading.Condition()
         self._jobs: deque[_Job] = deque()
+        self._coming = 0  # requests that are about to keep something, or wait until it is kept
+        self._waits_for_company, self._in_vain = False, 0  # waits for company that did not come, since some came
         self._thread: threading.Thread | None = None
         self._failure: str | None = None
         self._lost = 0
@@ -74,6 +78,19 @@ class WrittenStore:
     def _notice_fork(self) -> None:
         if self._process != os.getpid():  # the thread stayed behind, perhaps with the lock
             self._reset()
+
+    @contextlib.contextmanager
+    def expect(self) -> Iterator[None]:
+        """Around the work of a request that ends with keeping something."""
+        self._notice_fork()
+        with self._lock:
+            self._coming += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._coming -= 1
+                self._wake()
 
     def record(self, submissions: list[Submission]) -> list[UUID | None]:
         """Keep submissions.
@@ -150,7 +167,7 @@ class WrittenStore:
                 self._thread = threading.Thread(target=self._write, name="store", daemon=True)
                 self._thread.start()
             self._jobs.append(job)
-            self._lock.notify()
+            self._wake()
         if not job.done.wait(self._wait_s):
             job.given_up = True
             raise self._give_up(len(job.submissions))
@@ -208,6 +225,7 @@ class WrittenStore:
         """Wait for jobs, and take as many as go into one transaction; those nobody waits for any more are dropped. None is the end."""
         with self._lock:
             while self._thread is threading.current_thread():
+                self._wait_for_company()
                 jobs, size = list[_Job](), 0
                 while self._jobs and (not jobs or size + len(self._jobs[0].submissions) <= _TOGETHER):
                     job = self._jobs.popleft()
@@ -218,3 +236,24 @@ class WrittenStore:
                     return jobs
                 self._lock.wait()
         return []
+
+    def _wait_for_company(self) -> None:
+        """Wait, but not long, for requests that are about to keep something: what a transaction costs is then shared.
+
+        No more after some waits in vain, until a few come together by themselves: a slow client's request is on its way for long.
+        """
+        if len(self._jobs) > 1:
+            self._in_vain = 0
+        until_s = time.monotonic() + (COMPANY_S if self._in_vain < MOST_IN_VAIN else 0)
+        self._waits_for_company = True
+        while 0 < len(self._jobs) < self._coming:
+            if (left_s := until_s - time.monotonic()) <= 0:
+                self._in_vain = 0 if len(self._jobs) > 1 else self._in_vain + 1
+                break
+            self._lock.wait(left_s)
+        self._waits_for_company = False
+
+    def _wake(self) -> None:
+        """Wake the thread where what it waits for is there: each time costs more than a row does."""
+        if self._jobs and (len(self._jobs) >= self._coming or not self._waits_for_company):
+            self._lock.notify()

@@ -25,11 +25,12 @@ def init_app(app: Flask) -> None:
 def predict() -> dict[str, Any]:
     """Read the one digit in the image that was sent; with `?include=normalized`, show what the network saw of it."""
     include = read_query(request, include=("normalized", "'normalized'")).get("include")
-    upload = read_image(request)
     limits = {"max_pixels": current_app.config["MAX_IMAGE_PIXELS"], "uncertain_below": current_app.config["UNCERTAIN_BELOW"]}
-    prediction, normalized = predict_digit(upload.data, services().classifier, **limits)
-    services().metrics.count_prediction(prediction)
-    (identifier,) = record([Kept(upload.data, prediction, normalized)])
+    with services().store.expect():
+        upload = read_image(request)
+        prediction, normalized = predict_digit(upload.data, services().classifier, **limits)
+        services().metrics.count_prediction(prediction)
+        (identifier,) = record([Kept(upload.data, prediction, normalized)])
     answer = add_id(prediction._asdict(), identifier)
     if include:
         answer |= {"normalized": data_url(encode_png(normalized.pixels)), "noticed": list(normalized.noticed)}

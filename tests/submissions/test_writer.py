@@ -10,7 +10,7 @@ import pytest
 from fakes import make_submission
 
 from flaskapi.errors import StoreUnavailableError
-from flaskapi.submissions import Submission
+from flaskapi.submissions import Submission, writer
 from flaskapi.submissions.writer import WrittenStore
 
 LOG = logging.getLogger("flaskapi")
@@ -144,3 +144,46 @@ def test_long_work_is_waited_for_and_what_it_raises_is_raised(database: FakeData
     for long in (False, True):
         with pytest.raises(ZeroDivisionError):
             store.run(lambda _: 1 // 0, long=long)
+
+
+def test_what_requests_keep_at_about_the_same_time_goes_into_one_transaction(
+    database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "COMPANY_S", 60)
+    store, both_are_there = make_store(database), threading.Barrier(2)
+
+    def keep(wait_s: float) -> None:
+        with store.expect():
+            both_are_there.wait()
+            time.sleep(wait_s)
+            store.record([make_submission()])
+
+    with ThreadPoolExecutor(2) as requests:
+        list(requests.map(keep, [0, 0.1]))
+    assert [2] == [len(kept) for kept in database.transactions]
+
+
+def test_a_request_that_keeps_nothing_after_all_is_waited_for_no_longer(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "COMPANY_S", 60)
+    store = make_store(database)
+    with ThreadPoolExecutor(1) as requests:
+        with store.expect():
+            kept = requests.submit(lambda: keep_one(store))
+            time.sleep(0.1)
+            assert not database.transactions
+        assert kept.result(5)
+
+
+def test_a_request_that_takes_long_is_not_waited_for_again_and_again(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(database)
+    monkeypatch.setattr(writer, "COMPANY_S", 0.001)
+    with store.expect():
+        for _ in range(writer.MOST_IN_VAIN):
+            keep_one(store)
+        monkeypatch.setattr(writer, "COMPANY_S", 60)
+        assert keep_one(store)
+
+
+def keep_one(store: WrittenStore) -> list[UUID | None]:
+    with store.expect():
+        return store.record([make_submission()])
