@@ -1,6 +1,7 @@
 """The command line: `python -m flaskapi COMMAND`."""
 
 import argparse
+import os
 import sys
 
 from flaskapi.commands import TRAIN_EXTRA, evaluate, exchange, files, forget, keys, models, predict, retrain, service
@@ -8,17 +9,22 @@ from flaskapi.errors import FlaskapiError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0, 1 for an error, which is said on standard error, 130 after Ctrl-C."""
+    """Run one command. Returns the exit status: 0; 1 for an error, which it says; 130 after Ctrl-C; 141 where nobody reads on."""
     parser = argparse.ArgumentParser(prog="python -m flaskapi", description="Tools beside the service itself.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for part in (service, files, models, retrain, evaluate, predict, forget, exchange, keys):
         part.add_commands(commands)
     options = parser.parse_args(argv)
     try:
-        return options.run(options) or 0
+        status = options.run(options) or 0
+        sys.stdout.flush()
+        return status
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is not installed. {TRAIN_EXTRA}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # as where `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (FlaskapiError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

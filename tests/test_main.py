@@ -1,6 +1,8 @@
 """The command line says what it did, or on standard error why it did not."""
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from uuid import UUID
@@ -28,6 +30,13 @@ def _environment_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """`compile` sets variables for TensorFlow, which is right for a process that ends after it."""
     for name in ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):
         monkeypatch.setenv(name, {"KERAS_BACKEND": "tensorflow"}.get(name, "1"))
+
+
+def test_a_reader_who_has_read_enough_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m flaskapi models list | true; echo ${{PIPESTATUS[0]}}"
+    environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(tmp_path)}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=environment)
+    assert ("", "141\n") == (done.stderr, done.stdout)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ function imports. A command's function takes the parsed options and returns an e
 
 import argparse
 import contextlib
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,3 +61,9 @@ def check_page(path: Path | None) -> None:
     """
     if path and not path.resolve().parent.is_dir():
         raise FlaskapiError(f"{path}: there is no such folder to write the page into.")
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page with pictures of what people sent, for nobody else on this machine to read."""
+    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(page)

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flaskapi.commands import check_page, load_service
+from flaskapi.commands import check_page, load_service, write_page
 from flaskapi.errors import FlaskapiError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.html:
         pictures = {name: find_pictures(sets[name], answers[name], numbers=options.number) for name in sets}
         page = render_html("Evaluation of " + ", ".join(sets), evaluations, pictures, all_of_them)
-        options.html.write_text(page, "utf-8")
+        write_page(options.html, page)
         print(f"\nWrote {options.html}.")
     if options.record:
         picture = draw_mistakes([answer for name in of_mnist for answer in answers[name]]) if of_mnist and not options.number else None

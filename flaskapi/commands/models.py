@@ -106,7 +106,7 @@ def show(options: argparse.Namespace) -> None:
     print((version.path / CARD).read_text("utf-8"), end="")
     if (submissions := version.submissions) is not None:
         print(f"Learned from {len(submissions):,} submissions: {version.path / SUBMISSIONS}")
-    print(_row(registry, registry.read(), version).strip("* "))
+    print(f"State: {_row(registry, registry.read(), version).strip('* ')}")
 
 
 def promote(options: argparse.Namespace) -> int:

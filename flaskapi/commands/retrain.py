@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flaskapi.commands import check_page, read_moment
+from flaskapi.commands import check_page, read_moment, write_page
 from flaskapi.errors import FlaskapiError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _retrain(app: Any, options: argparse.Namespace) -> None:
         promote(registry, done, "retrain" if options.json else getpass.getuser())
     text = render_text(done, promoted=promoted)
     if options.html:
-        options.html.write_text(render_page(done, promoted=promoted), "utf-8")
+        write_page(options.html, render_page(done, promoted=promoted))
     if options.json:
         state = "promoted" if promoted else "stayed"
         print(json.dumps({"say": text, "done": state, "version": done.candidate, "figures": to_figures(done)}), flush=True)

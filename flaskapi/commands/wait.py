@@ -22,9 +22,16 @@ def add_wait(command: argparse.ArgumentParser) -> None:
 
 
 def check_wait(options: argparse.Namespace) -> None:
-    """Refuse a `--timeout` that is none, before anything is changed."""
-    if options.wait is not None and not 0 < options.timeout <= 3600:
+    """Refuse a `--timeout` that is none, and a `--wait` for what does not answer, before anything is changed.
+
+    Raises:
+        FlaskapiError: one of them.
+    """
+    if options.wait is None:
+        return
+    if not 0 < options.timeout <= 3600:
         raise FlaskapiError(f"--timeout is {options.timeout:g}; it must be above 0, and 3,600 seconds at most.")
+    _ask(options.wait, options.timeout)
 
 
 def wait_for(options: argparse.Namespace, generation: int) -> int:

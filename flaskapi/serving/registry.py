@@ -48,7 +48,10 @@ class Registry:
             if is_compiled_from(sha256, beside := artifact.with_suffix(".onnx")):
                 shutil.copyfile(beside, folder / COMPILED)
             else:
-                build_compiled(folder / ARTIFACT, folder / COMPILED)
+                try:
+                    build_compiled(folder / ARTIFACT, folder / COMPILED)
+                except ModelUnavailableError as error:
+                    raise ModelUnavailableError(str(error).replace(ARTIFACT, artifact.name, 1)) from error
             classifier = OnnxClassifier(folder / COMPILED)
             check_answers(classifier)
             write_card(folder, classifier.card)

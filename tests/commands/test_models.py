@@ -51,6 +51,13 @@ def test_show_prints_the_card_and_what_it_was_learned_from(
     said = capsys.readouterr().out
     assert said.startswith("# Model card: my_model.h5\n")
     assert "Learned from 2 submissions" in said
+    assert said.splitlines()[-1].startswith(f"State: {learned.name}")
+
+
+def test_a_file_that_is_no_model_is_named_as_it_was_given(registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.md").write_text("# Notes")
+    assert 1 == main(["models", "register", str(tmp_path / "notes.md")])
+    assert capsys.readouterr().err.startswith("error: notes.md: ")
 
 
 def test_promote_and_rollback_say_what_serves_now(registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,10 +91,13 @@ def test_what_cannot_be_is_one_line_on_standard_error(names: list[str], capsys: 
     assert 1 == said.count("\n")
 
 
+@pytest.mark.parametrize("wait", [["http://127.0.0.1:9", "--timeout", "0"], ["http://127.0.0.1:9"], ["no-address"]])
 @pytest.mark.parametrize("arguments", [["promote", MODEL_FILE], ["rollback"]])
-def test_a_wait_that_cannot_be_is_refused_before_anything_is_changed(registry: Registry, names: list[str], arguments: list[str]) -> None:
+def test_a_wait_that_cannot_be_is_refused_before_anything_is_changed(
+    registry: Registry, names: list[str], arguments: list[str], wait: list[str]
+) -> None:
     main(["models", "promote", names[0]])
-    assert 1 == main(["models", *arguments, "--wait", "http://127.0.0.1:9", "--timeout", "0"])
+    assert 1 == main(["models", *arguments, "--wait", *wait])
     assert (names[0], 1) == registry.read()[:2]
 
 

@@ -50,6 +50,7 @@ def test_a_third_of_wrong_labels_in_one_class_are_pointed_at_and_not_used(
     page = tmp_path / "report.html"
     assert 0 == main(["retrain", "--dry-run", "--html", str(page)])
     said, shown = capsys.readouterr().out, page.read_text()
+    assert 0o600 == page.stat().st_mode & 0o777
     for one in wrong:
         assert f"  {one.id}  labelled 1, read as 7 with " in said
         assert f"{one.id}: labelled 1, read as 7 with " in shown
