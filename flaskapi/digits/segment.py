@@ -13,7 +13,7 @@ CELL_PX = 4  # of what the detector looks at, to one cell of its answer
 FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
 LEAST_LOGIT = -80.0  # of presence: the exponential of 89 is more than a float holds
 MOST_CANDIDATES = 400  # of a page; what follows takes time and memory by their square
-SAME_DIGIT = 0.6  # of the smaller box inside the other: two answers for one digit
+INSIDE, ALIKE = 0.6, 0.4  # of the smaller box in the other, of both together in common: two answers for one digit. A 1 may stand in a 7's box
 STEEPEST_STEP, STEEPEST_LINE = 1.0, 1.3  # from one digit to the next: of their height, and of the way between them
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
@@ -55,15 +55,15 @@ def find_candidates(answer: Floats, scale: float, origin: tuple[int, int] = (0, 
         if is_open[place]:
             left, top, right, bottom = boxes[place].tolist()
             candidates.append(Candidate(float(presences[place]), shares[place], (left, top, right, bottom)))
-            is_open &= _overlap(boxes[place], boxes) < SAME_DIGIT
+            is_open &= ~_is_same(boxes[place], boxes)
     return candidates
 
 
-def _overlap(box: Reals, boxes: Reals) -> Reals:
-    """How much of the smaller one is inside the other, 0 to 1, for a box and each of `(n, 4)` boxes."""
+def _is_same(box: Reals, boxes: Reals) -> npt.NDArray[np.bool_]:
+    """Are a box and each of `(n, 4)` boxes answers for one digit?"""
     common = np.maximum(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0).prod(axis=1)
-    smaller = np.minimum((box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
-    return np.asarray(common / smaller)
+    one, others = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return np.asarray((common >= INSIDE * np.minimum(one, others)) & (common >= ALIKE * (one + others - common)))
 
 
 def arrange_lines(boxes: Sequence[Edges], is_likely: Sequence[bool]) -> list[list[int]]:

@@ -81,6 +81,14 @@ def test_two_peaks_for_one_digit_become_one(presences: tuple[float, float]) -> N
     assert int(np.argmax(presences)) == int(candidate.probabilities.argmax())
 
 
+def test_a_thin_digit_within_the_box_of_a_wide_one_stays() -> None:
+    """As a 1 under the roof of a slanted 7."""
+    answer = empty_answer()
+    put(answer, (100, 10, 130, 44), 7, presence=4.0)
+    put(answer, (118, 14, 125, 42), 1, presence=3.0)
+    assert [7, 1] == [int(candidate.probabilities.argmax()) for candidate in find_candidates(answer, 1.0)]
+
+
 def test_digits_that_touch_or_overlap_a_little_stay_two() -> None:
     answer = empty_answer()
     put(answer, (20, 8, 46, 40), 4)
