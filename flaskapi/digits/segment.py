@@ -13,7 +13,7 @@ CELL_PX = 4  # of what the detector looks at, to one cell of its answer
 FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
 LEAST_LOGIT = -80.0  # of presence: the exponential of 89 is more than a float holds
 MOST_CANDIDATES = 400  # of a page; what follows takes time and memory by their square
-INSIDE, ALIKE = 0.6, 0.4  # of the smaller box in the other, of both together in common: two answers for one digit. A 1 may stand in a 7's box
+INSIDE, ALIKE = 0.6, 0.4  # of the smaller box in the other, of both in common: two answers for one digit; a 1 may stand in a 7's box
 STEEPEST_STEP, STEEPEST_LINE = 1.0, 1.3  # from one digit to the next: of their height, and of the way between them
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 

@@ -106,6 +106,10 @@ def _conditions(filters: Filters, *, steered: bool) -> list[sa.ColumnElement[boo
     own, found = submissions.c, list[sa.ColumnElement[bool]]()
     for name in ("uncertain", "model", "route"):
         if (value := getattr(filters, name)) is not None:
+            if name == "route" and filters.model is not None and steered and leading is None:
+                # The index of routes leads, in which a model that never answered would be looked for to the end.
+                other = submissions.alias()
+                value = sa.case((sa.exists().where(other.c.model == filters.model), value))
             found.append(column(name, leads=leading in (None, name)) == value)
     if filters.digit is not None:
         found += [own.lines.is_(sa.null()), column("prediction", leads=leading == "prediction") == filters.digit]
