@@ -114,7 +114,12 @@ MIB = 1024 * 1024
 LEAST_FORM_FIELD_BYTES = 131_072  # Werkzeug holds its 64 KiB read buffer, with whatever file is in it, against this limit
 
 SETTINGS = (
-    Setting("INSTANCE_PATH", None, path, "folder for all that the service writes, and for `config.toml`; by default Flask's `instance/`"),
+    Setting(
+        "INSTANCE_PATH",
+        None,
+        path,
+        "folder for all that the service writes but versions, and for `config.toml`; by default Flask's `instance/`",
+    ),
     Setting(
         "MODEL_PATH",
         _shipped_model("my_model.h5"),
@@ -126,7 +131,8 @@ SETTINGS = (
         "VERSIONS_PATH",
         _versions(),
         path,
-        "folder of the model's versions; a relative path counts from the instance folder; after `pip install .` it is `versions` there",
+        "folder of the versions, the same for all instances of a checkout; a relative path counts from the instance folder, "
+        "as `versions` does, the default after `pip install .`",
     ),
     Setting("MNIST_PATH", None, path, "where `retrain` finds MNIST: a folder with its four files, or an `.npz`; unset: Keras downloads it"),
     Setting("CACHE_PATH", Path("cache"), path, "folder, in the instance folder, for the compiled form if the model's own is read-only"),
@@ -239,6 +245,8 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
             if name == "INSTANCE_PATH" and source.endswith("config.toml"):
                 raise SettingError(f"{name} in {source}: this file lies in the folder that it would name; set it in the environment.")
             values[name] = _convert(name, value, source)
+    if values["PREDICT_KEY_REQUIRED"] and values["STORE"] == "off":
+        raise SettingError("PREDICT_KEY_REQUIRED needs keys, and STORE is off, in which they would be kept: nobody could predict.")
     for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH"):
         if values[name] is not None:
             values[name] = instance / values[name]

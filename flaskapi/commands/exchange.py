@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flaskapi.commands import load_service, open_store, read_moment
+from flaskapi.commands import load_service, load_settings, open_store, read_moment
+from flaskapi.errors import FlaskapiError
 
 if TYPE_CHECKING:
     from flaskapi.answers import Route
@@ -43,7 +44,9 @@ def import_labelled(options: argparse.Namespace) -> int:
     from flaskapi.answers import choose_reader
     from flaskapi.bulk.imports import import_folder
 
-    config, services = load_service(STORE="on")
+    if load_settings()["STORE"] == "off":
+        raise FlaskapiError("Nothing is kept here (the setting STORE is off), so that nothing can be imported.")
+    config, services = load_service()
     route: Route = "number" if options.number else "digit"
     for part in (services.classifier, services.detector) if options.number else (services.classifier,):
         part.card  # noqa: B018 raises where there is no model, before anything is read

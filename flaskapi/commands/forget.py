@@ -46,8 +46,8 @@ def _check(options: argparse.Namespace) -> None:
     amounts = {"--beyond-count": options.beyond_count, "--beyond-bytes": options.beyond_bytes}
     if not options.ids and {options.older_than, *amounts.values()} == {None}:
         raise FlaskapiError("Say what to forget: an id, or several, --older-than DAYS, --beyond-count N or --beyond-bytes N.")
-    if options.older_than is not None and not 0 <= options.older_than <= MOST_DAYS:
-        raise FlaskapiError(f"--older-than is {options.older_than:g}; it must be 0 to {MOST_DAYS:,} days.")
+    if options.older_than is not None and not 0 < options.older_than <= MOST_DAYS:
+        raise FlaskapiError(f"--older-than is {options.older_than:g}; it must be above 0, and {MOST_DAYS:,} days at most.")
     for name, amount in amounts.items():
         if amount is not None and amount < 0:
             raise FlaskapiError(f"{name} is {amount}; it must be at least 0.")

@@ -5,7 +5,7 @@ import re
 import sys
 from datetime import datetime
 
-from flaskapi.commands import open_store
+from flaskapi.commands import load_settings, open_store
 from flaskapi.errors import FlaskapiError
 
 _NAME = re.compile(r"[\w.@-]{1,64}")
@@ -30,6 +30,8 @@ def make(options: argparse.Namespace) -> None:
 
     if not _NAME.fullmatch(options.name):
         raise FlaskapiError(f"{options.name!r} cannot be a key's name: 1 to 64 letters, digits and signs of '_.@-'.")
+    if load_settings()["STORE"] == "off":
+        raise FlaskapiError("Keys are kept in the store, which is off here (the setting STORE): one would open nothing.")
     with open_store() as store:
         token = make_key(store, options.name)
     print(f"The key of {options.name}, which is not shown again. Send it as: Authorization: Bearer <key>", file=sys.stderr)

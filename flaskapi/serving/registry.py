@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flaskapi.errors import ModelFileError, ModelUnavailableError, VersionError
 from flaskapi.serving.classifier import OnnxClassifier, load_classifier
-from flaskapi.serving.compiled import build_compiled, is_compiled_from, locked
+from flaskapi.serving.compiled import build_compiled, find_compiled, is_compiled_from, locked
 from flaskapi.serving.pointer import MODEL_FILE, Candidate, Pointer, Served, own_as_folder, read_pointer, write_pointer
 from flaskapi.serving.trial import check_answers
 from flaskapi.serving.versions import ARTIFACT, COMPILED, SUBMISSIONS, Version, seal, write_card, write_submissions
@@ -27,7 +27,7 @@ class Registry:
         """`model_path` and `cache_path` are the settings of those names: what serves where nothing was promoted."""
         self.path, self._model_path, self._cache_path = path, model_path, cache_path
 
-    def add(self, artifact: Path, *, submissions: Sequence[str] | None = None) -> Version:
+    def add(self, artifact: Path, *, submissions: Sequence[str] | None = None, compiled: Path | None = None) -> Version:
         """Register a model file: compiled in a child process unless its compiled form lies beside it, and checked as at the start.
 
         The same file again is the same version; if that was marked as broken, it may be taken again.
@@ -35,6 +35,7 @@ class Registry:
         Args:
             artifact: any `.h5` model for this task; it is copied.
             submissions: the ids of those that it was learned from, where it was.
+            compiled: where its compiled form lies, if not beside it.
 
         Raises:
             ModelFileError: there is no such file.
@@ -45,8 +46,8 @@ class Registry:
         with self._unfinished() as folder:
             shutil.copyfile(artifact, folder / ARTIFACT)
             sha256 = hashlib.sha256((folder / ARTIFACT).read_bytes()).hexdigest()
-            if is_compiled_from(sha256, beside := artifact.with_suffix(".onnx")):
-                shutil.copyfile(beside, folder / COMPILED)
+            if is_compiled_from(sha256, there := compiled or artifact.with_suffix(".onnx")):
+                shutil.copyfile(there, folder / COMPILED)
             else:
                 try:
                     build_compiled(folder / ARTIFACT, folder / COMPILED)
@@ -121,7 +122,7 @@ class Registry:
         """Let a version serve, after it was loaded and has answered.
 
         Args:
-            name: of the version, or MODEL_FILE.
+            name: of the version, or MODEL_FILE, of which a version is made, so that another file in its place changes nothing.
             by: who says so.
             instead_of: the generation that it was found better than, where it was; in place of another it does not serve.
 
@@ -129,15 +130,17 @@ class Registry:
             VersionError: there is none of this name, it broke while it served, another generation serves, or what serves cannot be told.
             ModelUnavailableError: it cannot be loaded, or answers no probabilities.
         """
-        name = name if name == MODEL_FILE else self.get(name).name
+        if name == MODEL_FILE:
+            name = self.add(self._model_path, compiled=find_compiled(self._model_path, self._cache_path)).name
+        name = self.get(name).name
         check_answers(self.load(name))
 
         def change(pointer: Pointer) -> Pointer:
-            if pointer.version == name != MODEL_FILE:  # that file may be another than when it was loaded
+            if pointer.version == name:
                 return pointer
             if instead_of not in (None, pointer.generation):
                 raise VersionError(f"Another version was promoted meanwhile; {name} was not compared with it, and stays.")
-            return pointer.promote(name if name == MODEL_FILE else self.get(name).name, by)
+            return pointer.promote(self.get(name).name, by)
 
         return self._change(change)
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 Durability = Literal["process", "power"]
 BUSY_S = 0.02  # SQLite's own waits grow to 0.1 s between two looks; the store asks again itself, more often
 _SERVER_TIMEOUT_MS = 5000
+_BEGIN_AGAIN = ("40P01", "40001")  # PostgreSQL's codes for a deadlock, and for what two cannot both do
 
 
 def make_engine(url: str, durability: Durability) -> sa.Engine:
@@ -83,4 +84,6 @@ def _make_sqlite(url: sa.URL, durability: Durability) -> sa.Engine:
 
 def is_busy(error: DBAPIError) -> bool:
     """Was it only that another process was writing at that moment?"""
+    if getattr(error.orig, "sqlstate", None) in _BEGIN_AGAIN:
+        return True
     return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

@@ -32,14 +32,18 @@ def insert(connection: sa.Connection, kept: list[Submission], digests: list[byte
         connection.execute(_SUBMISSIONS, rows)
     else:
         columns: dict[str, Any] = {f"images_{name}": [picture[name] for picture in pictures] for name in pictures[0]}
-        connection.execute(_POSTGRESQL, columns | {"submissions": json.dumps(rows, default=_as_json)})
+        connection.execute(_POSTGRESQL, columns | {"submissions": json.dumps(rows, default=_as_json, allow_nan=False)})
 
 
 _OWN = [column.name for column in submissions.c if column.name != "sha256"]
 
 
-def _as_json(value: bytes | UUID | datetime) -> str:
-    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
+def _as_json(value: object) -> str:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, UUID | datetime):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is kept in no column.")
 
 
 def _select_images() -> sa.Select[Any]:

@@ -18,6 +18,7 @@ from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.tables import labels, submissions
 
 Source = Literal["sender", "operator"]
+MOST_OF_A_SENDER = 10  # rows in the history of one submission; the oldest go
 
 
 class Said(NamedTuple):
@@ -119,6 +120,10 @@ def _is_news(history: list[Said], said: Said) -> bool:
 
 
 def _write(connection: sa.Connection, id: UUID, said: Said, in_force: InForce) -> None:
+    if said.source == "sender":  # who changes their mind again and again fills no table either
+        own = (labels.c.submission_id == id, labels.c.source == "sender", labels.c.client == said.client)
+        old = connection.execute(sa.select(labels.c.id).where(*own).order_by(labels.c.id.desc()).offset(MOST_OF_A_SENDER - 1))
+        connection.execute(sa.delete(labels).where(labels.c.id.in_(old.scalars().all())))
     row = {"id": new_id(), "submission_id": id, "labelled_at": datetime.now(UTC)}
     connection.execute(sa.insert(labels), row | {name: value for name, value in said._asdict().items() if name != "field"})
     change = sa.update(submissions).where(submissions.c.id == id)

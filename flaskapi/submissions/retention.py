@@ -5,13 +5,17 @@ sends images could fill the disk with them.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from flaskapi.submissions.tables import images, submissions
+from flaskapi.errors import StoreUnavailableError
+from flaskapi.submissions.tables import chores, images, submissions
 
+TURN = timedelta(minutes=1)  # after which another may take the turn of a process that died
+_TURN = chores.c.name == "erasing"
 _SIZE = sa.func.length(images.c.content)
 
 
@@ -68,3 +72,31 @@ def find_size(connection: sa.Connection, found: Sequence[Candidate]) -> int:
     """How many bytes the images of these submissions have, as far as they are still there."""
     of_them = images.c.sha256.in_({one.sha256 for one in found})
     return int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(_SIZE), 0)).where(of_them)).scalar_one())
+
+
+def hold_turn(connection: sa.Connection, held: datetime | None) -> datetime:
+    """Take the turn to erase what is too much, or keep it: two who counted the same excess would each erase it.
+
+    Args:
+        held: until when it is held already; None: not yet.
+
+    Returns:
+        Until when it is held then.
+
+    Raises:
+        StoreUnavailableError: another has it.
+    """
+    now = datetime.now(UTC)
+    until = now + TURN
+    row = {"name": "erasing", "due_at": until}
+    is_free = sa.or_(chores.c.due_at <= now, chores.c.due_at > now + TURN)
+    if not connection.execute(sa.update(chores).where(_TURN, chores.c.due_at == held if held else is_free).values(row)).rowcount:
+        if held or connection.execute(sa.select(chores.c.name).where(_TURN)).first():
+            raise StoreUnavailableError("Another process is erasing what is beyond the limits just now.")
+        connection.execute(sa.insert(chores), row)
+    return until
+
+
+def end_turn(connection: sa.Connection, held: datetime) -> None:
+    """Let another have the turn."""
+    connection.execute(sa.update(chores).where(_TURN, chores.c.due_at == held).values(due_at=datetime.now(UTC)))

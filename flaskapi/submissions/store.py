@@ -22,12 +22,13 @@ from flaskapi.submissions.engine import Durability, is_busy, make_engine
 from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.inserts import insert
 from flaskapi.submissions.migrate import bring_up_to_date
-from flaskapi.submissions.retention import Excess, find_excess, find_oldest, find_size
+from flaskapi.submissions.retention import Excess, end_turn, find_excess, find_oldest, find_size, hold_turn
 from flaskapi.submissions.tables import REVISION, images, submissions
 
 T = TypeVar("T")
 _ERASED_TOGETHER = 50  # submissions
 _BREATH_S = 0.01  # between two transactions that erase, in which those that wait to write come first
+_LOOKS_AT_LOG = 10  # for a moment in which nobody reads, so that it can be emptied
 PATIENCE_S = 0.8  # with a database in which another process writes
 _COLUMNS = [column for column in submissions.c if column.name != "sha256"]
 
@@ -111,22 +112,25 @@ class DatabaseStore:
         """
         if most_submissions is None and most_bytes is None:
             return 0, None
+        held = self.run(lambda connection: hold_turn(connection, None))
         excess = self.run(lambda connection: find_excess(connection, most_submissions, most_bytes), reads=True)
         erased, after = 0, UUID(int=0)
 
-        def erase(connection: sa.Connection) -> tuple[int, int, UUID | None]:
+        def erase(connection: sa.Connection) -> tuple[datetime, int, int, UUID | None]:
+            until = hold_turn(connection, held)
             found = find_oldest(connection, after, excess, _ERASED_TOGETHER)
             before = find_size(connection, found)
             count = _erase(connection, submissions.c.id.in_([one.id for one in found]))
-            return count, before - find_size(connection, found), found[-1].id if found else None
+            return until, count, before - find_size(connection, found), found[-1].id if found else None
 
         while excess:
-            count, freed_bytes, last = self.run(erase)
+            held, count, freed_bytes, last = self.run(erase)
             if last is None:
                 break
             erased, after = erased + count, last
             excess = Excess(excess.submissions - count, excess.bytes - freed_bytes)
             time.sleep(_BREATH_S)
+        self.run(lambda connection: end_turn(connection, held))
         if erased:
             self._empty_log()
         return erased, excess or None
@@ -136,7 +140,12 @@ class DatabaseStore:
         engine = self._ready_engine()
         if engine.dialect.name == "sqlite":
             with contextlib.suppress(SQLAlchemyError, sqlite3.Error), contextlib.closing(engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")  # not within a transaction, which `connect` would begin
+                for _ in range(_LOOKS_AT_LOG):
+                    # Not within a transaction, which `connect` would begin.
+                    is_busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    if not is_busy:
+                        break
+                    time.sleep(_BREATH_S)
 
     def check(self, *, thoroughly: bool = False) -> dict[str, Any]:
         """See whether the database answers; thoroughly, by writing something that is taken back.
@@ -175,16 +184,20 @@ class DatabaseStore:
         """
         deadline_s, refused, lost = time.monotonic() + self._patience_s, 0, False
         while True:
+            worked = False
             try:
                 options = {"reads": reads, "alone": alone}
                 with self._ready_engine().connect().execution_options(**options) as connection, connection.begin():
-                    return work(connection)
+                    result = work(connection)
+                    worked = not reads
+                return result
             except IntegrityError as error:
                 refused += 1
                 if refused > 3:
                     raise StoreUnavailableError(f"The store refuses: {_reason(error)}") from error
             except DBAPIError as error:
-                if error.connection_invalidated and not lost:  # the server was started anew since; all its connections are made anew
+                # The server was started anew since; all its connections are made anew. What may have been committed is not done again.
+                if error.connection_invalidated and not lost and not worked:
                     lost = True
                     continue
                 if not is_busy(error) or time.monotonic() > deadline_s:
@@ -212,7 +225,9 @@ class DatabaseStore:
 
 def _erase(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
     """Erase submissions, and the images that no other has. Gives how many submissions there were."""
-    erased = connection.execute(sa.select(submissions.c.sha256, submissions.c.received_at).where(which)).all()
+    # Locked before their days are, as by whoever labels one.
+    found = sa.select(submissions.c.sha256, submissions.c.received_at).where(which).order_by(submissions.c.id).with_for_update()
+    erased = connection.execute(found).all()
     digests = [sha256 for sha256, _ in erased]
     if digests:
         forget_days(connection, [received_at for _, received_at in erased])

@@ -109,10 +109,10 @@ class WrittenStore:
         return self._wait_for(_Job([]))
 
     def get(self, id: UUID) -> Submission | None:
-        return self._database.get(id)
+        return self._in_time(lambda: self._database.get(id), reads=True)
 
     def delete(self, id: UUID) -> bool:
-        return self._database.delete(id)
+        return self._in_time(lambda: self._database.delete(id))
 
     def delete_before(self, moment: datetime) -> int:
         return self._database.delete_before(moment)
@@ -126,23 +126,32 @@ class WrittenStore:
         Raises:
             StoreUnavailableError: it is, or turns out to be, or does not answer in time, which `long` work need not.
         """
+        if long:
+            self._refuse_while_down()
+            return self._database.run(work, reads=reads)
+        return self._in_time(lambda: self._database.run(work, reads=reads), reads=reads)
+
+    def _refuse_while_down(self) -> None:
         self._notice_fork()
         with self._lock:
             if self._failure is not None and time.monotonic() < self._retry_at_s:
                 raise StoreUnavailableError(self._failure)
-        if long:
-            return self._database.run(work, reads=reads)
+
+    def _in_time(self, ask: Callable[[], T], *, reads: bool = False) -> T:
+        """Ask the database in a thread of its own, for one that hangs lets go of nobody."""
+        self._refuse_while_down()
         done: Future[T] = Future()
 
         def do() -> None:
             try:
-                done.set_result(self._database.run(work, reads=reads))
+                done.set_result(ask())
             except BaseException as error:
                 done.set_exception(error)
 
-        threading.Thread(target=do, name="store-run", daemon=True).start()  # for a database that hangs lets go of nobody
+        _start(do, "store-run")
         if wait([done], self._wait_s).not_done:
-            raise self._give_up(0)
+            # What reads for long may be much to read: whether something can be kept, those who keep it find out.
+            raise StoreUnavailableError(self._too_late()) if reads else self._give_up(0)
         return done.result()
 
     def close(self) -> None:
@@ -152,6 +161,11 @@ class WrittenStore:
             self._lock.notify()
         if thread is not None:
             thread.join(self._wait_s)
+        with self._lock:
+            left, self._jobs = self._jobs, deque()
+        for job in left:
+            job.error = StoreUnavailableError("The store was closed.")
+            job.done.set()
         self._database.close()
 
     def _wait_for(self, job: _Job) -> Any:
@@ -159,13 +173,12 @@ class WrittenStore:
         with self._lock:
             if self._failure is not None:
                 now_s = time.monotonic()
-                if now_s < self._retry_at_s or self._jobs:
+                if now_s < self._retry_at_s or not all(waiting.given_up for waiting in self._jobs):
                     self._lost += len(job.submissions)
                     raise StoreUnavailableError(self._failure)
                 self._retry_at_s = now_s + self._retry_s  # this one tries; the others need not wait for it
             if self._thread is None:
-                self._thread = threading.Thread(target=self._write, name="store", daemon=True)
-                self._thread.start()
+                self._thread = _start(self._write, "store")
             self._jobs.append(job)
             self._wake()
         if not job.done.wait(self._wait_s):
@@ -176,9 +189,11 @@ class WrittenStore:
         return job.answer
 
     def _give_up(self, lost: int) -> StoreUnavailableError:
-        reason = f"The store did not answer within {self._wait_s:g} s."
-        self._fail(reason, lost)
-        return StoreUnavailableError(reason)
+        self._fail(self._too_late(), lost)
+        return StoreUnavailableError(self._too_late())
+
+    def _too_late(self) -> str:
+        return f"The store did not answer within {self._wait_s:g} s."
 
     def _fail(self, reason: str, lost: int) -> None:
         with self._lock:
@@ -215,14 +230,15 @@ class WrittenStore:
                 if not isinstance(error, StoreUnavailableError):
                     self._log.error("store: a fault", exc_info=error)
                 failure = error if isinstance(error, StoreUnavailableError) else StoreUnavailableError("The store failed.")
-                self._fail(str(failure), sum(len(job.submissions) for job in jobs))
-                for job in jobs:
+                failed = [job for job in jobs if not job.answer]  # the others are committed
+                self._fail(str(failure), sum(len(job.submissions) for job in failed if not job.given_up))
+                for job in failed:
                     job.error = StoreUnavailableError(str(failure))
             for job in jobs:
                 job.done.set()
 
     def _take(self) -> list[_Job]:
-        """Wait for jobs, and take as many as go into one transaction; those nobody waits for any more are dropped. None is the end."""
+        """Wait for jobs, and take as many as go into one transaction; those nobody waits for any more are dropped. No jobs: the end."""
         with self._lock:
             while self._thread is threading.current_thread():
                 self._wait_for_company()
@@ -240,15 +256,15 @@ class WrittenStore:
     def _wait_for_company(self) -> None:
         """Wait, but not long, for requests that are about to keep something: what a transaction costs is then shared.
 
-        No more after some waits in vain, until a few come together by themselves: a slow client's request is on its way for long.
+        No more after some waits in vain, until all are there by themselves: a slow client's request is on its way for long.
         """
-        if len(self._jobs) > 1:
+        if 1 < len(self._jobs) >= self._coming:
             self._in_vain = 0
         until_s = time.monotonic() + (COMPANY_S if self._in_vain < MOST_IN_VAIN else 0)
         self._waits_for_company = True
         while 0 < len(self._jobs) < self._coming:
             if (left_s := until_s - time.monotonic()) <= 0:
-                self._in_vain = 0 if len(self._jobs) > 1 else self._in_vain + 1
+                self._in_vain += 1
                 break
             self._lock.wait(left_s)
         self._waits_for_company = False
@@ -257,3 +273,12 @@ class WrittenStore:
         """Wake the thread where what it waits for is there: each time costs more than a row does."""
         if self._jobs and (len(self._jobs) >= self._coming or not self._waits_for_company):
             self._lock.notify()
+
+
+def _start(work: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise StoreUnavailableError("The store cannot be asked: no thread can be started.") from error
+    return thread

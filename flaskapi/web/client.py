@@ -62,15 +62,17 @@ def read_key(path: Path) -> bytes:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         own = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        with os.fdopen(os.open(own, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
         try:
+            with os.fdopen(os.open(own, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(_KEY_BYTES))
             os.link(own, path)
         except FileExistsError:
             pass  # another process was first
         finally:
-            own.unlink()
-    return path.read_bytes()
+            own.unlink(missing_ok=True)
+    if len(key := path.read_bytes()) != _KEY_BYTES:
+        raise OSError(f"{path} does not hold {_KEY_BYTES} bytes; erase it, and it is made anew.")
+    return key
 
 
 def _place(address: str) -> str:

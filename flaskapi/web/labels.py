@@ -80,5 +80,6 @@ def _say(id: UUID, operator: str | None, label: str | None, field: str | None, r
     in_force = say(services().store, id, said)
     answer = {"id": str(id), "label": in_force.label, "label_source": in_force.source}
     if said.source == "sender" and in_force.source == "operator":
-        answer["note"] = "This was kept, but an operator's label stands, which goes before a sender's."
+        done = "kept" if label else "taken back"
+        answer["note"] = f"This was {done}, but an operator's label stands, which goes before a sender's."
     return answer

@@ -32,19 +32,18 @@ def number() -> dict[str, Any]:
         alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
     )
     pattern = _pattern(query)
-    with services().store.expect():
-        upload = read_image(request)
-        prediction = predict_number(
-            upload.data,
-            services().classifier,
-            services().detector,
-            max_pixels=current_app.config["MAX_IMAGE_PIXELS"],
-            uncertain_below=current_app.config["UNCERTAIN_BELOW"],
-            pattern=pattern,
-            alternatives=int(query.get("alternatives", 0)),
-        )
-        services().metrics.count_number(prediction)
-        (identifier,) = record([Kept(upload.data, prediction)])
+    upload = read_image(request)
+    prediction = predict_number(
+        upload.data,
+        services().classifier,
+        services().detector,
+        max_pixels=current_app.config["MAX_IMAGE_PIXELS"],
+        uncertain_below=current_app.config["UNCERTAIN_BELOW"],
+        pattern=pattern,
+        alternatives=int(query.get("alternatives", 0)),
+    )
+    services().metrics.count_number(prediction)
+    (identifier,) = record([Kept(upload.data, prediction)])
     return add_id(as_answer(prediction, alternatives="alternatives" in query), identifier)
 
 

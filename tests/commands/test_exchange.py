@@ -24,6 +24,7 @@ NUMBER = {"probabilities": None, "normalized": None, "digits": [], "route": "/pr
 def store(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatabaseStore:
     """The store of the settings."""
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path / "instance"))
+    monkeypatch.setenv("FLASKAPI_STORE", "on")
     monkeypatch.setenv("FLASKAPI_DATABASE_URL", url)
     return DatabaseStore(url, "process")
 

@@ -7,6 +7,7 @@ from flaskapi.__main__ import main
 
 @pytest.fixture(autouse=True)
 def _own_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASKAPI_STORE", "on")
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
     monkeypatch.setenv("FLASKAPI_MODEL_PATH", str(tmp_path / "none.h5"))  # keys need no model
 
@@ -44,3 +45,13 @@ def test_a_second_key_of_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -
 def test_list_says_how_to_make_the_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["keys", "list"])
     assert "keys make NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["keys", "make", "ada"], ["import", "."]])
+def test_where_nothing_is_kept_no_key_is_made_and_nothing_taken_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.setenv("FLASKAPI_STORE", "off")
+    assert 1 == main(arguments)
+    assert "the setting STORE" in capsys.readouterr().err
+    assert [] == list(tmp_path.glob("*.db"))

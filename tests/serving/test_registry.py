@@ -128,9 +128,22 @@ def test_what_is_promoted_serves_and_rolling_back_leads_to_what_served_before(re
         registry.roll_back("ann")
 
 
-def test_what_serves_already_is_not_promoted_again_but_the_models_own_file_may_be_another(registry: Registry, added: list[Version]) -> None:
+def test_what_serves_already_is_not_promoted_again(registry: Registry, added: list[Version]) -> None:
     assert [1, 1] == [registry.promote(added[0].name, "ann").generation for _ in range(2)]
-    assert [2, 3] == [registry.promote(MODEL_FILE, "ann").generation for _ in range(2)]
+    assert [2, 2] == [registry.promote(MODEL_FILE, "ann").generation for _ in range(2)]
+
+
+def test_of_the_models_own_file_a_version_is_made_when_it_is_promoted(tmp_path: Path) -> None:
+    """So that another file in its place is served by no process that starts afterwards."""
+    own = make_artifact(tmp_path / "own", 0)
+    registry = Registry(tmp_path / "versions", own, tmp_path / "cache")
+    promoted = registry.promote(MODEL_FILE, "ann").version
+    assert promoted == registry.load(MODEL_FILE).version
+    for other in (make_artifact(tmp_path / "other", 1), make_artifact(tmp_path / "other", 1).with_suffix(".onnx")):
+        os.replace(other, own.with_suffix(other.suffix))
+    assert promoted == registry.load(registry.read().version).version != registry.load(MODEL_FILE).version
+    assert (2, 3) == (registry.promote(MODEL_FILE, "ann").generation, registry.roll_back("ann").generation)
+    assert promoted == registry.read().version
 
 
 def test_what_cannot_be_loaded_is_not_promoted(registry: Registry, added: list[Version]) -> None:
@@ -148,14 +161,6 @@ def test_rolling_back_leaves_out_what_broke_and_what_is_gone(registry: Registry,
     (added[0].path / "my_model.h5").unlink()
     assert (MODEL_FILE, 5) == registry.roll_back("ann")[:2]
     assert {added[2].name: "It raised."} == registry.read().broken
-
-
-def test_rolling_back_leads_to_another_than_the_one_that_serves(registry: Registry, added: list[Version]) -> None:
-    """Also where that was promoted twice, as the models' own file may be."""
-    registry.promote(added[0].name, "ann")
-    for _ in range(2):
-        registry.promote(MODEL_FILE, "ann")
-    assert (added[0].name, 4) == registry.roll_back("ann")[:2]
 
 
 def test_one_that_broke_is_taken_again_after_it_was_registered_anew(registry: Registry, added: list[Version], tmp_path: Path) -> None:
@@ -183,17 +188,17 @@ def test_pruning_keeps_what_serves_what_served_before_what_is_in_the_shadow_and_
 
 
 def test_several_who_promote_at_once_each_get_a_generation_of_their_own(registry: Registry, added: list[Version]) -> None:
-    seen: list[int] = []
+    seen: set[tuple[int, str]] = set()
 
     def promote(place: int) -> None:
-        seen.extend(registry.promote(MODEL_FILE, f"{place}").generation for _ in range(5))
+        seen.update((registry.promote(added[place].name, "ann").generation, added[place].name) for _ in range(5))
 
-    threads = [threading.Thread(target=promote, args=(place,)) for place in range(4)]
+    threads = [threading.Thread(target=promote, args=(place,)) for place in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert list(range(1, 21)) == sorted(seen)
+    assert list(range(1, registry.read().generation + 1)) == sorted(generation for generation, _ in seen)
 
 
 def test_several_who_promote_the_same_at_once_let_it_serve_once(

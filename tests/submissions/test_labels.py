@@ -1,7 +1,12 @@
 """Whose label is in force, and that all of them are kept."""
 
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from threading import Thread
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,8 +15,9 @@ from fakes import make_submission
 
 from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.submissions import Submission
+from flaskapi.submissions.days import forget_day, forget_days
 from flaskapi.submissions.identifiers import new_id
-from flaskapi.submissions.labels import InForce, Said, decide, read_history, say
+from flaskapi.submissions.labels import MOST_OF_A_SENDER, InForce, Said, decide, read_history, say
 from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import days, labels
 
@@ -157,3 +163,35 @@ def test_of_many_who_speak_at_once_all_are_kept_and_the_last_is_in_force(store: 
     assert found is not None
     assert 6 == len(said)
     assert said[-1][0] == found.label
+
+
+def test_a_sender_who_changes_their_mind_again_and_again_fills_no_table(store: DatabaseStore, kept: Submission) -> None:
+    say(store, kept.id, ada("5"))
+    say(store, kept.id, sender("6", B))
+    for turn in range(3 * MOST_OF_A_SENDER):
+        say(store, kept.id, sender(str(turn % 10)))
+    said = history(store, kept.id)
+    assert [("5", "operator"), ("6", "sender")] == [one[:2] for one in said[:2]], "what others said stays"
+    assert [str(turn % 10) for turn in range(2 * MOST_OF_A_SENDER, 3 * MOST_OF_A_SENDER)] == [one[0] for one in said[2:]]
+
+
+def test_who_labels_and_who_erases_at_once_do_not_wait_for_each_other_for_ever(
+    store: DatabaseStore, kept: Submission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(forget: Callable[..., None]) -> Callable[..., None]:
+        def work(*arguments: Any) -> None:
+            time.sleep(0.2)
+            forget(*arguments)
+            time.sleep(0.2)
+
+        return work
+
+    with store._ready_engine().begin() as connection:  # a row of the day, which both remove
+        connection.execute(sa.insert(days), {"day": kept.received_at.astimezone(UTC).date(), "summary": {}})
+    monkeypatch.setattr("flaskapi.submissions.labels.forget_day", slowly(forget_day))
+    monkeypatch.setattr("flaskapi.submissions.store.forget_days", slowly(forget_days))
+    with ThreadPoolExecutor(2) as both:
+        erased, labelled = both.submit(store.delete, kept.id), both.submit(say, store, kept.id, ada("5"))
+        assert erased.result()
+        with contextlib.suppress(NotFoundError):
+            assert InForce("5", "operator") == labelled.result()

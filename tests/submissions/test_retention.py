@@ -1,5 +1,7 @@
 """Limits on how much is kept: the oldest go, no more than must, and none that an operator has labelled."""
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -7,9 +9,11 @@ import pytest
 import sqlalchemy as sa
 from fakes import make_submission
 
+from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
+from flaskapi.submissions.retention import TURN
 from flaskapi.submissions.store import DatabaseStore
-from flaskapi.submissions.tables import images, submissions
+from flaskapi.submissions.tables import chores, images, submissions
 
 
 def keep(store: DatabaseStore, count: int, **changes: Any) -> list[Submission]:
@@ -75,3 +79,27 @@ def test_what_an_operator_has_labelled_goes_by_its_age_alone_and_a_senders_label
     erased, excess = store.delete_beyond(200, 3)
     assert (1, 50, 5) == (erased, *excess)
     assert [one.id for one in by_operator] == left(engine)
+
+
+def test_of_two_who_apply_a_limit_at_once_one_does(store: DatabaseStore, engine: sa.Engine, url: str) -> None:
+    """Each has counted the same excess: both together would erase it twice."""
+    keep(store, 600)
+    other = DatabaseStore(url, "process")
+    with ThreadPoolExecutor(2) as both:
+        done = [both.submit(one.delete_beyond, 300, None) for one in (store, other)]
+    assert 300 == len(left(engine))
+    assert all(one.exception() is None or isinstance(one.exception(), StoreUnavailableError) for one in done)
+    assert (0, None) == other.delete_beyond(300, None), "the turn was given back"
+    other.close()
+
+
+def test_the_turn_of_one_that_died_is_taken_after_a_while(store: DatabaseStore, engine: sa.Engine) -> None:
+    keep(store, 10)
+    long_ago = datetime.now(UTC) - timedelta(seconds=1)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(chores), {"name": "erasing", "due_at": long_ago + TURN})
+    with pytest.raises(StoreUnavailableError, match="Another process is erasing"):
+        store.delete_beyond(5, None)
+    with engine.begin() as connection:
+        connection.execute(sa.update(chores).values(due_at=long_ago))
+    assert (5, None) == store.delete_beyond(5, None)

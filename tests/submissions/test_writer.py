@@ -187,3 +187,74 @@ def test_a_request_that_takes_long_is_not_waited_for_again_and_again(database: F
 def keep_one(store: WrittenStore) -> list[UUID | None]:
     with store.expect():
         return store.record([make_submission()])
+
+
+def test_much_to_read_takes_its_time_without_keeping_others_from_keeping(database: FakeDatabase) -> None:
+    store = make_store(database, wait_s=0.1, retry_s=60)
+    with pytest.raises(StoreUnavailableError, match="did not answer"):
+        store.run(lambda _: time.sleep(0.5), reads=True)
+    assert keep_one(store)
+
+
+@pytest.mark.parametrize("ask", [WrittenStore.get, WrittenStore.delete])
+def test_no_request_waits_for_an_image_or_an_erasure_in_a_database_that_hangs(
+    database: FakeDatabase, ask: Callable[[WrittenStore, UUID], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+    for name in ("get", "delete"):
+        monkeypatch.setattr(database, name, lambda id: free.wait(10))
+    with pytest.raises(StoreUnavailableError, match="did not answer"):
+        ask(make_store(database, wait_s=0.1), make_submission().id)
+    free.set()
+
+
+def test_where_no_thread_can_be_started_it_is_tried_again(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(database)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse_to_start)
+        for ask in (keep_one, lambda store: store.run(lambda _: 7)):
+            with pytest.raises(StoreUnavailableError, match="no thread"):
+                ask(store)
+    assert keep_one(store)
+
+
+def refuse_to_start(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_what_waits_when_a_store_is_closed_is_told_and_the_next_use_starts_anew(database: FakeDatabase) -> None:
+    store = make_store(database, wait_s=1)
+    database.free.clear()
+    with ThreadPoolExecutor(2) as requests:
+        first = requests.submit(store.record, [make_submission()])
+        time.sleep(0.1)
+        second = requests.submit(store.record, [make_submission()])
+        time.sleep(0.1)
+        closing = threading.Thread(target=store.close)
+        closing.start()
+        time.sleep(0.1)
+        database.free.set()
+        closing.join()
+        assert first.result()
+        with pytest.raises(StoreUnavailableError, match="closed"):
+            second.result()
+    assert keep_one(store)
+
+
+def test_what_is_committed_has_its_receipt_though_a_check_beside_it_fails(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(database)
+
+    def fail(*, thoroughly: bool = False) -> dict[str, Any]:
+        raise StoreUnavailableError("The disk is full.")
+
+    monkeypatch.setattr(database, "check", fail)
+    database.free.clear()
+    with ThreadPoolExecutor(3) as requests:
+        requests.submit(store.record, [make_submission()])
+        time.sleep(0.1)
+        kept, checked = requests.submit(store.record, [make_submission()]), requests.submit(store.check)
+        time.sleep(0.1)
+        database.free.set()
+        assert kept.result()
+        with pytest.raises(StoreUnavailableError):
+            checked.result()
