@@ -2,6 +2,7 @@
 
 import json
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -15,8 +16,11 @@ def main(picture: str, out: str, url: str = "http://127.0.0.1:8000") -> None:
     """Draw over each digit what it was read as, red, on the picture reduced to 800 pixels across."""
     data = Path(picture).read_bytes()
     request = urllib.request.Request(url + "/predict/number", data, {"Content-Type": "application/octet-stream"})
-    with urllib.request.urlopen(request) as response:
-        answer = json.load(response)
+    try:
+        with urllib.request.urlopen(request) as response:
+            answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        sys.exit(f"error: {json.load(error)['detail']}")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     scale = min(1, WIDTH_PX / image.shape[1])
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -29,4 +33,6 @@ def main(picture: str, out: str, url: str = "http://127.0.0.1:8000") -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
     main(*sys.argv[1:])
