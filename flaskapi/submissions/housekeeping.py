@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Store
+from flaskapi.submissions.chores import is_due, take_chore
 from flaskapi.submissions.statistics import summarize_days
 from flaskapi.submissions.tables import chores
 
@@ -64,22 +65,11 @@ def take_turn(store: Store, now: datetime | None = None) -> bool:
         StoreUnavailableError: the store cannot be used.
     """
     now = now or datetime.now(UTC)
-    # One that is due later than it can have been put off was put off by a clock that was wrong.
-    is_due = sa.or_(chores.c.due_at <= now, chores.c.due_at > now + EVERY)
 
     def look(connection: sa.Connection) -> bool:
-        return not connection.execute(sa.select(chores.c.name).where(chores.c.name == _NAME, ~is_due)).first()
+        return not connection.execute(sa.select(chores.c.name).where(chores.c.name == _NAME, ~is_due(now, now + EVERY))).first()
 
-    def take(connection: sa.Connection) -> bool:
-        row = {"name": _NAME, "due_at": now + EVERY}
-        if connection.execute(sa.update(chores).where(chores.c.name == _NAME, is_due).values(row)).rowcount:
-            return True
-        if connection.execute(sa.select(chores.c.name).where(chores.c.name == _NAME)).first():
-            return False
-        connection.execute(sa.insert(chores), row)  # refused where another process was first, and then looked at again
-        return True
-
-    return store.run(look, reads=True) and store.run(take)
+    return store.run(look, reads=True) and store.run(lambda connection: take_chore(connection, _NAME, now, now + EVERY))
 
 
 class Housekeeper:

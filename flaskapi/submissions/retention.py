@@ -12,10 +12,11 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from flaskapi.errors import StoreUnavailableError
-from flaskapi.submissions.tables import chores, images, submissions
+from flaskapi.submissions.chores import take_chore
+from flaskapi.submissions.tables import images, submissions
 
 TURN = timedelta(minutes=1)  # after which another may take the turn of a process that died
-_TURN = chores.c.name == "erasing"
+_CHORE = "erasing"
 _SIZE = sa.func.length(images.c.content)
 
 
@@ -87,16 +88,12 @@ def hold_turn(connection: sa.Connection, held: datetime | None) -> datetime:
         StoreUnavailableError: another has it.
     """
     now = datetime.now(UTC)
-    until = now + TURN
-    row = {"name": "erasing", "due_at": until}
-    is_free = sa.or_(chores.c.due_at <= now, chores.c.due_at > now + TURN)
-    if not connection.execute(sa.update(chores).where(_TURN, chores.c.due_at == held if held else is_free).values(row)).rowcount:
-        if held or connection.execute(sa.select(chores.c.name).where(_TURN)).first():
-            raise StoreUnavailableError("Another process is erasing what is beyond the limits just now.")
-        connection.execute(sa.insert(chores), row)
-    return until
+    if not take_chore(connection, _CHORE, now, now + TURN, held):
+        raise StoreUnavailableError("Another process is erasing what is beyond the limits just now.")
+    return now + TURN
 
 
 def end_turn(connection: sa.Connection, held: datetime) -> None:
     """Let another have the turn."""
-    connection.execute(sa.update(chores).where(_TURN, chores.c.due_at == held).values(due_at=datetime.now(UTC)))
+    now = datetime.now(UTC)
+    take_chore(connection, _CHORE, now, now, held)

@@ -69,7 +69,7 @@ class WrittenStore:
         self._lock = threading.Condition()
         self._jobs: deque[_Job] = deque()
         self._coming = 0  # requests that are about to keep something, or wait until it is kept
-        self._waits_for_company, self._in_vain = False, 0  # waits for company that did not come, since some came
+        self._waits_for_company, self._in_vain = False, 0  # waits for company that did not all come, since it did
         self._thread: threading.Thread | None = None
         self._failure: str | None = None
         self._lost = 0
@@ -256,10 +256,8 @@ class WrittenStore:
     def _wait_for_company(self) -> None:
         """Wait, but not long, for requests that are about to keep something: what a transaction costs is then shared.
 
-        No more after some waits in vain, until all are there by themselves: a slow client's request is on its way for long.
+        No more after some waits in vain, until all are there together: a slow client's request is on its way for long.
         """
-        if 1 < len(self._jobs) >= self._coming:
-            self._in_vain = 0
         until_s = time.monotonic() + (COMPANY_S if self._in_vain < MOST_IN_VAIN else 0)
         self._waits_for_company = True
         while 0 < len(self._jobs) < self._coming:
@@ -267,6 +265,8 @@ class WrittenStore:
                 self._in_vain += 1
                 break
             self._lock.wait(left_s)
+        else:
+            self._in_vain = 0 if len(self._jobs) > 1 else self._in_vain
         self._waits_for_company = False
 
     def _wake(self) -> None:

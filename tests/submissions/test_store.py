@@ -137,3 +137,17 @@ def test_nothing_of_what_was_erased_stays_in_a_file(tmp_path: Path) -> None:
     assert b"erased by its" not in left
     store.close()
     other.close()
+
+
+def test_what_may_have_been_committed_is_not_done_again(store: DatabaseStore) -> None:
+    """Where the connection is lost while the answer to a commit is on its way."""
+    done: list[int] = []
+
+    def lose(connection: sa.Connection) -> None:
+        raise sa.exc.OperationalError("COMMIT", {}, OSError("The server closed the connection."), connection_invalidated=True)
+
+    store.check()
+    sa.event.listen(store._ready_engine(), "commit", lose)
+    with pytest.raises(StoreUnavailableError):
+        store.run(lambda connection: done.append(1))
+    assert [1] == done

@@ -78,3 +78,11 @@ def test_where_the_key_cannot_be_kept_clients_are_told_apart_but_not_remembered(
     assert ask("192.0.2.1") == ask("192.0.2.1")
     assert ask("192.0.2.1") != ask("192.0.2.2")
     assert "None" == app.test_client().get("/lasting").text
+
+
+def test_a_key_that_is_not_whole_is_none_for_with_an_empty_one_every_address_could_be_found(tmp_path: Path) -> None:
+    path = tmp_path / "client.key"
+    read_key(path)
+    path.write_bytes(b"")
+    with pytest.raises(OSError, match="erase it"):
+        read_key(path)
