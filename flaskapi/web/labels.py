@@ -80,6 +80,5 @@ def _say(id: UUID, operator: str | None, label: str | None, field: str | None, r
     in_force = say(services().store, id, said)
     answer = {"id": str(id), "label": in_force.label, "label_source": in_force.source}
     if said.source == "sender" and in_force.source == "operator":
-        done = "kept" if label else "taken back"
-        answer["note"] = f"This was {done}, but an operator's label stands, which goes before a sender's."
+        answer["note"] = "Whatever a sender says, an operator's label stands, which goes before it."
     return answer
