@@ -17,6 +17,7 @@ from flaskapi.digits.readings import ANY, Reading, best_readings
 from flaskapi.digits.segment import Candidate, arrange_lines, find_candidates
 from flaskapi.errors import ModelUnavailableError, NoDigitFoundError
 from flaskapi.recognition import STROKE, Classifier, look_at
+from flaskapi.serving.second_look import look_twice
 
 Floats = npt.NDArray[np.float32]
 
@@ -181,17 +182,15 @@ def _see(view: Image, classifier: Classifier, detector: Detector, pattern: str |
     page = lift_page(view)
     candidates = _detect(page, detector)
     likely = [place for place, candidate in enumerate(candidates) if candidate.presence > LIKELY]
-    whole = _find_one(view) if len(likely) <= FEW and len(pattern or ANY) == 1 else None
-    images = [cut_digit(page, candidates[place].edges) for place in likely]
-    images += [normalize_ink(whole.pixels)] if whole else []
+    if len(likely) <= FEW and len(pattern or ANY) == 1 and (whole := _find_one(view)):
+        opinion = look_twice(classifier, normalize_ink(whole.pixels).reshape(1, 28, 28, 1)).astype(np.float64)  # as `/predict` has it
+        one = Candidate(1.0, opinion[0], _edges(whole.box, max(page.ink.shape) / max(view.shape)))
+        if _is_one(one, [candidates[place] for place in likely]):
+            return _Seen([one], [[0]], opinion, page)
     shares = np.array([candidate.probabilities for candidate in candidates], np.float64).reshape(-1, 10)
-    if images:
-        opinions = classifier.probabilities(np.array(images).reshape(-1, 28, 28, 1)).astype(np.float64)
-        if whole:
-            one = Candidate(1.0, opinions[-1], _edges(whole.box, max(page.ink.shape) / max(view.shape)))
-            if _is_one(one, [candidates[place] for place in likely]):
-                return _Seen([one], [[0]], opinions[-1:], page)
-        shares[likely] = _agree(shares[likely], opinions[: len(likely)])
+    if likely:
+        images = np.array([cut_digit(page, candidates[place].edges) for place in likely])
+        shares[likely] = _agree(shares[likely], classifier.probabilities(images.reshape(-1, 28, 28, 1)).astype(np.float64))
     lines = arrange_lines([one.edges for one in candidates], [one.presence > LIKELY for one in candidates])
     return _Seen(candidates, lines, shares, page)
 

@@ -13,6 +13,7 @@ from flaskapi.digits import Image, NormalizedDigit
 from flaskapi.digits.decode import decode_image
 from flaskapi.digits.normalize import normalize_digit
 from flaskapi.errors import FlaskapiError, ModelUnavailableError, NoDigitFoundError
+from flaskapi.serving.second_look import look_twice
 
 Batch = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
@@ -132,11 +133,11 @@ def _prepare(image: bytes | FlaskapiError, *, max_pixels: int) -> list[Normalize
 def _classify(
     chunk: Sequence[list[NormalizedDigit] | Exception], classifier: Classifier, uncertain_below: float
 ) -> Iterator[Reading | Exception]:
-    """Show the network all views of all pictures at once, and give each picture its answer."""
+    """Show the network all views of all pictures at once, what it is not sure of twice, and give each picture its answer."""
     pixels = [view.pixels for views in chunk if not isinstance(views, Exception) for view in views]
     predictions: Iterator[Prediction] = iter(())
     if pixels:
-        probabilities = classifier.probabilities(np.array(pixels).reshape(-1, 28, 28, 1))
+        probabilities = look_twice(classifier, np.array(pixels).reshape(-1, 28, 28, 1))
         predictions = iter(conclude(probabilities, classifier, uncertain_below))
     for views in chunk:
         yield views if isinstance(views, Exception) else _choose([Reading(next(predictions), view) for view in views])

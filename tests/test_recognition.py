@@ -5,6 +5,7 @@ import pytest
 from fakes import FixedClassifier, draw_digit, encode
 from PIL import Image
 
+from flaskapi import recognition
 from flaskapi.digits.normalize import normalize_digit
 from flaskapi.errors import FlaskapiError, InvalidImageError, NoDigitFoundError, TooLargeError, UnsupportedImageError
 from flaskapi.recognition import CHUNK, Prediction, conclude, predict_digit, predict_digits
@@ -20,7 +21,7 @@ def test_an_image_becomes_one_prediction_of_the_classifier() -> None:
 
 
 def test_the_classifier_is_asked_once_with_the_prepared_digit() -> None:
-    classifier = FixedClassifier()
+    classifier = FixedClassifier(3, 0.99)
     predict_digit(encode(DRAWN), classifier, **LIMITS)
     (batch,) = classifier.batches
     assert (np.float32, (1, 28, 28, 1)) == (batch.dtype, batch.shape)
@@ -45,28 +46,34 @@ def test_what_cannot_be_prepared_is_not_classified(data: bytes, error: type[Flas
 
 
 def test_a_picture_far_larger_than_needed_reads_like_a_small_one() -> None:
-    classifier = FixedClassifier()
+    classifier = FixedClassifier(3, 0.99)
     for side in (512, 4096):
         predict_digit(encode(draw_digit(3, side=side)), classifier, max_pixels=20_000_000, uncertain_below=0.8)
     small, large = classifier.batches
     assert float(np.abs(small - large).mean()) < 0.02
 
 
-class SurerOfUpright(FixedClassifier):
-    """Names the first of the pictures as little sure, the second as surer, whatever they are."""
+class TwoViews(FixedClassifier):
+    """Says of every first picture, whatever it is, that it is a 3, of every second that it is a 4, as surely as it is told."""
+
+    def __init__(self, *confidences: float) -> None:
+        super().__init__()
+        self._rows = np.zeros((2, 10), np.float32)
+        self._rows[(0, 1), (3, 4)] = confidences
+        self._rows[:, 9] = 1 - self._rows.sum(axis=1)
 
     def probabilities(self, batch: np.ndarray) -> np.ndarray:
         self.batches.append(batch)
-        return np.eye(10, dtype=np.float32)[3 : 3 + len(batch)] * np.array([[0.6], [0.7]], np.float32)[: len(batch)]
+        return np.resize(self._rows, (len(batch), 10))
 
 
 def test_a_picture_that_exif_says_is_turned_is_read_both_ways_and_the_surer_is_answered() -> None:
     """Some phones write an orientation into photographs whose pixels are upright."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    classifier = SurerOfUpright()
+    classifier = TwoViews(0.6, 0.7)
     prediction, normalized = predict_digit(encode(DRAWN, exif=exif), classifier, **LIMITS)
-    (batch,) = classifier.batches
+    batch = classifier.batches[0]
     turned, stored = normalize_digit(np.ascontiguousarray(np.rot90(DRAWN, -1))).pixels, normalize_digit(DRAWN).pixels
     np.testing.assert_array_equal(np.stack([turned, stored]), batch[..., 0])
     assert (4, 0.7) == (prediction.digit, prediction.confidence)
@@ -78,14 +85,9 @@ def test_where_both_ways_are_sure_of_different_digits_exif_is_followed_and_the_a
     confidences: tuple[float, float], answer: tuple[int, bool]
 ) -> None:
     """A 6 upside down is a 9."""
-
-    class Sure(FixedClassifier):
-        def probabilities(self, batch: np.ndarray) -> np.ndarray:
-            return np.eye(10, dtype=np.float32)[3:5] * np.array(confidences, np.float32)[:, np.newaxis]
-
     exif = Image.Exif()
     exif[0x0112] = 3
-    prediction = predict_digit(encode(DRAWN, exif=exif), Sure(), **LIMITS).prediction
+    prediction = predict_digit(encode(DRAWN, exif=exif), TwoViews(*confidences), **LIMITS).prediction
     assert answer == (prediction.digit, prediction.uncertain)
 
 
@@ -135,8 +137,9 @@ class Seeing(FixedClassifier):
         return np.eye(10, dtype=np.float32)[[int(picture.sum()) % 10 for picture in batch]]
 
 
-def test_many_images_have_the_answers_that_each_has_alone_in_order_and_few_calls() -> None:
+def test_many_images_have_the_answers_that_each_has_alone_in_order_and_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bad ones among them, ones that were no image from the start, and ones that are looked at in two ways."""
+    monkeypatch.setattr(recognition, "CHUNK_S", 60)
     exif = Image.Exif()
     exif[0x0112] = 6
     images = [encode(draw_digit(place % 10, side=40), exif=exif if place % 7 == 0 else None) for place in range(150)]

@@ -13,6 +13,7 @@ from uuid import UUID
 import numpy as np
 
 from flaskapi.serving.classifier import Answers, Floats
+from flaskapi.serving.second_look import look_twice
 
 WAITING = 512  # images at most; what comes while as many wait is left out
 TOGETHER = 64  # images that the candidate is shown at once
@@ -65,7 +66,7 @@ class Shadow:
         answered: list[Shadowed] = []
         while self._waiting and len(answered) < WAITING:
             taken = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
-            answers = self._classifier.probabilities(np.array([pixels for _, pixels in taken]).reshape(-1, 28, 28, 1))
+            answers = look_twice(self._classifier, np.array([pixels for _, pixels in taken]).reshape(-1, 28, 28, 1))
             rows = zip(taken, answers.argmax(axis=1).tolist(), answers.max(axis=1).tolist(), strict=True)
             answered += [Shadowed(one, self.version, str(digit), round(confidence, 4)) for (one, _), digit, confidence in rows]
         if answered:

@@ -14,13 +14,13 @@ PIXELS = np.zeros((28, 28), np.float32)
 
 def test_what_it_is_shown_it_answers_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Shadowed] = []
-    candidate = FixedClassifier(3)
+    candidate = FixedClassifier(3, 0.99)
     shadow = Shadow(candidate, 1.0, kept.extend)
     ids = [new_id() for _ in range(module.TOGETHER + 1)]
     for identifier in ids:
         shadow.offer(identifier, PIXELS)
     shadow.answer()
-    assert [Shadowed(identifier, candidate.version, "3", 0.9) for identifier in ids] == kept
+    assert [Shadowed(identifier, candidate.version, "3", 0.99) for identifier in ids] == kept
     assert [module.TOGETHER, 1] == [len(batch) for batch in candidate.batches]
 
 

@@ -213,10 +213,10 @@ def test_the_first_line_is_there_before_the_second_image_is_read(weighing: Flask
     response.close()
 
 
-def test_the_network_is_shown_many_at_once(client: FlaskClient, classifier: FixedClassifier) -> None:
-    client.post("/predict/batch", **body(make_tar(ALL * 20)))
-    assert 200 == sum(len(batch) for batch in classifier.batches)
-    assert len(classifier.batches) < 30
+def test_the_network_is_shown_many_at_once(weighing: FlaskClient, weigher: Weigher) -> None:
+    weighing.post("/predict/batch", **body(make_tar(ALL * 20)))
+    assert 200 == sum(len(batch) for batch in weigher.batches)
+    assert len(weigher.batches) < 30
 
 
 def test_answers_are_counted_and_the_time_of_a_stream_is_that_of_all_of_it(client: FlaskClient) -> None:

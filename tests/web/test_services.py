@@ -89,7 +89,7 @@ class Breaking(FixedClassifier):
     """Answers so many questions, then what is no number."""
 
     def __init__(self, times: int) -> None:
-        super().__init__(3)
+        super().__init__(3, 0.99)  # sure, so that it is asked once for each digit
         self.left = times
 
     def probabilities(self, batch: Any) -> Any:
