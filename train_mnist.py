@@ -38,7 +38,8 @@ def main() -> int:
 
         own = RECIPES[options.network]
         if options.epochs is not None:
-            chosen["finishing_epochs"] = own.finishing_epochs * options.epochs // own.epochs  # in the same proportion
+            for part in ("finishing_epochs", "taught_epochs"):  # in the same proportion
+                chosen[part] = getattr(own, part) * options.epochs // own.epochs
         recipe = own._replace(seed=options.seed, channels_first=options.channels_first, **chosen)
         model, card, test = train(dataset, recipe, backup=options.backup)
         result = f"Test set: {test}"
@@ -57,7 +58,11 @@ def parse_arguments() -> argparse.Namespace:
     add("--data", type=Path, help="folder with MNIST's four IDX files (gzipped or not), or an .npz; else Keras downloads it")
     add("--network", choices=("compact", "tutorial", "detector"), default="compact", help="what to train (compact); detector finds digits")
     add("--channels-first", action="store_true", help="take images as (1, 28, 28), as old tutorials do")
-    add("--epochs", type=whole(1), help="passes over the training set (the network's own: 120 and 20 gentler ones, 5, or 22)")
+    add(
+        "--epochs",
+        type=whole(1),
+        help="passes over the training set (the network's own: 120, 28 with a teacher and 14 gentler ones; 5; or 22)",
+    )
     add("--batch-size", type=whole(1), help="images, or pages, per step (the network's own: 128 for compact, else 32)")
     add("--validation", type=whole(0), help="training images held out to validate with (5000)")
     add("--seed", type=whole(0), default=0, help="where all chance comes from (0)")

@@ -101,7 +101,7 @@ def crop(image: Bytes) -> Floats:
 def _degrade(digit: Floats, rng: np.random.Generator) -> Floats:
     if rng.random() < 0.45:
         digit = _stroke_width(digit, rng)
-    if rng.random() < 0.15:
+    if rng.random() < 0.25:
         digit = _low_resolution(digit, rng)
     if rng.random() < 0.15:
         digit = _stray_ink(digit, rng)
@@ -145,11 +145,11 @@ def _stroke_width(digit: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _low_resolution(digit: Floats, rng: np.random.Generator) -> Floats:
-    """As if the picture had been 10 to 20 pixels high, or out of focus."""
+    """As if the picture had been 9 to 20 pixels high, or out of focus."""
     if rng.random() < 0.4:
         return cv2.GaussianBlur(digit, (0, 0), rng.uniform(0.4, 1.0))
     blocky = rng.random() < 0.3
-    side = int(rng.integers(14 if blocky else 10, 21))
+    side = int(rng.integers(14 if blocky else 9, 21))
     small = cv2.resize(digit, (side, side), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST if blocky else cv2.INTER_LINEAR)
 

@@ -101,7 +101,9 @@ def _retrainings(retrainings: list[dict[str, Any]]) -> list[str]:
 
 
 def _finishing(training: dict[str, Any]) -> str:
-    return f" and {training['finishing_epochs']} gentler ones" if training.get("finishing_epochs") else ""
+    taught, gentler = (training.get(part) for part in ("taught_epochs", "finishing_epochs"))
+    text = f", {taught} of what a larger network says (`teacher` in `networks.py`)" if taught else ""
+    return text + (f" and {gentler} gentler ones" if gentler else "")
 
 
 def _outliers(training: dict[str, Any]) -> str:

@@ -28,6 +28,32 @@ def compact(shape: Shape) -> keras.Model:
     return model
 
 
+def teacher(shape: Shape) -> keras.Model:
+    """Nine convolutions, two pairs of them with a way around: 42 million multiply-adds an image, 660,000 weights.
+
+    Too slow to serve with: what it says of digits, `compact` learns.
+    """
+    data_format = _data_format(shape)
+    axis = 1 if data_format == "channels_first" else -1
+
+    def convolve(inputs: keras.KerasTensor, filters: int, size: int = 3, stride: int = 1, padding: str = "same") -> keras.KerasTensor:
+        convolved = layers.Conv2D(filters, size, stride, padding, data_format, use_bias=False)(inputs)
+        return layers.BatchNormalization(axis, momentum=0.9)(convolved)
+
+    def go_around(inputs: keras.KerasTensor, filters: int) -> keras.KerasTensor:
+        """He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition" (2016)."""
+        return layers.ReLU()(layers.Add()([inputs, convolve(layers.ReLU()(convolve(inputs, filters)), filters)]))
+
+    source = keras.Input(shape)
+    inner = layers.ReLU()(convolve(source, 32, size=5))
+    inner = go_around(layers.ReLU()(convolve(inner, 64, stride=2)), 64)
+    inner = go_around(layers.ReLU()(convolve(inner, 112, stride=2)), 112)
+    inner = layers.ReLU()(convolve(inner, 112))
+    inner = layers.ReLU()(convolve(inner, 128, padding="valid"))
+    inner = layers.Dropout(0.4)(layers.Flatten(data_format)(inner))
+    return keras.Model(source, layers.Dense(10, activation="softmax")(inner), name="teacher")
+
+
 def tutorial(shape: Shape) -> keras.Model:
     """The classic small CNN of the tutorials: one convolution, one hidden layer, about 99 % right."""
     data_format = _data_format(shape)
@@ -73,4 +99,4 @@ def _data_format(shape: Shape) -> str:
     return "channels_first" if shape[0] == 1 else "channels_last"
 
 
-NETWORKS: dict[str, Callable[[Shape], keras.Model]] = {"compact": compact, "tutorial": tutorial}
+NETWORKS: dict[str, Callable[[Shape], keras.Model]] = {"compact": compact, "teacher": teacher, "tutorial": tutorial}

@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flaskapi.digits.normalize import fit_and_center
+from flaskapi.digits.normalize import fit_and_center, normalize_digit
+from flaskapi.errors import NoDigitFoundError
 from flaskapi.training.augment import crop
 from flaskapi.training.shapes import CANVAS_PX, blank, draw_shape, draw_stroke, pen_px, to_ink
 
 LETTERS = "ACDEFGHJKLMNPQRTUVWXYacdefhijkmnprtuvwxy"  # not O o l I S s Z z B b g q, which are also 0 1 5 2 8 6 9
 HARD_LETTERS = "ACDGHJLUYacdeijuy"  # nearest to a digit: drawn twice as often
-SIGNS = '?&%@#$*+=<~^;:"-_.'  # not strokes that stand, such as / ! ( [ or a comma: they are a 1
+SIGNS = '?&%@#$*+=<>{}~^;:"-_.'  # not strokes that stand, such as / ! ( [ or a comma: they are a 1
 _FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
     cv2.FONT_HERSHEY_PLAIN,
@@ -54,6 +55,7 @@ def draw_outliers(count: int, images: Bytes, labels: npt.NDArray[np.integer], rn
         (0.06, lambda: _turned(images, labels, rng)),
         (0.10, lambda: _blot(rng)),
         (0.08, lambda: _silhouette(rng)),
+        (0.10, lambda: _scene(rng)),
     )
     chances = np.cumsum([share for share, _ in kinds])
     outliers = np.empty((count, 28, 28), np.uint8)
@@ -188,6 +190,33 @@ def _silhouette(rng: Random) -> Floats:
         mask[int(rng.integers(6, 18)) :, across < rng.uniform(0.5, 3)] = False
     shade = _blot(rng)[4:24, 4:24] * np.float32(rng.uniform(0, 0.7))
     return np.where(mask, np.clip(np.float32(rng.uniform(0.5, 1)) - shade, 0.15, 1), 0).astype(np.float32)
+
+
+def _scene(rng: Random) -> Floats:
+    """What is left of a picture of the world, of light and dark on all scales, when it is taken for ink on paper."""
+    side = int(rng.integers(48, 97))
+    scene = np.zeros((side, side), np.float32)
+    fading = rng.uniform(0.3, 0.75)  # how much less of each finer scale there is
+    for octave in range(1, 6):
+        noise = rng.normal(0, fading**octave, (2**octave + 1, 2**octave + 1)).astype(np.float32)
+        scene += cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC)
+    for _ in range(int(rng.integers(0, 6))):  # things in it: ranges of hills, walls, what is round
+        shade, center = float(rng.normal(0, 0.8)), rng.uniform(0, side, 2)
+        if rng.random() < 0.5:
+            outline = np.linspace((0, center[1]), (side, center[1] + rng.normal(0, side / 6)), 12)
+            outline[:, 1] += rng.normal(0, rng.uniform(0, side / 10), 12)
+            corners = np.concatenate([outline, [(side, side), (0, side)]])
+        else:
+            turn = rng.uniform(0, 2 * np.pi) + np.linspace(0, 2 * np.pi, int(rng.integers(4, 7)))[:-1]
+            corners = center + np.stack([np.cos(turn), np.sin(turn)], 1) * rng.uniform(2, side / 2, 2)
+        mask = np.zeros((side, side), np.uint8)
+        cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 1)
+        scene = scene * (1 - 0.8 * mask) + np.float32(shade) * mask
+    low, high = float(scene.min()), float(scene.max())
+    try:
+        return normalize_digit(np.rint(255 * (scene - low) / max(high - low, 1e-6)).astype(np.uint8)).pixels
+    except NoDigitFoundError:
+        return np.zeros((1, 1), np.float32)
 
 
 def _shake(picture: Floats, rng: Random) -> Floats:

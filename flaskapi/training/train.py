@@ -24,7 +24,9 @@ Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 OUTLIERS = 40_000  # drawn once, varied in each epoch
-FIRST_RATE, FINISHING_RATE = 2e-3, 4e-4  # the optimizer's largest steps
+FINISHING_OUTLIERS = 1.6  # times as many of them in the last epochs: what teachers say of digits makes a network surer of all else too
+FIRST_RATE, FINISHING_RATE, TAUGHT_RATE = 2e-3, 4e-4, 1e-3  # the optimizer's largest steps
+TEACHERS_SHARE = 0.7  # of what a network that is taught should answer; the rest is what is known
 CALIBRATION_COPIES = 4  # of each validation digit, varied as in training
 
 
@@ -35,15 +37,16 @@ class Recipe(NamedTuple):
     epochs: int
     batch_size: int
     augmented: bool
+    taught_epochs: int = 0  # after those, of what a teacher says, which is trained first, and what the network said itself
     finishing_epochs: int = 0  # after those, varied gently and with a small step
-    outliers_share: float = 0.0  # pictures of no digit, beside the digits of each batch
+    outliers_share: float = 0.0  # pictures of no digit, beside the digits of each batch; more in the last epochs
     seed: int = 0
     validation: int = 5000
     channels_first: bool = False
 
 
 RECIPES = {
-    "compact": Recipe("compact", epochs=120, batch_size=128, augmented=True, finishing_epochs=20, outliers_share=0.1875),
+    "compact": Recipe("compact", epochs=120, batch_size=128, augmented=True, taught_epochs=28, finishing_epochs=14, outliers_share=0.1875),
     "tutorial": Recipe("tutorial", epochs=5, batch_size=32, augmented=False),
 }
 
@@ -71,15 +74,34 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
         chosen = self._order[index * size : (index + 1) * size]
         images, labels = self._images[chosen], self._labels[chosen]
-        if others := round(self._recipe.outliers_share * len(chosen)):
+        gently = self._epoch >= self._recipe.epochs + self._recipe.taught_epochs
+        if others := round(self._recipe.outliers_share * (FINISHING_OUTLIERS if gently else 1) * len(chosen)):
             images = np.concatenate([images, self._outliers[rng.integers(0, len(self._outliers), others)]])
             labels = np.concatenate([labels, np.full(others, NO_DIGIT, np.uint8)])
-        pixels = (
-            augment(images, labels, rng, gently=self._epoch >= self._recipe.epochs)
-            if self._recipe.augmented
-            else images.astype(np.float32) / np.float32(255)
-        )
+        pixels = augment(images, labels, rng, gently=gently) if self._recipe.augmented else images.astype(np.float32) / np.float32(255)
         return pixels.reshape(-1, *self._shape), targets(labels)
+
+
+class TaughtBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
+    """The same batches, with the mean of what teachers say of digits for most of the answer.
+
+    A teacher that hesitates says which digits an image is like, and which label may be none (Hinton, Vinyals, Dean: "Distilling the
+    Knowledge in a Neural Network", 2015).
+    """
+
+    def __init__(self, batches: Batches, *teachers: keras.Model) -> None:
+        super().__init__(workers=1)
+        self._batches, self._teachers = batches, teachers
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[Floats, Floats]:
+        pixels, answers = self._batches[index]
+        said = sum(keras.ops.convert_to_numpy(teacher(pixels, training=False)) for teacher in self._teachers) / len(self._teachers)
+        mixed = TEACHERS_SHARE * said + (1 - TEACHERS_SHARE) * answers
+        is_digit = answers.max(axis=1, keepdims=True) == 1  # of what is none the answer is known: all ten alike
+        return pixels, np.where(is_digit, mixed, answers)
 
 
 def targets(labels: Bytes) -> Floats:
@@ -103,22 +125,18 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
     """
     if recipe.validation >= len(dataset.train_images):
         raise DatasetError(f"{len(dataset.train_images)} training images are too few to hold out {recipe.validation} for validation.")
-    keras.utils.set_random_seed(recipe.seed)
     shape = (1, 28, 28) if recipe.channels_first else (28, 28, 1)
     order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_images))
     held_out, kept = order[: recipe.validation], order[recipe.validation :]
-    batches = Batches(dataset.train_images[kept], dataset.train_labels[kept], recipe, shape)
+    learned = dataset.train_images[kept], dataset.train_labels[kept]
     validation = None
     if recipe.validation:
-        pixels = dataset.train_images[held_out].reshape(-1, *shape).astype(np.float32) / 255
+        pixels = dataset.train_images[held_out].reshape(-1, *shape).astype(np.float32) / np.float32(255)
         validation = (pixels, targets(dataset.train_labels[held_out]))
-
-    model = NETWORKS[recipe.network](shape)
-    fit = {"validation_data": validation, "validation_batch_size": 500}
-    _compile(model, _optimizer(recipe, FIRST_RATE, recipe.epochs, len(batches)))
-    model.fit(batches, epochs=recipe.epochs, callbacks=_callbacks(recipe, batches, backup and backup / "first"), **fit)
-    if recipe.finishing_epochs:
-        _finish(model, batches, recipe, backup=backup and backup / "finish", **fit)
+    teacher = None
+    if recipe.taught_epochs:
+        teacher = _fit(_teaching(recipe), learned, validation, None, backup and backup / "teacher")
+    model = _fit(recipe, learned, validation, teacher, backup)
     temperature = None
     if recipe.validation and recipe.augmented:
         images, labels = (np.repeat(part[held_out], CALIBRATION_COPIES, axis=0) for part in dataset[:2])
@@ -128,20 +146,54 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
     if recipe.validation:
         part = evaluate(model, dataset.train_images[held_out], dataset.train_labels[held_out])
         accuracy["validation"] = round(part.accuracy, 6)
-    learned = dataset.train_images[kept], dataset.train_labels[kept]
     reference = {"reference": describe_digits(*learned, augmented=recipe.augmented)}
     return model, _card(dataset, recipe, model, accuracy, temperature, test) | reference, test
 
 
-def _finish(model: keras.Model, batches: Batches, recipe: Recipe, *, backup: Path | None, **fit: Any) -> None:
-    """The last epochs of a training."""
-    _compile(model, _optimizer(recipe, FINISHING_RATE, recipe.finishing_epochs, len(batches)))
-    last = recipe.epochs + recipe.finishing_epochs
-    model.fit(batches, initial_epoch=recipe.epochs, epochs=last, callbacks=_callbacks(recipe, batches, backup), **fit)
+def _teaching(recipe: Recipe) -> Recipe:
+    """The training of the teacher, for as many epochs as it teaches, gentle ones among them."""
+    return recipe._replace(network="teacher", epochs=recipe.taught_epochs, taught_epochs=0)
 
 
-def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
-    model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+def _fit(
+    recipe: Recipe, learned: tuple[Bytes, Bytes], validation: tuple[Floats, Floats] | None, teacher: keras.Model | None, backup: Path | None
+) -> keras.Model:
+    """Go through the parts of a training, each with its own schedule; each keeps its state in a folder of its own.
+
+    What was taught goes half of the way back, as what is retrained does (see `finetune`), and in its last epochs is taught by what it
+    has become: as good with digits, it is to be less sure of what is none.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    shape = (1, 28, 28) if recipe.channels_first else (28, 28, 1)
+    model, source = NETWORKS[recipe.network](shape), Batches(*learned, recipe, shape)
+    parts = (
+        ("first", recipe.epochs, FIRST_RATE),
+        ("taught", recipe.taught_epochs, TAUGHT_RATE),
+        ("finish", recipe.finishing_epochs, FINISHING_RATE),
+    )
+    batches, before, done = source, None, 0
+    for name, epochs, rate in parts:
+        if not epochs:
+            continue
+        if name == "taught":
+            before = model.get_weights()
+            batches = TaughtBatches(source, teacher, _copy(model))
+        elif before:
+            model.set_weights([(old + new) / 2 for old, new in zip(before, model.get_weights(), strict=True)])
+            batches = TaughtBatches(source, _copy(model))
+        optimizer = _optimizer(recipe, rate, epochs, len(batches))
+        model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+        callbacks = _callbacks(recipe, source, backup and backup / name)
+        fit = {"validation_data": validation, "validation_batch_size": 500, "callbacks": callbacks}
+        model.fit(batches, initial_epoch=done, epochs=done + epochs, **fit)
+        done += epochs
+    return model
+
+
+def _copy(model: keras.Model) -> keras.Model:
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _optimizer(recipe: Recipe, rate: float, epochs: int, steps_per_epoch: int) -> keras.optimizers.Optimizer:

@@ -13,7 +13,7 @@ import pytest
 from flaskapi.errors import DatasetError
 from flaskapi.training.dataset import Dataset
 from flaskapi.training.networks import NETWORKS
-from flaskapi.training.train import RECIPES, Batches, Recipe, train
+from flaskapi.training.train import RECIPES, TEACHERS_SHARE, Batches, Recipe, TaughtBatches, train
 
 pytestmark = pytest.mark.train
 
@@ -132,6 +132,30 @@ def test_a_training_with_last_epochs_goes_through_both_parts(dataset: Dataset, t
     assert "Epoch" not in capsys.readouterr().out, "the backup says that both parts are done"
 
 
+def test_a_network_is_taught_by_one_that_is_trained_first(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = SMALL._replace(taught_epochs=2, finishing_epochs=1)
+    model, card, _ = train(dataset, recipe, backup=tmp_path / "backup")
+    teachers, own = ["Epoch 1/2", "Epoch 2/2", "Epoch 3/3"], ["Epoch 1/2", "Epoch 2/2", "Epoch 3/4", "Epoch 4/4", "Epoch 5/5"]
+    assert [*teachers, *own] == re.findall(r"Epoch \d/\d", capsys.readouterr().out)
+    assert ("tutorial", 2) == (model.name, card["training"]["taught_epochs"])
+    train(dataset, recipe, backup=tmp_path / "backup")
+    assert "Epoch" not in capsys.readouterr().out, "the backup says that all parts are done"
+
+
+def test_what_a_teacher_says_is_most_of_the_answer_but_not_of_what_is_no_digit(dataset: Dataset) -> None:
+    batches = Batches(dataset.train_images, dataset.train_labels, SMALL._replace(outliers_share=0.25), SHAPE)
+
+    def says(digit: int) -> Callable[..., np.ndarray]:
+        return lambda pixels, training: np.tile(np.eye(10, dtype=np.float32)[digit], (len(pixels), 1))
+
+    (pixels, answers), (same, taught) = batches[0], TaughtBatches(batches, says(3), says(4))[0]
+    np.testing.assert_array_equal(pixels, same)
+    np.testing.assert_array_equal(answers[64:], taught[64:])
+    said = (np.eye(10)[3] + np.eye(10)[4]) / 2
+    np.testing.assert_allclose(TEACHERS_SHARE * said + (1 - TEACHERS_SHARE) * answers[:64], taught[:64], atol=1e-6)
+    assert len(batches) == len(TaughtBatches(batches, says(3)))
+
+
 def test_the_recipes_train_networks_that_exist() -> None:
-    assert NETWORKS.keys() == RECIPES.keys()
+    assert NETWORKS.keys() == RECIPES.keys() | {"teacher"}, "a teacher's training is part of another's"
     assert all(name == recipe.network for name, recipe in RECIPES.items())
