@@ -34,6 +34,14 @@ def test_what_is_sure_is_looked_at_once_and_answered_as_it_was() -> None:
     assert [3] == [len(batch) for batch in classifier.batches]
 
 
+def test_what_looks_like_no_digit_is_looked_at_once() -> None:
+    """All ten digits nearly alike is an answer: it stays uncertain, and costs no more than others."""
+    classifier = FixedClassifier(3, 0.995)
+    classifier._row = np.linspace(0.09, 0.11, 10, dtype=np.float32)
+    np.testing.assert_array_equal(np.tile(classifier._row, (3, 1)), look_twice(classifier, BATCH))
+    assert [3] == [len(batch) for batch in classifier.batches]
+
+
 def test_only_what_is_not_sure_is_looked_at_again_moved_by_a_pixel_to_each_side() -> None:
     classifier = Scripted([[1, 0, 0], [0.6, 0.4, 0], [1, 0, 0], *[[0.5, 0.5, 0]] * 4])
     look_twice(classifier, BATCH)
@@ -69,7 +77,7 @@ def test_probabilities_stay_probabilities(rows: np.ndarray) -> None:
 
 def test_the_callers_answers_are_not_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """A classifier may keep what it gave."""
-    monkeypatch.setattr(second_look, "LOOK_AGAIN_BELOW", 1.1)
+    monkeypatch.setattr(second_look, "LOOK_AGAIN_FROM", 0)
     kept = np.full((1, 10), 0.1, np.float32)
     kept.flags.writeable = False
 
