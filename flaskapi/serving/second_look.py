@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-# Of MNIST's digits one in fifty is looked at again: of many in a ZIP, 3 % fewer are read a second. On held-out digits of four trainings it saved up to a
-# tenth of the mistakes, or none, and made the right answer likelier with each; up to 0.998, or with slants, turns and sizes, no more.
+# Of MNIST's digits one in fifty is looked at again: of many in a ZIP, 3 % fewer are read a second. On held-out digits of four trainings
+# it saved up to a tenth of the mistakes, or none, and made the right answer likelier with each; up to 0.998, or with slants, turns and
+# sizes, no more.
 LOOK_AGAIN_BELOW = 0.99
 LOOK_AGAIN_FROM = 0.3  # less, with all ten nearly alike, says that it is no digit, however often it is looked at
 LEAST_SHARE = np.float32(1e-5)  # of a digit, by one view: none may outvote all others
