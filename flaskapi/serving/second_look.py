@@ -1,11 +1,8 @@
 """A second look at what a classifier is not sure of: the same digit, moved by a pixel to each side."""
 
-from typing import Protocol
-
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from flaskapi.serving.classifier import Answers, Floats
 
 # Of MNIST's digits one in fifty is looked at again: of many in a ZIP, 3 % fewer are read a second. On held-out digits of four trainings
 # it saved up to a tenth of the mistakes, or none, and made the right answer likelier with each; up to 0.998, or with slants, turns and
@@ -13,18 +10,11 @@ Floats = npt.NDArray[np.float32]
 LOOK_AGAIN_BELOW = 0.99
 LOOK_AGAIN_FROM = 0.3  # less, with all ten nearly alike, says that it is no digit, however often it is looked at
 LEAST_SHARE = np.float32(1e-5)  # of a digit, by one view: none may outvote all others
-_MOVES = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # down and to the right, in pixels
+_MOVES = ((0, 1), (0, -1), (1, 0), (-1, 0))  # down and to the right, in pixels
 _SIDE = 28
 
 
-class _Answers(Protocol):
-    @property
-    def version(self) -> str: ...
-
-    def probabilities(self, batch: Floats) -> Floats: ...
-
-
-def look_twice(classifier: _Answers, batch: Floats) -> Floats:
+def look_twice(classifier: Answers, batch: Floats) -> Floats:
     """Classify prepared digits, those that it hesitates about by the mean of five opinions.
 
     A network that sees strokes through a coarse grid answers a little otherwise where they fall otherwise into it. Averaged are
@@ -45,14 +35,14 @@ def look_twice(classifier: _Answers, batch: Floats) -> Floats:
     return answers if classifier.version == version else _look_twice(classifier, batch)
 
 
-def _look_twice(classifier: _Answers, batch: Floats) -> Floats:
+def _look_twice(classifier: Answers, batch: Floats) -> Floats:
     answers = classifier.probabilities(batch)
     sure = answers.max(axis=1)
     unsure = np.flatnonzero((sure >= LOOK_AGAIN_FROM) & (sure < LOOK_AGAIN_BELOW))
     if len(unsure) == 0:
         return answers
     padded = np.pad(batch[unsure], ((0, 0), (1, 1), (1, 1), (0, 0)))
-    moved = [padded[:, 1 - down : 1 - down + _SIDE, 1 - right : 1 - right + _SIDE] for down, right in _MOVES[1:]]
+    moved = [padded[:, 1 - down : 1 - down + _SIDE, 1 - right : 1 - right + _SIDE] for down, right in _MOVES]
     views = np.stack([answers[unsure], *np.split(classifier.probabilities(np.concatenate(moved)), len(moved))])
     means = np.maximum(np.exp(np.log(views + LEAST_SHARE).mean(axis=0)) - LEAST_SHARE, 0)
     answers = answers.copy()

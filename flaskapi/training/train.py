@@ -44,6 +44,11 @@ class Recipe(NamedTuple):
     validation: int = 5000
     channels_first: bool = False
 
+    @property
+    def shape(self) -> Shape:
+        """Of an image, as the network takes it."""
+        return (1, 28, 28) if self.channels_first else (28, 28, 1)
+
 
 RECIPES = {
     "compact": Recipe("compact", epochs=120, batch_size=128, augmented=True, taught_epochs=28, finishing_epochs=14, outliers_share=0.1875),
@@ -125,7 +130,7 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
     """
     if recipe.validation >= len(dataset.train_images):
         raise DatasetError(f"{len(dataset.train_images)} training images are too few to hold out {recipe.validation} for validation.")
-    shape = (1, 28, 28) if recipe.channels_first else (28, 28, 1)
+    shape = recipe.shape
     order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_images))
     held_out, kept = order[: recipe.validation], order[recipe.validation :]
     learned = dataset.train_images[kept], dataset.train_labels[kept]
@@ -164,29 +169,28 @@ def _fit(
     has become: as good with digits, it is to be less sure of what is none.
     """
     keras.utils.set_random_seed(recipe.seed)
-    shape = (1, 28, 28) if recipe.channels_first else (28, 28, 1)
-    model, source = NETWORKS[recipe.network](shape), Batches(*learned, recipe, shape)
+    model, source = NETWORKS[recipe.network](recipe.shape), Batches(*learned, recipe, recipe.shape)
     parts = (
         ("first", recipe.epochs, FIRST_RATE),
         ("taught", recipe.taught_epochs, TAUGHT_RATE),
         ("finish", recipe.finishing_epochs, FINISHING_RATE),
     )
-    batches, before, done = source, None, 0
+    batches, before, done = source, [], 0
     for name, epochs, rate in parts:
         if not epochs:
             continue
         if name == "taught":
             before = model.get_weights()
             batches = TaughtBatches(source, teacher, _copy(model))
-        elif before:
-            model.set_weights([(old + new) / 2 for old, new in zip(before, model.get_weights(), strict=True)])
-            batches = TaughtBatches(source, _copy(model))
         optimizer = _optimizer(recipe, rate, epochs, len(batches))
         model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
         callbacks = _callbacks(recipe, source, backup and backup / name)
         fit = {"validation_data": validation, "validation_batch_size": 500, "callbacks": callbacks}
         model.fit(batches, initial_epoch=done, epochs=done + epochs, **fit)
         done += epochs
+        if name == "taught":
+            model.set_weights([(old + new) / 2 for old, new in zip(before, model.get_weights(), strict=True)])
+            batches = TaughtBatches(source, _copy(model))
     return model
 
 
