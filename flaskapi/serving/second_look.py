@@ -42,8 +42,9 @@ def _look_twice(classifier: Answers, batch: Floats) -> Floats:
     if len(unsure) == 0:
         return answers
     padded = np.pad(batch[unsure], ((0, 0), (1, 1), (1, 1), (0, 0)))
-    moved = [padded[:, 1 - down : 1 - down + _SIDE, 1 - right : 1 - right + _SIDE] for down, right in _MOVES]
-    views = np.stack([answers[unsure], *np.split(classifier.probabilities(np.concatenate(moved)), len(moved))])
+    # One move after the other: all at once, a chunk of pictures would take four times the memory, up to 60 MB of a process.
+    moved = (np.ascontiguousarray(padded[:, 1 - down : 1 - down + _SIDE, 1 - right : 1 - right + _SIDE]) for down, right in _MOVES)
+    views = np.stack([answers[unsure], *(classifier.probabilities(view) for view in moved)])
     means = np.maximum(np.exp(np.log(views + LEAST_SHARE).mean(axis=0)) - LEAST_SHARE, 0)
     answers = answers.copy()
     answers[unsure] = means / means.sum(axis=1, keepdims=True)
