@@ -24,6 +24,7 @@ PATTERN_QUANTILE = 0.8  # of the ground: what most of its pattern stays below is
 AROUND = 0.08  # of a box's sides, to see the digit whole where the detector's box is tight
 TINY, NEIGHBOURS_PIECE = 0.03, 0.35  # of the largest part's area: a speck; what reaches into the box from outside
 HEIGHT_QUANTILE = 0.6  # among parts by their ink: most of it is in digits, but dots, dashes and pieces of them are lower
+FILLING = 0.7  # of a picture's height, digits that lines hold together from border to border
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 Floats = npt.NDArray[np.float32]
@@ -69,21 +70,39 @@ def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:
 
     The height is that of the connected part below which lies most of the ink, frames and lines along the picture left out.
     """
-    stats = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:]
-    x, y, width, height, area = stats.T
-    fits = (width < 0.95 * mask.shape[1]) & (height < mask.shape[0])
-    if not fits.any():
-        fits[:] = True
-    weight = (height * np.sqrt(area))[fits]
-    order = np.argsort(height[fits])
-    reached = np.cumsum(weight[order])
-    digit_px = float(height[fits][order][np.searchsorted(reached, HEIGHT_QUANTILE * reached[-1])])
+    parts, fits = _find_parts(mask)
+    if 2 * parts[fits, 4].sum() < parts[:, 4].sum():  # a line that all digits touch has made one part of them
+        parts, fits = _find_parts(_without_lines(mask))
+    x, y, width, height, area = parts.T
+    if 2 * area[fits].sum() <= area.sum():
+        digit_px = FILLING * len(mask)
+    else:
+        weight = (height * np.sqrt(area))[fits]
+        order = np.argsort(height[fits])
+        reached = np.cumsum(weight[order])
+        digit_px = float(height[fits][order][np.searchsorted(reached, HEIGHT_QUANTILE * reached[-1])])
     large = np.maximum(width, height) > SPECK * digit_px
+    if not large.any():
+        return digit_px, (0, 0, *mask.shape[::-1])
     margin = int(digit_px / 2) + 1
     edges = x[large].min(), y[large].min(), (x + width)[large].max(), (y + height)[large].max()
     left, top, right, bottom = (int(edge) for edge in edges)
     bounds = max(0, left - margin), max(0, top - margin), min(mask.shape[1], right + margin), min(mask.shape[0], bottom + margin)
     return digit_px, bounds
+
+
+def _find_parts(mask: Image) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+    """Connected parts: left, top, width, height and area of each, `(n, 5)`; and whether it is none that frames or underlines all."""
+    parts = np.asarray(cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:])
+    return parts, (parts[:, 2] < 0.95 * mask.shape[1]) & (parts[:, 3] < len(mask))
+
+
+def _without_lines(mask: Image) -> Image:
+    """Without what runs straight along the picture for a third of it, and upright as long, but not the strokes that fill a strip."""
+    length = max(mask.shape) // 3
+    sizes = (1, length), (max(length, int(0.9 * len(mask))) if len(mask) < mask.shape[1] else length, 1)
+    runs = [cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones(size, np.uint8)) for size in sizes]
+    return cv2.subtract(mask, cv2.dilate(np.maximum(*runs), _NEIGHBOURS))
 
 
 def scale_page(page: Page, scale: float) -> Floats:

@@ -98,6 +98,29 @@ def test_the_height_of_digits_is_guessed_among_dots_dashes_and_rules(scale: floa
     assert lift_page(page).digit_px == pytest.approx(21 * scale + 2 * scale, rel=0.2)
 
 
+@pytest.mark.parametrize("specks", [0, 5])
+def test_the_height_of_digits_is_guessed_where_a_line_holds_all_of_them_together(specks: int) -> None:
+    """From border to border, as an underline does: not that of the specks which are left."""
+    page = write("2468", shape=(120, 260), pen=4)
+    page[58:61] = 0
+    for place in range(specks):
+        page[110:112, 20 + 40 * place : 22 + 40 * place] = 0
+    assert lift_page(page).digit_px == pytest.approx(46, rel=0.2)
+
+
+def test_digits_that_fill_the_picture_and_hang_together_are_as_high_as_most_of_it() -> None:
+    page = np.ascontiguousarray(write("836", shape=(104, 180), pen=2)[4:64, 58:])
+    cv2.line(page, (0, 46), (121, 10), 0, 2)  # not along the picture
+    page[2:4, 60:62] = 0
+    assert lift_page(page).digit_px == pytest.approx(0.7 * 60)
+
+
+def test_nothing_but_a_line_is_a_page_all_the_same() -> None:
+    page = np.full((100, 300), 255, np.uint8)
+    page[40:43] = 0
+    assert (0, 0, 300, 100) == lift_page(page).part
+
+
 @pytest.mark.parametrize("text", ["7", "2468", "11", "24.68-35"])
 def test_the_part_that_is_looked_over_has_all_digits_with_some_paper_around_them(text: str) -> None:
     """And no more paper than that, nor specks far away."""
