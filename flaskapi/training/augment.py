@@ -48,16 +48,18 @@ def augment(images: Bytes, labels: npt.NDArray[np.integer], rng: np.random.Gener
 def write_otherwise(image: Bytes, label: int, rng: np.random.Generator, *, share: float = 0.3, longest: float = 0.65) -> Bytes:
     """Write what hands outside the United States and bold pens write, and MNIST rarely shows.
 
-    The flag and foot of a 1, or a 1 as broad as a marker makes it; the bar of a 7. That is done to a share of them;
-    `longest` is the longest flag, of the digit's height.
+    The flag and foot of a 1, or a 1 as broad as a marker makes it; the bar of a 7; a 4 whose right arm is short, so that it looks
+    like a 6. That is done to a share of them; `longest` is the longest flag, of the digit's height.
     """
-    if label not in (1, 7) or rng.random() >= share:
+    if label not in (1, 4, 7) or rng.random() >= share:
         return image
     rows = np.flatnonzero(image.max(axis=1) > 127)
     if len(rows) < 12:
         return image
     top, bottom, height = int(rows[0]), int(rows[-1]), len(rows)
     image = image.copy()
+    if label == 4:
+        return _shorten_arm(image, top, height, rng) if rng.random() < 0.6 else image
     if label == 1 and rng.random() < 0.15:
         digit = crop(image)
         return _fitted(cv2.resize(digit, (int(rng.integers(7, 14)), len(digit)), interpolation=cv2.INTER_LINEAR))
@@ -70,11 +72,30 @@ def write_otherwise(image: Bytes, label: int, rng: np.random.Generator, *, share
         if rng.random() < 0.3:
             x, half = _column(image, bottom), height * rng.uniform(0.12, 0.3)
             _line(image, (x - half, bottom - 0.5), (x + half, bottom - 0.5), width)
+        if rng.random() < 0.25:
+            image = cv2.dilate(image, _CROSS)
     else:
         y = top + height * rng.uniform(0.4, 0.65)
         x, half, tilt = _column(image, int(y)), height * rng.uniform(0.15, 0.3), rng.normal(0, 0.15)
         _line(image, (x - half, y + half * tilt), (x + half, y - half * tilt), int(rng.integers(1, 4)))
     return _fitted(crop(image))
+
+
+def _shorten_arm(image: Bytes, top: int, height: int, rng: np.random.Generator) -> Bytes:
+    """Take the upper end of an open 4's right arm away, and sometimes of its foot; closed ones stay."""
+    for rows in range(top + round(0.6 * height), top + 2, -1):  # down to where the arms are apart
+        count, parts = cv2.connectedComponents((image[:rows] > 60).view(np.uint8), connectivity=8)
+        if count != 3:
+            continue
+        columns = [float(np.nonzero(parts == part)[1].mean()) for part in (1, 2)]
+        end = rows - round(height * rng.uniform(0.05, 0.25))
+        right = cv2.dilate((parts == 1 + int(np.argmax(columns))).view(np.uint8), _CROSS)[: max(end, top)]
+        short = image.copy()
+        short[: len(right)][right > 0] = 0
+        short[top + height - round((top + height - rows) * max(rng.uniform(-0.3, 0.3), 0)) :] = 0
+        digit = crop(short)
+        return _fitted(digit) if len(digit) > 0.75 * height else image
+    return image
 
 
 def _fitted(digit: Floats) -> Bytes:
