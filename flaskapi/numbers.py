@@ -42,7 +42,7 @@ class Detector(Protocol):
             page: `float32 (height, width)` in [0, 1], 1 the ink; both sides multiples of 16, digits 18 to 52 pixels high.
 
         Returns:
-            `float32 (height / 4, width / 4, 15)`; see `find_candidates`.
+            `float32 (height / 4, width / 2, 15)`; see `find_candidates`.
 
         Raises:
             ModelUnavailableError: there is no model; the text says why.

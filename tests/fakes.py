@@ -46,10 +46,10 @@ class FixedDetector:
         return {"version": "2026-01-01-11111111", "network": "fixed"}
 
     def detect(self, page: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        answer = np.zeros((page.shape[0] // 4, page.shape[1] // 4, 15), np.float32)
+        answer = np.zeros((page.shape[0] // 4, page.shape[1] // 2, 15), np.float32)
         answer[..., 0], answer[..., 1 + self._digit] = -9, 9
         _, _, stats, _ = cv2.connectedComponentsWithStats((page > 0.5).astype(np.uint8))
-        for x, y, width, height, _ in stats[1:] / 4:
+        for x, y, width, height, _ in stats[1:] / (2, 4, 2, 4, 1):
             row, column = int(y + height / 2), int(x + width / 2)
             answer[row, column, 0] = self._presence
             answer[row, column, 11:] = x + width / 2 - column - 0.5, y + height / 2 - row - 0.5, np.log(width), np.log(height)

@@ -86,7 +86,7 @@ def test_a_training_of_the_detector_writes_one_that_serves(
     arguments = ["--data", data, "--output", output, "--network", "detector", "--epochs", 1, "--batch-size", 2, "--validation", 20]
     assert 0 == run_here(monkeypatch, *arguments).code
     assert re.search(r"^Held-out pages: \d+ digits, \d+ found, \d+ named rightly, \d+ false alarms$", capsys.readouterr().out, re.MULTILINE)
-    assert (4, 8, 15) == load_detector(output, models / "cache").detect(np.zeros((16, 32), np.float32)).shape
+    assert (4, 16, 15) == load_detector(output, models / "cache").detect(np.zeros((16, 32), np.float32)).shape
 
 
 @pytest.mark.parametrize(

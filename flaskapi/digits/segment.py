@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from flaskapi.digits.page import PADDING_PX, Edges
 
-CELL_PX = 4  # of what the detector looks at, to one cell of its answer
+VALUES = 15  # of each cell: presence, ten digits, where the centre is and how large the box, across and down
+CELL_PX = 2, 4  # across and down, of what the detector looks at, to one cell of its answer
 FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
 LEAST_LOGIT = -80.0  # of presence: the exponential of 89 is more than a float holds
 MOST_CANDIDATES = 400  # of a page; what follows takes time and memory by their square
@@ -43,8 +44,8 @@ def find_candidates(answer: Floats, scale: float, origin: tuple[int, int] = (0, 
     found = answer[rows, columns]
     shares = np.exp(found[:, 1:11] - found[:, 1:11].max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
-    centers = (np.stack([columns, rows], axis=1) + 0.5 + found[:, 11:13]) * CELL_PX - PADDING_PX
-    halves = np.exp(found[:, 13:15]) * (CELL_PX / 2)
+    centers = (np.stack([columns, rows], axis=1) + 0.5 + found[:, 11:13]) * np.array(CELL_PX) - PADDING_PX
+    halves = np.exp(found[:, 13:15]) * (np.array(CELL_PX) / 2)
     boxes = np.concatenate([centers - halves, centers + halves], axis=1) / scale + (*origin, *origin)
     presences = presence[rows, columns]
     candidates: list[Candidate] = []

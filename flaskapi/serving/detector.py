@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.digits.segment import VALUES
 from flaskapi.errors import ModelUnavailableError
 from flaskapi.serving.model import Model, NoModel, load_model
 
@@ -17,12 +18,13 @@ class OnnxDetector(Model):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         takes_pages = not any(isinstance(side, int) for side in self.shape[:2])
-        if not takes_pages or self.detect(np.zeros((32, 64), np.float32)).shape != (8, 16, 15):
+        if not takes_pages or self.detect(np.zeros((32, 64), np.float32)).shape != (8, 32, VALUES):
             raise ModelUnavailableError(f"{path.name}: does not answer as a detector does; is it another kind of model?")
 
     def detect(self, page: Floats) -> Floats:
-        """Look over `float32 (height, width)`; gives `float32 (height / 4, width / 4, 15)`."""
-        return self.run(page[np.newaxis, :, :, np.newaxis])[0]
+        """Look over `float32 (height, width)`; gives `float32 (height / 4, width / 2, 15)`."""
+        answer = self.run(page[np.newaxis, :, :, np.newaxis])[0]
+        return answer.reshape(len(answer), -1, VALUES)
 
 
 class NoDetector(NoModel):

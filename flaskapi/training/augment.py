@@ -66,14 +66,13 @@ def write_otherwise(image: Bytes, label: int, rng: np.random.Generator, *, share
     if label == 1:
         width = min(max(round(float((image > 127).sum(axis=1)[rows].mean())), 1), 4)
         if rng.random() < 0.85:
-            angle, length = rng.uniform(0.45, 1.25), height * rng.uniform(0.2, longest)
+            angle, length = rng.uniform(0.45, 1.25), height * rng.uniform(0.25, longest)
             x = _column(image, top)
             _line(image, (x, top + 0.5), (x - length * np.cos(angle), top + length * np.sin(angle)), width)
         if rng.random() < 0.3:
             x, half = _column(image, bottom), height * rng.uniform(0.12, 0.3)
             _line(image, (x - half, bottom - 0.5), (x + half, bottom - 0.5), width)
-        if rng.random() < 0.25:
-            image = cv2.dilate(image, _CROSS)
+        image = _embolden(image, rng)
     else:
         y = top + height * rng.uniform(0.4, 0.65)
         x, half, tilt = _column(image, int(y)), height * rng.uniform(0.15, 0.3), rng.normal(0, 0.15)
@@ -82,7 +81,7 @@ def write_otherwise(image: Bytes, label: int, rng: np.random.Generator, *, share
 
 
 def _shorten_arm(image: Bytes, top: int, height: int, rng: np.random.Generator) -> Bytes:
-    """Take the upper end of an open 4's right arm away, and sometimes of its foot; closed ones stay."""
+    """Take the upper end of an open 4's right arm away, and put its bar lower, so that the foot is short too; closed ones stay."""
     for rows in range(top + round(0.6 * height), top + 2, -1):  # down to where the arms are apart
         count, parts = cv2.connectedComponents((image[:rows] > 60).view(np.uint8), connectivity=8)
         if count != 3:
@@ -92,10 +91,21 @@ def _shorten_arm(image: Bytes, top: int, height: int, rng: np.random.Generator) 
         right = cv2.dilate((parts == 1 + int(np.argmax(columns))).view(np.uint8), _CROSS)[: max(end, top)]
         short = image.copy()
         short[: len(right)][right > 0] = 0
-        short[top + height - round((top + height - rows) * max(rng.uniform(-0.3, 0.3), 0)) :] = 0
         digit = crop(short)
-        return _fitted(digit) if len(digit) > 0.75 * height else image
+        if len(digit) < 0.75 * height:
+            return image
+        bar = rows - top - height + len(digit)
+        above = round(len(digit) * max(bar / len(digit), rng.uniform(0.5, 0.78)))
+        parts = (digit[:bar], above), (digit[bar:], len(digit) - above)
+        digit = np.concatenate([cv2.resize(part, (digit.shape[1], max(1, size))) for part, size in parts])
+        return _embolden(_fitted(digit), rng)
     return image
+
+
+def _embolden(image: Bytes, rng: np.random.Generator) -> Bytes:
+    """What is written otherwise is written with bold pens too, sometimes."""
+    pens = int(rng.choice([0, 1, 2], p=[0.7, 0.2, 0.1]))
+    return cv2.dilate(image, _CROSS, iterations=pens) if pens else image
 
 
 def _fitted(digit: Floats) -> Bytes:

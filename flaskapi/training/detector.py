@@ -10,7 +10,7 @@ import numpy.typing as npt
 from keras import ops
 
 from flaskapi.digits.page import PADDING_PX
-from flaskapi.digits.segment import find_candidates
+from flaskapi.digits.segment import VALUES, find_candidates
 from flaskapi.errors import DatasetError
 from flaskapi.training.artifact import Card
 from flaskapi.training.calibrate import fit_logistic, fit_temperature
@@ -30,7 +30,7 @@ MATCH = 0.5  # widths or heights of a digit from its middle: an answer as near t
 class DetectorRecipe(NamedTuple):
     """Everything that decides what comes out of a training."""
 
-    epochs: int = 22
+    epochs: int = 76
     steps: int = 500  # of an epoch
     batch_size: int = 32
     seed: int = 0
@@ -58,7 +58,7 @@ class Pages(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no type
 
 
 def draw_batch(images: Bytes, labels: Bytes, count: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Draw pages, `float32 (count, 64, 256, 1)`, and what the network should answer, `float32 (count, 16, 64, 6)`."""
+    """Draw pages, `float32 (count, 64, 256, 1)`, and what the network should answer, `float32 (count, 16, 128, 6)`."""
     pages = [draw_page(images, labels, rng) for _ in range(count)]
     return np.stack([page.pixels for page in pages])[..., np.newaxis], np.stack([draw_targets(page.digits) for page in pages])
 
@@ -68,6 +68,7 @@ def detection_loss(targets: Any, answers: Any) -> Any:
 
     Whether a digit is there: focal loss, lenient near a centre ("Objects as Points"). Which one: cross-entropy. Where: absolute error.
     """
+    answers = ops.reshape(answers, (-1, *targets.shape[1:3], VALUES))
     near, digit, box = targets[..., 0], ops.cast(targets[..., 1], "int32"), targets[..., 2:]
     presence = answers[..., 0]
     is_center, is_near = ops.cast(near == 1, "float32"), ops.cast(near > NEAR, "float32")
@@ -77,7 +78,7 @@ def detection_loss(targets: Any, answers: Any) -> Any:
     named = is_near * ops.sparse_categorical_crossentropy(digit, answers[..., 1:11], from_logits=True)
     placed = is_near * ops.sum(ops.abs(box - answers[..., 11:]), axis=-1)
     centers = ops.maximum(ops.mean(ops.sum(is_center, axis=(1, 2))), 1)
-    return ops.sum(-found + 0.3 * named + 0.1 * placed, axis=(1, 2)) / centers
+    return ops.sum(-found + 0.5 * named + 0.1 * placed, axis=(1, 2)) / centers
 
 
 def train_detector(dataset: Dataset, recipe: DetectorRecipe, *, backup: Path | None = None) -> tuple[keras.Model, Card]:
@@ -138,7 +139,7 @@ def look_over(model: keras.Model, pages: Sequence[Page]) -> Found:
     rows = []
     for page, answer in zip(pages, answers, strict=True):
         left = list(page.digits)
-        for candidate in find_candidates(answer, 1.0):
+        for candidate in find_candidates(answer.reshape(len(answer), -1, VALUES), 1.0):
             x, y = ((candidate.edges[side] + candidate.edges[side + 2]) / 2 + PADDING_PX for side in (0, 1))
             nearest = min(left, key=lambda digit: _distance(digit, x, y), default=None)
             if nearest is None or _distance(nearest, x, y) > MATCH:
@@ -171,9 +172,8 @@ def calibrate_detector(model: keras.Model, pages: Sequence[Page]) -> dict[str, f
     slope, shift = fit_logistic(np.log(share / (1 - share)), found.labels >= 0)
     is_there = found.labels >= 0
     temperature = fit_temperature(found.shares[is_there], found.labels[is_there]) if is_there.any() else 1.0
-    kernel, bias = model.get_layer("presence").get_weights()
-    model.get_layer("presence").set_weights([kernel * slope, bias * slope + shift])
-    kernel, bias = model.get_layer("digit_and_box").get_weights()
-    kernel[..., :10], bias[:10] = kernel[..., :10] / temperature, bias[:10] / temperature
-    model.get_layer("digit_and_box").set_weights([kernel, bias])
+    kernel, bias = model.get_layer("answer").get_weights()
+    of_presence, of_digits = (np.arange(len(bias)) % VALUES == 0), np.isin(np.arange(len(bias)) % VALUES, range(1, 11))
+    scale = np.where(of_presence, slope, np.where(of_digits, 1 / temperature, 1))
+    model.get_layer("answer").set_weights([kernel * scale, bias * scale + np.where(of_presence, shift, 0)])
     return {"presence_slope": round(slope, 3), "presence_shift": round(shift, 3), "temperature": round(temperature, 3)}

@@ -1,5 +1,7 @@
 """Single signs as a hand writes them: MNIST's digits at another size, letters, and what stands between digits."""
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -7,32 +9,64 @@ import numpy.typing as npt
 from flaskapi.training.outliers import LETTERS, draw_letters
 
 SEPARATORS = {"dot": 0.3, "comma": 0.2, "dash": 0.18, "slash": 0.08, "bracket": 0.06, "plus": 0.05, "equals": 0.05, "text": 0.08}
+LEANS = -0.22, -0.23, -0.09, -0.06, -0.06, -0.22, -0.02, -0.02, -0.18, 0.0  # of each digit, the mean over MNIST's training set
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Random = np.random.Generator
 
 
-def draw_glyph(image: Bytes, height: float, slant: float, angle: float, bold: float, rng: Random) -> Floats:
+class Shape(NamedTuple):
+    """How a digit is written, other than MNIST has it."""
+
+    slant: float = 0  # how far it leans to the right, for each pixel of its height
+    angle: float = 0  # turned, in radians
+    tilt: float = 0  # how far its left side goes down, for each pixel of its width
+    stretch: float = 0  # of its width, as a logarithm
+    bend: float = 0  # how far its lower half goes to the left, for each pixel
+    bold: float = 0  # 0.5 is a whole level of ink
+    pen: float = 0  # how wide the strokes are made, in pixels; 0: as they are
+
+
+def lean(image: Bytes, digit: int) -> float:
+    """How much more a digit of MNIST leans to the left than others of its kind do, for each pixel of its height."""
+    moments = cv2.moments(image)
+    return float(np.clip(moments["mu11"] / max(moments["mu02"], 1) - LEANS[digit], -1, 1))
+
+
+def draw_glyph(image: Bytes, height: float, shape: Shape, rng: Random) -> Floats:
     """A digit at another size, turned, slanted and shaken in one resampling, bolder or thinner, cropped to its ink."""
     x, y, w, h = cv2.boundingRect((image > 25).view(np.uint8))
     if w == 0:
         return np.zeros((0, 0), np.float32)
     scale = height / max(h, 0.55 * w)
-    side = int(1.5 * max(w, h) * scale) + 4
-    cos, sin = np.cos(angle), np.sin(angle)
-    matrix = np.array([[cos, sin], [-sin, cos]]) @ np.array([[1, slant], [0, 1]]) / (scale * np.exp(rng.normal(0, [0.12, 0.04])))
+    side = int((1.5 + 0.7 * (abs(shape.slant) + shape.tilt) + max(shape.stretch, 0)) * max(w, h) * scale) + 4
+    cos, sin = np.cos(shape.angle), np.sin(shape.angle)
+    sizes = scale * np.exp(rng.normal([shape.stretch, 0], [0.12, 0.04]))
+    matrix = np.array([[cos, sin], [-sin, cos]]) @ np.array([[1, shape.slant], [shape.tilt, 1]]) / sizes
     steps = np.arange(side, dtype=np.float32) - (side - 1) / 2
     columns, rows = matrix.T.astype(np.float32)
     grid = steps[np.newaxis, :, np.newaxis] * columns + steps[:, np.newaxis, np.newaxis] * rows
+    if shape.bend:
+        grid[..., 0] += np.float32(shape.bend) * np.maximum(grid[..., 1], 0)
     if rng.random() < 0.5:
-        knots = rng.normal(0, rng.uniform(0.2, 0.9), (4, 4, 2)).astype(np.float32)
+        knots = rng.normal(0, rng.uniform(0.2, 0.9 if rng.random() < 0.7 else 1.6), (4, 4, 2)).astype(np.float32)
         grid += cv2.resize(knots, (side, side), interpolation=cv2.INTER_CUBIC)
     grid += np.array([x + (w - 1) / 2, y + (h - 1) / 2], np.float32)
     digit = cv2.remap(image.astype(np.float32) / np.float32(255), grid.astype(np.float32), None, cv2.INTER_CUBIC)
     gain = rng.uniform(1.2, 3)
-    digit = (digit - 0.5 + min(bold + rng.normal(0, 0.05), 0.5 - 0.5 / gain)) * gain + 0.5  # paper stays paper, however bold
-    return trim(np.clip(digit, 0, 1))
+    digit = (digit - 0.5 + min(shape.bold + rng.normal(0, 0.05), 0.5 - 0.5 / gain)) * gain + 0.5  # paper stays paper, however bold
+    return trim(_thin(np.clip(digit, 0, 1), shape.pen) if shape.pen else np.clip(digit, 0, 1))
+
+
+def _thin(ink: Floats, pen: float) -> Floats:
+    """Take from both sides of each stroke most of what is more than a pen's width, found at twice the size; thinner ones stay."""
+    large = cv2.resize(ink, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    inside = cv2.distanceTransform((large > 0.5).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    width = 4 * cv2.mean(inside, (inside > 0).view(np.uint8))[0]  # a strip is a quarter of its width away from its sides, on average
+    if width <= 2 * pen:
+        return ink
+    return cv2.resize(np.clip(inside - np.float32(0.4 * (width - 2 * pen)), 0, 1), ink.shape[::-1], interpolation=cv2.INTER_AREA)
 
 
 def trim(ink: Floats) -> Floats:
@@ -80,6 +114,7 @@ def draw_separator(size: float, rng: Random) -> tuple[Floats, float]:
         cv2.putText(canvas, sign, (side // 4, 3 * side // 4), int(rng.choice([0, 2, 3])), size / 26, 255, pen, cv2.LINE_AA)
         lift = 0
     else:
+        half *= rng.uniform(1, 2.5) if kind == "dash" and rng.random() < 0.25 else 1  # to the end of the line, so that nothing can be added
         line(-half, -half * tilt, half, half * tilt)
         lift = rng.normal(0, 0.12) * size
         if kind == "plus":

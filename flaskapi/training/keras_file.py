@@ -12,10 +12,11 @@ import h5py
 import keras
 import numpy as np
 
+from flaskapi.digits.segment import VALUES
 from flaskapi.errors import ModelFileError
 
 INPUT_SHAPES = ((28, 28, 1), (1, 28, 28), (28, 28), (784,))
-DETECTOR_SHAPES = (None, None, 1), (None, None, 15)  # its input and its output
+DETECTOR_SHAPES = (None, None, 1), (None, None, 2 * VALUES)  # its input and its output
 _NEEDED = "needed are input (28, 28, 1), (1, 28, 28), (28, 28) or (784,) and output (10,)"
 
 

@@ -6,17 +6,22 @@ and on patterned ground, in ink that is bold or thin, even or broken, at about t
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from flaskapi.training.augment import write_otherwise
-from flaskapi.training.glyphs import draw_glyph, draw_letter, draw_separator
+from flaskapi.training.glyphs import Shape, draw_glyph, draw_letter, draw_separator, lean
 from flaskapi.training.paper import HEIGHT_PX, WIDTH_PX, draw_ground, draw_rules, press, reach_in, soften
 
-STRIDE_PX = 4  # of the network's answer: it has one row and one column for so many pixels
+STRIDES_PX = 2, 4  # across and down, of the network's answer: it has one column and one row for so many pixels
 AT_CENTER, LENIENT = 0.75, 1.25  # of a cell: as near to a digit's centre, a cell says that it is there; may say so or not
 NEAR = 0.6  # what is that near to a digit's centre answers for it too
 SIZES_PX = 18, 52  # heights of digits; pages are brought to 32
+THINNEST_PEN_PX, LOWEST_ZERO_PX = 1.5, 13  # less is lost in a pattern, and digits are seen in every pattern then
+MORE_ONES = 0.1  # of the digits: where they touch their neighbours, they are what is missed most
+TILTS = 0.7, 1.2  # so steep, the bar of a 7 is the flag of a 1; and how much more its stem leans than that of a 1
+SEVENS_LEAN = 0.25
 VISIBLE = 0.6  # of a digit: less is a neighbour that the page cuts off, which may be found or not
 
 Bytes = npt.NDArray[np.uint8]
@@ -73,8 +78,13 @@ class _Hand(NamedTuple):
     size: float
     angle: float  # of the line, and of its digits
     slant: float
+    evenness: float  # how much of each digit's own slant is taken away
+    stretch: float
     bold: float
+    pen: float
     small_zeros: bool
+    is_elsewhere: bool  # one that writes a 1 with a flag crosses its 7s
+    joins: float  # how often the pen stays on the paper between two digits
 
 
 class _Writer:
@@ -82,6 +92,7 @@ class _Writer:
 
     def __init__(self, images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> None:
         self._images, self._labels, self._rng = images, labels, rng
+        self._places = {digit: np.flatnonzero(labels == digit) for digit in (0, 1, 7)}
         self.ink = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
         self.digits: list[Placed] = []
 
@@ -89,10 +100,10 @@ class _Writer:
         """Write one line, of as many digits as there is room for or fewer."""
         rng = self._rng
         hand = self._take_pen(lines)
-        touching, gap = rng.choice([0.05, 0.35, 0.7]), hand.size * rng.choice([0.12, 0.3, 0.8], p=[0.4, 0.4, 0.2])
+        touching, gap = rng.choice([0.05, 0.35, 0.7], p=[0.25, 0.35, 0.4]), hand.size * rng.choice([0.12, 0.3, 0.8], p=[0.4, 0.4, 0.2])
         x = rng.uniform(-0.6, 1.5) * hand.size if rng.random() < 0.8 else rng.uniform(0, 0.6) * WIDTH_PX
         middle = HEIGHT_PX * (line + 0.5 + rng.normal(0, 0.12)) / lines - (WIDTH_PX / 2) * np.tan(hand.angle)
-        before: tuple[Floats, int] | None = None
+        before: tuple[Floats, int, int] | None = None
         for kind in self._plan():
             glyph, digit, lift = self._write(kind, hand)
             if glyph.size == 0:
@@ -100,26 +111,34 @@ class _Writer:
             y = round(middle + np.tan(hand.angle) * x + lift + rng.normal(0, 0.05) * hand.size - glyph.shape[0] / 2)
             if before is not None:
                 wanted = rng.uniform(-0.14, 0.03) * hand.size if rng.random() < touching else rng.exponential(gap)
-                x += _advance(*before, glyph, y) + wanted
+                x += _advance(before[0], before[2], glyph, y) + wanted
             if round(x) >= WIDTH_PX:
                 break
+            joins = max(hand.joins, 0.4) if hand.small_zeros and digit == 0 else hand.joins
+            if before is not None and rng.random() < joins:
+                self._join(before, (glyph, round(x), y), hand.size)
             self._put(glyph, round(x), y, digit)
-            before = glyph, y
+            before = glyph, round(x), y
 
     def _take_pen(self, lines: int) -> _Hand:
         rng = self._rng
         low, high = SIZES_PX
         size = float(np.exp(rng.uniform(np.log(low), np.log(min(high, 0.8 * HEIGHT_PX / lines)))))
         angle = rng.normal(0, 0.05) if rng.random() < 0.88 else rng.uniform(-0.75, 0.75)
-        return _Hand(size, float(angle), rng.normal(0, 0.15), rng.normal(0, 0.12), rng.random() < 0.15)
+        slant, evenness = (rng.normal(0, 0.15), 0.0) if rng.random() < 0.4 else (rng.normal(0.12, 0.25), rng.uniform(0.5, 1))
+        stretch = rng.normal(0, 0.15) if rng.random() < 0.5 else 0
+        joins = rng.uniform(0.1, 0.8) if rng.random() < 0.12 else 0
+        pen = max(size * rng.uniform(0.05, 0.1), THINNEST_PEN_PX) if rng.random() < 0.3 else 0
+        return _Hand(size, float(angle), slant, evenness, stretch, rng.normal(0, 0.12), pen, rng.random() < 0.2, rng.random() < 0.5, joins)
 
     def _plan(self) -> list[str]:
-        """What follows what: words, or digits with a separator here and there, and more of them at the end, as amounts have."""
+        """What follows what: words, or digits with a separator here and there, and zeros and more of them at the end, as amounts have."""
         rng = self._rng
         count = int(rng.integers(1, 9 if rng.random() < 0.3 else 19))
         if rng.random() < 0.08:
             return ["letter"] * count
         kinds = rng.choice(["digit", "separator", "letter"], count, p=[0.86, 0.11, 0.03]).tolist()
+        kinds += ["zero"] * int(rng.choice([0, 1, 2, 3, 4], p=[0.76, 0.04, 0.08, 0.09, 0.03]))
         return [*kinds, *["separator"] * int(rng.choice([0, 1, 2, 3], p=[0.6, 0.2, 0.14, 0.06]))]
 
     def _write(self, kind: str, hand: _Hand) -> tuple[Floats, int, float]:
@@ -130,13 +149,42 @@ class _Writer:
         if kind == "separator":
             glyph, lift = draw_separator(hand.size, rng)
             return glyph, -1, lift
-        chosen = int(rng.integers(0, len(self._images)))
+        chosen = self._choose(0 if kind == "zero" else 1 if rng.random() < MORE_ONES else None)
         digit = int(self._labels[chosen])
-        image = write_otherwise(self._images[chosen], digit, rng, share=0.5, longest=1.0)
-        scale = np.exp(rng.normal(0, 0.1)) * (rng.uniform(0.5, 0.8) if hand.small_zeros and digit == 0 else 1)
-        slant, angle = hand.slant + rng.normal(0, 0.06), 0.9 * hand.angle + rng.normal(0, 0.06)
-        glyph = draw_glyph(image, hand.size * scale, slant, angle, hand.bold, rng)
+        tilt = 0.0
+        if digit == 1 and hand.is_elsewhere and len(self._places[7]) and rng.random() < 0.4:
+            chosen, tilt = self._choose(7), rng.uniform(*TILTS)
+        image = write_otherwise(self._images[chosen], digit, rng, share=0.85 if hand.is_elsewhere and not tilt else 0.1, longest=1.0)
+        if digit == 9 and hand.is_elsewhere and rng.random() < 0.25:  # begun on the right, as a P is
+            image = np.ascontiguousarray(image[:, ::-1])
+        scale, stretch = np.exp(rng.normal(0, 0.1)), hand.stretch
+        if hand.small_zeros and digit == 0:
+            scale, stretch = scale * max(rng.uniform(0.5, 0.8), LOWEST_ZERO_PX / hand.size), stretch + rng.uniform(0, 0.6)
+        slant = hand.slant + (lean(image, 7) - SEVENS_LEAN if tilt else hand.evenness * lean(image, digit)) + rng.normal(0, 0.06)
+        bend = rng.normal(0, 0.25) if rng.random() < 0.25 else 0
+        if digit == 9 and rng.random() < 0.2:  # the tail begins where the loop does, as in a P
+            bend = rng.uniform(0.2, 0.8)
+        angle = 0.9 * hand.angle + rng.normal(0, 0.06)
+        shape = Shape(slant, angle, tilt, stretch, bend, hand.bold, hand.pen)
+        glyph = draw_glyph(image, hand.size * scale / (1 + tilt / 6), shape, rng)
         return glyph, digit, 0.5 * (1 - scale) * hand.size * rng.uniform(-0.3, 1)
+
+    def _choose(self, digit: int | None) -> int:
+        """The place of an image of this digit; of any, if there is none of it or none is asked for."""
+        places = self._places[digit] if digit is not None else np.arange(0)
+        return int(self._rng.choice(places) if len(places) else self._rng.integers(0, len(self._images)))
+
+    def _join(self, left: tuple[Floats, int, int], right: tuple[Floats, int, int], size: float) -> None:
+        """Draw a stroke from the outermost ink of one digit to that of the next, high up or low down."""
+        ends = []
+        for (ink, x, y), side, is_high in zip((left, right), (-1, 0), self._rng.random(2) < 0.6, strict=True):
+            half = slice(0, len(ink) // 2) if is_high else slice(len(ink) // 2, None)
+            rows, columns = np.nonzero(ink[half] > 0.3)
+            if len(rows) == 0:
+                return
+            outermost = np.argsort(columns)[side]
+            ends.append((x + int(columns[outermost]), y + int(rows[outermost]) + (half.start or 0)))
+        cv2.line(self.ink, *ends, 1.0, max(1, round(size * self._rng.uniform(0.03, 0.1))), cv2.LINE_AA)
 
     def _put(self, glyph: Floats, x: int, y: int, digit: int) -> None:
         height, width = glyph.shape
@@ -189,16 +237,16 @@ def _end_picture(pixels: Floats, digits: list[Placed], rng: Random) -> Page:
 
 
 def draw_targets(digits: list[Placed]) -> Floats:
-    """What the network should answer, `float32 (16, 64, 6)`.
+    """What the network should answer, `float32 (16, 128, 6)`.
 
     The last axis: how near a digit's centre is (1 there, falling off as a bell; Zhou, Wang, Krähenbühl: "Objects as Points", 2019),
     which digit it is, and its box: from here to its centre (x, y, in cells), and the logarithms of its width and height in cells.
     """
-    rows, columns = HEIGHT_PX // STRIDE_PX, WIDTH_PX // STRIDE_PX
-    targets = np.zeros((rows, columns, 6), np.float32)
+    across_px, down_px = STRIDES_PX
+    targets = np.zeros((HEIGHT_PX // down_px, WIDTH_PX // across_px, 6), np.float32)
     for digit in digits:
-        w, h = digit.width / STRIDE_PX, digit.height / STRIDE_PX
-        x, y = digit.x / STRIDE_PX + w / 2 - 0.5, digit.y / STRIDE_PX + h / 2 - 0.5
+        w, h = digit.width / across_px, digit.height / down_px
+        x, y = digit.x / across_px + w / 2 - 0.5, digit.y / down_px + h / 2 - 0.5
         top, left = max(0, int(y - h / 2) - 1), max(0, int(x - w / 2) - 1)
         part = targets[top : int(y + h / 2) + 3, left : int(x + w / 2) + 3]
         if part.size == 0:

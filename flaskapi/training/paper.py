@@ -55,7 +55,7 @@ def draw_ground(rng: Random) -> Floats:
         ground += cv2.resize(knots, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_LINEAR)
     if rng.random() < 0.5:
         return np.clip(ground, 0, 1)
-    strength = rng.uniform(0.05, 0.5)
+    strength, is_crossing = rng.uniform(0.05, 0.5), rng.random() < 0.4
     for _ in range(int(rng.integers(1, 4))):
         angle, period, width = rng.uniform(0, np.pi), rng.uniform(3, 16), rng.uniform(0.2, 0.6)
         along = _ACROSS * np.cos(angle) + _DOWN * np.sin(angle)
@@ -66,7 +66,13 @@ def draw_ground(rng: Random) -> Floats:
             along = np.hypot(_ACROSS - rng.uniform(-100, 340), _DOWN - rng.uniform(-100, 200)) + 0.3 * along
         wave = np.abs((along / period) % 1 - 0.5) * 2
         lines = np.clip((width - wave) * period / 2 + 0.5, 0, 1) if rng.random() < 0.7 else 1 - wave
-        ground = np.maximum(ground, strength * rng.uniform(0.5, 1) * lines.astype(np.float32))
+        lines = np.float32(strength * rng.uniform(0.5, 1)) * lines.astype(np.float32)
+        ground = ground + lines if is_crossing else np.maximum(ground, lines)
+    if is_crossing:  # what is left where most of a pattern was taken away: dots and dashes
+        ground -= np.float32(rng.uniform(0, 1)) * np.quantile(ground, 0.9)
+    if rng.random() < 0.4:  # or only patches of it
+        knots = rng.uniform(-0.7, 1.5, (3, 8)).astype(np.float32)
+        ground *= np.clip(cv2.resize(knots, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_CUBIC), 0, 1)
     return np.clip(ground, 0, 1)
 
 

@@ -13,7 +13,7 @@ from flaskapi.digits.segment import CELL_PX, FAINTEST_PRESENCE, arrange_lines, f
 SCALES = pytest.mark.parametrize("scale", [0.1, 0.5, 1.0, 2.7])
 
 
-def empty_answer(rows: int = 16, columns: int = 64) -> np.ndarray:
+def empty_answer(rows: int = 16, columns: int = 128) -> np.ndarray:
     answer = np.zeros((rows, columns, 15), np.float32)
     answer[..., 0] = -9
     return answer
@@ -23,8 +23,8 @@ def put(
     answer: np.ndarray, edges: Edges, digit: int, *, scale: float = 1.0, presence: float = 4.0, cell: tuple[int, int] | None = None
 ) -> None:
     """Answer as a network would that finds this box of the page: in the cell of its centre, or in another."""
-    left, top, right, bottom = (edge * scale / CELL_PX for edge in edges)
-    x, y = (left + right) / 2 + PADDING_PX / CELL_PX, (top + bottom) / 2 + PADDING_PX / CELL_PX
+    left, top, right, bottom = (edge * scale / side for edge, side in zip(edges, 2 * CELL_PX, strict=True))
+    x, y = (left + right) / 2 + PADDING_PX / CELL_PX[0], (top + bottom) / 2 + PADDING_PX / CELL_PX[1]
     row, column = cell or (int(y), int(x))
     answer[row, column, 0] = presence
     answer[row, column, 1:11] = 0

@@ -1,8 +1,10 @@
+import cv2
 import numpy as np
 import pytest
 from fakes import draw_digit
 
-from flaskapi.training.glyphs import draw_glyph, draw_letter, draw_separator
+from flaskapi.digits.normalize import stroke_width_px
+from flaskapi.training.glyphs import Shape, draw_glyph, draw_letter, draw_separator, lean
 
 SIX = draw_digit(6, side=28, dark_on_light=False)
 
@@ -16,15 +18,68 @@ def is_cropped_ink(glyph: np.ndarray) -> bool:
 @pytest.mark.parametrize("height", [18, 32, 50])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_digit_comes_out_at_the_height_asked_for(height: int, seed: int) -> None:
-    glyph = draw_glyph(SIX, height, 0.0, 0.0, 0.0, np.random.default_rng(seed))
+    glyph = draw_glyph(SIX, height, Shape(), np.random.default_rng(seed))
     assert is_cropped_ink(glyph)
     assert height == pytest.approx(len(glyph), rel=0.3)
 
 
 def test_a_bolder_pen_leaves_more_ink_and_no_grey_paper() -> None:
-    thin, bold = (draw_glyph(SIX, 32, 0.0, 0.0, weight, np.random.default_rng(0)) for weight in (-0.15, 0.3))
+    thin, bold = (draw_glyph(SIX, 32, Shape(bold=weight), np.random.default_rng(0)) for weight in (-0.15, 0.3))
     assert thin.mean() < bold.mean()
     assert 0 == np.median(bold[bold < 0.5])
+
+
+def middles(glyph: np.ndarray) -> tuple[float, float]:
+    """Where the ink of the upper and of the lower half is, on average, in columns."""
+    half = len(glyph) // 2
+    return tuple(float(part.sum(axis=0) @ np.arange(part.shape[1]) / part.sum()) for part in (glyph[:half], glyph[half:]))
+
+
+def test_a_slant_leans_to_the_right_and_a_bend_takes_the_lower_half_to_the_left() -> None:
+    ways = {}
+    shapes = {"upright": Shape(), "slanted": Shape(slant=0.5), "bent": Shape(bend=0.6), "leaning back": Shape(slant=-0.5)}
+    for name, shape in shapes.items():
+        upper, lower = middles(draw_glyph(SIX, 40, shape, np.random.default_rng(0)))
+        ways[name] = upper - lower
+    assert ways["leaning back"] + 5 < ways["upright"] < min(ways["slanted"], ways["bent"]) - 5
+
+
+def test_a_tilt_takes_the_left_side_down() -> None:
+    """As of the bar of a 7, which is the flag of a 1 then."""
+    bar = np.zeros((28, 28), np.uint8)
+    bar[12:15, 4:24] = 255
+    level, tilted = (draw_glyph(bar, 40, Shape(tilt=tilt), np.random.default_rng(0)) for tilt in (0, 1))
+    assert len(level) < 0.5 * level.shape[1]
+    rows, columns = np.nonzero(tilted > 0.5)
+    assert np.polyfit(columns, rows, 1)[0] == pytest.approx(-1, abs=0.2)
+
+
+def test_what_a_digit_leans_can_be_taken_back() -> None:
+    """Told by its ink, whatever it is; blank ones do not lean."""
+    for slant in (-0.4, 0.3):
+        matrix = np.array([[1, -slant, 14 * slant], [0, 1, 0]])
+        leaning = cv2.warpAffine(SIX, matrix, (28, 28))
+        assert lean(leaning, 6) - lean(SIX, 6) == pytest.approx(-slant, abs=0.1)
+    assert lean(np.zeros((28, 28), np.uint8), 9) == 0
+
+
+def test_a_stretched_digit_is_wider_and_as_high() -> None:
+    plain, wide = (draw_glyph(SIX, 40, Shape(stretch=stretch), np.random.default_rng(0)) for stretch in (0, 0.4))
+    assert plain.shape[1] * 1.3 < wide.shape[1]
+    assert len(plain) == pytest.approx(len(wide), abs=2)
+
+
+@pytest.mark.parametrize("pen", [2, 2.5, 4])
+def test_strokes_are_made_as_thin_as_the_pen(pen: float) -> None:
+    glyph = draw_glyph(SIX, 48, Shape(pen=pen), np.random.default_rng(0))
+    assert is_cropped_ink(glyph)
+    large = cv2.resize(glyph, None, fx=4, fy=4)
+    assert pen == pytest.approx(stroke_width_px((large > 0.5).astype(np.uint8)) / 4, rel=0.4)
+
+
+def test_strokes_that_are_thinner_than_the_pen_stay() -> None:
+    plain, thinned = (draw_glyph(SIX, 30, Shape(pen=pen), np.random.default_rng(0)) for pen in (0, 20))
+    np.testing.assert_array_equal(plain, thinned)
 
 
 @pytest.mark.parametrize("seed", range(20))

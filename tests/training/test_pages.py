@@ -1,5 +1,6 @@
 """What is drawn is a page of digits, and what the network should answer to it says where each of them is."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,9 +9,21 @@ from hypothesis import strategies as st
 from flaskapi.digits.page import PADDING_PX
 from flaskapi.digits.segment import CELL_PX, find_candidates
 from flaskapi.training.dataset import Dataset
-from flaskapi.training.pages import AT_CENTER, HEIGHT_PX, LENIENT, STRIDE_PX, WIDTH_PX, Page, Placed, draw_page, draw_targets
+from flaskapi.training.pages import (
+    AT_CENTER,
+    HEIGHT_PX,
+    LENIENT,
+    STRIDES_PX,
+    WIDTH_PX,
+    Page,
+    Placed,
+    _Hand,
+    _Writer,
+    draw_page,
+    draw_targets,
+)
 
-CELLS = HEIGHT_PX // STRIDE_PX, WIDTH_PX // STRIDE_PX
+CELLS = HEIGHT_PX // STRIDES_PX[1], WIDTH_PX // STRIDES_PX[0]
 
 
 def draw(dataset: Dataset, seed: int, labels: np.ndarray | None = None) -> Page:
@@ -38,7 +51,7 @@ def test_a_page_is_of_the_form_that_the_detector_reads(pages: list[Page]) -> Non
 
 
 def test_the_network_and_the_service_mean_the_same_cells() -> None:
-    assert CELL_PX == STRIDE_PX
+    assert CELL_PX == STRIDES_PX
 
 
 def test_every_box_lies_on_its_page_and_holds_ink(pages: list[Page]) -> None:
@@ -66,6 +79,37 @@ def test_pages_vary_as_pictures_do(pages: list[Page]) -> None:
     assert max(heights) > 45
     assert 0.7 < np.mean(whole) < 0.99
     assert set(range(10)) == {digit.digit for page in pages for digit in page.digits}
+
+
+def test_a_hand_keeps_its_pen_on_the_paper_between_digits(dataset: Dataset) -> None:
+    """Of digits far apart, one part is left where every two are joined."""
+    writer = _Writer(dataset.train_images, dataset.train_labels, np.random.default_rng(0))
+    left, right = np.ones((30, 10), np.float32), np.ones((20, 12), np.float32)
+    for ink, x, y in ((left, 20, 10), (right, 60, 15)):
+        writer.ink[y : y + len(ink), x : x + ink.shape[1]] = ink
+    assert 3 == cv2.connectedComponents((writer.ink > 0.5).astype(np.uint8))[0]
+    writer._join((left, 20, 10), (right, 60, 15), 40)
+    assert 2 == cv2.connectedComponents((writer.ink > 0.3).astype(np.uint8))[0]
+    before = writer.ink.copy()
+    writer._join((np.zeros((10, 10), np.float32), 0, 0), (right, 60, 15), 40)
+    np.testing.assert_array_equal(before, writer.ink)
+
+
+def test_hands_elsewhere_write_a_1_with_a_flag() -> None:
+    """Where that of the dataset is a stroke."""
+    images = np.zeros((2, 28, 28), np.uint8)
+    images[0, 4:24, 13:15] = 255
+    cv2.polylines(images[1], [np.array([[7, 5], [19, 5], [14, 23]])], isClosed=False, color=255, thickness=2)
+    flags = {}
+    for is_elsewhere in (False, True):
+        writer, wide = _Writer(images, np.array([1, 7]), np.random.default_rng(0)), []
+        hand = _Hand(32, 0, 0, 0, 0, 0, 0, False, is_elsewhere, 0)
+        while len(wide) < 60:
+            glyph, digit, _ = writer._write("digit", hand)
+            if digit == 1:
+                wide.append(glyph.shape[1] > 0.35 * len(glyph))
+        flags[is_elsewhere] = np.mean(wide)
+    assert flags[False] + 0.3 < flags[True]
 
 
 @pytest.mark.parametrize("label", range(10))
@@ -102,7 +146,7 @@ WHOLE = st.builds(
 def away_from_center(digit: Placed) -> np.ndarray:
     """How far each cell is from a digit's centre, in cells."""
     rows, columns = np.indices(CELLS)
-    return np.hypot((digit.x + digit.width / 2) / 4 - columns - 0.5, (digit.y + digit.height / 2) / 4 - rows - 0.5)
+    return np.hypot((digit.x + digit.width / 2) / 2 - columns - 0.5, (digit.y + digit.height / 2) / 4 - rows - 0.5)
 
 
 @settings(deadline=None)
