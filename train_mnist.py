@@ -61,7 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--epochs",
         type=whole(1),
-        help="passes over the training set (the network's own: 120, 28 with a teacher and 14 gentler ones; 5; or 22)",
+        help="passes over the training set (the network's own: 120, 28 with a teacher and 14 gentler ones; 5; or 76)",
     )
     add("--batch-size", type=whole(1), help="images, or pages, per step (the network's own: 128 for compact, else 32)")
     add("--validation", type=whole(0), help="training images held out to validate with (5000)")
