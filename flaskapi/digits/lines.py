@@ -44,7 +44,7 @@ def _find_lines(mask: Image, is_level: bool) -> list[tuple[npt.NDArray[np.bool_]
     side, size = (width, (width // 2, 1)) if is_level else (height, (1, height // 2))
     if side < LEAST_SIDE_PX:
         return []
-    runs = _runs(mask, size)
+    runs = find_runs(mask, size)
     if not cv2.countNonZero(runs):
         return []
     _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(runs, _NEIGHBOURS), connectivity=8)
@@ -63,7 +63,7 @@ def _find_lines(mask: Image, is_level: bool) -> list[tuple[npt.NDArray[np.bool_]
     return lines
 
 
-def _runs(mask: Image, size: tuple[int, int]) -> Image:
+def find_runs(mask: Image, size: tuple[int, int]) -> Image:
     """Keep what a bar of that width and height fits into: an opening, by running sums, for which a long bar takes no longer."""
     sums = cv2.boxFilter(mask, cv2.CV_32S, size, normalize=False, borderType=cv2.BORDER_REPLICATE)
     full = (sums == size[0] * size[1]).astype(np.uint8)

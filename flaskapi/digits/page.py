@@ -9,6 +9,7 @@ import numpy.typing as npt
 from flaskapi.digits import Digit, Image
 from flaskapi.digits.ground import find_polarity, lift_ink, quantile
 from flaskapi.digits.ink import WORKING_SIDE_PX, reduce_by_area
+from flaskapi.digits.lines import find_runs
 from flaskapi.digits.normalize import normalize_ink, stroke_width_px, thicken
 from flaskapi.errors import NoDigitFoundError
 
@@ -92,7 +93,7 @@ def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:
 
 
 def _find_parts(mask: Image) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-    """Connected parts: left, top, width, height and area of each, `(n, 5)`; and whether it is none that frames or underlines all."""
+    """Connected parts, `(n, 5)`: left, top, width, height and area; and, `(n,)`, which may be digits, not a frame or an underline."""
     parts = np.asarray(cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:])
     return parts, (parts[:, 2] < 0.95 * mask.shape[1]) & (parts[:, 3] < len(mask))
 
@@ -100,9 +101,9 @@ def _find_parts(mask: Image) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool
 def _without_lines(mask: Image) -> Image:
     """Without what runs straight along the picture for a third of it, and upright as long, but not the strokes that fill a strip."""
     length = max(mask.shape) // 3
-    sizes = (1, length), (max(length, int(0.9 * len(mask))) if len(mask) < mask.shape[1] else length, 1)
-    runs = [cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones(size, np.uint8)) for size in sizes]
-    return cv2.subtract(mask, cv2.dilate(np.maximum(*runs), _NEIGHBOURS))
+    upright = max(length, int(0.9 * len(mask))) if len(mask) < mask.shape[1] else length
+    runs = find_runs(mask, (length, 1)) | find_runs(mask, (1, upright))
+    return cv2.subtract(mask, cv2.dilate(runs, _NEIGHBOURS))
 
 
 def scale_page(page: Page, scale: float) -> Floats:

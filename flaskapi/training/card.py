@@ -44,7 +44,7 @@ def _detector(card: Card) -> list[str]:
     return [
         "- **Reads** a page as `float32 (height, width, 1)`, 0 the paper and 1 the ink, sides multiples of 16, digits 18 to 52 pixels high;"
         " answers for each 2x4 pixels whether a digit is there, which one, and its box.",
-        f"- **Training** {training['epochs']} epochs of {training['steps']} batches of {training['batch_size']} pages, each drawn anew with"
+        f"- **Training** {training['epochs']} epochs of {training['steps']} batches of {training['batch_size']} pages, drawn with"
         f" training digits (`pages.py`), seed {training['seed']}.",
         f"- **Confidence** is calibrated on pages of held-out digits: slope {training['presence_slope']:.2f} and shift"
         f" {training['presence_shift']:.2f} of presence, temperature {training['temperature']:.2f} of the digits.",

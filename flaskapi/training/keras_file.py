@@ -17,7 +17,10 @@ from flaskapi.errors import ModelFileError
 
 INPUT_SHAPES = ((28, 28, 1), (1, 28, 28), (28, 28), (784,))
 DETECTOR_SHAPES = (None, None, 1), (None, None, 2 * VALUES)  # its input and its output
-_NEEDED = "needed are input (28, 28, 1), (1, 28, 28), (28, 28) or (784,) and output (10,)"
+_NEEDED = (
+    "needed are input (28, 28, 1), (1, 28, 28), (28, 28) or (784,) and output (10,)"
+    f" of a classifier, or {DETECTOR_SHAPES[0]} and {DETECTOR_SHAPES[1]} of a detector, as train_mnist.py makes them today"
+)
 
 
 def load_artifact(path: Path) -> keras.Model:

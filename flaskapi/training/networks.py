@@ -5,6 +5,8 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
+from flaskapi.digits.segment import VALUES
+
 Shape = tuple[int, int, int]
 
 
@@ -86,7 +88,7 @@ def detector(shape: tuple[int | None, int | None, int]) -> keras.Model:
     coarse = _go_around(_convolve(middle, 160, stride=2))
     middle = _convolve(layers.Add()([middle, layers.UpSampling2D()(_convolve(coarse, 112, size=1))]), 112)
     fine = _convolve(layers.Add()([fine, layers.UpSampling2D()(_convolve(middle, 48, size=1))]), 64)
-    return keras.Model(source, layers.Conv2D(30, 1, name="answer")(fine), name="detector")
+    return keras.Model(source, layers.Conv2D(2 * VALUES, 1, name="answer")(fine), name="detector")
 
 
 def _go_around(inputs: keras.KerasTensor) -> keras.KerasTensor:

@@ -20,8 +20,8 @@ NEAR = 0.6  # what is that near to a digit's centre answers for it too
 SIZES_PX = 18, 52  # heights of digits; pages are brought to 32
 THINNEST_PEN_PX, LOWEST_ZERO_PX = 1.5, 13  # less is lost in a pattern, and digits are seen in every pattern then
 MORE_ONES = 0.1  # of the digits: where they touch their neighbours, they are what is missed most
-TILTS = 0.7, 1.2  # so steep, the bar of a 7 is the flag of a 1; and how much more its stem leans than that of a 1
-SEVENS_LEAN = 0.25
+TILTS = 0.7, 1.2  # so steep, the bar of a 7 is the flag of a 1
+SEVENS_LEAN = 0.25  # how much more to the right its stem leans than that of a 1
 VISIBLE = 0.6  # of a digit: less is a neighbour that the page cuts off, which may be found or not
 
 Bytes = npt.NDArray[np.uint8]
