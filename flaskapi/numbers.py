@@ -26,6 +26,7 @@ SAME_SCALE = 0.1  # a second look at a page that is no larger by more than that 
 RIGHT_HEIGHT_PX = 24, 42  # of digits in what the detector reads; with others it looks again at another scale
 DETECTOR_WEIGHT, CLASSIFIER_WEIGHT = 0.7, 0.4  # of the two opinions on which digit it is, as exponents
 FEW = 3  # so many candidates or fewer may be one digit in pieces
+DOUBTED_BELOW = 0.9  # the detector's own share for several digits: they are what it is surer of
 
 
 class Detector(Protocol):
@@ -224,7 +225,8 @@ def _is_one(one: Candidate, likely: Sequence[Candidate]) -> bool:
     sure = float(one.probabilities.max())
     if len(likely) < 2 and sure > 0.5:
         return True
-    return bool(likely) and sure > math.prod(candidate.presence * float(candidate.probabilities.max()) for candidate in likely)
+    theirs = math.prod(candidate.presence * float(candidate.probabilities.max()) for candidate in likely)
+    return bool(likely) and sure > theirs and (len(likely) < 2 or theirs < DOUBTED_BELOW)
 
 
 def _agree(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -214,11 +214,12 @@ def test_a_picture_of_one_digit_answers_as_for_one_digit(digit: int, presence: f
 
 
 def test_a_digit_in_pieces_is_one_digit_where_the_classifier_is_sure_of_it() -> None:
+    """And the detector is not sure of each piece."""
     picture = draw_digit(7)
     picture[150:156] = 255
     assert 2 == cv2.connectedComponents((picture < 128).astype(np.uint8))[0] - 1
-    for sureness, number in ((0.99, "7"), (0.5, "11")):
-        prediction = read(picture, classifier=FixedClassifier(7, sureness), detector=FixedDetector(1, presence=2.0))
+    for sureness, presence, number in ((0.99, 2.0, "7"), (0.5, 2.0, "11"), (1.0, 6.0, "11")):
+        prediction = read(picture, classifier=FixedClassifier(7, sureness), detector=FixedDetector(1, presence=presence))
         assert (number, len(number)) == (prediction.number, len(prediction.digits))
 
 

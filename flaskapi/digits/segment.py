@@ -14,7 +14,8 @@ CELL_PX = 2, 4  # across and down, of what the detector looks at, to one cell of
 FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
 LEAST_LOGIT = -80.0  # of presence: the exponential of 89 is more than a float holds
 MOST_CANDIDATES = 400  # of a page; what follows takes time and memory by their square
-INSIDE, ALIKE = 0.6, 0.4  # of the smaller box in the other, of both in common: two answers for one digit; a 1 may stand in a 7's box
+INSIDE = 0.6  # of the smaller box in the other, and so much of both in common: two answers for one digit; a 1 may stand in a 7's box
+ALIKE, SURE_ALIKE, SURE = 0.4, 0.6, 0.7  # more where the answer is surer than that: digits overlap
 STEEPEST_STEP, STEEPEST_LINE = 1.0, 1.3  # from one digit to the next: of their height, and of the way between them
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
@@ -56,15 +57,16 @@ def find_candidates(answer: Floats, scale: float, origin: tuple[int, int] = (0, 
         if is_open[place]:
             left, top, right, bottom = boxes[place].tolist()
             candidates.append(Candidate(float(presences[place]), shares[place], (left, top, right, bottom)))
-            is_open &= ~_is_same(boxes[place], boxes)
+            is_open &= ~_is_same(boxes[place], boxes, presences)
     return candidates
 
 
-def _is_same(box: Reals, boxes: Reals) -> npt.NDArray[np.bool_]:
-    """Are a box and each of `(n, 4)` boxes answers for one digit?"""
+def _is_same(box: Reals, boxes: Reals, presences: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """Are a box and each of `(n, 4)` boxes, which are there with these probabilities, answers for one digit?"""
     common = np.maximum(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0).prod(axis=1)
     one, others = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return np.asarray((common >= INSIDE * np.minimum(one, others)) & (common >= ALIKE * (one + others - common)))
+    alike = np.where(presences > SURE, SURE_ALIKE, ALIKE)
+    return np.asarray((common >= INSIDE * np.minimum(one, others)) & (common >= alike * (one + others - common)))
 
 
 def arrange_lines(boxes: Sequence[Edges], is_likely: Sequence[bool]) -> list[list[int]]:

@@ -6,10 +6,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.digits.normalize import fit_and_center
 from flaskapi.training.outliers import LETTERS, draw_letters
 
-SEPARATORS = {"dot": 0.3, "comma": 0.2, "dash": 0.18, "slash": 0.08, "bracket": 0.06, "plus": 0.05, "equals": 0.05, "text": 0.08}
+SEPARATORS = {"dot": 0.28, "comma": 0.2, "dash": 0.2, "slash": 0.05, "bracket": 0.04, "plus": 0.05, "equals": 0.1, "text": 0.08}
 LEANS = -0.22, -0.23, -0.09, -0.06, -0.06, -0.22, -0.02, -0.02, -0.18, 0.0  # of each digit, the mean over MNIST's training set
+SEVENS_LEAN = 0.25  # how much more to the right the stem of a 7 leans than that of a 1
+FLAGS, CLEAR_FLAGS = (0.6, 1.9), (0.8, 1.9)  # how steep a 1's flag is, which is made of a 7's bar; where it stands alone
+FLAGGED_SHARE = 0.04  # of the 7s of a batch: of more, real 7s whose bars go down are read as 1
+SQUEEZES = -0.7, 0.1  # of that 7's width, as a logarithm: bars are longer than flags
+FEET_SHARE = 0.3  # of 1s with flags
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -32,6 +38,53 @@ def lean(image: Bytes, digit: int) -> float:
     """How much more a digit of MNIST leans to the left than others of its kind do, for each pixel of its height."""
     moments = cv2.moments(image)
     return float(np.clip(moments["mu11"] / max(moments["mu02"], 1) - LEANS[digit], -1, 1))
+
+
+def flag_sevens(images: Bytes, labels: Bytes, rng: Random) -> tuple[Bytes, Bytes]:
+    """Make 1s with flags of a share of the 7s.
+
+    Hands that flag their 1s are not in MNIST, and a flag drawn as a straight stroke teaches little: a 7 has a hand's own.
+
+    Args:
+        images: `uint8 (n, 28, 28)`, 255 the ink.
+        labels: `(n,)`, what they are.
+        rng: where all chance comes from.
+
+    Returns:
+        The images, copied, and their labels.
+    """
+    images, labels = images.copy(), labels.copy()
+    for place in np.flatnonzero((labels == 7) & (rng.random(len(labels)) < FLAGGED_SHARE)):
+        image, shape = flag_one(images[place], Shape(rng.normal(0.1, 0.2), bold=rng.normal(0, 0.12)), rng, flags=CLEAR_FLAGS)
+        glyph = draw_glyph(image, 20, shape, rng)
+        if min(glyph.shape) > 2:
+            images[place], labels[place] = np.rint(255 * fit_and_center(glyph)), 1
+    return images, labels
+
+
+def flag_one(seven: Bytes, shape: Shape, rng: Random, *, flags: tuple[float, float] = FLAGS) -> tuple[Bytes, Shape]:
+    """Give an image and a shape in which a 7 is a 1 with a flag: so steep is its bar then; some stand on a foot."""
+    _, top, width, height = cv2.boundingRect((seven > 127).view(np.uint8))
+    if height == 0:
+        return seven, shape
+    squeeze, slant = rng.uniform(*SQUEEZES), shape.slant + lean(seven, 7) - SEVENS_LEAN
+    steepest = 0.8 * height / width, 0.5 / max(slant, 0.01)  # no flag goes below the stem; and much of both would fold it into a line
+    tilt = float(min(np.exp(squeeze) * rng.uniform(*flags), *steepest))
+    shape = shape._replace(slant=slant, tilt=tilt, stretch=shape.stretch + squeeze)
+    if rng.random() >= FEET_SHARE:
+        return seven, shape
+    margin, bottom = 12, top + height - 1
+    x, half = float(np.flatnonzero(seven[bottom] > 127).mean()), height * rng.uniform(0.12, 0.3) * np.exp(-squeeze)
+    image = cv2.copyMakeBorder(seven, *[margin] * 4, cv2.BORDER_CONSTANT)
+    ends = [(round(16 * (margin + x + side)), round(16 * (margin + bottom + tilt * side))) for side in (-half, half)]  # level once tilted
+    return cv2.line(image, *ends, 255, int(rng.integers(1, 3)), cv2.LINE_AA, 4), shape
+
+
+def copy_glyph(image: Bytes, height: float) -> Floats:
+    """A digit of MNIST, whose box is 20 pixels high, at another height; nothing else is changed."""
+    scale = height / 20
+    digit = cv2.resize(image.astype(np.float32) / np.float32(255), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    return trim(np.clip(digit, 0, 1))
 
 
 def draw_glyph(image: Bytes, height: float, shape: Shape, rng: Random) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapi.training.augment import write_otherwise
-from flaskapi.training.glyphs import Shape, draw_glyph, draw_letter, draw_separator, lean
+from flaskapi.training.glyphs import Shape, copy_glyph, draw_glyph, draw_letter, draw_separator, flag_one, lean
 from flaskapi.training.paper import HEIGHT_PX, WIDTH_PX, draw_ground, draw_rules, press, reach_in, soften
 
 STRIDES_PX = 2, 4  # across and down, of the network's answer: it has one column and one row for so many pixels
@@ -20,8 +20,6 @@ NEAR = 0.6  # what is that near to a digit's centre answers for it too
 SIZES_PX = 18, 52  # heights of digits; pages are brought to 32
 THINNEST_PEN_PX, LOWEST_ZERO_PX = 1.5, 13  # less is lost in a pattern, and digits are seen in every pattern then
 MORE_ONES = 0.1  # of the digits: where they touch their neighbours, they are what is missed most
-TILTS = 0.7, 1.2  # so steep, the bar of a 7 is the flag of a 1
-SEVENS_LEAN = 0.25  # how much more to the right its stem leans than that of a 1
 VISIBLE = 0.6  # of a digit: less is a neighbour that the page cuts off, which may be found or not
 
 Bytes = npt.NDArray[np.uint8]
@@ -84,6 +82,7 @@ class _Hand(NamedTuple):
     pen: float
     small_zeros: bool
     is_elsewhere: bool  # one that writes a 1 with a flag crosses its 7s
+    is_plain: bool  # its digits as MNIST has them
     joins: float  # how often the pen stays on the paper between two digits
 
 
@@ -110,7 +109,8 @@ class _Writer:
                 continue
             y = round(middle + np.tan(hand.angle) * x + lift + rng.normal(0, 0.05) * hand.size - glyph.shape[0] / 2)
             if before is not None:
-                wanted = rng.uniform(-0.14, 0.03) * hand.size if rng.random() < touching else rng.exponential(gap)
+                touches = rng.random() < (max(touching, 0.5) if hand.small_zeros and digit == 0 else touching)
+                wanted = rng.uniform(-0.14, 0.03) * hand.size if touches else rng.exponential(gap)
                 x += _advance(before[0], before[2], glyph, y) + wanted
             if round(x) >= WIDTH_PX:
                 break
@@ -129,7 +129,9 @@ class _Writer:
         stretch = rng.normal(0, 0.15) if rng.random() < 0.5 else 0
         joins = rng.uniform(0.1, 0.8) if rng.random() < 0.12 else 0
         pen = max(size * rng.uniform(0.05, 0.1), THINNEST_PEN_PX) if rng.random() < 0.3 else 0
-        return _Hand(size, float(angle), slant, evenness, stretch, rng.normal(0, 0.12), pen, rng.random() < 0.2, rng.random() < 0.5, joins)
+        has_small_zeros, is_elsewhere, is_plain = rng.random(3) < (0.2, 0.5, 0.15)
+        bold = rng.normal(0, 0.12)
+        return _Hand(size, float(angle), slant, evenness, stretch, bold, pen, has_small_zeros, is_elsewhere, is_plain, joins)
 
     def _plan(self) -> list[str]:
         """What follows what: words, or digits with a separator here and there, and zeros and more of them at the end, as amounts have."""
@@ -151,22 +153,27 @@ class _Writer:
             return glyph, -1, lift
         chosen = self._choose(0 if kind == "zero" else 1 if rng.random() < MORE_ONES else None)
         digit = int(self._labels[chosen])
-        tilt = 0.0
-        if digit == 1 and hand.is_elsewhere and len(self._places[7]) and rng.random() < 0.4:
-            chosen, tilt = self._choose(7), rng.uniform(*TILTS)
-        image = write_otherwise(self._images[chosen], digit, rng, share=0.85 if hand.is_elsewhere and not tilt else 0.1, longest=1.0)
+        if hand.is_plain:
+            return copy_glyph(self._images[chosen], hand.size * rng.uniform(0.9, 1.1)), digit, 0.0
+        is_seven = digit == 1 and hand.is_elsewhere and len(self._places[7]) > 0 and rng.random() < 0.5
+        if is_seven:
+            chosen = self._choose(7)
+        image = write_otherwise(self._images[chosen], digit, rng, share=0.85 if hand.is_elsewhere and not is_seven else 0.1, longest=1.0)
         if digit == 9 and hand.is_elsewhere and rng.random() < 0.25:  # begun on the right, as a P is
             image = np.ascontiguousarray(image[:, ::-1])
         scale, stretch = np.exp(rng.normal(0, 0.1)), hand.stretch
         if hand.small_zeros and digit == 0:
             scale, stretch = scale * max(rng.uniform(0.5, 0.8), LOWEST_ZERO_PX / hand.size), stretch + rng.uniform(0, 0.6)
-        slant = hand.slant + (lean(image, 7) - SEVENS_LEAN if tilt else hand.evenness * lean(image, digit)) + rng.normal(0, 0.06)
         bend = rng.normal(0, 0.25) if rng.random() < 0.25 else 0
         if digit == 9 and rng.random() < 0.2:  # the tail begins where the loop does, as in a P
             bend = rng.uniform(0.2, 0.8)
-        angle = 0.9 * hand.angle + rng.normal(0, 0.06)
-        shape = Shape(slant, angle, tilt, stretch, bend, hand.bold, hand.pen)
-        glyph = draw_glyph(image, hand.size * scale / (1 + tilt / 6), shape, rng)
+        angle, slant = 0.9 * hand.angle + rng.normal(0, 0.06), hand.slant + rng.normal(0, 0.06)
+        shape = Shape(slant, angle, 0.0, stretch, bend, hand.bold, hand.pen)
+        if is_seven:
+            image, shape = flag_one(image, shape, rng)
+        else:
+            shape = shape._replace(slant=slant + hand.evenness * lean(image, digit))
+        glyph = draw_glyph(image, hand.size * scale / (1 + shape.tilt / 6), shape, rng)
         return glyph, digit, 0.5 * (1 - scale) * hand.size * rng.uniform(-0.3, 1)
 
     def _choose(self, digit: int | None) -> int:

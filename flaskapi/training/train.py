@@ -16,6 +16,7 @@ from flaskapi.training.augment import augment
 from flaskapi.training.calibrate import calibrate
 from flaskapi.training.dataset import MNIST_SHA256, NO_DIGIT, Dataset
 from flaskapi.training.evaluate import DIGITS, Evaluation, evaluate
+from flaskapi.training.glyphs import flag_sevens
 from flaskapi.training.networks import NETWORKS, Shape
 from flaskapi.training.outliers import draw_outliers
 from flaskapi.training.reference import describe_digits
@@ -79,6 +80,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
         chosen = self._order[index * size : (index + 1) * size]
         images, labels = self._images[chosen], self._labels[chosen]
+        if self._recipe.augmented:
+            images, labels = flag_sevens(images, labels, rng)
         gently = self._epoch >= self._recipe.epochs + self._recipe.taught_epochs
         if others := round(self._recipe.outliers_share * (FINISHING_OUTLIERS if gently else 1) * len(chosen)):
             images = np.concatenate([images, self._outliers[rng.integers(0, len(self._outliers), others)]])

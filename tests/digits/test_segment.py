@@ -89,6 +89,16 @@ def test_a_thin_digit_within_the_box_of_a_wide_one_stays() -> None:
     assert [7, 1] == [int(candidate.probabilities.argmax()) for candidate in find_candidates(answer, 1.0)]
 
 
+@pytest.mark.parametrize("presence", [0.5, 3.0])
+def test_a_digit_that_lies_over_another_stays_where_it_is_surely_there(presence: float) -> None:
+    """As a 1 against the belly of a 5."""
+    answer = empty_answer()
+    put(answer, (108, 8, 133, 43), 5, presence=4.0)
+    put(answer, (120, 8, 135, 43), 1, presence=presence)
+    found = [int(candidate.probabilities.argmax()) for candidate in find_candidates(answer, 1.0)]
+    assert found == ([5, 1] if presence > 1 else [5])
+
+
 def test_digits_that_touch_or_overlap_a_little_stay_two() -> None:
     answer = empty_answer()
     put(answer, (20, 8, 46, 40), 4)

@@ -4,7 +4,18 @@ import pytest
 from fakes import draw_digit
 
 from flaskapi.digits.normalize import stroke_width_px
-from flaskapi.training.glyphs import Shape, draw_glyph, draw_letter, draw_separator, lean
+from flaskapi.training.glyphs import (
+    CLEAR_FLAGS,
+    FLAGGED_SHARE,
+    Shape,
+    copy_glyph,
+    draw_glyph,
+    draw_letter,
+    draw_separator,
+    flag_one,
+    flag_sevens,
+    lean,
+)
 
 SIX = draw_digit(6, side=28, dark_on_light=False)
 
@@ -52,6 +63,44 @@ def test_a_tilt_takes_the_left_side_down() -> None:
     assert len(level) < 0.5 * level.shape[1]
     rows, columns = np.nonzero(tilted > 0.5)
     assert np.polyfit(columns, rows, 1)[0] == pytest.approx(-1, abs=0.2)
+
+
+SEVEN = np.zeros((28, 28), np.uint8)
+cv2.polylines(SEVEN, [np.array([[6, 5], [20, 5], [13, 23]])], False, 255, 2)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_seven_with_a_steep_bar_is_a_one_with_a_flag(seed: int) -> None:
+    """An upright stem, and a flag that goes down to the left of its top; some have a foot besides."""
+    rng = np.random.default_rng(seed)
+    image, shape = flag_one(SEVEN, Shape(), rng, flags=CLEAR_FLAGS)
+    ink = draw_glyph(image, 60, shape, rng) > 0.5
+    thirds = [np.nonzero(rows)[1] for rows in (ink[:5], ink[len(ink) // 4 : len(ink) // 3], ink[2 * len(ink) // 3 :])]
+    top, flag, stem = (columns - thirds[0].mean() for columns in thirds)
+    assert flag.min() < top.min() < -1, "the flag"
+    assert abs(stem.mean()) < 0.25 * len(ink), "the stem stands under the top"
+
+
+def test_some_sevens_of_a_batch_become_ones_and_all_else_stays() -> None:
+    labels = np.tile(np.array([6, 7, 10], np.uint8), 1000)
+    images = np.tile(np.stack([SIX, SEVEN, SIX]), (1000, 1, 1))
+    flagged, said = flag_sevens(images, labels, np.random.default_rng(0))
+    changed = labels != said
+    assert set(labels[changed]) == {7}
+    assert set(said[changed]) == {1}
+    assert changed[labels == 7].mean() == pytest.approx(FLAGGED_SHARE, rel=0.5)
+    assert (flagged.dtype, flagged.shape) == (np.uint8, images.shape)
+    np.testing.assert_array_equal(flagged[~changed], images[~changed])
+    assert (flagged[changed] != images[changed]).any(axis=(1, 2)).all()
+    assert (labels[1], images[1].max()) == (7, 255), "what was given stays as it is"
+
+
+def test_a_copied_digit_is_only_larger() -> None:
+    glyph = copy_glyph(SIX, 40)
+    assert is_cropped_ink(glyph)
+    smaller = cv2.resize(glyph, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(smaller.shape, cv2.boundingRect((SIX > 51).astype(np.uint8))[:1:-1], atol=2)
+    assert smaller.sum() == pytest.approx(SIX.sum() / 255, rel=0.15)
 
 
 def test_what_a_digit_leans_can_be_taken_back() -> None:

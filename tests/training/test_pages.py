@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from flaskapi.digits.page import PADDING_PX
 from flaskapi.digits.segment import CELL_PX, find_candidates
+from flaskapi.training.augment import crop
 from flaskapi.training.dataset import Dataset
 from flaskapi.training.pages import (
     AT_CENTER,
@@ -95,6 +96,19 @@ def test_a_hand_keeps_its_pen_on_the_paper_between_digits(dataset: Dataset) -> N
     np.testing.assert_array_equal(before, writer.ink)
 
 
+PLAIN = _Hand(32, 0, 0, 0, 0, 0, 0, small_zeros=False, is_elsewhere=False, is_plain=True, joins=0)
+
+
+def test_a_plain_hand_writes_digits_as_they_were_given(dataset: Dataset) -> None:
+    rng = np.random.default_rng(0)
+    for image, label in zip(dataset.train_images[:20], dataset.train_labels[:20], strict=True):
+        glyph, digit, lift = _Writer(image[np.newaxis], label[np.newaxis], rng)._write("digit", PLAIN)
+        given = crop(image)
+        assert (digit, lift) == (label, 0)
+        written = cv2.resize(glyph, given.shape[::-1], interpolation=cv2.INTER_AREA)
+        assert np.corrcoef(written.ravel(), given.ravel())[0, 1] > 0.8
+
+
 def test_hands_elsewhere_write_a_1_with_a_flag() -> None:
     """Where that of the dataset is a stroke."""
     images = np.zeros((2, 28, 28), np.uint8)
@@ -103,7 +117,7 @@ def test_hands_elsewhere_write_a_1_with_a_flag() -> None:
     flags = {}
     for is_elsewhere in (False, True):
         writer, wide = _Writer(images, np.array([1, 7]), np.random.default_rng(0)), []
-        hand = _Hand(32, 0, 0, 0, 0, 0, 0, False, is_elsewhere, 0)
+        hand = PLAIN._replace(is_plain=False, is_elsewhere=is_elsewhere)
         while len(wide) < 60:
             glyph, digit, _ = writer._write("digit", hand)
             if digit == 1:
