@@ -24,8 +24,10 @@ Floats = npt.NDArray[np.float32]
 LIKELY = 0.3  # presence from which a candidate tells how high digits are, and is given to the classifier
 SAME_SCALE = 0.1  # a second look at a page that is no larger by more than that would show nothing new
 RIGHT_HEIGHT_PX = 24, 42  # of digits in what the detector reads; with others it looks again at another scale
-DETECTOR_WEIGHT, CLASSIFIER_WEIGHT = 0.7, 0.4  # of the two opinions on which digit it is, as exponents
+HIGHEST_PX = 48  # a 1 before small zeros may be that high, not more: the detector has learned up to 52
+DETECTOR_WEIGHT, CLASSIFIER_WEIGHT = 0.8, 0.3  # of the two opinions on which digit it is, as exponents
 FEW = 3  # so many candidates or fewer may be one digit in pieces
+LIKELY_ONE = 0.5  # the classifier's share for what may be one digit
 DOUBTED_BELOW = 0.9  # the detector's own share for several digits: they are what it is surer of
 
 
@@ -186,7 +188,10 @@ def _see(view: Image, classifier: Classifier, detector: Detector, pattern: str |
     if len(likely) <= FEW and len(pattern or ANY) == 1 and (whole := _find_one(view)):
         opinion = look_twice(classifier, normalize_ink(whole.pixels).reshape(1, 28, 28, 1)).astype(np.float64)  # as `/predict` has it
         one = Candidate(1.0, opinion[0], _edges(whole.box, max(page.ink.shape) / max(view.shape)))
-        if _is_one(one, [candidates[place] for place in likely]):
+        found = [candidates[place] for place in likely]
+        if _is_one(one, found):
+            if len(found) == 1 and opinion.max() < LIKELY_ONE:  # to the classifier it is like no digit: one of the two must be wrong
+                opinion = (opinion + found[0].probabilities) / 2
             return _Seen([one], [[0]], opinion, page)
     shares = np.array([candidate.probabilities for candidate in candidates], np.float64).reshape(-1, 10)
     if likely:
@@ -202,7 +207,10 @@ def _detect(page: Page, detector: Detector) -> list[Candidate]:
     candidates = find_candidates(detector.detect(scale_page(page, scale)), scale, page.part[:2])
     heights = [candidate.edges[3] - candidate.edges[1] for candidate in candidates if candidate.presence > LIKELY]
     height = float(np.median(heights)) * scale if heights else READ_HEIGHT_PX
-    better = fit_scale(page, scale * READ_HEIGHT_PX / height)
+    better = scale * READ_HEIGHT_PX / height
+    if better > scale:
+        better = max(scale, min(better, HIGHEST_PX / max(heights)))
+    better = fit_scale(page, better)
     if RIGHT_HEIGHT_PX[0] < height < RIGHT_HEIGHT_PX[1] or abs(better / scale - 1) < SAME_SCALE:
         return candidates
     return find_candidates(detector.detect(scale_page(page, better)), better, page.part[:2])
@@ -223,10 +231,10 @@ def _is_one(one: Candidate, likely: Sequence[Candidate]) -> bool:
         if not (left <= x <= right and top <= y <= bottom):
             return False
     sure = float(one.probabilities.max())
-    if len(likely) < 2 and sure > 0.5:
-        return True
+    if len(likely) < 2:
+        return bool(likely) or sure > LIKELY_ONE
     theirs = math.prod(candidate.presence * float(candidate.probabilities.max()) for candidate in likely)
-    return bool(likely) and sure > theirs and (len(likely) < 2 or theirs < DOUBTED_BELOW)
+    return theirs < min(sure, DOUBTED_BELOW)
 
 
 def _agree(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

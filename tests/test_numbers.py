@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from flaskapi.digits import Box
 from flaskapi.digits.page import lift_page
 from flaskapi.errors import FlaskapiError, InvalidImageError, ModelUnavailableError, NoDigitFoundError, TooLargeError, UnsupportedImageError
-from flaskapi.numbers import Alternative, NumberPrediction, predict_number, warm_up
+from flaskapi.numbers import HIGHEST_PX, Alternative, NumberPrediction, predict_number, warm_up
 from flaskapi.recognition import predict_digit
 from flaskapi.serving.classifier import OnnxClassifier
 from flaskapi.serving.detector import NoDetector, OnnxDetector
@@ -40,6 +40,30 @@ def read(image: np.ndarray | Image.Image | bytes, **changes: Any) -> NumberPredi
 def assert_boxes(expected: list[tuple[int, int]], prediction: NumberPrediction, *, times: float = 1, within_px: float = 4) -> None:
     boxes = [digit.box for digit in prediction.digits]
     np.testing.assert_allclose(np.array(boxes), np.array([(x, y, *SIDES) for x, y in expected]) * times, atol=within_px)
+
+
+class Watched(FixedDetector):
+    """Keeps how high the highest piece of ink was in each page that it looked at, in pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.highest: list[int] = []
+
+    def detect(self, page: np.ndarray) -> np.ndarray:
+        self.highest.append(max(cv2.connectedComponentsWithStats((page > 0.5).astype(np.uint8))[2][1:, cv2.CC_STAT_HEIGHT]))
+        return super().detect(page)
+
+
+@pytest.mark.parametrize(("low", "looks"), [(60, 1), (40, 2), (20, 2)])
+def test_low_digits_are_looked_at_larger_but_not_so_that_a_high_one_is_lost(low: int, looks: int) -> None:
+    """As zeros after a 1 are."""
+    page, detector = np.full((220, 700), 255, np.uint8), Watched()
+    page[60:140, 30:110] = 0
+    for place in range(7):
+        page[140 - low : 140, 140 + 70 * place : 140 + 70 * place + 25] = 0
+    assert "77777777" == read(page, detector=detector).number
+    assert looks == len(detector.highest)
+    assert max(detector.highest) <= HIGHEST_PX + 1
 
 
 def test_the_digits_of_a_line_become_a_number() -> None:
@@ -221,6 +245,14 @@ def test_a_digit_in_pieces_is_one_digit_where_the_classifier_is_sure_of_it() -> 
     for sureness, presence, number in ((0.99, 2.0, "7"), (0.5, 2.0, "11"), (1.0, 6.0, "11")):
         prediction = read(picture, classifier=FixedClassifier(7, sureness), detector=FixedDetector(1, presence=presence))
         assert (number, len(number)) == (prediction.number, len(prediction.digits))
+
+
+def test_one_thing_that_is_no_digit_to_the_classifier_is_uncertain_however_sure_the_detector_is() -> None:
+    classifier = FixedClassifier()
+    classifier._row[:] = 0.1
+    prediction = read(draw_digit(7), classifier=classifier, detector=FixedDetector(1), uncertain_below=0.6)
+    assert ("1", True) == (prediction.number, prediction.uncertain)
+    assert 0.5 < prediction.confidence
 
 
 BLANKS = {

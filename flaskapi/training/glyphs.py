@@ -9,13 +9,12 @@ import numpy.typing as npt
 from flaskapi.digits.normalize import fit_and_center
 from flaskapi.training.outliers import LETTERS, draw_letters
 
-SEPARATORS = {"dot": 0.28, "comma": 0.2, "dash": 0.2, "slash": 0.05, "bracket": 0.04, "plus": 0.05, "equals": 0.1, "text": 0.08}
+SEPARATORS = {"dot": 0.3, "comma": 0.2, "dash": 0.18, "slash": 0.08, "bracket": 0.06, "plus": 0.05, "equals": 0.05, "text": 0.08}
 LEANS = -0.22, -0.23, -0.09, -0.06, -0.06, -0.22, -0.02, -0.02, -0.18, 0.0  # of each digit, the mean over MNIST's training set
 SEVENS_LEAN = 0.25  # how much more to the right the stem of a 7 leans than that of a 1
-FLAGS, CLEAR_FLAGS = (0.6, 1.9), (0.8, 1.9)  # how steep a 1's flag is, which is made of a 7's bar; where it stands alone
-FLAGGED_SHARE = 0.04  # of the 7s of a batch: of more, real 7s whose bars go down are read as 1
-SQUEEZES = -0.7, 0.1  # of that 7's width, as a logarithm: bars are longer than flags
-FEET_SHARE = 0.3  # of 1s with flags
+TILTS = 0.7, 1.7  # so steep, the bar of a 7 is the flag of a 1, at the steepest from the foot up
+FEET_SHARE = 0.25  # of 1s with flags
+FLAGGED_SHARE = 0.06  # of the 7s of a batch: of more, real 7s whose bars go down are read as 1
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -55,29 +54,28 @@ def flag_sevens(images: Bytes, labels: Bytes, rng: Random) -> tuple[Bytes, Bytes
     """
     images, labels = images.copy(), labels.copy()
     for place in np.flatnonzero((labels == 7) & (rng.random(len(labels)) < FLAGGED_SHARE)):
-        image, shape = flag_one(images[place], Shape(rng.normal(0.1, 0.2), bold=rng.normal(0, 0.12)), rng, flags=CLEAR_FLAGS)
+        image, shape = flag_one(images[place], Shape(rng.normal(0.1, 0.2), bold=rng.normal(0, 0.12)), rng)
         glyph = draw_glyph(image, 20, shape, rng)
         if min(glyph.shape) > 2:
             images[place], labels[place] = np.rint(255 * fit_and_center(glyph)), 1
     return images, labels
 
 
-def flag_one(seven: Bytes, shape: Shape, rng: Random, *, flags: tuple[float, float] = FLAGS) -> tuple[Bytes, Shape]:
+def flag_one(seven: Bytes, shape: Shape, rng: Random) -> tuple[Bytes, Shape]:
     """Give an image and a shape in which a 7 is a 1 with a flag: so steep is its bar then; some stand on a foot."""
-    _, top, width, height = cv2.boundingRect((seven > 127).view(np.uint8))
-    if height == 0:
+    rows = np.flatnonzero(seven.max(axis=1) > 127)
+    if len(rows) == 0:
         return seven, shape
-    squeeze, slant = rng.uniform(*SQUEEZES), shape.slant + lean(seven, 7) - SEVENS_LEAN
-    steepest = 0.8 * height / width, 0.5 / max(slant, 0.01)  # no flag goes below the stem; and much of both would fold it into a line
-    tilt = float(min(np.exp(squeeze) * rng.uniform(*flags), *steepest))
-    shape = shape._replace(slant=slant, tilt=tilt, stretch=shape.stretch + squeeze)
+    slant = shape.slant + lean(seven, 7) - SEVENS_LEAN
+    tilt = min(rng.uniform(*TILTS), 0.8 / max(slant, 0.01))  # much of both would fold it into a line
+    shape = shape._replace(slant=slant, tilt=tilt)
     if rng.random() >= FEET_SHARE:
         return seven, shape
-    margin, bottom = 12, top + height - 1
-    x, half = float(np.flatnonzero(seven[bottom] > 127).mean()), height * rng.uniform(0.12, 0.3) * np.exp(-squeeze)
+    margin, bottom = 8, int(rows[-1])
+    x, half = float(np.flatnonzero(seven[bottom] > 127).mean()), len(rows) * rng.uniform(0.12, 0.3)
     image = cv2.copyMakeBorder(seven, *[margin] * 4, cv2.BORDER_CONSTANT)
     ends = [(round(16 * (margin + x + side)), round(16 * (margin + bottom + tilt * side))) for side in (-half, half)]  # level once tilted
-    return cv2.line(image, *ends, 255, int(rng.integers(1, 3)), cv2.LINE_AA, 4), shape
+    return cv2.line(image, *ends, 255, int(rng.integers(1, 4)), cv2.LINE_AA, 4), shape
 
 
 def copy_glyph(image: Bytes, height: float) -> Floats:
