@@ -1,4 +1,4 @@
-"""What a classifier is not sure of it is shown again, moved by a pixel to each side; the rest once."""
+"""What a classifier is not sure of it is shown again, moved by a pixel to each side and corner; the rest once."""
 
 import numpy as np
 import pytest
@@ -42,21 +42,21 @@ def test_what_looks_like_no_digit_is_looked_at_once() -> None:
     assert [3] == [len(batch) for batch in classifier.batches]
 
 
-def test_only_what_is_not_sure_is_looked_at_again_moved_by_a_pixel_to_each_side() -> None:
-    classifier = Scripted([[1, 0, 0], [0.6, 0.4, 0], [1, 0, 0], *[[0.5, 0.5, 0]] * 4])
+def test_only_what_is_not_sure_is_looked_at_again_moved_by_a_pixel_to_each_side_and_corner() -> None:
+    classifier = Scripted([[1, 0, 0], [0.6, 0.4, 0], [1, 0, 0], *[[0.5, 0.5, 0]] * 8])
     look_twice(classifier, BATCH)
     first, *again = classifier.batches
     assert first is BATCH
-    assert [1] * 4 == [len(batch) for batch in again], "never more at once than it was given"
+    assert [1] * 8 == [len(batch) for batch in again], "never more at once than it was given"
     seen = sorted(batch[0, :, :, 0].tobytes() for batch in again)
     padded = np.pad(BATCH[1, :, :, 0], 1)
-    moved = [padded[1:-1, 2:], padded[1:-1, :-2], padded[2:, 1:-1], padded[:-2, 1:-1]]
+    moved = [padded[down : down + SIDE, right : right + SIDE] for down in range(3) for right in range(3) if (down, right) != (1, 1)]
     assert sorted(np.ascontiguousarray(view).tobytes() for view in moved) == seen
 
 
 def test_the_answer_is_what_no_view_rules_out() -> None:
-    answers = look_twice(Scripted([[0.6, 0.4, 0], *[[0.9, 0.1, 0]] * 3, [0, 0.1, 0.9]]), BATCH[:1])
-    assert 0.4 > answers[0, 0] > 0.2, "four of five see a 0, but one does not at all"
+    answers = look_twice(Scripted([[0.6, 0.4, 0], *[[0.9, 0.1, 0]] * 6, *[[0, 0.1, 0.9]] * 2]), BATCH[:1])
+    assert 0.4 > answers[0, 0] > 0.2, "seven of nine see a 0, but two do not at all"
     assert 1 == answers.argmax()
     assert answers[0, 2] < 0.02
 
@@ -65,10 +65,10 @@ def test_opinions_that_agree_are_the_answer() -> None:
     np.testing.assert_allclose(FixedClassifier(5, 0.7).probabilities(BATCH), look_twice(FixedClassifier(5, 0.7), BATCH), atol=1e-6)
 
 
-@given(arrays.arrays(np.float32, (5, 10), elements=st.floats(0, 1, width=32)))
+@given(arrays.arrays(np.float32, (9, 10), elements=st.floats(0, 1, width=32)))
 def test_probabilities_stay_probabilities(rows: np.ndarray) -> None:
     rows = (rows + np.float32(1e-7)) / (rows + np.float32(1e-7)).sum(axis=1, keepdims=True)
-    classifier = Scripted([[0, 0, 0]] * 5)
+    classifier = Scripted([[0, 0, 0]] * 9)
     classifier._rows = rows
     answers = look_twice(classifier, BATCH[:1])
     assert (np.float32, (1, 10)) == (answers.dtype, answers.shape)
@@ -101,5 +101,5 @@ def test_where_the_version_breaks_in_between_all_opinions_are_of_the_next() -> N
 
     classifier = Breaking(3, 0.6)
     answers = look_twice(classifier, BATCH[:1])
-    assert 5 + 1 == len(classifier.batches)
+    assert 9 + 1 == len(classifier.batches)
     assert (4, 1) == (answers.argmax(), answers.max())
