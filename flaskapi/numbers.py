@@ -224,7 +224,11 @@ def _find_one(view: Image) -> Ink | None:
 
 
 def _is_one(one: Candidate, likely: Sequence[Candidate]) -> bool:
-    """Is the picture one digit, perhaps in pieces: are all candidates within it, and the classifier surer of it than they are?"""
+    """Is the picture one digit, perhaps in pieces?
+
+    It is where all candidates are within it and there is one, or the classifier is surer of it than they are, or, where there is none,
+    sure enough.
+    """
     left, top, right, bottom = one.edges
     for candidate in likely:
         x, y = (candidate.edges[0] + candidate.edges[2]) / 2, (candidate.edges[1] + candidate.edges[3]) / 2

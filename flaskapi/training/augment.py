@@ -62,7 +62,7 @@ def write_otherwise(image: Bytes, label: int, rng: np.random.Generator, *, share
         return _shorten_arm(image, top, height, rng) if rng.random() < 0.6 else image
     if label == 1 and rng.random() < 0.15:
         digit = crop(image)
-        return _fitted(cv2.resize(digit, (int(rng.integers(7, 14)), len(digit)), interpolation=cv2.INTER_LINEAR))
+        return fitted(cv2.resize(digit, (int(rng.integers(7, 14)), len(digit)), interpolation=cv2.INTER_LINEAR))
     if label == 1:
         width = min(max(round(float((image > 127).sum(axis=1)[rows].mean())), 1), 4)
         if rng.random() < 0.85:
@@ -77,7 +77,7 @@ def write_otherwise(image: Bytes, label: int, rng: np.random.Generator, *, share
         y = top + height * rng.uniform(0.4, 0.65)
         x, half, tilt = _column(image, int(y)), height * rng.uniform(0.15, 0.3), rng.normal(0, 0.15)
         _line(image, (x - half, y + half * tilt), (x + half, y - half * tilt), int(rng.integers(1, 4)))
-    return _fitted(crop(image))
+    return fitted(crop(image))
 
 
 def _shorten_arm(image: Bytes, top: int, height: int, rng: np.random.Generator) -> Bytes:
@@ -98,7 +98,7 @@ def _shorten_arm(image: Bytes, top: int, height: int, rng: np.random.Generator) 
         above = round(len(digit) * max(bar / len(digit), rng.uniform(0.5, 0.78)))
         parts = (digit[:bar], above), (digit[bar:], len(digit) - above)
         digit = np.concatenate([cv2.resize(part, (digit.shape[1], max(1, size))) for part, size in parts])
-        return _embolden(_fitted(digit), rng)
+        return _embolden(fitted(digit), rng)
     return image
 
 
@@ -108,7 +108,8 @@ def _embolden(image: Bytes, rng: np.random.Generator) -> Bytes:
     return cv2.dilate(image, _CROSS, iterations=pens) if pens else image
 
 
-def _fitted(digit: Floats) -> Bytes:
+def fitted(digit: Floats) -> Bytes:
+    """Bring ink, `float32 (height, width)` in [0, 1] and cropped, into MNIST's form, `uint8 (28, 28)`."""
     return np.rint(255 * fit_and_center(digit)).astype(np.uint8)
 
 

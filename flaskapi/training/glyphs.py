@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flaskapi.digits.normalize import fit_and_center
+from flaskapi.training.augment import fitted
 from flaskapi.training.outliers import LETTERS, draw_letters
 
 SEPARATORS = {"dot": 0.3, "comma": 0.2, "dash": 0.18, "slash": 0.08, "bracket": 0.06, "plus": 0.05, "equals": 0.05, "text": 0.08}
@@ -57,7 +57,7 @@ def flag_sevens(images: Bytes, labels: Bytes, rng: Random) -> tuple[Bytes, Bytes
         image, shape = flag_one(images[place], Shape(rng.normal(0.1, 0.2), bold=rng.normal(0, 0.12)), rng)
         glyph = draw_glyph(image, 20, shape, rng)
         if min(glyph.shape) > 2:
-            images[place], labels[place] = np.rint(255 * fit_and_center(glyph)), 1
+            images[place], labels[place] = fitted(glyph), 1
     return images, labels
 
 
