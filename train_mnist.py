@@ -41,7 +41,7 @@ def main() -> int:
             for part in ("finishing_epochs", "taught_epochs"):  # in the same proportion
                 chosen[part] = getattr(own, part) * options.epochs // own.epochs
         recipe = own._replace(seed=options.seed, channels_first=options.channels_first, **chosen)
-        model, card, test = train(dataset, recipe, backup=options.backup)
+        model, card, test = train(dataset, recipe, backup=options.backup, processes=options.processes)
         result = f"Test set: {test}"
     print(f"\n{result}\n")
     save_artifact(model, card, output)
@@ -66,6 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--batch-size", type=whole(1), help="images, or pages, per step (the network's own: 128 for compact, else 32)")
     add("--validation", type=whole(0), help="training images held out to validate with (5000)")
     add("--seed", type=whole(0), default=0, help="where all chance comes from (0)")
+    add("--processes", type=whole(0), default=0, help="processes that make the batches of digits: as many as a GPU's machine has cores (0)")
     add("--backup", type=Path, help="folder for the state after each epoch: the same command goes on from there")
     add("--output", type=Path, help="the artifact to write (models/my_model.h5, or models/detector.h5)")
     return parser.parse_args()

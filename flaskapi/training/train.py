@@ -1,5 +1,6 @@
 """From a data set to a trained model and its card."""
 
+import contextlib
 import datetime
 import platform
 from pathlib import Path
@@ -13,19 +14,16 @@ import numpy.typing as npt
 from flaskapi.errors import DatasetError
 from flaskapi.training.artifact import Card
 from flaskapi.training.augment import augment
+from flaskapi.training.batches import Maker, Pool, targets
 from flaskapi.training.calibrate import calibrate
-from flaskapi.training.dataset import MNIST_SHA256, NO_DIGIT, Dataset
-from flaskapi.training.evaluate import DIGITS, Evaluation, evaluate
-from flaskapi.training.glyphs import flag_sevens
+from flaskapi.training.dataset import MNIST_SHA256, Dataset
+from flaskapi.training.evaluate import Evaluation, evaluate
 from flaskapi.training.networks import NETWORKS, Shape
-from flaskapi.training.outliers import draw_outliers
 from flaskapi.training.reference import describe_digits
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-OUTLIERS = 40_000  # drawn once, varied in each epoch
-FINISHING_OUTLIERS = 1.6  # times as many of them in the last epochs: what teachers say of digits makes a network surer of all else too
 FIRST_RATE, FINISHING_RATE, TAUGHT_RATE = 2e-3, 4e-4, 1e-3  # the optimizer's largest steps
 TEACHERS_SHARE = 0.7  # of what a network that is taught should answer; the rest is what is known
 CALIBRATION_COPIES = 4  # of each validation digit, varied as in training
@@ -58,36 +56,38 @@ RECIPES = {
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """The training images, shuffled anew and varied anew in each epoch; the same for the same seed."""
+    """The batches of an epoch, as `Maker` makes them; in so many processes beside this one, or in none."""
 
-    def __init__(self, images: Bytes, labels: Bytes, recipe: Recipe, shape: Shape) -> None:
+    def __init__(self, images: Bytes, labels: Bytes, recipe: Recipe, shape: Shape, processes: int = 0) -> None:
         super().__init__(workers=1)
-        self._images, self._labels, self._recipe, self._shape = images, labels, recipe, shape
-        count = OUTLIERS if recipe.outliers_share else 0
-        self._outliers = draw_outliers(count, images, labels, np.random.default_rng(recipe.seed))
+        maker = Maker(
+            images,
+            labels,
+            size=recipe.batch_size,
+            seed=recipe.seed,
+            is_augmented=recipe.augmented,
+            outliers_share=recipe.outliers_share,
+            gently_from=recipe.epochs + recipe.taught_epochs,
+        )
+        self._count, self._shape = len(maker), shape
+        self._source = Pool(maker, processes) if processes else maker
         self.start(0)
 
     def start(self, epoch: int) -> None:
-        """Put the images in the order of an epoch, counted from 0."""
+        """Go to an epoch, counted from 0."""
         self._epoch = epoch
-        self._order = np.random.default_rng([self._recipe.seed, epoch]).permutation(len(self._images))
 
     def __len__(self) -> int:
-        return -(-len(self._images) // self._recipe.batch_size)
+        return self._count
 
     def __getitem__(self, index: int) -> tuple[Floats, Floats]:
-        size = self._recipe.batch_size
-        rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
-        chosen = self._order[index * size : (index + 1) * size]
-        images, labels = self._images[chosen], self._labels[chosen]
-        if self._recipe.augmented:
-            images, labels = flag_sevens(images, labels, rng)
-        gently = self._epoch >= self._recipe.epochs + self._recipe.taught_epochs
-        if others := round(self._recipe.outliers_share * (FINISHING_OUTLIERS if gently else 1) * len(chosen)):
-            images = np.concatenate([images, self._outliers[rng.integers(0, len(self._outliers), others)]])
-            labels = np.concatenate([labels, np.full(others, NO_DIGIT, np.uint8)])
-        pixels = augment(images, labels, rng, gently=gently) if self._recipe.augmented else images.astype(np.float32) / np.float32(255)
-        return pixels.reshape(-1, *self._shape), targets(labels)
+        pixels, answers = self._source.make(self._epoch, index)
+        return pixels.reshape(-1, *self._shape), answers
+
+    def close(self) -> None:
+        """Stop the processes, if there are any."""
+        if isinstance(self._source, Pool):
+            self._source.close()
 
 
 class TaughtBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
@@ -106,24 +106,20 @@ class TaughtBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships
 
     def __getitem__(self, index: int) -> tuple[Floats, Floats]:
         pixels, answers = self._batches[index]
-        said = sum(keras.ops.convert_to_numpy(teacher(pixels, training=False)) for teacher in self._teachers) / len(self._teachers)
+        said = sum(teacher.predict_on_batch(pixels) for teacher in self._teachers) / len(self._teachers)
         mixed = TEACHERS_SHARE * said + (1 - TEACHERS_SHARE) * answers
         is_digit = answers.max(axis=1, keepdims=True) == 1  # of what is none the answer is known: all ten alike
         return pixels, np.where(is_digit, mixed, answers)
 
 
-def targets(labels: Bytes) -> Floats:
-    """What the network should answer, `float32 (n, 10)`."""
-    return np.vstack([np.eye(DIGITS, dtype=np.float32), np.full((1, DIGITS), 1 / DIGITS, np.float32)])[labels]
-
-
-def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tuple[keras.Model, Card, Evaluation]:
+def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None, processes: int = 0) -> tuple[keras.Model, Card, Evaluation]:
     """Train a network, with a progress bar, on all training images but a part held out for validation.
 
     Args:
         dataset: what to learn from; its test part is used once, at the end.
         recipe: what to train and how.
         backup: a folder to keep the state in after each epoch; the same call goes on from there.
+        processes: how many others make the batches; what comes out is the same.
 
     Returns:
         The model, its card, and how it did on the test part.
@@ -143,8 +139,8 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None) -> tu
         validation = (pixels, targets(dataset.train_labels[held_out]))
     teacher = None
     if recipe.taught_epochs:
-        teacher = _fit(_teaching(recipe), learned, validation, None, backup and backup / "teacher")
-    model = _fit(recipe, learned, validation, teacher, backup)
+        teacher = _fit(_teaching(recipe), learned, validation, None, backup and backup / "teacher", processes)
+    model = _fit(recipe, learned, validation, teacher, backup, processes)
     temperature = None
     if recipe.validation and recipe.augmented:
         images, labels = (np.repeat(part[held_out], CALIBRATION_COPIES, axis=0) for part in dataset[:2])
@@ -164,7 +160,12 @@ def _teaching(recipe: Recipe) -> Recipe:
 
 
 def _fit(
-    recipe: Recipe, learned: tuple[Bytes, Bytes], validation: tuple[Floats, Floats] | None, teacher: keras.Model | None, backup: Path | None
+    recipe: Recipe,
+    learned: tuple[Bytes, Bytes],
+    validation: tuple[Floats, Floats] | None,
+    teacher: keras.Model | None,
+    backup: Path | None,
+    processes: int,
 ) -> keras.Model:
     """Go through the parts of a training, each with its own schedule; each keeps its state in a folder of its own.
 
@@ -172,28 +173,30 @@ def _fit(
     has become: as good with digits, it is to be less sure of what is none.
     """
     keras.utils.set_random_seed(recipe.seed)
-    model, source = NETWORKS[recipe.network](recipe.shape), Batches(*learned, recipe, recipe.shape)
+    model = NETWORKS[recipe.network](recipe.shape)
     parts = (
         ("first", recipe.epochs, FIRST_RATE),
         ("taught", recipe.taught_epochs, TAUGHT_RATE),
         ("finish", recipe.finishing_epochs, FINISHING_RATE),
     )
-    batches, before, done = source, [], 0
-    for name, epochs, rate in parts:
-        if not epochs:
-            continue
-        if name == "taught":
-            before = model.get_weights()
-            batches = TaughtBatches(source, teacher, _copy(model))
-        optimizer = _optimizer(recipe, rate, epochs, len(batches))
-        model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
-        callbacks = _callbacks(recipe, source, backup and backup / name)
-        fit = {"validation_data": validation, "validation_batch_size": 500, "callbacks": callbacks}
-        model.fit(batches, initial_epoch=done, epochs=done + epochs, **fit)
-        done += epochs
-        if name == "taught":
-            model.set_weights([(old + new) / 2 for old, new in zip(before, model.get_weights(), strict=True)])
-            batches = TaughtBatches(source, _copy(model))
+    with contextlib.closing(Batches(*learned, recipe, recipe.shape, processes)) as source:
+        batches, before, done = source, [], 0
+        for name, epochs, rate in parts:
+            if not epochs:
+                continue
+            if name == "taught":
+                before = model.get_weights()
+                batches = TaughtBatches(source, teacher, _copy(model))
+            optimizer = _optimizer(recipe, rate, epochs, len(batches))
+            model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+            callbacks = _callbacks(recipe, source, backup and backup / name)
+            # The order is the batches' own: what is made beforehand is what comes next.
+            fit = {"validation_data": validation, "validation_batch_size": 500, "callbacks": callbacks, "shuffle": False}
+            model.fit(batches, initial_epoch=done, epochs=done + epochs, **fit)
+            done += epochs
+            if name == "taught":
+                model.set_weights([(old + new) / 2 for old, new in zip(before, model.get_weights(), strict=True)])
+                batches = TaughtBatches(source, _copy(model))
     return model
 
 

@@ -1,16 +1,19 @@
 """A training is decided by its data and its recipe, and its card says both."""
 
+import contextlib
 import datetime
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import pytest
 
 from flaskapi.errors import DatasetError
+from flaskapi.training.batches import Maker
 from flaskapi.training.dataset import Dataset
 from flaskapi.training.networks import NETWORKS
 from flaskapi.training.train import RECIPES, TEACHERS_SHARE, Batches, Recipe, TaughtBatches, train
@@ -84,6 +87,31 @@ def test_an_epoch_sees_each_image_once_in_an_order_of_its_own(dataset: Dataset, 
     assert augmented != np.allclose(*by_content), "only augmented images differ from epoch to epoch"
 
 
+def test_batches_made_in_another_process_are_the_same_ones(dataset: Dataset) -> None:
+    recipe = SMALL._replace(outliers_share=0.25)
+    here, beside = (Batches(dataset.train_images, dataset.train_labels, recipe, SHAPE, processes) for processes in (0, 1))
+    with contextlib.closing(beside):
+        for epoch in range(2):
+            here.start(epoch)
+            beside.start(epoch)
+            for index in range(len(here)):
+                for own, others in zip(here[index], beside[index], strict=True):
+                    np.testing.assert_array_equal(own, others)
+
+
+def test_batches_are_asked_for_in_order_so_that_each_is_made_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def make(self: Maker, epoch: int, index: int, make: Callable[..., tuple[np.ndarray, np.ndarray]] = Maker.make) -> object:
+        asked.append((epoch, index))
+        return make(self, epoch, index)
+
+    monkeypatch.setattr(Maker, "make", make)
+    train(dataset, SMALL._replace(epochs=3, batch_size=10))
+    in_order = [(epoch, index) for epoch in range(3) for index in range(18)]
+    assert in_order == asked[-len(in_order) :], "before that Keras looks at the form of the first two"
+
+
 def test_pictures_of_no_digit_come_with_every_batch_and_are_all_ten_digits_alike(dataset: Dataset) -> None:
     batches = Batches(dataset.train_images, dataset.train_labels, SMALL._replace(outliers_share=0.25), SHAPE)
     for index, digits in enumerate([64, 64, 64, 8]):
@@ -146,15 +174,18 @@ def test_a_network_is_taught_by_one_that_is_trained_first(dataset: Dataset, tmp_
 def test_what_a_teacher_says_is_most_of_the_answer_but_not_of_what_is_no_digit(dataset: Dataset) -> None:
     batches = Batches(dataset.train_images, dataset.train_labels, SMALL._replace(outliers_share=0.25), SHAPE)
 
-    def says(digit: int) -> Callable[..., np.ndarray]:
-        return lambda pixels, training: np.tile(np.eye(10, dtype=np.float32)[digit], (len(pixels), 1))
+    class Says(NamedTuple):
+        digit: int
 
-    (pixels, answers), (same, taught) = batches[0], TaughtBatches(batches, says(3), says(4))[0]
+        def predict_on_batch(self, pixels: np.ndarray) -> np.ndarray:
+            return np.tile(np.eye(10, dtype=np.float32)[self.digit], (len(pixels), 1))
+
+    (pixels, answers), (same, taught) = batches[0], TaughtBatches(batches, Says(3), Says(4))[0]
     np.testing.assert_array_equal(pixels, same)
     np.testing.assert_array_equal(answers[64:], taught[64:])
     said = (np.eye(10)[3] + np.eye(10)[4]) / 2
     np.testing.assert_allclose(TEACHERS_SHARE * said + (1 - TEACHERS_SHARE) * answers[:64], taught[:64], atol=1e-6)
-    assert len(batches) == len(TaughtBatches(batches, says(3)))
+    assert len(batches) == len(TaughtBatches(batches, Says(3)))
 
 
 def test_the_recipes_train_networks_that_exist() -> None:
