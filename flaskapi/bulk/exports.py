@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import hashlib
 import itertools
 import os
 import sys
@@ -17,7 +18,7 @@ from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.exchange import Wanted, count_wanted, read_wanted
 
 LABELLED, UNLABELLED = "labels.csv", "unlabelled.csv"
-COLUMNS = ("file", "label", "source", "prediction", "confidence", "uncertain", "model", "received_at")
+COLUMNS = ("file", "label", "source", "prediction", "confidence", "uncertain", "model", "received_at", "sha256")
 
 
 class Exported(NamedTuple):
@@ -68,7 +69,8 @@ def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
 
 def _row(one: Submission) -> tuple[Any, ...]:
     about = (one.label_source, one.prediction, one.confidence, one.uncertain, one.model, one.received_at.isoformat())
-    return (f"{one.id}.png", _as_evaluated(one), *about)
+    sha256 = hashlib.sha256(one.image).hexdigest()  # of what was sent, by which `import` knows it in another form
+    return (f"{one.id}.png", _as_evaluated(one), *about, sha256)
 
 
 def _as_evaluated(one: Submission) -> str | None:

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from typing import NamedTuple
+from uuid import UUID
 
 from tqdm import tqdm
 
@@ -41,7 +42,7 @@ def import_folder(store: Store, folder: Path, read: Reader, *, numbers: bool) ->
     """
     images = load_labelled(folder, numbers=numbers)
     kept = failed = 0
-    waiting = list[Submission]()
+    waiting, sent_as = list[Submission](), dict[UUID, bytes]()
     with tqdm(total=len(images), unit=" images", disable=None) as progress:
         for image, answer in zip(images, answer_items(map(_to_item, images), read), strict=True):
             if isinstance(answer.outcome, Exception):
@@ -49,11 +50,13 @@ def import_folder(store: Store, folder: Path, read: Reader, *, numbers: bool) ->
                 tqdm.write(f"error: {image.name}: {_reason(answer.outcome)}", file=sys.stderr)
             else:
                 waiting.append(_to_submission(image, answer, numbers))
+                sent_as |= {waiting[-1].id: digest} if (digest := _read_digest(image.sha256)) else {}
             if len(waiting) >= _TOGETHER or sum(len(one.image) for one in waiting) >= _TOGETHER_BYTES:
-                kept += keep_labelled(store, waiting)
+                kept += keep_labelled(store, waiting, sent_as)
                 waiting.clear()
+                sent_as.clear()
             progress.update()
-        kept += keep_labelled(store, waiting)
+        kept += keep_labelled(store, waiting, sent_as)
     return Imported(kept, len(images) - failed - kept, failed)
 
 
@@ -62,6 +65,14 @@ def _to_item(image: LabelledImage) -> Item:
         return Item(image.name, image.read())
     except OSError as error:
         return Item(image.name, FlaskapiError(f"It cannot be read: {error.strerror}."))
+
+
+def _read_digest(text: str | None) -> bytes:
+    """What is no hexadecimal names no file: the column of that name may be of another's making."""
+    try:
+        return bytes.fromhex(text or "")
+    except ValueError:
+        return b""
 
 
 def _reason(error: Exception) -> str:

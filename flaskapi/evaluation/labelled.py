@@ -23,6 +23,7 @@ class LabelledImage(NamedTuple):
     label: str | None
     read: Callable[[], bytes]
     source: str | None = None  # who gave the label, where the table says so in a column `source`
+    sha256: str | None = None  # of the file that it was exported from, in hexadecimal, where the table has a column of that name
 
 
 def load_labelled(source: Path, *, numbers: bool = False) -> list[LabelledImage]:
@@ -55,7 +56,7 @@ def _read_table(table: Path, numbers: bool) -> list[LabelledImage]:
                 raise DatasetError(f"{table}: expected the columns file and label, found {', '.join(rows.fieldnames or ['nothing'])}.")
             for row in rows:
                 image = _labelled(table, rows.line_num, row["file"] or "", row["label"], numbers)
-                labelled.append(image._replace(source=row.get("source")))
+                labelled.append(image._replace(source=row.get("source"), sha256=row.get("sha256")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{table}: cannot be read as CSV in UTF-8: {error}.") from error
     if not labelled:

@@ -1,8 +1,9 @@
 """Submissions as a whole, to be written elsewhere, and labelled ones from elsewhere."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,10 +12,11 @@ import sqlalchemy as sa
 from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.identifiers import first_id, new_id
 from flaskapi.submissions.inserts import insert
-from flaskapi.submissions.tables import labels, submissions
+from flaskapi.submissions.tables import images, labels, submissions
 
 IMPORTED = "import"  # stands in the history of a label in place of the name of an operator's key
 _PAGE = 1000  # ids
+_NOWHERE: Mapping[UUID, bytes] = MappingProxyType({})
 
 
 class Wanted(NamedTuple):
@@ -64,20 +66,33 @@ def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
         yield submissions.c.id < first_id(wanted.until)
 
 
-def keep_labelled(store: Store, kept: Sequence[Submission]) -> int:
+def keep_labelled(store: Store, kept: Sequence[Submission], sent_as: Mapping[UUID, bytes] = _NOWHERE) -> int:
     """Keep submissions with the labels that they bear; one whose image has that label, from a source of that kind, is not kept again.
 
-    All in one transaction or none. Returns how many were kept.
+    All in one transaction or none.
+
+    Args:
+        kept: each bears a label.
+        sent_as: by id, the SHA-256 of the file that an image was exported from; where the store has that file, it is the image.
+
+    Returns:
+        How many were kept.
 
     Raises:
         StoreUnavailableError: the store cannot be used.
     """
-    digests = [hashlib.sha256(one.image).digest() for one in kept]
+    own = [hashlib.sha256(one.image).digest() for one in kept]
     is_number = submissions.c.lines.is_not(sa.null())
-    which = (submissions.c.sha256.in_(set(digests)), submissions.c.label.is_not(None))
-    known = sa.select(submissions.c.sha256, submissions.c.label, submissions.c.label_source, is_number).where(*which)
+    labelled = sa.select(submissions.c.sha256, submissions.c.label, submissions.c.label_source, is_number).where(
+        submissions.c.label.is_not(None)
+    )
+    # Locked, so that none is erased before this ends.
+    sources = sa.select(images.c.sha256).where(images.c.sha256.in_(set(sent_as.values()))).with_for_update(read=True, key_share=True)
 
     def work(connection: sa.Connection) -> int:
+        held = set(connection.execute(sources).scalars()) if sent_as else set()
+        digests = [source if (source := sent_as.get(one.id)) in held else digest for one, digest in zip(kept, own, strict=True)]
+        known = labelled.where(submissions.c.sha256.in_(set(digests)))
         there = {(sha256, label, source, bool(number)) for sha256, label, source, number in connection.execute(known)}
         fresh = dict[Any, Submission]()
         for one, digest in zip(kept, digests, strict=True):

@@ -72,7 +72,7 @@ def test_an_export_is_evaluated_and_taken_into_an_empty_store(
     assert [(f"{one}.png", label) for one, label in zip(ids, ["2", "3", "7", "none"], strict=False)] == [
         (row["file"], row["label"]) for row in rows
     ]
-    assert ["file", "label", "source", "prediction", "confidence", "uncertain", "model", "received_at"] == list(rows[0])
+    assert ["file", "label", "source", "prediction", "confidence", "uncertain", "model", "received_at", "sha256"] == list(rows[0])
     assert [(f"{ids[4]}.png", "", "7")] == [(row["file"], row["label"], row["prediction"]) for row in read_table(folder / "unlabelled.csv")]
 
     assert 0 == main(["evaluate", str(folder)])
@@ -147,6 +147,40 @@ def test_what_is_no_png_becomes_one_and_only_what_was_asked_for_is_written(store
         assert 0 == main(["export", str(folder), *options])
         assert [f"{at(day)}.png" for day in days] == sorted(path.name for path in folder.glob("*.png"))
         assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.glob("*.png"))
+
+
+def test_what_became_a_png_is_known_where_it_was_sent_and_new_elsewhere(
+    store: DatabaseStore, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else a picture could be learned from as one file and judged by as the other."""
+    jpeg = encode(draw_digit(7), "JPEG")
+    keep(store, labelled("7", jpeg, media_type="image/jpeg"))
+    folder = tmp_path / "exported"
+    assert 0 == main(["export", str(folder)])
+    assert 0 == main(["import", str(folder)])
+    assert "Kept 0 images with their labels; 1 were there already" in capsys.readouterr().out
+
+    table = folder / "labels.csv"
+    table.write_text(table.read_text().replace(".png,7,", ".png,1,"))
+    assert 0 == main(["import", str(folder)])
+    sha256 = hashlib.sha256(jpeg).hexdigest()
+    assert [(sha256, "1"), (sha256, "7")] == labels_by_image(url), "another label is one of the same image"
+
+    monkeypatch.setenv("FLASKAPI_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
+    for expected in ("Kept 1 images", "Kept 0 images"):
+        assert 0 == main(["import", str(folder)])
+        assert expected in capsys.readouterr().out
+    png = next(folder.glob("*.png")).read_bytes()
+    assert [(hashlib.sha256(png).hexdigest(), "1")] == labels_by_image(f"sqlite:///{tmp_path}/other.db")
+
+
+@pytest.mark.parametrize("sha256", ["", "of another kind", "abc", "00" * 32])
+def test_a_column_of_that_name_that_names_no_image_changes_nothing(store: DatabaseStore, url: str, tmp_path: Path, sha256: str) -> None:
+    png = encode(draw_digit(7))
+    (tmp_path / "7.png").write_bytes(png)
+    (tmp_path / "labels.csv").write_text(f"file,label,sha256\n7.png,7,{sha256}\n")
+    assert 0 == main(["import", str(tmp_path)])
+    assert [(hashlib.sha256(png).hexdigest(), "7")] == labels_by_image(url)
 
 
 def test_an_export_writes_into_no_folder_that_holds_something(
