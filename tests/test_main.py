@@ -98,7 +98,7 @@ def test_without_keras_compile_says_what_to_install_and_what_to_run(
     monkeypatch.setitem(sys.modules, "onnx", None)  # importing it fails as if it were not installed
     assert 1 == main(["compile", str(model)])
     said = capsys.readouterr().err
-    assert f"error: my_model.h5 has to be compiled, and onnx is not installed. {TRAIN_EXTRA}\n" == said
+    assert f"error: my_model.h5 cannot be compiled here: onnx is not installed. {TRAIN_EXTRA}\n" == said
 
 
 @pytest.mark.parametrize("command", ["compile", "strip-optimizer", "card"])
@@ -183,6 +183,8 @@ def test_forget_erases_what_an_id_names(kept: list[Submission], capsys: pytest.C
     assert 1 == main(["forget", str(kept[1].id), str(kept[2].id)])
     assert f"no submission of the id {kept[1].id}" in capsys.readouterr().err
     assert [True, False, False] == still_kept(kept)
+    assert 1 == main(["forget", str(kept[1].id)])
+    assert "" == capsys.readouterr().out
 
 
 def test_forget_erases_what_is_older_than_so_many_days(kept: list[Submission]) -> None:

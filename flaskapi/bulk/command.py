@@ -64,7 +64,7 @@ def predict_paths(order: Order) -> int:
             _forget_standard_output()
             return READER_GONE
     if failed:
-        print(f"{failed:,} could not be read.", file=sys.stderr)
+        print(f"{failed:,} got no answer.", file=sys.stderr)
     return 1 if failed else 0
 
 

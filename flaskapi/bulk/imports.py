@@ -20,7 +20,7 @@ _TOGETHER, _TOGETHER_BYTES = 64, 1 << 22  # in one transaction, whichever is les
 
 
 class Imported(NamedTuple):
-    """How many images were kept, how many were there with that label already, and how many could not be read."""
+    """How many images were kept, how many were there with that label already, and how many got no answer: damaged ones, blank ones."""
 
     kept: int
     there: int

@@ -40,7 +40,7 @@ def export(options: argparse.Namespace) -> int:
 
 
 def import_labelled(options: argparse.Namespace) -> int:
-    """Keep labelled images; the status is 1 where one could not be read."""
+    """Keep labelled images; the status is 1 where one got no answer."""
     from flaskapi.answers import choose_reader
     from flaskapi.bulk.imports import import_folder
 
@@ -56,5 +56,5 @@ def import_labelled(options: argparse.Namespace) -> int:
         done = import_folder(services.store, options.folder, read, numbers=options.number)
     finally:
         services.store.close()
-    print(f"Kept {done.kept:,} images with their labels; {done.there:,} were there already, {done.failed:,} could not be read.")
+    print(f"Kept {done.kept:,} images with their labels; {done.there:,} were there already, {done.failed:,} got no answer.")
     return 1 if done.failed else 0

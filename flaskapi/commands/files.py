@@ -35,7 +35,7 @@ def compile_model(options: argparse.Namespace) -> None:
     try:
         from flaskapi.training.compile import compile_artifact
     except ModuleNotFoundError as error:
-        raise FlaskapiError(f"{options.model.name} has to be compiled, and {error.name} is not installed. {TRAIN_EXTRA}") from error
+        raise FlaskapiError(f"{options.model.name} cannot be compiled here: {error.name} is not installed. {TRAIN_EXTRA}") from error
     target = options.target or options.model.with_suffix(".onnx")
     compile_artifact(options.model, target)
     print(f"Wrote {target}.")

@@ -34,7 +34,8 @@ def forget(options: argparse.Namespace) -> None:
             erased += store.delete_before(datetime.now(UTC) - timedelta(days=options.older_than))
         too_many, excess = store.delete_beyond(options.beyond_count, options.beyond_bytes)
         erased += too_many
-    print(f"Erased {erased:,} submission{'' if erased == 1 else 's'}, with the images that no other has.")
+    if erased or not missing:
+        print(f"Erased {erased:,} submission{'' if erased == 1 else 's'}, with the images that no other has.")
     if missing:
         raise FlaskapiError(f"There is no submission of the id {', '.join(map(str, missing))}.")
     if excess:

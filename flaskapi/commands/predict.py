@@ -23,7 +23,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Read many images; the status is 1 where any could not be read."""
+    """Read many images; the status is 1 where any got no answer."""
     # Read by libraries when they are imported: processes use the cores, and threads would only get in their way.
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
     from flaskapi.bulk.command import Order, predict_paths

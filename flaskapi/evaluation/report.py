@@ -90,7 +90,7 @@ def summarize(evaluations: Mapping[str, Evaluation]) -> str:
     """One line for each set, or two where it has digits and others."""
     rows = tabulate(evaluations)
     widths = {column: max(9, len(column) + 2) for row in rows.values() for column in row}
-    lines = [f"{'set':24}" + "".join(f"{column:>{width}}" for column, width in widths.items())]
+    lines = [f"{'set':24}" + "".join(f"{column:>{width}}" for column, width in widths.items())] if widths else []
     for name, evaluation in evaluations.items():
         if evaluation.written:
             lines.append(f"{name:24.24}" + "".join(f"{rows[name][column]:>{width}}" for column, width in widths.items()))

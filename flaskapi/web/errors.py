@@ -70,14 +70,14 @@ def describe(error: Exception) -> dict[str, Any]:
 
 
 def _document(name: str, status: int, detail: str) -> dict[str, Any]:
-    """The members of the one shape; outside of a request, as on the command line, the request's identifier is a dash."""
-    return {
+    """The members of the one shape; outside of a request, as on the command line, there is no `request_id`."""
+    document = {
         "type": url_for("problem", name=name) if has_request_context() else f"/problems/{name}",
         "title": name.replace("-", " ").capitalize(),
         "status": status,
         "detail": detail,
-        "request_id": request_id(),
     }
+    return document | {"request_id": request_id()} if has_request_context() else document
 
 
 def name_of(kind: type[errors.FlaskapiError]) -> str:
@@ -105,7 +105,7 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
     elif status == 405:
         detail = f"{request.method} is not for {request.path}, but {', '.join(sorted(getattr(error, 'valid_methods', None) or ()))}."
     elif status == 404:
-        detail = f"There is nothing at {request.path}. There are POST /predict, /predict/number and /predict/batch."
+        detail = f"There is nothing at {request.path}. {_hint(request.path)}"
     elif isinstance(error, InternalServerError):
         detail = PROBLEMS["internal-error"]
     response = problem(name, status, detail)
@@ -113,6 +113,13 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
         if header.lower() not in ("content-type", "content-length"):
             response.headers[header] = value
     return response
+
+
+def _hint(path: str) -> str:
+    """What may have been meant: where there are addresses with ids, most likely an id was mistyped."""
+    if path.startswith(("/submissions/", "/retrainings/")):
+        return "An id is written as answers have it, such as 01a20550-970d-7108-901e-df08ce33c220."
+    return "There are POST /predict, /predict/number and /predict/batch."
 
 
 def _list() -> Response:

@@ -80,5 +80,6 @@ def _say(id: UUID, operator: str | None, label: str | None, field: str | None, r
     in_force = say(services().store, id, said)
     answer = {"id": str(id), "label": in_force.label, "label_source": in_force.source}
     if said.source == "sender" and in_force.source == "operator":
-        answer["note"] = "Whatever a sender says, an operator's label stands, which goes before it."
+        done = "What senders said is taken back; " if label is None else "Whatever a sender says, "
+        answer["note"] = f"{done}an operator's label stands, which goes before it."
     return answer

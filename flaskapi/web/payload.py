@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 from flask import Request
 
 from flaskapi.errors import InvalidRequestError, MissingImageError, UnsupportedImageError
+from flaskapi.sources.archives import kind_of
+from flaskapi.sources.tarred import BLOCK_BYTES
 
 _WAYS = (
     "Send it as multipart/form-data in the field 'file' (curl -F file=@7.png), as the body with its own type "
     '(curl --data-binary @7.png -H \'Content-Type: image/png\'), or as JSON {"image": "<base64>"}.'
 )
+_MANY = "Many images, and archives of them, go to POST /predict/batch."
 
 
 class Upload(NamedTuple):
@@ -49,7 +52,7 @@ def read_image(request: Request) -> Upload:
     Raises:
         MissingImageError: there is none, or it is empty.
         InvalidRequestError: malformed JSON or multipart, or several images.
-        UnsupportedImageError: a body of a type that can be no image.
+        UnsupportedImageError: an archive, or a body of a type that can be no image.
     """
     if request.mimetype == "multipart/form-data":
         upload = _read_form(request)
@@ -60,9 +63,11 @@ def read_image(request: Request) -> Upload:
     elif request.mimetype == "application/x-www-form-urlencoded":  # what curl --data-binary says unless told otherwise
         raise MissingImageError(f"The request carries no image: its type is {request.mimetype}. {_WAYS}")
     else:
-        raise UnsupportedImageError(f"The request's type, {request.mimetype}, is not an image's. {_WAYS}")
+        raise UnsupportedImageError(f"The request's type, {request.mimetype}, is not an image's. {_WAYS} {_MANY}")
     if not upload.data:
         raise MissingImageError(f"{upload.name[:1].upper()}{upload.name[1:]} is empty. {_WAYS}")
+    if kind_of(upload.data[:BLOCK_BYTES]) is not None:
+        raise UnsupportedImageError(f"This is an archive, and one image is read here. {_MANY}")
     return upload
 
 
@@ -75,7 +80,7 @@ def _read_form(request: Request) -> Upload:
             raise InvalidRequestError(f"The multipart body has no readable part: is it cut off, or its boundary wrong? {_WAYS}")
         raise MissingImageError(f"There is no field 'file'; there are: {', '.join(map(repr, [*request.files, *request.form]))}. {_WAYS}")
     if len(files) > 1:
-        raise InvalidRequestError(f"The field 'file' came {len(files)} times; one image is read at a time.")
+        raise InvalidRequestError(f"The field 'file' came {len(files)} times; one image is read here. {_MANY}")
     if not files[0].filename:
         raise MissingImageError(f"No file was chosen in the field 'file'. {_WAYS}")
     return Upload(f"the file '{files[0].filename}'", files[0].read())

@@ -212,7 +212,7 @@ def test_an_export_that_is_broken_off_leaves_whole_images_and_no_table(
     assert [f"{ids[0]}.png", f"{ids[2]}.png"] == [row["file"] for row in read_table(tmp_path / "whole" / "unlabelled.csv")]
 
 
-def test_an_import_names_each_file_that_cannot_be_read_and_keeps_the_others(
+def test_an_import_names_each_file_that_gets_no_answer_and_keeps_the_others(
     store: DatabaseStore, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "images"
@@ -223,7 +223,7 @@ def test_an_import_names_each_file_that_cannot_be_read_and_keeps_the_others(
     (folder / "labels.csv").write_text("file,label\nblank.png,\nwords.png,3\n7.png,7\n")
     assert 1 == main(["import", str(folder)])
     said = capsys.readouterr()
-    assert "Kept 1 images with their labels; 0 were there already, 2 could not be read." in said.out
+    assert "Kept 1 images with their labels; 0 were there already, 2 got no answer." in said.out
     assert ["error: blank.png", "error: words.png"] == sorted(line[: line.index(".png") + 4] for line in said.err.splitlines())
     assert ["7"] == [label for _, label in labels_by_image(url)]
 

@@ -78,3 +78,11 @@ def test_a_bad_setting_stops_the_start_with_one_clear_line() -> None:
     assert 1 == done.returncode
     assert "error: UNCERTAIN_BELOW in the environment: expected a number from 0 to 1, found '2'." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("port", ["abc", "-1", "0", "80 81", "123456"])
+def test_a_port_that_is_none_is_called_so(port: str) -> None:
+    done = subprocess.run(
+        [ROOT / "deploy" / "run"], env=os.environ | {"PORT": port}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (1, f"error: PORT is '{port}'; it must be a number from 1 to 65535.\n") == (done.returncode, done.stderr)

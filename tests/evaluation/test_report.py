@@ -57,6 +57,12 @@ def test_the_summary_has_a_line_for_the_digits_of_each_set_and_one_for_its_other
     ] == [" ".join(line.split()) for line in summarize(SETS).splitlines()[1:]]
 
 
+def test_where_no_set_has_digits_the_summary_has_no_columns() -> None:
+    assert ["letters 2 not digits, 50.00% left uncertain or found to be none"] == [
+        " ".join(line.split()) for line in summarize({"letters": SETS["letters"]}).splitlines()
+    ]
+
+
 def test_files_that_were_refused_are_counted_where_there_are_any() -> None:
     damaged = [Outcome("damaged.png", label, None, problem="Not an image.", refused=True) for label in ("3", None)]
     table = [" ".join(line.split()) for line in summarize({"paper": DigitEvaluation([RIGHT, *damaged, BLANK])}).splitlines()]

@@ -89,6 +89,13 @@ def test_all_problems_are_listed_in_plain_text(client: FlaskClient) -> None:
     assert [f"{name}: {meaning}" for name, meaning in PROBLEMS.items()] == response.text.splitlines()
 
 
+@pytest.mark.parametrize("path", ["/submissions/7", "/submissions/7/label", "/retrainings/7"])
+def test_who_mistypes_an_id_is_told_how_ids_are_written(path: str, client: FlaskClient) -> None:
+    response = client.get(path)
+    assert (404, "not-found") == read_problem(response)
+    assert "An id is written as answers have it" in response.get_json()["detail"]
+
+
 def test_there_is_no_explanation_of_an_unknown_problem(client: FlaskClient) -> None:
     assert (404, "not-found") == read_problem(client.get("/problems/full-moon"))
 

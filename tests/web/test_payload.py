@@ -3,6 +3,7 @@ import json
 from typing import Any
 
 import pytest
+from archives import make_zip
 from fakes import FixedClassifier, draw_digit, encode
 from flask.testing import FlaskClient
 from hypothesis import example, given, settings
@@ -12,6 +13,7 @@ from problems import read_problem
 from flaskapi import create_app
 
 PNG = encode(draw_digit(7, side=64))
+ZIP = make_zip([("7.png", PNG)])
 FILE = b'Content-Disposition: form-data; name="file"; filename="7.png"'
 # A part that breaks off leaves Werkzeug's temporary file to the garbage collector, which tells.
 pytestmark = pytest.mark.filterwarnings(
@@ -42,6 +44,10 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "no file chosen": (multipart(part(FILE.replace(b"7.png", b""), content=b"")), 400, "missing-image", "No file was chosen"),
     "an empty file": (multipart(part(FILE, content=b"")), 400, "missing-image", "'7.png' is empty"),
     "two files": (multipart(part(FILE), part(FILE)), 400, "invalid-request", "2 times"),
+    "two files for another address": (multipart(part(FILE), part(FILE)), 400, "invalid-request", "POST /predict/batch"),
+    "an archive in the field": (multipart(part(FILE, content=ZIP)), 415, "unsupported-image", "POST /predict/batch"),
+    "an archive as the body": ({"data": ZIP, "content_type": "application/octet-stream"}, 415, "unsupported-image", "POST /predict/batch"),
+    "an archive of its own type": ({"data": ZIP, "content_type": "application/zip"}, 415, "unsupported-image", "POST /predict/batch"),
     "an empty multipart body": (multipart(end=b""), 400, "invalid-request", "cut off"),
     "a part cut off": (multipart(part(FILE), end=b""), 400, "invalid-request", "cut off"),
     "another boundary": (multipart(part(FILE), kind="multipart/form-data; boundary=YY"), 400, "invalid-request", "boundary"),
