@@ -28,7 +28,7 @@ lint: .venv/all ## ruff and mypy
 train: .venv/all ## train the shipped network, or NETWORK=detector; DATA=folder with MNIST, else Keras downloads it
 	$(BIN)/python train_mnist.py $(if $(DATA),--data $(DATA)) $(if $(NETWORK),--network $(NETWORK))
 
-bench: .venv/all apache ## measure what the README reports (minutes)
+bench: .venv/all apache ## measure what docs/figures.md reports (minutes)
 	$(BIN)/python -m benchmarks
 
 clean: ## remove the virtual environment and all caches; models and instance stay

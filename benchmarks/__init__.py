@@ -1,1 +1,1 @@
-"""What the README's figures are made with. `python -m benchmarks --help` lists them."""
+"""What the figures in `docs/figures.md` are made with. `python -m benchmarks --help` lists them."""

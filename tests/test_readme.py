@@ -1,4 +1,4 @@
-"""The README says all there is, and nothing that is not."""
+"""The README and `docs/` say all there is, and nothing that is not."""
 
 import hashlib
 import re
@@ -14,11 +14,26 @@ from flaskapi.config import SETTINGS
 from flaskapi.web.errors import PROBLEMS
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README, *DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *(ROOT / folder / "README.md" for folder in ("deploy", "models")),
+]
+TEXT = "\n".join(document.read_text() for document in (README, *DOCUMENTS))
+ANSWER = re.compile(r'^ {4}\{"(?:digit|number|results)":.*', re.M)
 
 
 def section(title: str) -> str:
-    return re.split(r"^##+ ", README.split(f"# {title}\n", 1)[1], maxsplit=1, flags=re.M)[0]
+    """The section of this title, wherever it is, with those below it."""
+    found = re.search(rf"^(#+) {title}\n(.*?)(?=^#{{1,2}} |\Z)", TEXT, re.M | re.S)
+    assert found, title
+    return found[2]
+
+
+def anchors(document: Path) -> set[str]:
+    """What can be linked to in a document: its headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.fixture
@@ -32,6 +47,25 @@ def shipped(tmp_path: Path) -> Iterator[Flask]:
 def without_ids(text: str) -> str:
     """Each answer's id is its own; what is compared is that there is one."""
     return re.sub(r'"id":"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"', '"id":"..."', text)
+
+
+@pytest.mark.parametrize("document", [README, *DOCUMENTS], ids=lambda document: str(document.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if not link.startswith(("http:", "https:")):
+            path, _, anchor = link.partition("#")
+            target = (document.parent / path).resolve() if path else document
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def test_each_document_and_each_test_that_holds_a_promise_is_there() -> None:
+    named = re.findall(r"\| ?`(tests/[^|]*)\|", section("What it promises"))
+    files = [name for names in named for name in re.findall(r"[\w/.]+", names)]
+    assert len(files) > 8
+    for name in files:
+        assert [*ROOT.glob(name), *ROOT.glob(f"tests/*/{name}")], name
+    assert {f"docs/{document.name}" for document in (ROOT / "docs").iterdir()} <= set(re.findall(r"\((docs/[^)#]+)\)", section("Read on")))
 
 
 def test_it_documents_every_setting_with_its_default_and_no_other() -> None:
@@ -68,7 +102,9 @@ def test_its_examples_are_what_the_service_answers(shipped: Flask, address: str,
     image = ROOT / "examples" / picture
     answer = shipped.test_client().post(address, data={"file": image.open("rb")}).get_data(as_text=True)
     assert '"id":"' in answer
-    assert without_ids(answer.strip()) in without_ids(README)
+    assert f"    {without_ids(answer.strip())}\n" in without_ids(TEXT)
+    (shown,) = [line for line in ANSWER.findall(README.read_text()) if line.startswith(f"    {answer[:10]}")]
+    assert without_ids(f"    {answer.strip()}").startswith(without_ids(shown).removesuffix("…")), "in short, or whole"
 
 
 def test_its_example_of_many_images_is_what_the_service_answers(shipped: Flask) -> None:

@@ -62,7 +62,7 @@ def draw_mistakes(answers: Sequence[Answered]) -> bytes:
 
 
 def tabulate(evaluations: Mapping[str, Evaluation]) -> dict[str, dict[str, str]]:
-    """The figures of each set by the names of the columns, the same on the terminal, on the page and in the README.
+    """The figures of each set by the names of the columns, the same on the terminal, on the page and in the documentation.
 
     A set in which nothing is written has none of them; `refused` is there where any file was.
     """

@@ -131,7 +131,7 @@ def _evaluation(sets: dict[str, dict[str, Any]], of: str = "digits") -> list[str
         return []
     route, option = ("/predict/number", " --number") if of == "numbers" else ("/predict", "")
     lines = [
-        f"Through `{route}`, by `python -m flaskapi evaluate{option}` (what the columns mean is in the README):",
+        f"Through `{route}`, by `python -m flaskapi evaluate{option}` (what the columns mean is in `docs/training.md`):",
         "",
         f"| set | {of} | right | wrong | uncertain | wrong of certain | calibration error |",
         "|---|---|---|---|---|---|---|",

@@ -75,15 +75,15 @@ def test_files_that_were_refused_are_counted_where_there_are_any() -> None:
     assert "refused" not in summarize(SETS)
 
 
-def test_the_columns_have_the_same_names_on_the_terminal_on_the_page_and_in_the_readme() -> None:
+def test_the_columns_have_the_same_names_on_the_terminal_on_the_page_and_in_the_documentation() -> None:
     refused = Outcome("damaged.png", "3", None, problem="Not an image.", refused=True)
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    documentation = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
     for sets in ({"paper": DigitEvaluation([refused, LETTER])}, {"paper": NumberEvaluation([refused, LETTER])}):
         page, text = render_html("", sets, {"paper": []}), summarize(sets)
         for column in (*tabulate(sets)["paper"], f"not {sets['paper'].of}", REJECTED):
             assert f"<th>{column}" in page
             assert column in text
-            assert f"| {column} |" in readme or column in ("digits", "numbers", "not numbers")
+            assert f"| {column} |" in documentation or column in ("digits", "numbers", "not numbers")
 
 
 def test_of_a_digit_that_is_not_there_nothing_is_said() -> None:

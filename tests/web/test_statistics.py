@@ -96,8 +96,8 @@ def test_the_readme_explains_every_member(client: FlaskClient) -> None:
         return set(value).union(*map(names, value.values())) if isinstance(value, dict) else set()
 
     client.put(f"/submissions/{client.post('/predict', data=PNG).get_json()['id']}/label", json={"digit": 7})
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    whole, measures = text.split("### Statistics\n")[1].split("\n### ")[0], {"ink_share", "stroke_px", "size_px", "contrast"}
+    text = (Path(__file__).parents[2] / "docs" / "submissions.md").read_text()
+    whole, measures = text.split("## Statistics\n")[1].split("\n## ")[0], {"ink_share", "stroke_px", "size_px", "contrast"}
     found = names(ask(client)) - {FixedClassifier.version, "/predict"}
     assert found >= {"drift", "confusion", "calibration", *measures}
     assert set() == {name for name in found - measures - {"digit"} if f"`{name}`" not in whole and f'"{name}":' not in whole}
