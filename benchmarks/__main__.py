@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import bulk, files, others, promotions, reading, rows, serving, startup, store, strings
+from benchmarks import bulk, conditions, files, others, promotions, reading, rows, serving, startup, store, strings
 
 
 def main() -> None:
@@ -33,6 +33,10 @@ def main() -> None:
     drawing.add_argument("folder", type=Path, metavar="FOLDER", help="where the folders are written")
     drawing.add_argument("--count", type=int, default=others.COUNT, help="how many of each kind; %(default)s by default")
     drawing.set_defaults(run=lambda options: others.main(options.folder, options.count))
+    changing = commands.add_parser("conditions", help=conditions.__doc__)
+    changing.add_argument("folder", type=Path, metavar="FOLDER", help="holds pictures and labels.csv, as evaluate takes it")
+    changing.add_argument("target", type=Path, metavar="TARGET", help="where a folder for each condition is written")
+    changing.set_defaults(run=lambda options: conditions.main(options.folder, options.target))
     options = parser.parse_args()
     if hasattr(options, "run"):
         options.run(options)

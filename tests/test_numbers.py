@@ -61,9 +61,61 @@ def test_low_digits_are_looked_at_larger_but_not_so_that_a_high_one_is_lost(low:
     page[60:140, 30:110] = 0
     for place in range(7):
         page[140 - low : 140, 140 + 70 * place : 140 + 70 * place + 25] = 0
-    assert "77777777" == read(page, detector=detector).number
+    assert "77777777" == read(page, detector=detector, classifier=FixedClassifier(confidence=0.9999)).number
     assert looks == len(detector.highest)
     assert max(detector.highest) <= HIGHEST_PX + 1
+
+
+class Neutral(FixedClassifier):
+    """Has no opinion."""
+
+    def probabilities(self, batch: np.ndarray) -> np.ndarray:
+        return np.full((len(batch), 10), 0.1, np.float32)
+
+
+class Doubting(FixedDetector):
+    """Hesitates between a 7 and a 4, or finds nothing; as sure of the 7, a logit, as it is told for each look in turn, None for nothing."""
+
+    def __init__(self, *sevens: float | None) -> None:
+        super().__init__()
+        self.left = list(sevens)
+
+    def detect(self, page: np.ndarray) -> np.ndarray:
+        answer, seven = super().detect(page), self.left.pop(0)
+        answer[..., 1:11] = -20
+        answer[..., 8], answer[..., 5] = (seven or 0), 0
+        if seven is None:
+            answer[..., 0] = -9
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("sevens", "number"),
+    [
+        ((9,), "77777"),  # sure: one look is enough
+        ((0.1, -4, -4), "44444"),
+        ((0.1, -4, 6), "77777"),  # the surer of the others
+        ((-1, None, 4), "77777"),
+        ((-1, None, None), "44444"),
+    ],
+)
+def test_a_reading_that_is_not_sure_is_looked_at_twice_more_and_the_mean_of_all_is_answered(
+    sevens: tuple[float | None, ...], number: str
+) -> None:
+    detector = Doubting(*sevens)
+    prediction = read(squares(), detector=detector, classifier=Neutral(), alternatives=1)
+    assert number == prediction.number
+    assert [] == detector.left
+    assert_boxes(SQUARES, prediction)
+    assert prediction.confidence + sum(other.confidence for other in prediction.alternatives) <= 1
+    assert prediction.confidence < 1 / 3 + 0.01 or len(sevens) == 1 or number == "44444", "what only one look reads has a third at most"
+
+
+def test_looks_that_fit_what_the_caller_knows_go_before_those_that_do_not() -> None:
+    prediction = read(squares(), detector=Doubting(0.1, -30, 30), classifier=Neutral(), pattern="7dddd", uncertain_below=0)
+    assert ("77777", False) == (prediction.number, prediction.uncertain)
+    prediction = read(squares(), detector=Doubting(0.1, 0.1, 0.1), classifier=Neutral(), pattern="d" * 9, uncertain_below=0)
+    assert (5, True) == (len(prediction.number), prediction.uncertain)
 
 
 def test_the_digits_of_a_line_become_a_number() -> None:
@@ -351,6 +403,13 @@ def test_the_shipped_models_read_phone_numbers(shipped: dict[str, Any], written:
 def test_the_shipped_models_read_lines_on_any_paper(shipped: dict[str, Any], dark_on_light: bool, shadow: float) -> None:
     prediction = read(photograph("2468", "1357", shadow=shadow, dark_on_light=dark_on_light), **shipped)
     assert ["2468", "1357"] == prediction.lines
+
+
+@pytest.mark.parametrize("margin", [6, 25])
+def test_the_shipped_models_read_what_stands_in_a_box(shipped: dict[str, Any], margin: int) -> None:
+    page = np.pad(photograph("0551234678", shadow=0), 40, constant_values=200)
+    cv2.rectangle(page, (margin, margin), (page.shape[1] - margin, len(page) - margin), 40, 4)
+    assert "0551234678" == read(page, **shipped).number
 
 
 def test_the_boxes_of_the_shipped_detector_are_those_of_the_ink(shipped: dict[str, Any]) -> None:

@@ -11,13 +11,14 @@ from flaskapi.errors import NoDigitFoundError
 
 GROUND_STEP_PX = 4  # shadows change slowly: a sixteenth of the pixels shows them as well, many times faster
 STRONG_CONTRAST = 80  # grey levels; no grain comes near it
-EVEN, EVEN_CONTRAST = 12, 40  # contrast over the deviation of the ground in drawings and scans, photographs of paper have less
+EVEN, EVEN_CONTRAST = 12, 20  # contrast over the deviation of the ground in drawings and scans, photographs of paper have less
 CLEAR_MAJORITY = 0.65  # no digit inks that share of a picture, bold ones cut out closely excepted
 FAINTEST = 9  # grey levels between the means of ground and ink; paper grain of 6 levels (standard deviation) stays below
 CLEAREST_NOISE = 5.2  # contrast over grain: measured at most 5.0 for noise alone, at least 5.6 for ink on newsprint
 PATTERN_CONTRAST, PATTERN_NOISE = 40, 3.5  # of ink on a printed pattern; grain alone, split by Otsu's method, shows 2.7 times itself
 RARE_INK_SPLITS, RARE_INK_NOISE = 3, 8  # measured at most 5.2 for noise alone after three more splits
-POLARITY_SIDE_PX, LEAST_SKEWNESS = 256, 0.5
+LEAST_CHANGE, GROUND_OF_EDGE = 24, 0.7  # grey levels from corner to corner, where grain has less; of the edge, the rest is ink
+POLARITY_SIDE_PX, DIGIT_SIDE_PX, LEAST_SKEWNESS = 256, 64, 0.5
 FEW_TO_SORT = 1000  # of more, counting is faster than sorting
 NOTHING = "No digit was found: nothing stands out from the ground."
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -30,6 +31,7 @@ class Lifted(NamedTuple):
     mask: Image  # 1 the ink
     contrast: float  # of the ink with the ground, in grey levels
     inverted: bool  # the ink was dark
+    is_even: bool  # the ground was of one level, as in a drawing or a scan
 
 
 def lift_ink(image: Image, *, is_even: bool = False, is_dark: bool | None = None, is_patterned: bool = False) -> Lifted:
@@ -37,39 +39,46 @@ def lift_ink(image: Image, *, is_even: bool = False, is_dark: bool | None = None
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
-        is_even: the ground is known to be of one level.
+        is_even: the ground is known to be of one level, but for light that falls on it from a side.
         is_dark: the ink is known to be dark, or light; None where that is to be found out.
         is_patterned: the ground may have lines, as cheques have, that stand out more than any grain does.
 
     Raises:
         NoDigitFoundError: nothing stands out from the ground.
     """
-    light, mask, inverted = _separate(image, is_dark)
+    light, mask, inverted = _separate(_level(image) if is_even else image, is_dark)
     if is_even or _is_even(light, mask):
         light = _subtract_level(light, mask)
         contrast, _ = _contrast(light, mask)
         if contrast < FAINTEST:
             raise NoDigitFoundError(NOTHING)
-        return Lifted(light, mask, contrast, inverted)
+        return Lifted(light, mask, contrast, inverted, is_even=True)
+    if is_dark is None and (found := find_polarity(image, side_px=DIGIT_SIDE_PX, slow_share=0.5)) is not None and found != inverted:
+        light, inverted = 255 - light, found  # a shadow may have more of the picture than the ink has, and have been taken for it
     try:
-        return Lifted(*_lift(light, is_patterned), inverted)
+        return Lifted(*_lift(light, is_patterned), inverted, is_even=False)
     except NoDigitFoundError:
         if is_dark is not None:
             raise
         # A shadow may have more of the picture than the ink has, and have been taken for it.
-        return Lifted(*_lift(255 - light, is_patterned), not inverted)
+        return Lifted(*_lift(255 - light, is_patterned), not inverted, is_even=False)
 
 
-def find_polarity(image: Image) -> bool | None:
+def find_polarity(image: Image, *, side_px: int = POLARITY_SIDE_PX, slow_share: float = 0.25) -> bool | None:
     """Is the ink dark? For pictures with little ink, however strong their shadows; None where it cannot be told.
 
     Ink is rare: what remains of a picture without its slow changes is skewed towards it. Measured on photographs, cheques and
     drawings, the skewness is at least 0.8, and never of the wrong sign.
+
+    Args:
+        image: `uint8 (height, width)`.
+        side_px: to which it is reduced.
+        slow_share: of the longer side; what changes over more is slow. The holes of a digit that fills the picture have a quarter.
     """
-    scale = min(1, POLARITY_SIDE_PX / max(image.shape))
+    scale = min(1, side_px / max(image.shape))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    window = max(small.shape) // 4 | 1
+    window = int(max(small.shape) * slow_share) | 1
     detail = small - cv2.blur(small, (window, window))
     detail -= detail.mean()
     skewness = float((detail**3).mean()) / max(float((detail**2).mean()) ** 1.5, 1e-6)
@@ -133,6 +142,30 @@ def _fit_plane(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     slope_x = float(values.mean(axis=0) @ x) / max(float(x @ x), 1)
     slope_y = float(values.mean(axis=1) @ y) / max(float(y @ y), 1)
     return (values.mean() + slope_x * x + slope_y * y[:, np.newaxis]).astype(np.float32)
+
+
+def _level(image: Image) -> Image:
+    """Make level the ground of a small picture that is lighter on one side.
+
+    Its corners say how the light changes, along both sides and both together; so it must along most of its edge, where it is measured.
+    """
+    levels = [int(image[row, column]) for row in (0, -1) for column in (0, -1)]
+    change = max(levels) - min(levels)
+    if change < LEAST_CHANGE:
+        return image
+    corners = np.array(levels, np.float32)
+    y, x = (np.linspace(0, 1, side, dtype=np.float32) for side in image.shape)
+    down, across = np.meshgrid(y, x, indexing="ij")
+    shares = np.stack([(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across], axis=-1)  # of each corner
+    of_edge = np.concatenate([shares[0], shares[-1], shares[:, 0], shares[:, -1]])
+    edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]).astype(np.float32)
+    for _ in range(2):
+        is_ground = np.abs(of_edge @ corners - edge) < change / 8
+        if is_ground.mean() < GROUND_OF_EDGE:
+            return image
+        corners = np.linalg.lstsq(of_edge[is_ground], edge[is_ground], rcond=None)[0]
+    ground = shares @ corners
+    return np.clip(image - ground + corners.mean(), 0, 255).astype(np.uint8)
 
 
 def _contrast(light: Image, mask: Image) -> tuple[float, float]:

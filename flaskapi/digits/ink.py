@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from flaskapi.digits import Box, Image, Ink, Noticed
 from flaskapi.digits.ground import lift_ink, quantile
-from flaskapi.digits.lines import LINE_END, LINE_OFFSET, erase_lines
+from flaskapi.digits.lines import LINE_END, LINE_OFFSET, erase_lines, find_frames
 from flaskapi.errors import NoDigitFoundError
 
 WORKING_SIDE_PX = 192  # a digit that fills a fifth of the picture still has 38 pixels, twice as many as the network sees
@@ -52,8 +52,11 @@ def _find(image: Image) -> Ink:
     scale = min(WORKING_SIDE_PX / max(image.shape), 1)
     image = reduce_by_area(image, scale)
     is_small = max(image.shape) <= SMALL_SIDE_PX
-    light, mask, contrast, inverted = lift_ink(image, is_even=is_small)
-    mask = _with_faint_strokes(light, contrast) if is_small else erase_lines(mask)
+    light, mask, contrast, inverted, is_even = lift_ink(image, is_even=is_small)
+    if is_even:
+        mask = _with_faint_strokes(light, contrast)
+    if not is_small:
+        mask = erase_lines(mask)
     mask = _select(mask)
     ink = cv2.multiply(light, cv2.dilate(mask, _NEIGHBOURS))
     strong = max(quantile(ink[mask.view(bool)], 0.9), 1)
@@ -89,6 +92,8 @@ def _select(mask: Image) -> Image:
         raise NoDigitFoundError("No digit was found: there are only lines.")
     if count == 2:
         return mask
+    if frames := find_frames(mask, labels, stats[1:]):
+        return _select(mask * ~np.isin(labels, frames))
     height, width = mask.shape
     x, y, w, h, area = stats[1:].T
     right, bottom = x + w, y + h

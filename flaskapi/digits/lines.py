@@ -1,4 +1,4 @@
-"""Ruled lines and grids: what runs straight from border to border beside the digit."""
+"""Ruled lines, grids and boxes: what runs straight from border to border beside the digit, and what was drawn around it."""
 
 import cv2
 import numpy as np
@@ -9,6 +9,9 @@ from flaskapi.digits import Image
 LEAST_SIDE_PX = 64  # a strip has no room for a line beside a digit
 LINE_END, LINE_OFFSET = 0.08, 0.25  # a line runs to that near either border, that far from the middle: no stroke of the digit
 THICKEST_LINE = 0.07  # of the side, on average: rules of newsprint cells are thinner, strokes that fill the picture thicker
+FRAMED = 0.35  # of what a box leaves free within: less is a dot, not the digit that it was drawn around
+FRAMED_PARTS = 3  # so many are no dots either
+MOST_FRAMES = 20  # looked for: the largest parts
 LINE_OF_DIGIT = 0.8  # of the side: what touches a line and is as long as that goes with it
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
@@ -36,6 +39,40 @@ def erase_lines(mask: Image) -> Image:
         if spans[touching > 0].max(initial=0) > LINE_OF_DIGIT * side:
             rest[line & mask.view(bool)] = 1
     return rest
+
+
+def find_frames(mask: Image, labels: npt.NDArray[np.int32], parts: npt.NDArray[np.int32], several_px: int | None = None) -> list[int]:
+    """Find boxes and circles drawn around digits: a part with a hole that something else nearly fills, as no digit has one.
+
+    Args:
+        mask: `uint8 (height, width)`, 1 the ink.
+        labels: of each pixel, the number of its part, from 1.
+        parts: `(n, 5)`: of each part its left, top, width, height and area.
+        several_px: three parts as large in a hole make it a frame as well; None where they may be dots in a digit.
+
+    Returns:
+        The numbers of the parts that are frames.
+    """
+    x, y, width, height = parts[:, :4].T
+    right, bottom, longer = x + width, y + height, np.maximum(width, height)
+    large = np.argsort(longer)[-MOST_FRAMES:, np.newaxis]
+    is_in = (x > x[large]) & (y > y[large]) & (right < right[large]) & (bottom < bottom[large])
+    if not (is_in & (longer >= (several_px or FRAMED / 2 * np.minimum(width, height)[large]))).any():
+        return []
+    contours, nesting = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    around = nesting[0, :, 3]  # of each contour: a hole is in a part, a part in a hole or in nothing (-1)
+    counts: dict[int, int] = {}
+    frames = set()
+    for place in np.flatnonzero((around >= 0) & (around[around] >= 0)):
+        hole = int(around[place])
+        (inner_x, inner_y), (outer_x, outer_y) = contours[place][0, 0], contours[hole][0, 0]
+        inner, outer = int(labels[inner_y, inner_x]), int(labels[outer_y, outer_x])
+        if inner == outer:  # a hole in a part
+            continue
+        counts[hole] = counts.get(hole, 0) + (several_px is not None and longer[inner - 1] >= several_px)
+        if counts[hole] >= FRAMED_PARTS or longer[inner - 1] >= FRAMED * min(cv2.boundingRect(contours[hole])[2:]):
+            frames.add(outer)
+    return sorted(frames)
 
 
 def _find_lines(mask: Image, is_level: bool) -> list[tuple[npt.NDArray[np.bool_], bool]]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from flaskapi.digits import Digit, Image
 from flaskapi.digits.ground import find_polarity, lift_ink, quantile
 from flaskapi.digits.ink import WORKING_SIDE_PX, reduce_by_area
-from flaskapi.digits.lines import find_runs
+from flaskapi.digits.lines import find_frames, find_runs
 from flaskapi.digits.normalize import normalize_ink, stroke_width_px, thicken
 from flaskapi.errors import NoDigitFoundError
 
@@ -20,6 +20,7 @@ THINNEST_STROKE_PX = 2.5  # at that height; a thinner one would fade when it is 
 LARGEST_SCALE = 4.0  # more shows only blur
 MOST_PIXELS = 600_000  # that the detector looks at: a page of 400 digits; time grows with them
 REDUCTIONS, LEAST_SIDE_PX = 2, 128  # by halves, where a sensor's grain hides the ink: each halves the grain
+DIGIT_PX = 8  # no digit that can be read is lower
 SPECK = 0.3  # of a digit's height: nothing as small is one
 PATTERN_QUANTILE = 0.8  # of the ground: what most of its pattern stays below is taken away too
 AROUND = 0.08  # of a box's sides, to see the digit whole where the detector's box is tight
@@ -53,11 +54,11 @@ def lift_page(image: Image) -> Page:
     is_dark = find_polarity(image)
     for left in reversed(range(REDUCTIONS + 1)):
         try:
-            light, mask, _, _ = lift_ink(image, is_dark=is_dark)
+            light, mask, *_ = lift_ink(image, is_dark=is_dark)
             break
         except NoDigitFoundError:
             if left == 0 or min(image.shape) < LEAST_SIDE_PX:
-                light, mask, _, _ = lift_ink(image, is_dark=is_dark, is_patterned=True)
+                light, mask, *_ = lift_ink(image, is_dark=is_dark, is_patterned=True)
                 break
         image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
     strong = max(quantile(light[mask.view(bool)], 0.9), 1)
@@ -71,11 +72,11 @@ def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:
 
     The height is that of the connected part below which lies most of the ink, frames and lines along the picture left out.
     """
-    parts, fits = _find_parts(mask)
-    if 2 * parts[fits, 4].sum() < parts[:, 4].sum():  # a line that all digits touch has made one part of them
-        parts, fits = _find_parts(_without_lines(mask))
+    parts, fits, is_frame = _find_parts(mask)
+    if 2 * parts[fits, 4].sum() < parts[~is_frame, 4].sum():  # a line that all digits touch has made one part of them
+        parts, fits, is_frame = _find_parts(_without_lines(mask))
     x, y, width, height, area = parts.T
-    if 2 * area[fits].sum() <= area.sum():
+    if 2 * area[fits].sum() <= area[~is_frame].sum():
         digit_px = FILLING * len(mask)
     else:
         weight = (height * np.sqrt(area))[fits]
@@ -92,10 +93,12 @@ def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:
     return digit_px, bounds
 
 
-def _find_parts(mask: Image) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-    """Connected parts, `(n, 5)`: left, top, width, height and area; and, `(n,)`, which may be digits, not a frame or an underline."""
-    parts = np.asarray(cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:])
-    return parts, (parts[:, 2] < 0.95 * mask.shape[1]) & (parts[:, 3] < len(mask))
+def _find_parts(mask: Image) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Connected parts, `(n, 5)`: left, top, width, height and area; and, `(n,)`, which may be digits, not lines, and which are boxes."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    parts = np.asarray(stats[1:])
+    is_frame = np.isin(np.arange(1, len(stats)), find_frames(mask, labels, parts, DIGIT_PX))
+    return parts, (parts[:, 2] < 0.95 * mask.shape[1]) & (parts[:, 3] < len(mask)) & ~is_frame, is_frame
 
 
 def _without_lines(mask: Image) -> Image:
@@ -106,15 +109,18 @@ def _without_lines(mask: Image) -> Image:
     return cv2.subtract(mask, cv2.dilate(runs, _NEIGHBOURS))
 
 
-def scale_page(page: Page, scale: float) -> Floats:
-    """Bring a page's part with digits to the detector's size: `float32`, sides multiples of 16, that part 8 pixels from its top left."""
+def scale_page(page: Page, scale: float, stretch: tuple[float, float] = (1, 1)) -> Floats:
+    """Bring a page's part with digits to the detector's size: `float32`, sides multiples of 16, that part 8 pixels from its top left.
+
+    With a stretch, it is that much wider and higher besides.
+    """
     left, top, right, bottom = page.part
     part = ink = page.ink[top:bottom, left:right]
     if scale < 0.5:
         ink = thicken(ink, THINNEST_STROKE_PX / scale - stroke_width_px(page.mask[top:bottom, left:right]))
         grown = (len(ink) - len(part)) // 2
         ink = ink[grown : len(ink) - grown, grown : ink.shape[1] - grown]
-    height, width = (max(1, round(side * scale)) for side in ink.shape)
+    height, width = (max(1, round(side * scale * more)) for side, more in zip(ink.shape, reversed(stretch), strict=True))
     resized = cv2.resize(ink, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     sides = (-(-(side + 2 * PADDING_PX) // MULTIPLE_PX) * MULTIPLE_PX for side in (height, width))
     scaled = np.zeros(tuple(sides), np.float32)

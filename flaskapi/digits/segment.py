@@ -31,12 +31,12 @@ class Candidate(NamedTuple):
     edges: Edges  # of its box, in pixels of the page
 
 
-def find_candidates(answer: Floats, scale: float, origin: tuple[int, int] = (0, 0)) -> list[Candidate]:
+def find_candidates(answer: Floats, scale: float | tuple[float, float], origin: tuple[int, int] = (0, 0)) -> list[Candidate]:
     """Read the detector's answer: one candidate for each peak of presence, the likeliest first.
 
     Args:
         answer: `float32 (rows, columns, 15)`, as the network `detector` gives it.
-        scale: of what it has looked at, against the page.
+        scale: of what it has looked at, against the page; or that across and that down.
         origin: left and top of that, in pixels of the page.
     """
     presence = 1 / (1 + np.exp(-np.maximum(answer[..., 0], LEAST_LOGIT)))
@@ -47,7 +47,7 @@ def find_candidates(answer: Floats, scale: float, origin: tuple[int, int] = (0, 
     shares /= shares.sum(axis=1, keepdims=True)
     centers = (np.stack([columns, rows], axis=1) + 0.5 + found[:, 11:13]) * np.array(CELL_PX) - PADDING_PX
     halves = np.exp(found[:, 13:15]) * (np.array(CELL_PX) / 2)
-    boxes = np.concatenate([centers - halves, centers + halves], axis=1) / scale + (*origin, *origin)
+    boxes = np.concatenate([centers - halves, centers + halves], axis=1) / np.tile(np.broadcast_to(scale, 2), 2) + (*origin, *origin)
     presences = presence[rows, columns]
     candidates: list[Candidate] = []
     is_open = np.ones(len(boxes), bool)

@@ -90,10 +90,14 @@ def test_a_grid_around_the_digit_is_ignored(image: Image, gap: int) -> None:
 
 @EVERY_DIGIT
 @pytest.mark.parametrize("light", ["from the left", "from above", "from a corner"])
-def test_a_shadow_over_the_paper_is_ignored(image: Image, light: str) -> None:
+@pytest.mark.parametrize("paper", [255, 120])
+@pytest.mark.parametrize("contrast", [1, 0.5])
+def test_a_shadow_over_the_paper_is_ignored(image: Image, light: str, paper: int, contrast: float) -> None:
+    """Also where more of the picture lies in shadow than is ink: it is not taken for it."""
     down, right = np.mgrid[:SIDE, :SIDE] / SIDE
     fall = {"from the left": right, "from above": down, "from a corner": (down + right) / 2}[light]
-    assert_alike(find_ink(image).pixels, find_ink((image * (1 - 0.7 * fall)).astype(np.uint8)).pixels)
+    lit = (1 - contrast * (1 - image / 255)) * paper * (1 - 0.7 * fall)
+    assert_alike(find_ink(image).pixels, find_ink(lit.astype(np.uint8)).pixels)
 
 
 @pytest.mark.parametrize("side", [1, 2, 28, 64, 65, 300, 1000])
@@ -164,10 +168,54 @@ def test_a_digit_of_any_size_is_found_under_a_shadow(image: Image, share: float,
     assert np.corrcoef(scaled.ravel(), expected.ravel())[0, 1] > 0.8
 
 
-def test_a_small_picture_keeps_the_strokes_where_the_pen_was_pressed_less() -> None:
-    image = draw_digit(0, side=28, thickness=2, dark_on_light=False)
-    fading = (image * np.linspace(1, 0.25, 28)[:, np.newaxis]).astype(np.uint8)
-    assert find_ink(image).pixels.shape == pytest.approx(find_ink(fading).pixels.shape, abs=1)
+@pytest.mark.parametrize("side", [28, 112, 192])
+def test_on_an_even_ground_the_strokes_stay_where_the_pen_was_pressed_less(side: int) -> None:
+    """Also where all of it is faint: what is left of a 9 is a 1."""
+    image = draw_digit(0, side=side, thickness=side // 14, dark_on_light=False) // 2
+    fading = (image * np.linspace(1, 0.25, side)[:, np.newaxis]).astype(np.uint8)
+    assert find_ink(image).pixels.shape == pytest.approx(find_ink(fading).pixels.shape, abs=max(1, side // 40))
+
+
+@pytest.mark.parametrize("digit", range(10))
+@pytest.mark.parametrize("is_dark", [True, False])
+@pytest.mark.parametrize("light", [(0.5, 1.0, 0.5, 1.0), (1.0, 1.0, 0.4, 0.4), (0.3, 0.6, 0.5, 1.0)], ids=["aside", "below", "around"])
+def test_a_small_picture_is_read_in_light_from_a_side(digit: int, is_dark: bool, light: tuple[float, ...]) -> None:
+    """Each corner as light as that."""
+    image = draw_digit(digit, side=28, thickness=2, dark_on_light=is_dark)
+    down, right = np.mgrid[:28, :28] / 27
+    shade = (1 - down) * ((1 - right) * light[0] + right * light[1]) + down * ((1 - right) * light[2] + right * light[3])
+    lit = ((0.2 + 0.8 * image / 255) * shade * 220).astype(np.uint8)
+    assert find_ink(image).pixels.shape == pytest.approx(find_ink(lit).pixels.shape, abs=2)
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_a_bold_digit_cut_out_closely_is_not_taken_for_light_from_a_side(digit: int) -> None:
+    image = draw_digit(digit, side=28, thickness=4, dark_on_light=False)
+    x, y, width, height = cv2.boundingRect(image)
+    close = image[y : y + height, x : x + width]
+    assert find_ink(close).pixels.shape == pytest.approx(close.shape, abs=1)
+
+
+@EVERY_DIGIT
+@pytest.mark.parametrize("shape", ["a box", "a box askew", "a circle", "two boxes"])
+@pytest.mark.parametrize("pen", [2, 8])
+def test_what_is_drawn_around_the_digit_is_ignored(image: Image, shape: str, pen: int) -> None:
+    page = np.pad(image, 120, constant_values=255)
+    framed, middle = page.copy(), (260, 260)
+    if shape == "a circle":
+        cv2.circle(framed, middle, 185, 0, pen, cv2.LINE_AA)
+    for side in {"a box": (300,), "two boxes": (300, 340)}.get(shape, ()):
+        cv2.rectangle(framed, (260 - side // 2, 260 - side // 2), (260 + side // 2, 260 + side // 2), 0, pen)
+    if shape == "a box askew":
+        cv2.polylines(framed, [cv2.boxPoints((middle, (310, 300), 8)).astype(np.int32)], True, 0, pen, cv2.LINE_AA)
+    assert not np.array_equal(framed, page)
+    np.testing.assert_allclose(find_ink(page).pixels, find_ink(framed).pixels, atol=0.03)
+
+
+def test_a_zero_with_a_dot_in_it_is_no_box_with_a_digit_in_it() -> None:
+    dotted = DRAWN[0].copy()
+    cv2.circle(dotted, (SIDE // 2, SIDE // 2), 14, 0, -1)
+    assert find_ink(DRAWN[0]).pixels.shape == find_ink(dotted).pixels.shape
 
 
 def test_a_small_picture_loses_its_frame() -> None:

@@ -108,6 +108,22 @@ def test_the_height_of_digits_is_guessed_where_a_line_holds_all_of_them_together
     assert lift_page(page).digit_px == pytest.approx(46, rel=0.2)
 
 
+@pytest.mark.parametrize("pen", [1, 4, 9])
+@pytest.mark.parametrize("lines", [1, 3])
+def test_the_height_of_digits_is_guessed_within_a_box_drawn_around_them(pen: int, lines: int) -> None:
+    page = np.vstack([write("24680")] * lines)
+    boxed = page.copy()
+    cv2.rectangle(boxed, (20, 20), (page.shape[1] - 20, len(page) - 20), 0, pen)
+    assert lift_page(page).digit_px == pytest.approx(lift_page(boxed).digit_px, abs=2)
+
+
+def test_what_touches_a_box_is_in_the_part_that_is_looked_over() -> None:
+    page = write("24680")
+    cv2.rectangle(page, (66, 80), (660, 200), 0, 3)  # through the 2
+    left, *_ = lift_page(page).part
+    assert left < 60
+
+
 def test_digits_that_fill_the_picture_and_hang_together_are_as_high_as_most_of_it() -> None:
     page = np.ascontiguousarray(write("836", shape=(104, 180), pen=2)[4:64, 58:])
     cv2.line(page, (0, 46), (121, 10), 0, 2)  # not along the picture
