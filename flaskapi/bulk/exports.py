@@ -96,6 +96,7 @@ def _whole(path: Path) -> Iterator[Path]:
     """Give a file to write that takes its name when all went well, else goes."""
     unfinished = path.with_name(f".{path.name}.part")
     try:
+        unfinished.touch(mode=0o600)  # in a folder that was there others may look, too
         yield unfinished
         os.replace(unfinished, path)
     finally:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,8 @@ def _order(config: dict[str, Any], options: argparse.Namespace) -> "Order":
 
 
 def _watch(app: Any, options: argparse.Namespace) -> None:
+    if find_spec("keras") is None:  # said before a request is taken, for each would fail, one after the other
+        raise ModuleNotFoundError(name="keras")
     from flaskapi import make_database
     from flaskapi.learning.watch import Worker
 

@@ -26,5 +26,5 @@ def check(options: argparse.Namespace) -> None:
     except StoreUnavailableError as error:
         if config["STORE"] == "required":
             raise
-        print(f"Not ready: store: {error} Predictions will be answered without being kept.", file=sys.stderr)
+        print(f"But: the store cannot be used: {error} Predictions will be answered without being kept.", file=sys.stderr)
     services.store.close()

@@ -81,7 +81,7 @@ def _columns(evaluation: Evaluation) -> dict[str, str]:
         "wrong": f"{evaluation.wrong}",
         "refused": f"{sum(outcome.refused for outcome in evaluation.written)}",
         "uncertain": f"{evaluation.uncertain_share:.2%}",
-        "wrong of certain": f"{evaluation.wrong_of_certain:.2%}",
+        "wrong of certain": f"{evaluation.wrong_of_certain:.2%}" if evaluation.uncertain_share < 1 else "-",
         "calibration error": f"{evaluation.calibration_error:.2%}",
     }
 

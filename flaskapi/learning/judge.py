@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from flaskapi.evaluation.measures import DigitEvaluation, Outcome
+from flaskapi.serving.classifier import Answers
+from flaskapi.serving.second_look import look_twice
 from flaskapi.training.dataset import NO_DIGIT
 
 MORE_ERRORS = 2  # that a candidate may make on MNIST's test set; over the model that serves, and over the one that it all began with
@@ -15,10 +17,6 @@ SIGNIFICANCE = 0.05
 MNIST_CALIBRATION_ERROR = 0.01  # that a candidate may have there
 MORE_CALIBRATION_ERROR = 0.02  # that it may have on held-back images, over that of the model that serves
 _TOGETHER = 100  # images in one call
-
-
-class _Answers(Protocol):
-    def probabilities(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
 
 
 class Pair(NamedTuple):
@@ -94,21 +92,21 @@ def mcnemar(fixed: int, broken: int) -> float:
     return sum(math.comb(differ, count) for count in range(fixed, differ + 1)) / 2**differ
 
 
-def ask(classifier: _Answers, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Give a model's probabilities, `float32 (n, 10)`, for `uint8 (n, 28, 28)`, 255 the ink."""
+def ask(classifier: Answers, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Give a model's probabilities, `float32 (n, 10)`, for `uint8 (n, 28, 28)`, 255 the ink, as a caller would get them."""
     parts = [pixels[start : start + _TOGETHER] for start in range(0, len(pixels), _TOGETHER)]
     batches = [(part.astype(np.float32) / np.float32(255)).reshape(-1, 28, 28, 1) for part in parts]
-    return np.concatenate([np.zeros((0, 10), np.float32), *map(classifier.probabilities, batches)])
+    return np.concatenate([np.zeros((0, 10), np.float32), *(look_twice(classifier, batch) for batch in batches)])
 
 
-def count_wrong(classifier: _Answers, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> int:
+def count_wrong(classifier: Answers, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> int:
     """Say how many of `uint8 (n, 28, 28)`, 255 the ink, a model reads as something else than `uint8 (n,)`, 0 to 9."""
     return int((ask(classifier, pixels).argmax(axis=1) != labels).sum())
 
 
 def compare(
-    before: _Answers,
-    after: _Answers,
+    before: Answers,
+    after: Answers,
     pixels: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.uint8],
     names: Sequence[str],

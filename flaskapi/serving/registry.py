@@ -77,7 +77,8 @@ class Registry:
         """
         found = [version for version in self.versions() if name in (version.name, version.name.rpartition("-")[2])]
         if not found:
-            raise VersionError(f"There is no version {name}. `python -m flaskapi models list` lists those that there are.")
+            hint = " The file of that setting is none until it is promoted; `card` shows it." if name == MODEL_FILE else ""
+            raise VersionError(f"There is no version {name}.{hint} `python -m flaskapi models list` lists those that there are.")
         return found[-1]
 
     def load(self, name: str) -> OnnxClassifier:

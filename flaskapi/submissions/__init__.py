@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flaskapi.submissions.retention import Excess
 
 T = TypeVar("T")
+TOKEN_PREFIX = "flaskapi_"  # of operators' keys, so that one that was left lying about is known for what it is
 
 
 class Submission(NamedTuple):

@@ -15,12 +15,11 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from flaskapi.errors import FlaskapiError
-from flaskapi.submissions import Store
+from flaskapi.submissions import TOKEN_PREFIX, Store
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.tables import keys
 
 NOTED_EVERY = timedelta(minutes=1)
-_PREFIX = "flaskapi_"  # so that a token that was left lying about is known for what it is
 _COLUMNS = (keys.c.name, keys.c.created_at, keys.c.used_at, keys.c.revoked_at)
 
 
@@ -39,7 +38,7 @@ def make_key(store: Store, name: str) -> str:
     Raises:
         FlaskapiError: there is, or was, a key of that name: labels bear the names of keys, so that each is given once.
     """
-    token = _PREFIX + secrets.token_urlsafe(32)
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     row = {"id": new_id(), "name": name, "digest": _digest(token), "created_at": datetime.now(UTC)}
 
     def work(connection: sa.Connection) -> None:

@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 from flask import Flask, current_app, g, request
 
 from flaskapi.errors import ForbiddenError, StoreUnavailableError, UnauthorizedError
+from flaskapi.submissions import TOKEN_PREFIX
 from flaskapi.web.services import services
 
 P = ParamSpec("P")
@@ -81,7 +82,13 @@ def operator_name() -> str | None:
 
 
 def _token() -> str | None:
-    """What the request has as its key; who authenticates otherwise, as with a proxy's password, has none."""
+    """What the request has as its key; who authenticates otherwise, as with a proxy's password, has none.
+
+    Raises:
+        UnauthorizedError: it has one that is not sent as one: whoever thinks to be an operator is not taken for a sender.
+    """
+    if request.headers.get("Authorization", "").startswith(TOKEN_PREFIX):
+        raise _refuse("The header 'Authorization' has a key without the word Bearer before it. " + _SEND_IT)
     found = request.authorization
     return (found.token or "") if found is not None and found.type == "bearer" else None
 

@@ -68,6 +68,7 @@ def test_an_export_is_evaluated_and_taken_into_an_empty_store(
     assert {f"{one}.png" for one in ids} | {"labels.csv", "unlabelled.csv"} == {path.name for path in folder.iterdir()}
     assert [change["image"] for change in sent] == [(folder / f"{one}.png").read_bytes() for one in ids], "a PNG stays as it was sent"
     assert 0o700 == folder.stat().st_mode & 0o777
+    assert {0o600} == {path.stat().st_mode & 0o777 for path in folder.iterdir()}, "in a folder that was there others may look"
     rows = read_table(folder / "labels.csv")
     assert [(f"{one}.png", label) for one, label in zip(ids, ["2", "3", "7", "none"], strict=False)] == [
         (row["file"], row["label"]) for row in rows

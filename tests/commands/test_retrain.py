@@ -8,6 +8,8 @@ import pytest
 from labelled import Sent, say, send, write_digit
 
 from flaskapi.__main__ import main
+from flaskapi.commands import TRAIN_EXTRA
+from flaskapi.submissions.retrainings import get, request
 from flaskapi.submissions.store import DatabaseStore
 
 
@@ -111,3 +113,15 @@ def test_an_argument_that_makes_no_sense_is_refused_with_what_was_expected(
     with pytest.raises(SystemExit):
         main(["retrain", option, value])
     assert f"argument {option}: expected {expected}, found '{value}'\n" in capsys.readouterr().err
+
+
+def test_a_worker_that_could_train_nothing_takes_no_request(
+    store: DatabaseStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flaskapi.commands.retrain.find_spec", lambda name: None)
+    identifier = request(store, {}, "ada")
+    assert 1 == main(["retrain", "--watch"])
+    assert f"error: keras is not installed. {TRAIN_EXTRA}\n" == capsys.readouterr().err
+    found = get(store, identifier)
+    assert found is not None
+    assert "requested" == found.state

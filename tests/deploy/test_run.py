@@ -80,7 +80,7 @@ def test_a_bad_setting_stops_the_start_with_one_clear_line() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("port", ["abc", "-1", "0", "80 81", "123456"])
+@pytest.mark.parametrize("port", ["abc", "-1", "0", "80 81", "65536", "123456"])
 def test_a_port_that_is_none_is_called_so(port: str) -> None:
     done = subprocess.run(
         [ROOT / "deploy" / "run"], env=os.environ | {"PORT": port}, capture_output=True, text=True, timeout=60, check=False

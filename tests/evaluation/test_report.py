@@ -57,6 +57,10 @@ def test_the_summary_has_a_line_for_the_digits_of_each_set_and_one_for_its_other
     ] == [" ".join(line.split()) for line in summarize(SETS).splitlines()[1:]]
 
 
+def test_of_none_that_were_certain_no_share_was_wrong() -> None:
+    assert "-" == tabulate({"paper": DigitEvaluation([UNSURE])})["paper"]["wrong of certain"]
+
+
 def test_where_no_set_has_digits_the_summary_has_no_columns() -> None:
     assert ["letters 2 not digits, 50.00% left uncertain or found to be none"] == [
         " ".join(line.split()) for line in summarize({"letters": SETS["letters"]}).splitlines()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fakes import draw_digit, encode
 from flask import Flask
-from operators import bearing, in_full, make_app, store_of
+from operators import SOME_ID, bearing, in_full, make_app, store_of
 from problems import read_problem
 
 from flaskapi.errors import StoreUnavailableError
@@ -65,6 +65,15 @@ def test_whoever_bears_no_good_key_is_told_how_to_authenticate(app: Flask) -> No
     for sent in ({}, bearing(""), bearing(token[:-1]), bearing("a=b"), bearing("ÿ"), {"Authorization": f"Basic {token}"}):
         assert (401, "unauthorized") == read_problem(client.get("/secret", headers=sent)), sent
     assert 401 == client.get(f"/secret?key={token}").status_code
+
+
+def test_a_key_without_its_scheme_is_not_taken_for_no_key(app: Flask) -> None:
+    """Whoever thinks to be an operator would be taken for a sender, and never know."""
+    client, token = app.test_client(), make_key(store_of(app), "ada")
+    for path in ("/secret", f"/submissions/{SOME_ID}/label"):
+        response = client.open(path, method="GET" if path == "/secret" else "PUT", json={"digit": 7}, headers={"Authorization": token})
+        assert (401, "unauthorized") == read_problem(response)
+        assert "without the word Bearer" in response.get_json()["detail"]
 
 
 def test_a_revoked_key_is_refused_at_once(app: Flask) -> None:
