@@ -55,6 +55,12 @@ def _light(image: Image, falls_to: float) -> npt.NDArray[np.floating]:
     return image * (down[:, np.newaxis] * across)[..., np.newaxis]
 
 
+def _shaded(image: Image, falls_to: float) -> npt.NDArray[np.floating]:
+    """A soft edge, a fifth of the width, runs down the middle."""
+    across = np.linspace(-1, 1, image.shape[1])
+    return image * (falls_to + (1 - falls_to) / (1 + np.exp(10 * across)))[:, np.newaxis]
+
+
 def _boxed(image: Image) -> Image:
     """A third more paper around, and on it a box, dark on light paper and light on dark."""
     image = _scale(image, max(1, round(112 / max(image.shape))))
@@ -76,6 +82,7 @@ CONDITIONS: dict[str, Callable[[Image, np.random.Generator], bytes]] = {
     "as-it-is": lambda image, _: _png(image),
     "light-falls-to-60": lambda image, _: _png(_light(image, 0.6)),
     "light-falls-to-30": lambda image, _: _png(_light(image, 0.3)),
+    "half-in-shadow-of-30": lambda image, _: _png(_shaded(image, 0.3)),
     "in-a-box": lambda image, _: _png(_boxed(image)),
     "enlarged-4-times": lambda image, _: _png(_scale(image, 4)),
     "reduced-to-20-pixels": lambda image, _: _png(_scale(image, min(1, 20 / max(image.shape)))),

@@ -405,6 +405,14 @@ def test_the_shipped_models_read_lines_on_any_paper(shipped: dict[str, Any], dar
     assert ["2468", "1357"] == prediction.lines
 
 
+@pytest.mark.parametrize("falls_to", [0.5, 0.25])
+def test_the_shipped_models_read_what_lies_half_in_the_shadow(shipped: dict[str, Any], falls_to: float) -> None:
+    page = photograph("0551234678", shadow=0)
+    light = falls_to + (1 - falls_to) / (1 + np.exp((np.arange(page.shape[1]) - 450) / 40))
+    prediction = read((page * light).astype(np.uint8), **shipped)
+    assert "0551234678" == prediction.number
+
+
 @pytest.mark.parametrize("margin", [6, 25])
 def test_the_shipped_models_read_what_stands_in_a_box(shipped: dict[str, Any], margin: int) -> None:
     page = np.pad(photograph("0551234678", shadow=0), 40, constant_values=200)

@@ -1,5 +1,6 @@
 """Take away the ground and the shadows of a picture, and tell the ink from what is left."""
 
+import contextlib
 from typing import NamedTuple
 
 import cv2
@@ -17,8 +18,9 @@ FAINTEST = 9  # grey levels between the means of ground and ink; paper grain of 
 CLEAREST_NOISE = 5.2  # contrast over grain: measured at most 5.0 for noise alone, at least 5.6 for ink on newsprint
 PATTERN_CONTRAST, PATTERN_NOISE = 40, 3.5  # of ink on a printed pattern; grain alone, split by Otsu's method, shows 2.7 times itself
 RARE_INK_SPLITS, RARE_INK_NOISE = 3, 8  # measured at most 5.2 for noise alone after three more splits
-LEAST_CHANGE, GROUND_OF_EDGE = 24, 0.7  # grey levels from corner to corner, where grain has less; of the edge, the rest is ink
+LEAST_CHANGE, GROUND = 24, 0.75  # grey levels from corner to corner, where grain has less; of the picture, the rest is ink
 POLARITY_SIDE_PX, DIGIT_SIDE_PX, LEAST_SKEWNESS = 256, 64, 0.5
+SHADOW, MOST_GAIN = 1.3, 4  # how much brighter paper lies in the light; more would raise the grain of the darkest over all ink
 FEW_TO_SORT = 1000  # of more, counting is faster than sorting
 NOTHING = "No digit was found: nothing stands out from the ground."
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -56,12 +58,12 @@ def lift_ink(image: Image, *, is_even: bool = False, is_dark: bool | None = None
     if is_dark is None and (found := find_polarity(image, side_px=DIGIT_SIDE_PX, slow_share=0.5)) is not None and found != inverted:
         light, inverted = 255 - light, found  # a shadow may have more of the picture than the ink has, and have been taken for it
     try:
-        return Lifted(*_lift(light, is_patterned), inverted, is_even=False)
+        return Lifted(*_lift(light, is_patterned, inverted), inverted, is_even=False)
     except NoDigitFoundError:
         if is_dark is not None:
             raise
         # A shadow may have more of the picture than the ink has, and have been taken for it.
-        return Lifted(*_lift(255 - light, is_patterned), not inverted, is_even=False)
+        return Lifted(*_lift(255 - light, is_patterned, not inverted), not inverted, is_even=False)
 
 
 def find_polarity(image: Image, *, side_px: int = POLARITY_SIDE_PX, slow_share: float = 0.25) -> bool | None:
@@ -121,8 +123,8 @@ def _subtract_level(light: Image, mask: Image) -> Image:
     return np.maximum(light, level) - np.uint8(level) if level else light
 
 
-def _subtract_ground(light: Image) -> Image:
-    """Take away what changes slowly, found on a smaller copy.
+def _find_ground(light: Image) -> Image:
+    """Find what changes slowly, on a smaller copy.
 
     First the plane that fits the whole best, which is most of a shadow; then the darkest in a window wider than any stroke, smoothed.
     """
@@ -132,7 +134,20 @@ def _subtract_ground(light: Image) -> Image:
     plane = _fit_plane(small)
     ground = cv2.morphologyEx(small - plane, cv2.MORPH_OPEN, np.ones((window, window), np.uint8))
     ground = np.clip(cv2.GaussianBlur(ground, (0, 0), window / 4) + plane, 0, 255).astype(np.uint8)
-    return cv2.subtract(light, cv2.resize(ground, (width, height), interpolation=cv2.INTER_LINEAR))
+    return cv2.resize(ground, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _light_up(light: Image, ground: Image) -> Image | None:
+    """Make dark ink in the shadow, `light` above its ground, as strong as ink in the light; None where there is no shadow to speak of.
+
+    Ink takes away a share of the light that falls on it, so that in the shadow less is missing.
+    """
+    steps = (255 - ground[::GROUND_STEP_PX, ::GROUND_STEP_PX]).ravel()
+    bright, dark = quantile(steps, 0.9), quantile(steps, 0.1)
+    if bright <= SHADOW * dark:
+        return None
+    gains = np.minimum(bright / np.maximum(np.arange(256, dtype=np.float32), 1), MOST_GAIN)[::-1].copy()
+    return cv2.multiply(light, cv2.LUT(ground, gains), dtype=cv2.CV_8U)
 
 
 def _fit_plane(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -145,27 +160,28 @@ def _fit_plane(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _level(image: Image) -> Image:
-    """Make level the ground of a small picture that is lighter on one side.
+    """Make level the ground of a small picture that is lighter on one side, or partly in a shadow.
 
-    Its corners say how the light changes, along both sides and both together; so it must along most of its edge, where it is measured.
+    Its edges say how the light changes: between them the ground is as Coons' patch has it (Coons: "Surfaces for computer-aided design of
+    space forms", 1967). It is the ground if most of the picture is near to it.
     """
     levels = [int(image[row, column]) for row in (0, -1) for column in (0, -1)]
     change = max(levels) - min(levels)
-    if change < LEAST_CHANGE:
+    if change < LEAST_CHANGE or min(image.shape) < 2:
         return image
-    corners = np.array(levels, np.float32)
-    y, x = (np.linspace(0, 1, side, dtype=np.float32) for side in image.shape)
-    down, across = np.meshgrid(y, x, indexing="ij")
-    shares = np.stack([(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across], axis=-1)  # of each corner
-    of_edge = np.concatenate([shares[0], shares[-1], shares[:, 0], shares[:, -1]])
-    edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]).astype(np.float32)
-    for _ in range(2):
-        is_ground = np.abs(of_edge @ corners - edge) < change / 8
-        if is_ground.mean() < GROUND_OF_EDGE:
-            return image
-        corners = np.linalg.lstsq(of_edge[is_ground], edge[is_ground], rcond=None)[0]
-    ground = shares @ corners
-    return np.clip(image - ground + corners.mean(), 0, 255).astype(np.uint8)
+    top, bottom, left, right = (_without_strokes(edge) for edge in (image[0], image[-1], image[:, 0], image[:, -1]))
+    y, x = np.linspace(0, 1, len(left), dtype=np.float32)[:, np.newaxis], np.linspace(0, 1, len(top), dtype=np.float32)
+    corners = (1 - y) * ((1 - x) * top[0] + x * top[-1]) + y * ((1 - x) * bottom[0] + x * bottom[-1])
+    ground = (1 - y) * top + y * bottom + (1 - x) * left[:, np.newaxis] + x * right[:, np.newaxis] - corners
+    away = np.abs(image - ground)
+    if np.count_nonzero(away < change / 8) < GROUND * image.size:
+        return image
+    return np.clip(image - ground + ground.mean(), 0, 255).astype(np.uint8)
+
+
+def _without_strokes(edge: Image) -> npt.NDArray[np.float32]:
+    """The median of five neighbours each: ink that reaches the edge of a picture is mostly narrower than half of that."""
+    return cv2.medianBlur(np.ascontiguousarray(edge)[np.newaxis], 5)[0].astype(np.float32)
 
 
 def _contrast(light: Image, mask: Image) -> tuple[float, float]:
@@ -183,15 +199,28 @@ def _is_even(light: Image, mask: Image) -> bool:
     return contrast > EVEN_CONTRAST and contrast > EVEN * grain
 
 
-def _lift(light: Image, is_patterned: bool) -> tuple[Image, Image, float]:
+def _lift(light: Image, is_patterned: bool, is_dark: bool) -> tuple[Image, Image, float]:
     """Take the ground away and mark the ink with 1; give its contrast too.
+
+    Raises:
+        NoDigitFoundError: there is only grain.
+    """
+    ground = _find_ground(light)
+    light = cv2.subtract(light, ground)
+    if is_dark and (lit := _light_up(light, ground)) is not None:
+        with contextlib.suppress(NoDigitFoundError):  # grain in the shadow grows too
+            return _split(lit, is_patterned)
+    return _split(light, is_patterned)
+
+
+def _split(light: Image, is_patterned: bool) -> tuple[Image, Image, float]:
+    """Tell ink from a ground of 0.
 
     Where there is so little ink that Otsu's method splits the ground instead, the lighter part is split again.
 
     Raises:
         NoDigitFoundError: there is only grain.
     """
-    light = _subtract_ground(light)
     level, mask = cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     contrast, grain = _contrast(light, mask)
     if contrast >= FAINTEST and contrast > min(CLEAREST_NOISE * grain, STRONG_CONTRAST):

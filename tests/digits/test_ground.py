@@ -56,7 +56,19 @@ def test_what_is_known_of_the_ink_is_heeded(light: np.ndarray) -> None:
     assert float((lifted.mask.view(bool) != ink)[20:-20, :].mean()) < 0.02
     light_ink = lift_ink(255 - write(light), is_dark=False)
     assert light_ink.inverted is False
-    np.testing.assert_array_equal(lifted.mask, light_ink.mask)
+    assert float((lifted.mask != light_ink.mask).mean()) < 0.001
+
+
+@pytest.mark.parametrize("falls_to", [0.7, 0.4, 0.25])
+@pytest.mark.parametrize("width", [0.25, 0.4])
+def test_ink_in_the_shadow_is_as_strong_as_ink_in_the_light(falls_to: float, width: float) -> None:
+    """As a share of the paper there: what it takes away is a share of the light."""
+    light = falls_to + (1 - falls_to) / (1 + np.exp((RIGHT - 0.4) * 4 / width))
+    lifted = lift_ink(write(light), is_dark=True)
+    ink = write(np.ones(SHAPE)) < 100
+    lit, shaded = (float(lifted.light[:, side][ink[:, side]].mean()) for side in (np.s_[:180], np.s_[230:]))
+    assert shaded == pytest.approx(lit, rel=0.25)
+    assert float((lifted.mask.view(bool) != ink).mean()) < 0.02
 
 
 def test_a_lifted_picture_has_a_ground_of_0_and_light_ink() -> None:

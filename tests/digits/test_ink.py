@@ -189,6 +189,16 @@ def test_a_small_picture_is_read_in_light_from_a_side(digit: int, is_dark: bool,
 
 
 @pytest.mark.parametrize("digit", range(10))
+@pytest.mark.parametrize("is_dark", [True, False])
+@pytest.mark.parametrize("is_level", [True, False])
+def test_a_small_picture_is_read_half_in_a_shadow(digit: int, is_dark: bool, is_level: bool) -> None:
+    image = draw_digit(digit, side=28, thickness=2, dark_on_light=is_dark)
+    shade = np.broadcast_to(0.4 + 0.6 / (1 + np.exp((np.arange(28) - 14) / 1.5)), (28, 28))
+    lit = ((0.2 + 0.8 * image / 255) * (shade.T if is_level else shade) * 220).astype(np.uint8)
+    assert find_ink(image).pixels.shape == pytest.approx(find_ink(lit).pixels.shape, abs=2)
+
+
+@pytest.mark.parametrize("digit", range(10))
 def test_a_bold_digit_cut_out_closely_is_not_taken_for_light_from_a_side(digit: int) -> None:
     image = draw_digit(digit, side=28, thickness=4, dark_on_light=False)
     x, y, width, height = cv2.boundingRect(image)

@@ -87,8 +87,9 @@ def test_a_page_is_ink_from_0_to_1_its_mask_and_how_high_its_digits_are() -> Non
 @pytest.mark.parametrize("name", GROUNDS)
 def test_light_ink_on_a_dark_ground_gives_the_same_page(name: str) -> None:
     dark, light = lift_page(GROUNDS[name]), lift_page(255 - GROUNDS[name])
-    np.testing.assert_array_equal(dark.ink, light.ink)
-    np.testing.assert_array_equal(dark.mask, light.mask)
+    """But for what dark ink lacks in the shadow, which is given back to it."""
+    np.testing.assert_allclose(boxes_of(dark.ink), boxes_of(light.ink), atol=2)
+    assert float((dark.mask != light.mask).mean()) < 0.005
 
 
 @pytest.mark.parametrize("scale", [0.7, 1, 2, 4])
