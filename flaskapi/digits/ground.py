@@ -235,5 +235,7 @@ def _split(light: Image, is_patterned: bool) -> tuple[Image, Image, float]:
         mask = cv2.threshold(light, level, 1, cv2.THRESH_BINARY)[1]
         contrast, grain = _contrast(light, mask)
         if contrast >= FAINTEST and contrast > RARE_INK_NOISE * grain:
-            return light, mask, contrast
+            # That was the ink at its strongest: all of it is what is nearer to that than to the ground.
+            middle = cv2.mean(light, 1 - mask)[0] + contrast / 2
+            return light, cv2.threshold(light, middle, 1, cv2.THRESH_BINARY)[1], contrast
     raise NoDigitFoundError(NOTHING)
