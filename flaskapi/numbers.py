@@ -126,14 +126,18 @@ def predict_number(
     def see(view: Image, is_stored: bool) -> _Seen:
         return _see(view, classifier, detector, pattern)._replace(is_stored=is_stored)
 
-    version = classifier.version
-    views = look_at(image, see, max_pixels=max_pixels)
-    if classifier.version != version:  # it broke and another took its place: one answers for all that there is to see
+    def look() -> tuple[_Seen, list[Reading], bool]:
         views = look_at(image, see, max_pixels=max_pixels)
-    seen, readings, is_sure = _choose(views, pattern, alternatives + 1, uncertain_below)
-    if readings[0].confidence < SURE and seen.scale:
-        looks = [seen, *(_look(seen.page, seen.scale, classifier, detector, stretch) for stretch in STRETCHES)]
-        seen, readings, is_sure = _weigh(looks, pattern, alternatives + 1, uncertain_below)
+        seen, readings, is_sure = _choose(views, pattern, alternatives + 1, uncertain_below)
+        if readings[0].confidence >= SURE or seen.scale is None:
+            return seen, readings, is_sure
+        again = (_look_again(seen, seen.scale, stretch, classifier, detector) for stretch in STRETCHES)
+        return _weigh([seen, *again], pattern, alternatives + 1, uncertain_below)
+
+    version = classifier.version
+    seen, readings, is_sure = look()
+    if classifier.version != version:  # it broke and another took its place: one answers for all that there is to see
+        seen, readings, is_sure = look()
     best = readings[0]
     layout = read_layout(image)
     choices = dict(zip(seen.order, best.choices, strict=True))
@@ -216,10 +220,11 @@ def _see(view: Image, classifier: Classifier, detector: Detector, pattern: str |
     return _judge(candidates, classifier, page, scale)
 
 
-def _look(page: Page, scale: float, classifier: Classifier, detector: Detector, stretch: tuple[float, float]) -> _Seen:
+def _look_again(seen: _Seen, scale: float, stretch: tuple[float, float], classifier: Classifier, detector: Detector) -> _Seen:
     """Look at a page again, with digits of another width or size."""
-    answer = detector.detect(scale_page(page, scale, stretch))
-    return _judge(find_candidates(answer, (scale * stretch[0], scale * stretch[1]), page.part[:2]), classifier, page, scale)
+    answer = detector.detect(scale_page(seen.page, scale, stretch))
+    candidates = find_candidates(answer, (scale * stretch[0], scale * stretch[1]), seen.page.part[:2])
+    return _judge(candidates, classifier, seen.page, scale)._replace(is_stored=seen.is_stored)
 
 
 def _judge(candidates: list[Candidate], classifier: Classifier, page: Page, scale: float) -> _Seen:

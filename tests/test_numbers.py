@@ -111,6 +111,28 @@ def test_a_reading_that_is_not_sure_is_looked_at_twice_more_and_the_mean_of_all_
     assert prediction.confidence < 1 / 3 + 0.01 or len(sevens) == 1 or number == "44444", "what only one look reads has a third at most"
 
 
+class Replaced(FixedClassifier):
+    """Reads a 7 until it is asked so often; then another version, which reads a 4, takes its place."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__(7, 0.9)
+        self._left = calls
+
+    def probabilities(self, batch: np.ndarray) -> np.ndarray:
+        self._left -= 1
+        if self._left < 0 and self.version != "another":
+            FixedClassifier.__init__(self, 4, 0.9)
+            self.version = "another"
+        return super().probabilities(batch)
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2])
+def test_all_looks_are_of_one_version(calls: int) -> None:
+    """Whichever of them it breaks in."""
+    prediction = read(squares(), detector=Doubting(*[0.0] * 6), classifier=Replaced(calls))
+    assert ("44444", "another") == (prediction.number, prediction.model)
+
+
 def test_looks_that_fit_what_the_caller_knows_go_before_those_that_do_not() -> None:
     prediction = read(squares(), detector=Doubting(0.1, -30, 30), classifier=Neutral(), pattern="7dddd", uncertain_below=0)
     assert ("77777", False) == (prediction.number, prediction.uncertain)
@@ -165,12 +187,23 @@ class LevelDetector(FixedDetector):
         return answer if page.shape[0] < page.shape[1] else answer * 0 - 20
 
 
+class GrowingDetector(LevelDetector):
+    """Is surer with each look at a page."""
+
+    def detect(self, page: np.ndarray) -> np.ndarray:
+        self._presence += 0.5
+        return super().detect(page)
+
+
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_where_exif_is_wrong_boxes_are_still_in_the_image_turned_as_it_says(orientation: int) -> None:
+@pytest.mark.parametrize("presence", [9.0, 1.0], ids=["sure", "looked at again"])
+def test_where_exif_is_wrong_boxes_are_still_in_the_image_turned_as_it_says(orientation: int, presence: float) -> None:
     """That is how every other program shows it."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    prediction = read(encode(Image.fromarray(squares()), exif=exif), detector=LevelDetector(), classifier=FixedClassifier(7, 0.5))
+    prediction = read(
+        encode(Image.fromarray(squares()), exif=exif), detector=GrowingDetector(presence=presence), classifier=FixedClassifier(7, 0.5)
+    )
     assert "77777" == prediction.number
     for place, digit in zip(SQUARES, prediction.digits, strict=True):
         alone = Image.fromarray(squares([place]))
