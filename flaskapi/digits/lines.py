@@ -61,18 +61,18 @@ def find_frames(mask: Image, labels: npt.NDArray[np.int32], parts: npt.NDArray[n
         return []
     contours, nesting = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
     around = nesting[0, :, 3]  # of each contour: a hole is in a part, a part in a hole or in nothing (-1)
-    counts: dict[int, int] = {}
-    frames = set()
-    for place in np.flatnonzero((around >= 0) & (around[around] >= 0)):
-        hole = int(around[place])
-        (inner_x, inner_y), (outer_x, outer_y) = contours[place][0, 0], contours[hole][0, 0]
-        inner, outer = int(labels[inner_y, inner_x]), int(labels[outer_y, outer_x])
-        if inner == outer:  # a hole in a part
-            continue
-        counts[hole] = counts.get(hole, 0) + (several_px is not None and longer[inner - 1] >= several_px)
-        if counts[hole] >= FRAMED_PARTS or longer[inner - 1] >= FRAMED * min(cv2.boundingRect(contours[hole])[2:]):
-            frames.add(outer)
-    return sorted(frames)
+    columns, rows = np.array([contour[0, 0] for contour in contours]).T
+    part = labels[rows, columns]
+    within = np.flatnonzero((around >= 0) & (around[around] >= 0) & (part != part[around]))  # else it is a hole in a part
+    holes, sizes = around[within], longer[part[within] - 1]
+    largest = np.zeros(len(contours), np.int32)
+    np.maximum.at(largest, holes, sizes)
+    counts = np.bincount(holes, sizes >= several_px, len(contours)) if several_px else np.zeros(len(contours))
+    is_framed = {
+        hole: counts[hole] >= FRAMED_PARTS or largest[hole] >= FRAMED * min(cv2.boundingRect(contours[hole])[2:])
+        for hole in np.unique(holes)
+    }
+    return sorted({int(part[hole]) for hole, is_so in is_framed.items() if is_so})
 
 
 def _find_lines(mask: Image, is_level: bool) -> list[tuple[npt.NDArray[np.bool_], bool]]:
