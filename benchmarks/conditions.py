@@ -18,13 +18,14 @@ def main(folder: Path, target: Path) -> None:
     """Write the pictures of a folder under each condition, the same every time, with the labels as they are."""
     with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
         names = [row["file"] for row in csv.DictReader(file)]
-    for name, change in CONDITIONS.items():
-        (target / name).mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / "labels.csv", target / name / "labels.csv")
-        rng = np.random.default_rng(SEED)
-        for file_name in names:
-            data = change(_read(folder / file_name), rng)
-            (target / name / file_name).write_bytes(data)
+    for condition in CONDITIONS:
+        (target / condition).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / "labels.csv", target / condition / "labels.csv")
+    rng = np.random.default_rng(SEED)
+    for name in names:
+        image = _read(folder / name)
+        for condition, change in CONDITIONS.items():
+            (target / condition / name).write_bytes(change(image, rng))
     print(f"Wrote {len(names)} pictures under {len(CONDITIONS)} conditions each: python -m flaskapi evaluate {target}/*")
 
 

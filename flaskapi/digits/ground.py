@@ -31,7 +31,7 @@ class Lifted(NamedTuple):
 
     light: Image  # `uint8 (height, width)`, 0 the ground, the ink light
     mask: Image  # 1 the ink
-    contrast: float  # of the ink with the ground, in grey levels
+    contrast: float  # of the ink with the ground, in grey levels; with a shadow on dark ink, as if all of it lay in the light
     inverted: bool  # the ink was dark
     is_even: bool  # the ground was of one level, as in a drawing or a scan
 
@@ -55,14 +55,14 @@ def lift_ink(image: Image, *, is_even: bool = False, is_dark: bool | None = None
         if contrast < FAINTEST:
             raise NoDigitFoundError(NOTHING)
         return Lifted(light, mask, contrast, inverted, is_even=True)
+    # A shadow may have more of the picture than the ink has, and have been taken for it.
     if is_dark is None and (found := find_polarity(image, side_px=DIGIT_SIDE_PX, slow_share=0.5)) is not None and found != inverted:
-        light, inverted = 255 - light, found  # a shadow may have more of the picture than the ink has, and have been taken for it
+        light, inverted = 255 - light, found
     try:
         return Lifted(*_lift(light, is_patterned, inverted), inverted, is_even=False)
     except NoDigitFoundError:
         if is_dark is not None:
             raise
-        # A shadow may have more of the picture than the ink has, and have been taken for it.
         return Lifted(*_lift(255 - light, is_patterned, not inverted), not inverted, is_even=False)
 
 

@@ -11,7 +11,7 @@ LINE_END, LINE_OFFSET = 0.08, 0.25  # a line runs to that near either border, th
 THICKEST_LINE = 0.07  # of the side, on average: rules of newsprint cells are thinner, strokes that fill the picture thicker
 FRAMED = 0.35  # of what a box leaves free within: less is a dot, not the digit that it was drawn around
 FRAMED_PARTS = 3  # so many are no dots either
-MOST_FRAMES = 20  # looked for: the largest parts
+MOST_FRAMES = 20  # of the largest parts; where nothing lies within the bounds of any of these, there is none
 LINE_OF_DIGIT = 0.8  # of the side: what touches a line and is as long as that goes with it
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
