@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Train a network on MNIST and write `models/my_model.h5`, or `models/detector.h5`, and its compiled form, `.onnx`."""
+"""Train a network on MNIST and write `models/my_model.h5`, or `models/detector.h5`, and its
+compiled form, `.onnx`.
+"""
 
 import argparse
 import os
@@ -11,7 +13,8 @@ from flaskapi.commands import TRAIN_EXTRA
 from flaskapi.errors import FlaskapiError
 from flaskapi.serving.compiled import build_compiled
 
-# TensorFlow reads both when it is imported: no notes on CPU features, and with oneDNN convolutions of channels-first images.
+# TensorFlow reads both when it is imported: no notes on CPU features, and with oneDNN convolutions
+# of channels-first images.
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
 MODELS = Path(__file__).parent / "models"
 
@@ -23,15 +26,25 @@ def main() -> int:
     from flaskapi.training.artifact import check_writable, save_artifact
     from flaskapi.training.dataset import load_dataset
 
-    output = options.output or MODELS / ("detector.h5" if options.network == "detector" else "my_model.h5")
+    output = options.output or MODELS / (
+        "detector.h5" if options.network == "detector" else "my_model.h5"
+    )
     check_writable(output)
-    chosen = {name: getattr(options, name) for name in ("epochs", "batch_size", "validation") if getattr(options, name) is not None}
+    chosen = {
+        name: getattr(options, name)
+        for name in ("epochs", "batch_size", "validation")
+        if getattr(options, name) is not None
+    }
     dataset = load_dataset(options.data)
     if options.network == "detector":
         from flaskapi.training.detector import DetectorRecipe, train_detector
 
-        model, card = train_detector(dataset, DetectorRecipe(seed=options.seed)._replace(**chosen), backup=options.backup)
-        found = "{digits} digits, {found} found, {right} named rightly, {false_alarms} false alarms".format(**card["pages"])
+        model, card = train_detector(
+            dataset, DetectorRecipe(seed=options.seed)._replace(**chosen), backup=options.backup
+        )
+        found = (
+            "{digits} digits, {found} found, {right} named rightly, {false_alarms} false alarms"
+        ).format(**card["pages"])
         result = f"Held-out pages: {found}"
     else:
         from flaskapi.training.train import RECIPES, train
@@ -41,7 +54,9 @@ def main() -> int:
             for part in ("finishing_epochs", "taught_epochs"):  # in the same proportion
                 chosen[part] = getattr(own, part) * options.epochs // own.epochs
         recipe = own._replace(seed=options.seed, channels_first=options.channels_first, **chosen)
-        model, card, test = train(dataset, recipe, backup=options.backup, processes=options.processes)
+        model, card, test = train(
+            dataset, recipe, backup=options.backup, processes=options.processes
+        )
         result = f"Test set: {test}"
     print(f"\n{result}\n")
     save_artifact(model, card, output)
@@ -55,20 +70,52 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
-    add("--data", type=Path, help="folder with MNIST's four IDX files (gzipped or not), or an .npz; else Keras downloads it")
-    add("--network", choices=("compact", "tutorial", "detector"), default="compact", help="what to train (compact); detector finds digits")
-    add("--channels-first", action="store_true", help="take images as (1, 28, 28), as old tutorials do")
+    add(
+        "--data",
+        type=Path,
+        help="folder with MNIST's four IDX files (gzipped or not), or an .npz; else Keras "
+        "downloads it",
+    )
+    add(
+        "--network",
+        choices=("compact", "tutorial", "detector"),
+        default="compact",
+        help="what to train (compact); detector finds digits",
+    )
+    add(
+        "--channels-first",
+        action="store_true",
+        help="take images as (1, 28, 28), as old tutorials do",
+    )
     add(
         "--epochs",
         type=whole(1),
-        help="passes over the training set (the network's own: 120, 28 with a teacher and 14 gentler ones; 5; or 76)",
+        help="passes over the training set (the network's own: 120, 28 with a teacher and 14 "
+        "gentler ones; 5; or 76)",
     )
-    add("--batch-size", type=whole(1), help="images, or pages, per step (the network's own: 128 for compact, else 32)")
+    add(
+        "--batch-size",
+        type=whole(1),
+        help="images, or pages, per step (the network's own: 128 for compact, else 32)",
+    )
     add("--validation", type=whole(0), help="training images held out to validate with (5000)")
     add("--seed", type=whole(0), default=0, help="where all chance comes from (0)")
-    add("--processes", type=whole(0), default=0, help="processes that make the batches of digits: as many as a GPU's machine has cores (0)")
-    add("--backup", type=Path, help="folder for the state after each epoch: the same command goes on from there")
-    add("--output", type=Path, help="the artifact to write (models/my_model.h5, or models/detector.h5)")
+    add(
+        "--processes",
+        type=whole(0),
+        default=0,
+        help="processes that make the batches of digits: as many as a GPU's machine has cores (0)",
+    )
+    add(
+        "--backup",
+        type=Path,
+        help="folder for the state after each epoch: the same command goes on from there",
+    )
+    add(
+        "--output",
+        type=Path,
+        help="the artifact to write (models/my_model.h5, or models/detector.h5)",
+    )
     return parser.parse_args()
 
 
@@ -91,5 +138,10 @@ if __name__ == "__main__":
     except FlaskapiError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("\nInterrupted: a file that was not reported as written is as it was.", file=sys.stderr, flush=True)
-        os._exit(130)  # TensorFlow's threads may still call Python while it shuts down, which would abort it
+        print(
+            "\nInterrupted: a file that was not reported as written is as it was.",
+            file=sys.stderr,
+            flush=True,
+        )
+        # TensorFlow's threads may still call Python while it shuts down, which would abort it.
+        os._exit(130)

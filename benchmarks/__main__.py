@@ -1,9 +1,23 @@
-"""`python -m benchmarks`: all that needs no data; `python -m benchmarks NAME ...` for one of them."""
+"""`python -m benchmarks`: all that needs no data; `python -m benchmarks NAME ...` for one of
+them.
+"""
 
 import argparse
 from pathlib import Path
 
-from benchmarks import bulk, conditions, files, others, promotions, reading, rows, serving, startup, store, strings
+from benchmarks import (
+    bulk,
+    conditions,
+    files,
+    others,
+    promotions,
+    reading,
+    rows,
+    serving,
+    startup,
+    store,
+    strings,
+)
 
 
 def main() -> None:
@@ -17,25 +31,49 @@ def main() -> None:
     keeping = commands.add_parser("store", help=store.__doc__)
     keeping.add_argument("--rounds", type=int, default=store.ROUNDS, help="%(default)s by default")
     keeping.set_defaults(run=lambda options: store.main(options.rounds))
-    commands.add_parser("promotions", help=promotions.__doc__).set_defaults(run=lambda _: promotions.main())
+    commands.add_parser("promotions", help=promotions.__doc__).set_defaults(
+        run=lambda _: promotions.main()
+    )
     many = commands.add_parser("rows", help=rows.__doc__)
-    many.add_argument("--count", type=int, default=rows.ROWS, help="how many submissions; %(default)s by default")
+    many.add_argument(
+        "--count", type=int, default=rows.ROWS, help="how many submissions; %(default)s by default"
+    )
     many.set_defaults(run=lambda options: rows.main(options.count))
     sending = commands.add_parser("files", help=files.__doc__)
     sending.add_argument("folder", type=Path)
     sending.set_defaults(run=lambda options: files.main(options.folder))
     making = commands.add_parser("strings", help=strings.__doc__)
     making.add_argument("mnist", type=Path, metavar="MNIST", help="folder with MNIST's four files")
-    making.add_argument("folder", type=Path, metavar="FOLDER", help="where the pictures and labels.csv are written")
-    making.add_argument("--count", type=int, default=strings.COUNT, help="how many strings; %(default)s by default")
-    making.set_defaults(run=lambda options: strings.main(options.mnist, options.folder, options.count))
+    making.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="where the pictures and labels.csv are written"
+    )
+    making.add_argument(
+        "--count", type=int, default=strings.COUNT, help="how many strings; %(default)s by default"
+    )
+    making.set_defaults(
+        run=lambda options: strings.main(options.mnist, options.folder, options.count)
+    )
     drawing = commands.add_parser("others", help=others.__doc__)
-    drawing.add_argument("folder", type=Path, metavar="FOLDER", help="where the folders are written")
-    drawing.add_argument("--count", type=int, default=others.COUNT, help="how many of each kind; %(default)s by default")
+    drawing.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="where the folders are written"
+    )
+    drawing.add_argument(
+        "--count",
+        type=int,
+        default=others.COUNT,
+        help="how many of each kind; %(default)s by default",
+    )
     drawing.set_defaults(run=lambda options: others.main(options.folder, options.count))
     changing = commands.add_parser("conditions", help=conditions.__doc__)
-    changing.add_argument("folder", type=Path, metavar="FOLDER", help="holds pictures and labels.csv, as evaluate takes it")
-    changing.add_argument("target", type=Path, metavar="TARGET", help="where a folder for each condition is written")
+    changing.add_argument(
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="holds pictures and labels.csv, as evaluate takes it",
+    )
+    changing.add_argument(
+        "target", type=Path, metavar="TARGET", help="where a folder for each condition is written"
+    )
     changing.set_defaults(run=lambda options: conditions.main(options.folder, options.target))
     options = parser.parse_args()
     if hasattr(options, "run"):

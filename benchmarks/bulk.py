@@ -1,4 +1,6 @@
-"""Many images: images/s of the command line and of the endpoint, against the limits; two workers against one; memory."""
+"""Many images: images/s of the command line and of the endpoint, against the limits; two workers
+against one; memory.
+"""
 
 import os
 import statistics
@@ -21,7 +23,8 @@ import sys, tempfile, time, zipfile
 import numpy as np
 from flaskapi import create_app
 from flaskapi.digits.decode import decode_image
-classifier = create_app({"INSTANCE_PATH": tempfile.mkdtemp(), "LOG_LEVEL": "ERROR"}).extensions["flaskapi"].classifier
+app = create_app({"INSTANCE_PATH": tempfile.mkdtemp(), "LOG_LEVEL": "ERROR"})
+classifier = app.extensions["flaskapi"].classifier
 with zipfile.ZipFile(sys.argv[1]) as archive:
     files = [archive.read(name) for name in archive.namelist()[:2000]]
 started = time.perf_counter()
@@ -48,14 +51,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="flaskapi-bench-") as made:
         folder = Path(made)
         folder.chmod(0o755)
-        archives = {count: _make_archive(folder / f"{count}.zip", count) for count in {IMAGES, FOR_WORKERS, *SIZES}}
+        archives = {
+            count: _make_archive(folder / f"{count}.zip", count)
+            for count in {IMAGES, FOR_WORKERS, *SIZES}
+        }
         _print_rates(folder, archives[IMAGES])
         _print_workers(folder, archives[FOR_WORKERS])
         _print_memory(folder, {count: archives[count] for count in SIZES})
 
 
 def _make_archive(path: Path, count: int) -> Path:
-    digits = [encode(draw_digit(place % 10, side=28, dark_on_light=False, thickness=2 + place // 10 % 2)) for place in range(20)]
+    digits = [
+        encode(draw_digit(place % 10, side=28, dark_on_light=False, thickness=2 + place // 10 % 2))
+        for place in range(20)
+    ]
     with zipfile.ZipFile(path, "w") as archive:
         for place in range(count):
             archive.writestr(f"{place:06}.png", digits[place % 20])
@@ -72,8 +81,13 @@ def _print_rates(folder: Path, archive: Path) -> None:
             rates.setdefault("limit: the network, 64 at a time", []).append(network)
             rates.setdefault("the command line", []).append(_rate_of_command(archive, 1))
             if isinstance(server, Server):
-                rates.setdefault("the endpoint, a ZIP under Apache", []).append(_rate_of_endpoint(server, archive))
-    print(f"\n{IMAGES:,} PNGs of 28x28 in a ZIP, images/s on one core, median (best) of {ROUNDS} rounds in turn:")
+                rates.setdefault("the endpoint, a ZIP under Apache", []).append(
+                    _rate_of_endpoint(server, archive)
+                )
+    print(
+        f"\n{IMAGES:,} PNGs of 28x28 in a ZIP, images/s on one core, median (best) of {ROUNDS} "
+        f"rounds in turn:"
+    )
     for name, found in rates.items():
         print(f"  {name:36}{statistics.median(found):8.0f} ({max(found):.0f})")
     if missing:
@@ -107,7 +121,9 @@ def _rate_of_endpoint(server: Server, archive: Path) -> float:
             os.sched_setaffinity(int(thread.name), {min(os.sched_getaffinity(0))})
     data = archive.read_bytes()
     started = time.perf_counter()
-    answer = server.ask("/predict/batch", data, content_type="application/zip", accept="application/x-ndjson")
+    answer = server.ask(
+        "/predict/batch", data, content_type="application/zip", accept="application/x-ndjson"
+    )
     assert answer.body.count(b"\n") == IMAGES
     return IMAGES / (time.perf_counter() - started)
 
@@ -115,19 +131,36 @@ def _rate_of_endpoint(server: Server, archive: Path) -> float:
 def _print_workers(folder: Path, archive: Path) -> None:
     rounds = [[_rate_of_command(archive, workers) for workers in (1, 2)] for _ in range(3)]
     ratios = [two / one for one, two in rounds]
-    print(f"\n{FOR_WORKERS:,} of them: two workers against one: {', '.join(f'{ratio:.2f}' for ratio in ratios)} times as fast")
+    print(
+        f"\n{FOR_WORKERS:,} of them: two workers against one: "
+        f"{', '.join(f'{ratio:.2f}' for ratio in ratios)} times as fast"
+    )
 
 
 def _print_memory(folder: Path, archives: dict[int, Path]) -> None:
     print("\nPeak memory in MB, by the number of images in the ZIP:")
-    peaks = {count: float(_run(PEAK, "predict", path, "--to", folder / "rows.csv").stderr.split()[-1]) for count, path in archives.items()}
-    print("  the command line:  ", ", ".join(f"{count:,}: {peak:.0f}" for count, peak in peaks.items()))
+    peaks = {
+        count: float(_run(PEAK, "predict", path, "--to", folder / "rows.csv").stderr.split()[-1])
+        for count, path in archives.items()
+    }
+    print(
+        "  the command line:  ",
+        ", ".join(f"{count:,}: {peak:.0f}" for count, peak in peaks.items()),
+    )
     if why_no_apache():
         return
     found = []
     for count, path in archives.items():
         with apache(folder / f"memory-{count}") as server:
-            server.ask("/predict/batch", path.read_bytes(), content_type="application/zip", accept="application/x-ndjson")
+            server.ask(
+                "/predict/batch",
+                path.read_bytes(),
+                content_type="application/zip",
+                accept="application/x-ndjson",
+            )
             status = [Path(f"/proc/{daemon}/status").read_text() for daemon in server.daemons()]
-            found.append(f"{count:,}: {max(int(text.split('VmHWM:')[1].split()[0]) for text in status) / 1000:.0f}")
+            found.append(
+                f"{count:,}: "
+                f"{max(int(text.split('VmHWM:')[1].split()[0]) for text in status) / 1000:.0f}"
+            )
     print("  the endpoint, as NDJSON:", ", ".join(found))

@@ -1,4 +1,6 @@
-"""Labelled pictures as they would be in other light, size, ink or paper: folders to measure with `evaluate`."""
+"""Labelled pictures as they would be in other light, size, ink or paper: folders to measure with
+`evaluate`.
+"""
 
 import csv
 import shutil
@@ -15,7 +17,9 @@ LARGEST_PX = 1200  # a larger picture is reduced to it first
 
 
 def main(folder: Path, target: Path) -> None:
-    """Write the pictures of a folder under each condition, the same every time, with the labels as they are."""
+    """Write the pictures of a folder under each condition, the same every time, with the labels as
+    they are.
+    """
     with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
         names = [row["file"] for row in csv.DictReader(file)]
     for condition in CONDITIONS:
@@ -26,7 +30,10 @@ def main(folder: Path, target: Path) -> None:
         image = _read(folder / name)
         for condition, change in CONDITIONS.items():
             (target / condition / name).write_bytes(change(image, rng))
-    print(f"Wrote {len(names)} pictures under {len(CONDITIONS)} conditions each: python -m flaskapi evaluate {target}/*")
+    print(
+        f"Wrote {len(names)} pictures under {len(CONDITIONS)} conditions each: python -m flaskapi "
+        f"evaluate {target}/*"
+    )
 
 
 def _read(path: Path) -> Image:
@@ -43,7 +50,9 @@ def _scale(image: Image, by: float) -> Image:
 
 def _paper(image: Image) -> npt.NDArray[np.floating]:
     """The colour of most of the edge."""
-    return np.asarray(np.median(np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]), axis=0))
+    return np.asarray(
+        np.median(np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]), axis=0)
+    )
 
 
 def _png(image: npt.NDArray[np.number]) -> bytes:
@@ -52,7 +61,10 @@ def _png(image: npt.NDArray[np.number]) -> bytes:
 
 def _light(image: Image, falls_to: float) -> npt.NDArray[np.floating]:
     """From one side, and half as much from above."""
-    across, down = (np.linspace(least, 1, side) for least, side in ((falls_to, image.shape[1]), ((1 + falls_to) / 2, image.shape[0])))
+    across, down = (
+        np.linspace(least, 1, side)
+        for least, side in ((falls_to, image.shape[1]), ((1 + falls_to) / 2, image.shape[0]))
+    )
     return image * (down[:, np.newaxis] * across)[..., np.newaxis]
 
 
@@ -66,7 +78,9 @@ def _boxed(image: Image) -> Image:
     """A third more paper around, and on it a box, dark on light paper and light on dark."""
     image = _scale(image, max(1, round(112 / max(image.shape))))
     more, paper = max(image.shape) // 3, _paper(image)
-    page = cv2.copyMakeBorder(image, more, more, more, more, cv2.BORDER_CONSTANT, value=paper.tolist())
+    page = cv2.copyMakeBorder(
+        image, more, more, more, more, cv2.BORDER_CONSTANT, value=paper.tolist()
+    )
     corners = (more // 3, more // 3), (page.shape[1] - more // 3, page.shape[0] - more // 3)
     ink = 255.0 if paper.mean() < 128 else 0.0
     cv2.rectangle(page, *corners, (ink, ink, ink), max(1, more // 20))
@@ -76,7 +90,9 @@ def _boxed(image: Image) -> Image:
 def _turned(image: Image, degrees: float) -> Image:
     height, width = image.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
-    return cv2.warpAffine(image, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+    return cv2.warpAffine(
+        image, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )  # type: ignore[return-value]
 
 
 CONDITIONS: dict[str, Callable[[Image, np.random.Generator], bytes]] = {
@@ -91,5 +107,7 @@ CONDITIONS: dict[str, Callable[[Image, np.random.Generator], bytes]] = {
     "a-third-of-the-contrast": lambda image, _: _png(_paper(image) + (image - _paper(image)) / 3),
     "grain-of-8-levels": lambda image, rng: _png(image + rng.normal(0, 8, image.shape)),
     "inverted": lambda image, _: _png(255 - image),
-    "jpeg-quality-30": lambda image, _: cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 30])[1].tobytes(),
+    "jpeg-quality-30": lambda image, _: cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 30])[
+        1
+    ].tobytes(),
 }

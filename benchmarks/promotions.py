@@ -1,4 +1,6 @@
-"""What promotions cost: memory before and after 50 of them, how long each takes, and latency with a candidate in the shadow."""
+"""What promotions cost: memory before and after 50 of them, how long each takes, and latency with a
+candidate in the shadow.
+"""
 
 import random
 import statistics
@@ -15,7 +17,10 @@ PROMOTIONS, ROUNDS, SECONDS, SHARES = 50, 24, 2, (0.1, 1.0)
 
 def main() -> None:
     """Print memory and times of promotions, then a table of latencies."""
-    with prepare() as (folder, load), apache(folder / "server", VERSIONS_PATH='"versions"') as server:
+    with (
+        prepare() as (folder, load),
+        apache(folder / "server", VERSIONS_PATH='"versions"') as server,
+    ):
         instance = server.folder / "instance"
         registry = Registry(instance / "versions", MODELS / "my_model.h5", instance / "cache")
         names = [registry.add(make_artifact(folder / str(mark), mark)).name for mark in range(3)]
@@ -27,8 +32,13 @@ def _promote(server: Server, registry: Registry, names: list[str], load: Path) -
     measure(server, load, seconds=4)
     before, times = _memory_mb(server), []
     for count in range(PROMOTIONS):
-        begun_s, generation = time.monotonic(), registry.promote(names[count % 2], "benchmark").generation
-        while {generation} != {one["generation"] for one in server.ask("/health/ready").json["processes"]}:
+        begun_s, generation = (
+            time.monotonic(),
+            registry.promote(names[count % 2], "benchmark").generation,
+        )
+        while {generation} != {
+            one["generation"] for one in server.ask("/health/ready").json["processes"]
+        }:
             time.sleep(0.02)
         times.append(time.monotonic() - begun_s)
         if count % 10 == 0:
@@ -43,15 +53,24 @@ def _promote(server: Server, registry: Registry, names: list[str], load: Path) -
 
 
 def _shadow(server: Server, registry: Registry, name: str, load: Path) -> None:
-    print(f"28x28 PNG by multipart upload, SQLite; wrk -t1 -c{CONNECTIONS}; {ROUNDS} rounds of {SECONDS} s for each share, in an order")
-    print("drawn anew for each round; medians, and of p50 the median ratio to that without a shadow in the same round, with its quartiles")
+    print(
+        f"28x28 PNG by multipart upload, SQLite; wrk -t1 -c{CONNECTIONS}; {ROUNDS} rounds of "
+        f"{SECONDS} s for each share, in an order"
+    )
+    print(
+        "drawn anew for each round; medians, and of p50 the median ratio to that without a shadow "
+        "in the same round, with its quartiles"
+    )
     results: dict[float, list[tuple[float, float, float]]] = {share: [] for share in (0.0, *SHARES)}
     for _ in range(ROUNDS):
         for share in random.sample([*results], len(results)):
             registry.set_shadow(name if share else None, share)
             time.sleep(1)  # until every process has seen it
             results[share].append(measure(server, load, seconds=SECONDS))
-    print(f"{'in the shadow':16}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'p50 of that without':>21}{'quartiles':>16}")
+    print(
+        f"{'in the shadow':16}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}"
+        f"{'p50 of that without':>21}{'quartiles':>16}"
+    )
     for share, measured in results.items():
         rate, p50, p99 = (statistics.median(column) for column in zip(*measured, strict=True))
         ratios = [one[1] / without[1] for one, without in zip(measured, results[0.0], strict=True)]

@@ -1,4 +1,6 @@
-"""From the bytes of one image to its digit or number, without HTTP, on one core: time, and memory above rest."""
+"""From the bytes of one image to its digit or number, without HTTP, on one core: time, and memory
+above rest.
+"""
 
 import subprocess
 import sys
@@ -25,7 +27,8 @@ def read(data):
         return predict_number(data, classifier, detector, **limits)
     return predict_digit(data, classifier, **limits)
 def status(name):
-    return int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith(name))) / 1000
+    status = open("/proc/self/status").read()
+    return int(status.partition(name + ":")[2].split()[0]) / 1000
 data, rest, times = open(sys.argv[1], "rb").read(), status("VmRSS"), []
 deadline = time.perf_counter() + 3
 while time.perf_counter() < deadline:
@@ -43,33 +46,56 @@ ROUNDS = 3
 
 
 def main() -> None:
-    """Print the median of some seconds for each kind of picture, the best of three rounds in turn."""
-    digits = {"28x28 PNG": encode(draw_digit(5, side=28)), "640x640 JPEG": _photo(640, 640), "12 megapixel JPEG": _photo(4000, 3000)}
+    """Print the median of some seconds for each kind of picture, the best of three rounds in
+    turn.
+    """
+    digits = {
+        "28x28 PNG": encode(draw_digit(5, side=28)),
+        "640x640 JPEG": _photo(640, 640),
+        "12 megapixel JPEG": _photo(4000, 3000),
+    }
     numbers = {
         "10 digits, 800x200 PNG": encode(_line("0551234678", 800, 200)),
-        "10 digits, 12 megapixel JPEG": encode(_light(_line("0551234678", 4000, 3000)), "JPEG", quality=90),
+        "10 digits, 12 megapixel JPEG": encode(
+            _light(_line("0551234678", 4000, 3000)), "JPEG", quality=90
+        ),
         "40 digits, 12 megapixel JPEG": encode(_light(_page(4000, 3000)), "JPEG", quality=90),
     }
-    files = {("digit", name): data for name, data in digits.items()} | {("number", name): data for name, data in numbers.items()}
+    files = {("digit", name): data for name, data in digits.items()} | {
+        ("number", name): data for name, data in numbers.items()
+    }
     results: dict[tuple[str, str], list[list[float]]] = {key: [] for key in files}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(ROUNDS):
             for key, data in files.items():
                 path = Path(folder) / "image"
                 path.write_bytes(data)
-                done = subprocess.run([sys.executable, "-c", PROGRAM, str(path), key[0]], capture_output=True, text=True, check=True)
+                done = subprocess.run(
+                    [sys.executable, "-c", PROGRAM, str(path), key[0]],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
                 results[key].append([float(figure) for figure in done.stdout.split()])
     print("\nOne image, from bytes to digit or number, on one core:")
     for (_, name), rows in results.items():
-        print(f"  {name:30}{min(row[0] for row in rows):8.2f} ms{min(row[1] for row in rows):8.0f} MB above rest")
-    print(f"  {'the classifier alone':30}{min(row[2] for rows in results.values() for row in rows):8.2f} ms")
+        print(
+            f"  {name:30}{min(row[0] for row in rows):8.2f} ms{min(row[1] for row in rows):8.0f} "
+            f"MB above rest"
+        )
+    print(
+        f"  {'the classifier alone':30}"
+        f"{min(row[2] for rows in results.values() for row in rows):8.2f} ms"
+    )
 
 
 def _line(text: str, width: int, height: int) -> np.ndarray:
     """A line of digits as wide as the white page, `uint8 (height, width)`."""
     ink = np.zeros((height, width), np.uint8)
     size = 0.95 * width / (0.9 * len(text))
-    write_digits(ink, text, 0.03 * width, (height - size) / 2, height=size, pen=max(2, round(size / 14)))
+    write_digits(
+        ink, text, 0.03 * width, (height - size) / 2, height=size, pen=max(2, round(size / 14))
+    )
     return 255 - ink
 
 

@@ -1,4 +1,6 @@
-"""A million submissions over a month: how long statistics and pages take, on SQLite and on PostgreSQL."""
+"""A million submissions over a month: how long statistics and pages take, on SQLite and on
+PostgreSQL.
+"""
 
 import itertools
 import json
@@ -27,17 +29,28 @@ from tests.databases import Postgres, why_no_postgres
 from tests.fakes import draw_digit, encode
 
 ROWS, DAYS = 1_000_000, 30
-OLD, NEW = "2026-09-30-0a1b2c3d", "2026-11-22-087f17e4"  # which took the old one's place at two thirds of the time
+# Which took the old one's place at two thirds of the time.
+OLD, NEW = ("2026-09-30-0a1b2c3d", "2026-11-22-087f17e4")
 IMAGES = 1000
 COLUMNS = [column.name for column in submissions.c]
-KINDS = "uuid timestamptz bytea varchar uuid varchar float8 bool varchar json bytea json json float8 float8 float8 float8 varchar varchar"
-BOX = {"digit": 5, "confidence": 0.999, "uncertain": False, "box": {"x": 12, "y": 8, "width": 31, "height": 54}}
+KINDS = (
+    "uuid timestamptz bytea varchar uuid varchar float8 bool varchar json "
+    "bytea json json float8 float8 float8 float8 varchar varchar"
+)
+BOX = {
+    "digit": 5,
+    "confidence": 0.999,
+    "uncertain": False,
+    "box": {"x": 12, "y": 8, "width": 31, "height": 54},
+}
 PAGE = 50
 Row = tuple[Any, ...]
 
 
 def main(rows: int = ROWS) -> None:
-    """Make the rows in both databases, and print how long each page and the statistics of the month take."""
+    """Make the rows in both databases, and print how long each page and the statistics of the month
+    take.
+    """
     if missing := why_no_postgres():
         sys.exit(f"error: {missing}")
     folder = Path(tempfile.mkdtemp(prefix="flaskapi-bench-"))
@@ -46,7 +59,10 @@ def main(rows: int = ROWS) -> None:
     postgres = Postgres(folder / "postgres")
     try:
         now = datetime.now(UTC)
-        urls = {"SQLite": f"sqlite:///{folder}/submissions.db", "PostgreSQL": postgres.make_database()}
+        urls = {
+            "SQLite": f"sqlite:///{folder}/submissions.db",
+            "PostgreSQL": postgres.make_database(),
+        }
         print(f"{rows:,} submissions over {DAYS} days; ms")
         for name, url in urls.items():
             began_s = time.monotonic()
@@ -60,20 +76,31 @@ def main(rows: int = ROWS) -> None:
 
 def _measure(store: DatabaseStore, now: datetime) -> None:
     until = now.date() + timedelta(days=1)
-    for state in ("none of its days counted before", "its days counted before", "the same again", "and once more"):
+    for state in (
+        "none of its days counted before",
+        "its days counted before",
+        "the same again",
+        "and once more",
+    ):
         took_ms, _ = _time(lambda: count_days(store, until - timedelta(days=DAYS + 1), until, now))
         print(f"{took_ms:9.0f}  statistics of the month, {state}", flush=True)
     today_ms, _ = _time(lambda: count_days(store, now.date(), until, now))
     print(f"{today_ms:9.0f}  the day that runs alone, {now:%H:%M}")
     pages = []
     for filters in _every_filter(now):
-        took_ms, page = min((_time(partial(find_page, store, filters, PAGE)) for _ in range(3)), key=lambda pair: pair[0])
+        took_ms, page = min(
+            (_time(partial(find_page, store, filters, PAGE)) for _ in range(3)),
+            key=lambda pair: pair[0],
+        )
         pages.append((took_ms, filters, len(page.rows)))
     alone = [page for page in pages if sum(value is not None for value in page[1]) < 2]
     for title, some in (("no filter, or one", alone), ("all combinations", pages)):
         times = sorted(took_ms for took_ms, _, _ in some)
         over = sum(took_ms > 50 for took_ms in times)
-        print(f"{statistics.median(times):9.1f}  a page, median of {len(times):,}: {title}; slowest {times[-1]:.1f}, {over} over 50")
+        print(
+            f"{statistics.median(times):9.1f}  a page, median of {len(times):,}: {title}; slowest "
+            f"{times[-1]:.1f}, {over} over 50"
+        )
     for took_ms, filters, found in sorted(pages, key=lambda page: -page[0])[:5]:
         given = {name: str(value) for name, value in filters._asdict().items() if value is not None}
         print(f"{took_ms:9.1f}    {found:3} rows of {given}")
@@ -81,7 +108,9 @@ def _measure(store: DatabaseStore, now: datetime) -> None:
 
 
 def _every_filter(now: datetime) -> Iterator[Filters]:
-    """Each filter absent, and with values of which there are many, few and none, in every combination."""
+    """Each filter absent, and with values of which there are many, few and none, in every
+    combination.
+    """
     values = {
         "digit": [None, "3"],
         "label": [None, "4", "none", "any", "missing"],
@@ -107,19 +136,41 @@ def _make_images() -> list[Row]:
 
 
 def _make_rows(count: int, now: datetime, images: list[Row]) -> Iterator[Row]:
-    """Submissions, evenly over the days: a tenth are numbers, 2 % uncertain, 5 % labelled, and of those 1 in 20 otherwise."""
+    """Submissions, evenly over the days: a tenth are numbers, 2 % uncertain, 5 % labelled, and of
+    those 1 in 20 otherwise.
+    """
     rng = random.Random(0)
     seen = [rng.randbytes(784) for _ in range(IMAGES)]
-    probabilities, step = json.dumps([0.0] * 7 + [0.9997, 0.0, 0.0003]), timedelta(days=DAYS) / count
+    probabilities, step = (
+        json.dumps([0.0] * 7 + [0.9997, 0.0, 0.0003]),
+        timedelta(days=DAYS) / count,
+    )
     for number in range(count):
         moment, chance = now - timedelta(days=DAYS) + number * step, rng.random()
-        id = UUID(int=int(moment.timestamp() * 1000) << 80 | 0x7 << 76 | rng.getrandbits(12) << 64 | 0b10 << 62 | rng.getrandbits(62))
+        id = UUID(
+            int=int(moment.timestamp() * 1000) << 80
+            | 0x7 << 76
+            | rng.getrandbits(12) << 64
+            | 0b10 << 62
+            | rng.getrandbits(62)
+        )
         is_number, digit = chance < 0.1, rng.randrange(10)
-        confidence = round(rng.uniform(0.3, 0.95) if rng.random() < 0.02 else rng.uniform(0.95, 1), 4)
+        confidence = round(
+            rng.uniform(0.3, 0.95) if rng.random() < 0.02 else rng.uniform(0.95, 1), 4
+        )
         answer, label = "5550123" if is_number else str(digit), None
         if rng.random() < 0.05:
             label = answer if rng.random() < 0.95 else rng.choice(["none", str((digit + 1) % 10)])
-        traits = [None] * 4 if is_number else [rng.gauss(0.135, 0.04), rng.gauss(3.6, 0.5), rng.uniform(15, 400), rng.uniform(30, 250)]
+        traits = (
+            [None] * 4
+            if is_number
+            else [
+                rng.gauss(0.135, 0.04),
+                rng.gauss(3.6, 0.5),
+                rng.uniform(15, 400),
+                rng.uniform(30, 250),
+            ]
+        )
         yield (
             id,
             moment,
@@ -146,8 +197,14 @@ def _fill_sqlite(url: str, count: int, now: datetime) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     images = _make_images()
     connection.executemany("INSERT INTO images VALUES (?, ?, ?)", images)
-    rows = ((row[0].hex, row[1].strftime("%Y-%m-%d %H:%M:%S.%f"), *row[2:]) for row in _make_rows(count, now, images))
-    connection.executemany(f"INSERT INTO submissions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})", rows)
+    rows = (
+        (row[0].hex, row[1].strftime("%Y-%m-%d %H:%M:%S.%f"), *row[2:])
+        for row in _make_rows(count, now, images)
+    )
+    connection.executemany(
+        f"INSERT INTO submissions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})",
+        rows,
+    )
     connection.execute(_SHADOWS)
     connection.commit()
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -159,7 +216,9 @@ def _fill_postgresql(url: str, count: int, now: datetime) -> None:
     images = _make_images()
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         cursor.executemany("INSERT INTO images VALUES (%s, %s, %s)", images)
-        with cursor.copy(f"COPY submissions ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)") as copy:  # type: ignore[arg-type]
+        with cursor.copy(
+            f"COPY submissions ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
+        ) as copy:  # type: ignore[arg-type]
             copy.set_types(KINDS.split())
             for row in _make_rows(count, now, images):
                 copy.write_row(row)
@@ -169,7 +228,10 @@ def _fill_postgresql(url: str, count: int, now: datetime) -> None:
 
 
 # What a candidate answered to one in twenty.
-_SHADOWS = "INSERT INTO shadows SELECT id, 'candidate', prediction, confidence FROM submissions WHERE confidence BETWEEN 0.9700 AND 0.9725"
+_SHADOWS = (
+    "INSERT INTO shadows SELECT id, 'candidate', prediction, confidence FROM submissions "
+    "WHERE confidence BETWEEN 0.9700 AND 0.9725"
+)
 
 
 def _make_tables(url: str) -> None:

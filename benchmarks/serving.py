@@ -1,4 +1,6 @@
-"""Requests per second and memory under Apache, against the limit and against peers, in one interleaved run."""
+"""Requests per second and memory under Apache, against the limit and against peers, in one
+interleaved run.
+"""
 
 import re
 import shutil
@@ -24,12 +26,20 @@ ROUNDS, SECONDS, CONNECTIONS = 5, 4, 8
 
 
 def main() -> None:
-    """Print a table: requests/s, their share of the limit, latencies, and the memory of one process."""
+    """Print a table: requests/s, their share of the limit, latencies, and the memory of one
+    process.
+    """
     with ExitStack() as stack:
         folder, load = stack.enter_context(prepare())
-        print("28x28 PNG by multipart upload; Apache, 2 processes x 3 threads, load on the same machine;")
+        print(
+            "28x28 PNG by multipart upload; Apache, 2 processes x 3 threads, load on the same "
+            "machine;"
+        )
         print(f"wrk -t1 -c{CONNECTIONS}; median of {ROUNDS} rounds of {SECONDS} s, in turn")
-        servers = {name: stack.enter_context(apache(folder / str(n), script)) for n, (name, script) in enumerate(SCRIPTS.items())}
+        servers = {
+            name: stack.enter_context(apache(folder / str(n), script))
+            for n, (name, script) in enumerate(SCRIPTS.items())
+        }
         rounds: dict[str, list[tuple[float, float, float]]] = {name: [] for name in servers}
         for server in servers.values():
             measure(server, load, seconds=2)
@@ -37,20 +47,31 @@ def main() -> None:
             for name, server in servers.items():
                 rounds[name].append(measure(server, load, seconds=SECONDS))
         limit = statistics.median(rate for rate, _, _ in rounds["the limit"])
-        print(f"{'':20}{'requests/s':>12}{'of the limit':>14}{'p50 ms':>9}{'p99 ms':>9}{'MB a process':>14}")
+        print(
+            f"{'':20}{'requests/s':>12}{'of the limit':>14}"
+            f"{'p50 ms':>9}{'p99 ms':>9}{'MB a process':>14}"
+        )
         for name, results in rounds.items():
             rate, p50, p99 = (statistics.median(column) for column in zip(*results, strict=True))
-            print(f"{name:20}{rate:12.0f}{rate / limit:14.2f}{p50:9.1f}{p99:9.1f}{_memory_mb(servers[name]):14.0f}")
+            print(
+                f"{name:20}{rate:12.0f}{rate / limit:14.2f}"
+                f"{p50:9.1f}{p99:9.1f}{_memory_mb(servers[name]):14.0f}"
+            )
 
 
 @contextmanager
 def prepare(missing: str | None = None) -> Iterator[tuple[Path, Path]]:
-    """Give a folder for servers that Apache's user can reach, which is gone afterwards, and the script by which wrk sends them a digit.
+    """Give a folder for servers that Apache's user can reach, which is gone afterwards, and the
+    script by which wrk sends them a digit.
 
     Args:
         missing: what else is needed and not there, if so; then the program ends and says it.
     """
-    missing = missing or why_no_apache() or ("wrk is not installed: apt install wrk" if shutil.which("wrk") is None else None)
+    missing = (
+        missing
+        or why_no_apache()
+        or ("wrk is not installed: apt install wrk" if shutil.which("wrk") is None else None)
+    )
     if missing:
         sys.exit(f"error: {missing}")
     folder = Path(tempfile.mkdtemp(prefix="flaskapi-bench-"))
@@ -64,15 +85,30 @@ def prepare(missing: str | None = None) -> Iterator[tuple[Path, Path]]:
 
 def _write_load(script: Path, image: bytes) -> None:
     """Write what wrk sends: an upload of an image."""
-    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\nContent-Type: image/png\r\n\r\n'
+    head = (
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\n'
+        b"Content-Type: image/png\r\n\r\n"
+    )
     part = head + image + b"\r\n--x--\r\n"
     body = "".join(f"\\{byte:03d}" for byte in part)
-    script.write_text(f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "multipart/form-data; boundary=x"\nwrk.body = "{body}"\n')
+    script.write_text(
+        f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "multipart/form-data; '
+        f'boundary=x"\nwrk.body = "{body}"\n'
+    )
 
 
 def measure(server: Server, load: Path, *, seconds: int) -> tuple[float, float, float]:
     """Requests/s, and the median and 99th percentile of latency in ms."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(load), f"http://127.0.0.1:{server.port}/predict"]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "--latency",
+        "-s",
+        str(load),
+        f"http://127.0.0.1:{server.port}/predict",
+    ]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
         sys.exit(f"error: requests failed:\n{text}")
@@ -90,4 +126,7 @@ def _latency_ms(text: str, share: str) -> float:
 def _memory_mb(server: Server) -> float:
     """The largest resident set among the daemons, in MB."""
     status = [Path(f"/proc/{daemon}/status").read_text() for daemon in server.daemons()]
-    return max(int(match[1]) for text in status if (match := re.search(r"VmRSS:\s+(\d+)", text))) / 1000
+    return (
+        max(int(match[1]) for text in status if (match := re.search(r"VmRSS:\s+(\d+)", text)))
+        / 1000
+    )

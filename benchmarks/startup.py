@@ -17,7 +17,8 @@ status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(time.perf_counter() - started, status["VmRSS"].split()[0])
 """
 PROGRAMS = {
-    "this service": "import sys, time; started = time.perf_counter()\nfrom flaskapi import create_app\napp = create_app()" + _AFTER,
+    "this service": "import sys, time; started = time.perf_counter()\nfrom flaskapi import "
+    "create_app\napp = create_app()" + _AFTER,
     "the tutorial's way": (
         "import sys, time; started = time.perf_counter()\nimport runpy\n"
         "app = runpy.run_path('benchmarks/peers/tutorial.wsgi')['application']" + _AFTER
@@ -26,7 +27,9 @@ PROGRAMS = {
 
 
 def main() -> None:
-    """Print seconds and MB for each program; the time that Python itself takes to start is not in them."""
+    """Print seconds and MB for each program; the time that Python itself takes to start is not in
+    them.
+    """
     print(f"\nA process from its start to its first correct answer, median of {ROUNDS}, in turn:")
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in PROGRAMS}
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +37,12 @@ def main() -> None:
         image.write_bytes(encode(draw_digit(7, side=28, dark_on_light=False)))
         for _ in range(ROUNDS):
             for name, program in PROGRAMS.items():
-                done = subprocess.run([sys.executable, "-c", program, str(image)], capture_output=True, text=True, check=True)
+                done = subprocess.run(
+                    [sys.executable, "-c", program, str(image)],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
                 seconds, kilobytes = done.stdout.split()[-2:]
                 results[name].append((float(seconds), float(kilobytes) / 1000))
     for name, rows in results.items():

@@ -1,4 +1,6 @@
-"""Asks a running service for the number in a picture and draws the boxes: `boxes.py PICTURE OUT.jpg [URL]`."""
+"""Asks a running service for the number in a picture and draws the boxes: `boxes.py PICTURE OUT.jpg
+[URL]`.
+"""
 
 import json
 import sys
@@ -13,9 +15,13 @@ RED, WIDTH_PX = (40, 40, 220), 800
 
 
 def main(picture: str, out: str, url: str = "http://127.0.0.1:8000") -> None:
-    """Draw over each digit what it was read as, red, on the picture reduced to 800 pixels across."""
+    """Draw over each digit what it was read as, red, on the picture reduced to 800 pixels
+    across.
+    """
     data = Path(picture).read_bytes()
-    request = urllib.request.Request(url + "/predict/number", data, {"Content-Type": "application/octet-stream"})
+    request = urllib.request.Request(
+        url + "/predict/number", data, {"Content-Type": "application/octet-stream"}
+    )
     try:
         with urllib.request.urlopen(request) as response:
             answer = json.load(response)
@@ -27,9 +33,20 @@ def main(picture: str, out: str, url: str = "http://127.0.0.1:8000") -> None:
     scale = min(1, WIDTH_PX / image.shape[1])
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     for digit in answer["digits"]:
-        x, y, width, height = (round(scale * digit["box"][side]) for side in ("x", "y", "width", "height"))
+        x, y, width, height = (
+            round(scale * digit["box"][side]) for side in ("x", "y", "width", "height")
+        )
         cv2.rectangle(image, (x, y), (x + width, y + height), RED, 2, cv2.LINE_AA)
-        cv2.putText(image, str(digit["digit"]), (x, y - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.7, RED, 2, cv2.LINE_AA)
+        cv2.putText(
+            image,
+            str(digit["digit"]),
+            (x, y - 6),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.7,
+            RED,
+            2,
+            cv2.LINE_AA,
+        )
     cv2.imwrite(out, image)
     print(answer["number"], "uncertain" if answer["uncertain"] else "")
 

@@ -1,4 +1,6 @@
-"""Draws the pictures in this folder: a digit as a paint program saves it, one as a telephone photographs it, and a telephone number."""
+"""Draws the pictures in this folder: a digit as a paint program saves it, one as a telephone
+photographs it, and a telephone number.
+"""
 
 from pathlib import Path
 
@@ -7,9 +9,22 @@ import numpy as np
 
 FOLDER = Path(__file__).parent
 SEVEN = ((62, 78), (110, 70), (165, 72), (212, 66), (190, 105), (160, 150), (138, 195), (126, 236))
-FIVE = ((200, 60), (150, 62), (112, 66), (106, 100), (102, 128), (135, 118), (172, 130), (188, 164), (172, 206), (132, 226), (92, 212))
+FIVE = (
+    (200, 60),
+    (150, 62),
+    (112, 66),
+    (106, 100),
+    (102, 128),
+    (135, 118),
+    (172, 130),
+    (188, 164),
+    (172, 206),
+    (132, 226),
+    (92, 212),
+)
 
-# The digits of a telephone number, each of one stroke or two in a square of 100x140, and the pen's path to the next.
+# The digits of a telephone number, each of one stroke or two in a square of 100x140, and the pen's
+# path to the next.
 NUMBER = (
     ((52, 12), (22, 40), (18, 95), (48, 128), (80, 100), (82, 45), (55, 12), (44, 14)),
     ((82, 14), (34, 16), (28, 58), (60, 56), (84, 86), (66, 122), (22, 124)),
@@ -25,25 +40,44 @@ NUMBER = (
 
 
 def pen_stroke(points: tuple[tuple[int, int], ...], side: int, width: float) -> np.ndarray:
-    """Draw a smooth line through points given in a 280x280 square: `float32 (side, side)`, 1 the ink."""
+    """Draw a smooth line through points given in a 280x280 square: `float32 (side, side)`, 1 the
+    ink.
+    """
     knots = np.array(points, np.float64) * side / 280
     along = np.linspace(0, len(knots) - 1, 400)
-    smooth = np.stack([np.interp(along, range(len(knots)), knots[:, axis]) for axis in (0, 1)], axis=1)
+    smooth = np.stack(
+        [np.interp(along, range(len(knots)), knots[:, axis]) for axis in (0, 1)], axis=1
+    )
     kernel = np.hanning(41) / np.hanning(41).sum()
-    smooth = np.stack([np.convolve(np.pad(smooth[:, axis], 20, "edge"), kernel, "valid") for axis in (0, 1)], axis=1)
+    smooth = np.stack(
+        [np.convolve(np.pad(smooth[:, axis], 20, "edge"), kernel, "valid") for axis in (0, 1)],
+        axis=1,
+    )
     ink = np.zeros((side, side), np.uint8)
-    cv2.polylines(ink, [np.rint(smooth * 16).astype(np.int32)], False, 255, round(width * side / 280), cv2.LINE_AA, shift=4)
+    cv2.polylines(
+        ink,
+        [np.rint(smooth * 16).astype(np.int32)],
+        False,
+        255,
+        round(width * side / 280),
+        cv2.LINE_AA,
+        shift=4,
+    )
     return ink.astype(np.float32) / 255
 
 
 def photograph(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Put blue ink, `float32 (height, width)`, on paper under uneven light: `uint8 (height, width, 3)`."""
+    """Put blue ink, `float32 (height, width)`, on paper under uneven light: `uint8 (height, width,
+    3)`.
+    """
     height, width = ink.shape
     y, x = np.mgrid[0:height, 0:width] / max(ink.shape)
     paper = 205 - 70 * x - 40 * y**2 + cv2.GaussianBlur(rng.normal(0, 60, ink.shape), (0, 0), 3)
     paper += rng.normal(0, 3, ink.shape)
     ink = cv2.GaussianBlur(ink, (0, 0), 2)[..., np.newaxis]
-    photo = paper[..., np.newaxis] * np.array([0.93, 0.99, 1.0]) * (1 - ink) + ink * np.array([120.0, 60.0, 40.0])
+    photo = paper[..., np.newaxis] * np.array([0.93, 0.99, 1.0]) * (1 - ink) + ink * np.array(
+        [120.0, 60.0, 40.0]
+    )
     return np.clip(photo, 0, 255).astype(np.uint8)
 
 
@@ -52,9 +86,15 @@ def write_number(rng: np.random.Generator) -> np.ndarray:
     ink, x = np.zeros((600, 1600), np.float32), 110
     for place, points in enumerate(NUMBER):
         digit = np.zeros((180, 180), np.float32)
-        strokes = [points] if None not in points else [points[: points.index(None)], points[points.index(None) + 1 :]]
+        strokes = (
+            [points]
+            if None not in points
+            else [points[: points.index(None)], points[points.index(None) + 1 :]]
+        )
         for stroke in strokes:
-            digit = np.maximum(digit, pen_stroke(tuple((2 * a + 20, 2 * b) for a, b in stroke), 180, 9))
+            digit = np.maximum(
+                digit, pen_stroke(tuple((2 * a + 20, 2 * b) for a, b in stroke), 180, 9)
+            )
         top = 250 - x // 14 + int(rng.integers(-8, 9))
         ink[top : top + 180, x : x + 180] = np.maximum(ink[top : top + 180, x : x + 180], digit)
         x += 124 + int(rng.integers(-8, 9)) + (70 if place in (3, 6) else 0)
@@ -63,10 +103,20 @@ def write_number(rng: np.random.Generator) -> np.ndarray:
 
 def main() -> None:
     """Write `7.png`, `photo.jpg` and `number.jpg`."""
-    cv2.imwrite(str(FOLDER / "7.png"), np.rint(255 * (1 - pen_stroke(SEVEN, 280, 14))).astype(np.uint8))
+    cv2.imwrite(
+        str(FOLDER / "7.png"), np.rint(255 * (1 - pen_stroke(SEVEN, 280, 14))).astype(np.uint8)
+    )
     rng = np.random.default_rng(0)
-    cv2.imwrite(str(FOLDER / "photo.jpg"), photograph(pen_stroke(FIVE, 1200, 5), rng), [cv2.IMWRITE_JPEG_QUALITY, 80])
-    cv2.imwrite(str(FOLDER / "number.jpg"), photograph(write_number(rng), rng), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    cv2.imwrite(
+        str(FOLDER / "photo.jpg"),
+        photograph(pen_stroke(FIVE, 1200, 5), rng),
+        [cv2.IMWRITE_JPEG_QUALITY, 80],
+    )
+    cv2.imwrite(
+        str(FOLDER / "number.jpg"),
+        photograph(write_number(rng), rng),
+        [cv2.IMWRITE_JPEG_QUALITY, 80],
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Handwritten digits read over HTTP. `create_app` puts the service together; it is the one place that knows every room."""
+"""Handwritten digits read over HTTP. `create_app` puts the service together; it is the one place
+that knows every room.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,13 +32,15 @@ def create_app(
     """Make the application, its models loaded and warm.
 
     Args:
-        config: settings that go before the environment's and the instance folder's; `INSTANCE_PATH` moves that folder.
+        config: settings that go before the environment's and the instance folder's; `INSTANCE_PATH`
+            moves that folder.
         classifier: answers in place of the model files, as tests do.
         detector: finds digits beside that classifier; without one, numbers are not read.
         store: keeps submissions in place of the one of the settings.
 
     Raises:
-        SettingError: a setting has a bad value; a bad model file does not stop the start, `/health/ready` tells of it.
+        SettingError: a setting has a bad value; a bad model file does not stop the start,
+            `/health/ready` tells of it.
     """
     from flaskapi.serving.detector import NoDetector
     from flaskapi.serving.lease import Fixed
@@ -72,7 +76,20 @@ def create_app(
         store,
         metrics.create_metrics(app.config["METRICS_PATH"]),
     )
-    for part in (client, request_id, metrics, errors, access, predict, batch, number, labels, submissions, statistics, retrainings):
+    for part in (
+        client,
+        request_id,
+        metrics,
+        errors,
+        access,
+        predict,
+        batch,
+        number,
+        labels,
+        submissions,
+        statistics,
+        retrainings,
+    ):
         part.init_app(app)
     for part in (operations, limits):  # the limits are of all views that there are by then
         part.init_app(app)
@@ -87,7 +104,9 @@ def make_app(config: Mapping[str, Any] | None = None) -> Flask:
 
 
 def _open_store(app: Flask) -> Store:
-    """Make the store, and its tables if it has none yet; where that cannot be, it is tried again when something is to be kept."""
+    """Make the store, and its tables if it has none yet; where that cannot be, it is tried again
+    when something is to be kept.
+    """
     if app.config["STORE"] == "off":
         return NoStore()
     from flaskapi.submissions.housekeeping import Housekeeper, find_limits
@@ -115,14 +134,18 @@ def make_database(app: Flask) -> "DatabaseStore":
 
 
 def make_registry(app: Flask) -> "Registry":
-    """Make the registry of the versions of the settings; it looks at the folder when it is asked."""
+    """Make the registry of the versions of the settings; it looks at the folder when it is
+    asked.
+    """
     from flaskapi.serving.registry import Registry
 
     return Registry(app.config["VERSIONS_PATH"], app.config["MODEL_PATH"], app.config["CACHE_PATH"])
 
 
 def _load_versions(app: Flask, store: Store) -> "Switch":
-    """Load the version that is to serve, or that served before it; where none can be, the reason takes its place."""
+    """Load the version that is to serve, or that served before it; where none can be, the reason
+    takes its place.
+    """
     from flaskapi.serving.processes import Processes
     from flaskapi.serving.switch import Switch
 
@@ -140,7 +163,9 @@ def _load_versions(app: Flask, store: Store) -> "Switch":
 
 
 def _load_detector(app: Flask, classifier: Classifier) -> Detector:
-    """Load what the settings name, and warm up what both do together; where it cannot be, the reason takes its place."""
+    """Load what the settings name, and warm up what both do together; where it cannot be, the
+    reason takes its place.
+    """
     from flaskapi.serving.detector import NoDetector, load_detector
 
     detector: Detector

@@ -4,13 +4,28 @@ import argparse
 import os
 import sys
 
-from flaskapi.commands import TRAIN_EXTRA, evaluate, exchange, files, forget, keys, models, predict, retrain, service
+from flaskapi.commands import (
+    TRAIN_EXTRA,
+    evaluate,
+    exchange,
+    files,
+    forget,
+    keys,
+    models,
+    predict,
+    retrain,
+    service,
+)
 from flaskapi.errors import FlaskapiError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0; 1 for an error, which it says; 130 after Ctrl-C; 141 where nobody reads on."""
-    parser = argparse.ArgumentParser(prog="python -m flaskapi", description="Tools beside the service itself.")
+    """Run one command. Returns the exit status: 0; 1 for an error, which it says; 130 after Ctrl-C;
+    141 where nobody reads on.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m flaskapi", description="Tools beside the service itself."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for part in (service, files, models, retrain, evaluate, predict, forget, exchange, keys):
         part.add_commands(commands)

@@ -1,4 +1,6 @@
-"""From many named images to as many answers, in order; which reading is done on each is a matter of its route."""
+"""From many named images to as many answers, in order; which reading is done on each is a matter of
+its route.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,11 +14,14 @@ from flaskapi.sources import Item
 
 Route = Literal["digit", "number"]
 Outcome = Prediction | NumberPrediction | Exception
-Reader = Callable[[Iterable[bytes | FlaskapiError]], Iterator[Reading | NumberPrediction | Exception]]
+Reader = Callable[
+    [Iterable[bytes | FlaskapiError]], Iterator[Reading | NumberPrediction | Exception]
+]
 
 
 class Answer(NamedTuple):
-    """The answer for one image of many: a prediction, or what was wrong; what is no `FlaskapiError` is a fault of ours.
+    """The answer for one image of many: a prediction, or what was wrong; what is no `FlaskapiError`
+    is a fault of ours.
 
     `image` is the file, and `normalized` what the network saw of a digit.
     """
@@ -27,11 +32,20 @@ class Answer(NamedTuple):
     normalized: NormalizedDigit | None = None
 
 
-def choose_reader(route: Route, classifier: Classifier, detector: Detector, *, max_pixels: int, uncertain_below: float) -> Reader:
+def choose_reader(
+    route: Route,
+    classifier: Classifier,
+    detector: Detector,
+    *,
+    max_pixels: int,
+    uncertain_below: float,
+) -> Reader:
     """Choose what is read in each image: one digit, or a number."""
 
     def read_digits(images: Iterable[bytes | FlaskapiError]) -> Iterator[Reading | Exception]:
-        return predict_digits(images, classifier, max_pixels=max_pixels, uncertain_below=uncertain_below)
+        return predict_digits(
+            images, classifier, max_pixels=max_pixels, uncertain_below=uncertain_below
+        )
 
     if route == "digit":
         return read_digits
@@ -40,7 +54,9 @@ def choose_reader(route: Route, classifier: Classifier, detector: Detector, *, m
         if isinstance(image, FlaskapiError):
             return image
         try:
-            return predict_number(image, classifier, detector, max_pixels=max_pixels, uncertain_below=uncertain_below)
+            return predict_number(
+                image, classifier, detector, max_pixels=max_pixels, uncertain_below=uncertain_below
+            )
         except ModelUnavailableError:  # the service's error, not the image's
             raise
         except Exception as error:

@@ -1,4 +1,6 @@
-"""Every setting: its name, default, type and meaning in one table, and the one place that reads the environment."""
+"""Every setting: its name, default, type and meaning in one table, and the one place that reads the
+environment.
+"""
 
 import os
 import re
@@ -14,7 +16,9 @@ PREFIX = "FLASKAPI_"
 
 
 class Setting(NamedTuple):
-    """One row of the table. `parse` makes the value from text or from TOML, or raises ValueError or TypeError."""
+    """One row of the table. `parse` makes the value from text or from TOML, or raises ValueError or
+    TypeError.
+    """
 
     name: str
     default: Any
@@ -105,64 +109,119 @@ def _shipped_model(name: str) -> Path:
 
 
 def _versions() -> Path:
-    """Beside the shipped model in a checkout; where the package was installed, in the instance folder."""
+    """Beside the shipped model in a checkout; where the package was installed, in the instance
+    folder.
+    """
     models = PACKAGE.parent / "models"
     return models / "versions" if models.is_dir() else Path("versions")
 
 
 MIB = 1024 * 1024
-LEAST_FORM_FIELD_BYTES = 131_072  # Werkzeug holds its 64 KiB read buffer, with whatever file is in it, against this limit
+# Werkzeug holds its 64 KiB read buffer, with whatever file is in it, against this limit.
+LEAST_FORM_FIELD_BYTES = 131_072
 
 SETTINGS = (
     Setting(
         "INSTANCE_PATH",
         None,
         path,
-        "folder for all that the service writes but versions, and for `config.toml`; by default Flask's `instance/`",
+        "folder for all that the service writes but versions, and for `config.toml`; by default "
+        "Flask's `instance/`",
     ),
     Setting(
         "MODEL_PATH",
         _shipped_model("my_model.h5"),
         path,
-        "the model file; its compiled form is looked for beside it; a relative path counts from the folder of the checkout",
+        "the model file; its compiled form is looked for beside it; a relative path counts from "
+        "the folder of the checkout",
     ),
-    Setting("DETECTOR_PATH", _shipped_model("detector.h5"), path, "the model that finds the digits of a number, in the same way"),
+    Setting(
+        "DETECTOR_PATH",
+        _shipped_model("detector.h5"),
+        path,
+        "the model that finds the digits of a number, in the same way",
+    ),
     Setting(
         "VERSIONS_PATH",
         _versions(),
         path,
-        "folder of the versions, the same for all instances of a checkout; a relative path counts from the instance folder, "
+        "folder of the versions, the same for all instances of a checkout; a relative path counts "
+        "from the instance folder, "
         "as `versions` does, the default after `pip install .`",
     ),
-    Setting("MNIST_PATH", None, path, "where `retrain` finds MNIST: a folder with its four files, or an `.npz`; unset: Keras downloads it"),
-    Setting("CACHE_PATH", Path("cache"), path, "folder, in the instance folder, for the compiled form if the model's own is read-only"),
-    Setting("METRICS_PATH", None, path, "folder, in the instance folder, in which processes share their metrics; unset: each has its own"),
-    Setting("MAX_REQUEST_BYTES", 16 * MIB, at_least(1), "largest request body, and largest image of many, in bytes"),
     Setting(
-        "MAX_FORM_FIELD_BYTES", MIB, at_least(LEAST_FORM_FIELD_BYTES), "largest form field that is not a file, in bytes; at least 131072"
+        "MNIST_PATH",
+        None,
+        path,
+        "where `retrain` finds MNIST: a folder with its four files, or an `.npz`; unset: Keras "
+        "downloads it",
     ),
-    Setting("MAX_FORM_PARTS", 100, at_least(1), "most parts in one multipart body; `/predict/batch` takes `MAX_BATCH_IMAGES` more"),
+    Setting(
+        "CACHE_PATH",
+        Path("cache"),
+        path,
+        "folder, in the instance folder, for the compiled form if the model's own is read-only",
+    ),
+    Setting(
+        "METRICS_PATH",
+        None,
+        path,
+        "folder, in the instance folder, in which processes share their metrics; unset: each has "
+        "its own",
+    ),
+    Setting(
+        "MAX_REQUEST_BYTES",
+        16 * MIB,
+        at_least(1),
+        "largest request body, and largest image of many, in bytes",
+    ),
+    Setting(
+        "MAX_FORM_FIELD_BYTES",
+        MIB,
+        at_least(LEAST_FORM_FIELD_BYTES),
+        "largest form field that is not a file, in bytes; at least 131072",
+    ),
+    Setting(
+        "MAX_FORM_PARTS",
+        100,
+        at_least(1),
+        "most parts in one multipart body; `/predict/batch` takes `MAX_BATCH_IMAGES` more",
+    ),
     Setting(
         "MAX_BATCH_BYTES",
         256 * MIB,
         at_least(1),
         "largest body of `/predict/batch`, and the most that it may unpack to, in bytes",
     ),
-    Setting("MAX_BATCH_IMAGES", 100_000, at_least(1), "most images in one request to `/predict/batch`"),
-    Setting("MAX_IMAGE_PIXELS", 25_000_000, at_least(1), "most pixels of an image, by its header, before it is decoded"),
-    Setting("UNCERTAIN_BELOW", 0.95, share, "an answer with less confidence than this is marked `uncertain`"),
+    Setting(
+        "MAX_BATCH_IMAGES", 100_000, at_least(1), "most images in one request to `/predict/batch`"
+    ),
+    Setting(
+        "MAX_IMAGE_PIXELS",
+        25_000_000,
+        at_least(1),
+        "most pixels of an image, by its header, before it is decoded",
+    ),
+    Setting(
+        "UNCERTAIN_BELOW",
+        0.95,
+        share,
+        "an answer with less confidence than this is marked `uncertain`",
+    ),
     Setting(
         "STORE",
         "on",
         one_of("on", "required", "off"),
-        "`on` keeps every image with its answer, and answers without it where that cannot be; `required` answers only what it has kept; "
+        "`on` keeps every image with its answer, and answers without it where that cannot be; "
+        "`required` answers only what it has kept; "
         "`off` keeps nothing",
     ),
     Setting(
         "DATABASE_URL",
         None,
         database_url,
-        "where they are kept, such as `postgresql://user:password@host/name`; unset: SQLite, in `submissions.db` in the instance folder",
+        "where they are kept, such as `postgresql://user:password@host/name`; unset: SQLite, in "
+        "`submissions.db` in the instance folder",
     ),
     Setting(
         "STORE_DURABILITY",
@@ -174,40 +233,61 @@ SETTINGS = (
         "PREDICT_KEY_REQUIRED",
         False,
         switch,
-        "`true`: `/predict` and what is below it answer only who has a key, as operators do; keys need a store",
+        "`true`: `/predict` and what is below it answer only who has a key, as operators do; keys "
+        "need a store",
     ),
-    Setting("LABEL_RATE_LIMIT", "60 per minute", rate, "how many labels one client may send, operators excepted; `off`: any number"),
+    Setting(
+        "LABEL_RATE_LIMIT",
+        "60 per minute",
+        rate,
+        "how many labels one client may send, operators excepted; `off`: any number",
+    ),
     Setting(
         "PREDICT_RATE_LIMIT",
         "off",
         rate,
-        "how many requests one client may send to `/predict` and what is below it; one to `/predict/batch` is one",
+        "how many requests one client may send to `/predict` and what is below it; one to "
+        "`/predict/batch` is one",
     ),
     Setting(
         "RATE_LIMIT_STORAGE",
         "memory",
         rate_limit_storage,
-        "where requests are counted: in the `memory` of each process, which knows of its own only, or for all in `redis://host:6379/0`",
+        "where requests are counted: in the `memory` of each process, which knows of its own only, "
+        "or for all in `redis://host:6379/0`",
     ),
     Setting(
         "TRUSTED_PROXIES",
         0,
         at_least(0),
-        "how many proxies stand before the service, each adding to `X-Forwarded-For` who asked it; 0: that header is not believed",
+        "how many proxies stand before the service, each adding to `X-Forwarded-For` who asked it; "
+        "0: that header is not believed",
     ),
-    Setting("KEEP_DAYS", None, days, "erase what was received before so many days, as 90 or 0.5; unset: what is kept stays"),
+    Setting(
+        "KEEP_DAYS",
+        None,
+        days,
+        "erase what was received before so many days, as 90 or 0.5; unset: what is kept stays",
+    ),
     Setting(
         "KEEP_SUBMISSIONS",
         None,
         at_least(1),
-        "most submissions that are kept; of more the oldest are erased, but none that an operator has labelled",
+        "most submissions that are kept; of more the oldest are erased, but none that an operator "
+        "has labelled",
     ),
-    Setting("KEEP_BYTES", None, at_least(1), "most bytes of images that are kept, each image once, in the same way"),
+    Setting(
+        "KEEP_BYTES",
+        None,
+        at_least(1),
+        "most bytes of images that are kept, each image once, in the same way",
+    ),
     Setting(
         "HOUSEKEEPING",
         "on",
         one_of("on", "off"),
-        "`on`: the service applies these three about every ten minutes; `off`: only `python -m flaskapi housekeeping` does",
+        "`on`: the service applies these three about every ten minutes; `off`: only `python -m "
+        "flaskapi housekeeping` does",
     ),
     Setting(
         "LOG_LEVEL",
@@ -219,13 +299,16 @@ SETTINGS = (
 
 
 def find_instance_path(overrides: Mapping[str, Any] | None = None) -> str | None:
-    """The folder for what the service writes, where `INSTANCE_PATH` names one; None leaves it to Flask's rule."""
+    """The folder for what the service writes, where `INSTANCE_PATH` names one; None leaves it to
+    Flask's rule.
+    """
     given = (overrides or {}).get("INSTANCE_PATH") or os.environ.get(PREFIX + "INSTANCE_PATH")
     return str(Path(given).absolute()) if given else None
 
 
 def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Put the settings together: defaults < `config.toml` in the instance folder < `FLASKAPI_*` < overrides.
+    """Put the settings together: defaults < `config.toml` in the instance folder < `FLASKAPI_*` <
+    overrides.
 
     Unknown keys among the overrides pass, for Flask has its own.
 
@@ -241,12 +324,20 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     ):
         for name, value in given.items():
             if name not in values and source != "create_app":
-                raise SettingError(f"{name} in {source}: no such setting. There are: {', '.join(values)}.")
+                raise SettingError(
+                    f"{name} in {source}: no such setting. There are: {', '.join(values)}."
+                )
             if name == "INSTANCE_PATH" and source.endswith("config.toml"):
-                raise SettingError(f"{name} in {source}: this file lies in the folder that it would name; set it in the environment.")
+                raise SettingError(
+                    f"{name} in {source}: this file lies in the folder that it would name; set it "
+                    f"in the environment."
+                )
             values[name] = _convert(name, value, source)
     if values["PREDICT_KEY_REQUIRED"] and values["STORE"] == "off":
-        raise SettingError("PREDICT_KEY_REQUIRED needs keys, and STORE is off, in which they would be kept: nobody could predict.")
+        raise SettingError(
+            "PREDICT_KEY_REQUIRED needs keys, and STORE is off, in which they would be kept: "
+            "nobody could predict."
+        )
     for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH"):
         if values[name] is not None:
             values[name] = instance / values[name]
@@ -268,7 +359,11 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _read_environment() -> dict[str, str]:
-    return {key.removeprefix(PREFIX): value for key, value in os.environ.items() if key.startswith(PREFIX)}
+    return {
+        key.removeprefix(PREFIX): value
+        for key, value in os.environ.items()
+        if key.startswith(PREFIX)
+    }
 
 
 def _convert(name: str, value: Any, source: str) -> Any:
@@ -278,5 +373,8 @@ def _convert(name: str, value: Any, source: str) -> Any:
     try:
         return setting.parse(value)
     except (TypeError, ValueError):
-        found = "something else" if name in ("DATABASE_URL", "RATE_LIMIT_STORAGE") else repr(value)  # a password is not for the log
-        raise SettingError(f"{name} in {source}: expected {setting.parse.__doc__}, found {found}.") from None
+        # A password is not for the log.
+        found = "something else" if name in ("DATABASE_URL", "RATE_LIMIT_STORAGE") else repr(value)
+        raise SettingError(
+            f"{name} in {source}: expected {setting.parse.__doc__}, found {found}."
+        ) from None

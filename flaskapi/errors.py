@@ -2,7 +2,9 @@
 
 
 class FlaskapiError(Exception):
-    """The base of every error that this project raises on purpose; its text is fit for the caller."""
+    """The base of every error that this project raises on purpose; its text is fit for the
+    caller.
+    """
 
 
 class MissingImageError(FlaskapiError):
@@ -50,7 +52,9 @@ class StoreUnavailableError(FlaskapiError):
 
 
 class ModelFileError(FlaskapiError):
-    """A file that cannot serve as this service's model; the text says what it is and what is needed."""
+    """A file that cannot serve as this service's model; the text says what it is and what is
+    needed.
+    """
 
 
 class VersionError(FlaskapiError):

@@ -19,7 +19,9 @@ def make_zip(members: Members, method: int = zipfile.ZIP_STORED) -> bytes:
 
 
 def make_tar(members: Members, form: int = tarfile.PAX_FORMAT, **header: Any) -> bytes:
-    """A tar archive; `header` sets what is otherwise in the headers of all members, as `type` or `linkname`."""
+    """A tar archive; `header` sets what is otherwise in the headers of all members, as `type` or
+    `linkname`.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
         for name, content in members:

@@ -1,4 +1,6 @@
-"""Model files that differ, made of the shipped one in no time: neither Keras nor a compiler is needed."""
+"""Model files that differ, made of the shipped one in no time: neither Keras nor a compiler is
+needed.
+"""
 
 import hashlib
 from pathlib import Path
@@ -7,10 +9,13 @@ MODELS = Path(__file__).parents[1] / "models"
 
 
 def make_artifact(folder: Path, mark: int = 0) -> Path:
-    """Write a model file with its compiled form beside it; files with other marks are other versions, which answer alike."""
+    """Write a model file with its compiled form beside it; files with other marks are other
+    versions, which answer alike.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     shipped = (MODELS / "my_model.h5").read_bytes()
-    artifact, content = folder / "my_model.h5", shipped + str(mark).encode()  # HDF5 does not look beyond its end
+    # HDF5 does not look beyond its end.
+    artifact, content = (folder / "my_model.h5", shipped + str(mark).encode())
     artifact.write_bytes(content)
     old, new = (hashlib.sha256(one).hexdigest().encode() for one in (shipped, content))
     compiled = (MODELS / "my_model.onnx").read_bytes()
@@ -20,9 +25,11 @@ def make_artifact(folder: Path, mark: int = 0) -> Path:
 
 
 def make_other(folder: Path, *, shift: int = 0, most_ink: float | None = None) -> Path:
-    """Write a model that answers the digit plus `shift`, and what is no number to pictures with more ink than that.
+    """Write a model that answers the digit plus `shift`, and what is no number to pictures with
+    more ink than that.
 
-    Needs the package onnx. The artifact is the shipped one: only the compiled form tells of the change.
+    Needs the package onnx. The artifact is the shipped one: only the compiled form tells of the
+    change.
     """
     import onnx
     from onnx import TensorProto, helper
@@ -33,9 +40,19 @@ def make_other(folder: Path, *, shift: int = 0, most_ink: float | None = None) -
     for node in graph.node:
         node.output[:] = ["answers" if name == output.name else name for name in node.output]
     places = [(digit - shift) % 10 for digit in range(10)]
-    constants = {"places": (TensorProto.INT64, places), "none": (TensorProto.FLOAT, [0.0]), "row": (TensorProto.INT64, [-1, 1])}
-    constants |= {"sides": (TensorProto.INT64, [1, 2, 3]), "most": (TensorProto.FLOAT, [most_ink or 784.0])}
-    graph.initializer.extend(helper.make_tensor(name, kind, [len(values)], values) for name, (kind, values) in constants.items())
+    constants = {
+        "places": (TensorProto.INT64, places),
+        "none": (TensorProto.FLOAT, [0.0]),
+        "row": (TensorProto.INT64, [-1, 1]),
+    }
+    constants |= {
+        "sides": (TensorProto.INT64, [1, 2, 3]),
+        "most": (TensorProto.FLOAT, [most_ink or 784.0]),
+    }
+    graph.initializer.extend(
+        helper.make_tensor(name, kind, [len(values)], values)
+        for name, (kind, values) in constants.items()
+    )
     graph.node.extend(
         [
             helper.make_node("Gather", ["answers", "places"], ["shifted"], axis=1),

@@ -1,4 +1,6 @@
-"""Fixtures, and the rule for parts that a machine may lack: a user's run skips with the reason, CI fails."""
+"""Fixtures, and the rule for parts that a machine may lack: a user's run skips with the reason, CI
+fails.
+"""
 
 import importlib.util
 import os
@@ -16,7 +18,8 @@ from flaskapi import create_app
 
 os.environ.setdefault("FLASKAPI_STORE", "off")  # a test that is about the store says so
 os.environ.setdefault("FLASKAPI_HOUSEKEEPING", "off")  # so does one that is about that
-os.environ.setdefault("FLASKAPI_VERSIONS_PATH", "versions")  # in each test's own instance folder, whatever was promoted in this checkout
+# In each test's own instance folder, whatever was promoted in this checkout.
+os.environ.setdefault("FLASKAPI_VERSIONS_PATH", "versions")
 sys.path.insert(0, str(Path(__file__).parent))  # for `fakes`
 
 from databases import Postgres, why_no_postgres
@@ -32,7 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("redis") and shutil.which("redis-server") is None:
             lacking(item, "Redis is not installed: apt install redis-server")
         if item.get_closest_marker("mount") and (reason := why_no_disk()):
-            item.add_marker(pytest.mark.skip(reason=reason))  # in CI as well: it need not run as root
+            # In CI as well: it need not run as root.
+            item.add_marker(pytest.mark.skip(reason=reason))
         if item.get_closest_marker("postgres") and (reason := why_no_postgres()):
             lacking(item, reason)
 
@@ -50,8 +54,14 @@ def classifier() -> FixedClassifier:
 
 @pytest.fixture
 def app(tmp_path: Path, classifier: FixedClassifier) -> Flask:
-    """The application with a classifier and a detector that always answer 7, surely enough, and an instance folder of its own."""
-    return create_app({"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": 0.5}, classifier=classifier, detector=FixedDetector())
+    """The application with a classifier and a detector that always answer 7, surely enough, and an
+    instance folder of its own.
+    """
+    return create_app(
+        {"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": 0.5},
+        classifier=classifier,
+        detector=FixedDetector(),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,6 @@
-"""A PostgreSQL server of the tests' own, which they may stop and kill, and the databases that a test is run on."""
+"""A PostgreSQL server of the tests' own, which they may stop and kill, and the databases that a
+test is run on.
+"""
 
 import contextlib
 import os
@@ -26,7 +28,9 @@ def why_no_postgres() -> str | None:
 
 
 class Postgres:
-    """A server on a loopback port, its data in a folder. It does not run as root, for which it takes the user `postgres`."""
+    """A server on a loopback port, its data in a folder. It does not run as root, for which it
+    takes the user `postgres`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._data, self._log, self.port = folder / "data", folder / "log", _free_port()
@@ -34,7 +38,19 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         if self._as:
             shutil.chown(folder, "postgres")
-        initdb = [find_program("initdb"), "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        initdb = [
+            find_program("initdb"),
+            "-D",
+            self._data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
         subprocess.run(initdb, check=True, capture_output=True, cwd="/", **self._as)
         self.start()
 
@@ -68,7 +84,10 @@ class Postgres:
         """The server and its children, one for each connection and some of its own."""
         assert self._process
         number = self._process.pid
-        return [number, *map(int, Path(f"/proc/{number}/task/{number}/children").read_text().split())]
+        return [
+            number,
+            *map(int, Path(f"/proc/{number}/task/{number}/children").read_text().split()),
+        ]
 
     def make_database(self) -> str:
         """Make an empty database, and give its address."""

@@ -1,4 +1,6 @@
-"""A real disk that is small, for tests of what happens when it is full or may only be read. Only root can mount one."""
+"""A real disk that is small, for tests of what happens when it is full or may only be read. Only
+root can mount one.
+"""
 
 import contextlib
 import functools
@@ -47,7 +49,18 @@ def mounted(megabytes: int) -> Iterator[Disk]:
     try:
         folder.chmod(0o755)
         (folder / "disk").mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755", "tmpfs", folder / "disk"], check=True)
+        subprocess.run(
+            [
+                "mount",
+                "-t",
+                "tmpfs",
+                "-o",
+                f"size={megabytes}m,mode=0755",
+                "tmpfs",
+                folder / "disk",
+            ],
+            check=True,
+        )
         try:
             yield Disk(folder / "disk")
         finally:

@@ -14,7 +14,8 @@ from flaskapi.submissions.identifiers import new_id
 
 
 class FixedClassifier:
-    """Answers `digit` with `confidence` to every image; the rest of the probability goes to the next digit.
+    """Answers `digit` with `confidence` to every image; the rest of the probability goes to the
+    next digit.
 
     `batches` holds what it was asked.
     """
@@ -52,23 +53,41 @@ class FixedDetector:
         for x, y, width, height, _ in stats[1:] / (2, 4, 2, 4, 1):
             row, column = int(y + height / 2), int(x + width / 2)
             answer[row, column, 0] = self._presence
-            answer[row, column, 11:] = x + width / 2 - column - 0.5, y + height / 2 - row - 0.5, np.log(width), np.log(height)
+            answer[row, column, 11:] = (
+                x + width / 2 - column - 0.5,
+                y + height / 2 - row - 0.5,
+                np.log(width),
+                np.log(height),
+            )
         return answer
 
 
-def draw_digit(digit: int, *, side: int = 280, thickness: int | None = None, dark_on_light: bool = True) -> npt.NDArray[np.uint8]:
+def draw_digit(
+    digit: int, *, side: int = 280, thickness: int | None = None, dark_on_light: bool = True
+) -> npt.NDArray[np.uint8]:
     """Draw a digit with a round pen in the middle of a square, `uint8 (side, side)`."""
     scale, pen = side / 40, thickness or max(1, side // 14)
     (width, height), _ = cv2.getTextSize(str(digit), cv2.FONT_HERSHEY_SIMPLEX, scale, pen)
     image = np.zeros((side, side), np.uint8)
-    cv2.putText(image, str(digit), ((side - width) // 2, (side + height) // 2), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, pen, cv2.LINE_AA)
+    cv2.putText(
+        image,
+        str(digit),
+        ((side - width) // 2, (side + height) // 2),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        scale,
+        255,
+        pen,
+        cv2.LINE_AA,
+    )
     return 255 - image if dark_on_light else image
 
 
 def encode(image: npt.NDArray[np.uint8] | Image.Image, form: str = "PNG", **options: Any) -> bytes:
     """Encode pixels as an image file."""
     buffer = io.BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, form, **options)
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(
+        buffer, form, **options
+    )
     return buffer.getvalue()
 
 
@@ -93,29 +112,60 @@ def make_submission(**changes: Any) -> Submission:
     return Submission(**values | changes)
 
 
-# A pen's way through each digit: corners that its strokes keep near to, across and down, from 0 to 1.
+# A pen's way through each digit: corners that its strokes keep near to, across and down, from 0 to
+# 1.
 STROKES = {
     "0": ["0.5,0 0.1,0.1 0,0.5 0.1,0.9 0.5,1 0.9,0.9 1,0.5 0.9,0.1 0.5,0"],
     "1": ["0.6,0 0.4,1"],
     "2": ["0.05,0.25 0.15,0 0.8,-0.05 1,0.3 0.6,0.6 0,1", "0,1 1,0.97"],
-    "3": ["0.05,0.1 0.5,-0.05 1,0.1 0.9,0.45 0.35,0.48", "0.35,0.48 0.95,0.48 1,0.9 0.6,1.05 0,0.9"],
+    "3": [
+        "0.05,0.1 0.5,-0.05 1,0.1 0.9,0.45 0.35,0.48",
+        "0.35,0.48 0.95,0.48 1,0.9 0.6,1.05 0,0.9",
+    ],
     "4": ["0.2,0 0,0.55", "0,0.55 1,0.5", "0.8,0 0.7,1"],
     "5": ["0.9,0 0.25,0", "0.25,0 0.15,0.42", "0.15,0.42 0.7,0.3 1,0.6 0.9,1 0.4,1.05 0,0.9"],
     "6": ["0.75,0 0.2,0.2 -0.05,0.7 0.1,1.05 0.8,1.1 1,0.7 0.7,0.45 0.05,0.75"],
     "7": ["0,0.05 1,0", "1,0 0.6,0.5 0.35,1"],
-    "8": ["0.9,0.1 0.4,-0.1 0,0.2 0.4,0.45 1,0.65 0.8,1.05 0.2,1.05 0,0.8 0.4,0.5 0.95,0.3 0.9,0.1"],
+    "8": [
+        "0.9,0.1 0.4,-0.1 0,0.2 0.4,0.45 1,0.65 0.8,1.05 0.2,1.05 0,0.8 0.4,0.5 0.95,0.3 0.9,0.1"
+    ],
     "9": ["0.95,0.2 0.6,-0.1 0,0.1 0.1,0.5 0.7,0.5 0.95,0.2", "0.95,0.2 0.85,1"],
 }
 
 
-def write_digits(ink: npt.NDArray[np.uint8], digits: str, left: float, top: float, *, height: float = 60, pen: int = 5) -> None:
-    """Write digits with a round pen, 255, from left to right; what is not a digit is left out, as a space."""
+def write_digits(
+    ink: npt.NDArray[np.uint8],
+    digits: str,
+    left: float,
+    top: float,
+    *,
+    height: float = 60,
+    pen: int = 5,
+) -> None:
+    """Write digits with a round pen, 255, from left to right; what is not a digit is left out, as a
+    space.
+    """
     width, apart = 0.55 * height, 0.9 * height
     for place, digit in enumerate(digits):
         for stroke in STROKES.get(digit, []):
-            points = np.array([[float(part) for part in corner.split(",")] for corner in stroke.split()])
-            for _ in range(3 if len(points) > 2 else 0):  # cuts corners until they are round (Chaikin)
-                cut = np.stack([0.75 * points[:-1] + 0.25 * points[1:], 0.25 * points[:-1] + 0.75 * points[1:]], axis=1).reshape(-1, 2)
+            points = np.array(
+                [[float(part) for part in corner.split(",")] for corner in stroke.split()]
+            )
+            for _ in range(
+                3 if len(points) > 2 else 0
+            ):  # cuts corners until they are round (Chaikin)
+                cut = np.stack(
+                    [
+                        0.75 * points[:-1] + 0.25 * points[1:],
+                        0.25 * points[:-1] + 0.75 * points[1:],
+                    ],
+                    axis=1,
+                ).reshape(-1, 2)
                 points = np.concatenate([points[:1], cut, points[-1:]])
-            way = points * [0.55 * width if digit == "1" else width, height] + [left + apart * place, top]
-            cv2.polylines(ink, [np.rint(16 * way).astype(np.int32)], False, 255, pen, cv2.LINE_AA, 4)
+            way = points * [0.55 * width if digit == "1" else width, height] + [
+                left + apart * place,
+                top,
+            ]
+            cv2.polylines(
+                ink, [np.rint(16 * way).astype(np.int32)], False, 255, pen, cv2.LINE_AA, 4
+            )

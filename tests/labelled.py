@@ -20,7 +20,8 @@ from flaskapi.submissions.tables import labels
 
 Strokes = dict[str, list[str]]
 
-# Another hand: a 0 with a stroke through it, a 4 whose lower half is closed, a 9 with a loop below, a 1 with a long upstroke and a foot.
+# Another hand: a 0 with a stroke through it, a 4 whose lower half is closed, a 9 with a loop below,
+# a 1 with a long upstroke and a foot.
 OTHER_HAND: Strokes = STROKES | {
     "0": [*STROKES["0"], "1.15,-0.1 -0.15,1.1"],
     "1": ["-0.9,0.75 0.6,0", "0.6,0 0.5,1", "-0.2,1 1.2,1"],
@@ -28,13 +29,21 @@ OTHER_HAND: Strokes = STROKES | {
     "4": ["0.3,0 0,0.7 0.2,1.05 0.8,1.05 0.9,0.7 0.1,0.65"],
     "6": ["0.2,0 0.15,1", "0.15,0.55 0.6,0.45 1,0.6 0.95,0.95 0.5,1.05 0.15,0.95"],
     "7": ["0,0.2 0.05,0 1,0", "1,0 0.6,0.5 0.5,1", "0.15,0.5 1.0,0.5"],
-    "9": ["0.9,0.1 0.4,-0.1 0,0.2 0.3,0.5 0.9,0.4", "0.9,0.05 0.9,0.9 0.5,1.1 0.05,0.9 0.3,0.75 0.9,0.7"],
+    "9": [
+        "0.9,0.1 0.4,-0.1 0,0.2 0.3,0.5 0.9,0.4",
+        "0.9,0.05 0.9,0.9 0.5,1.1 0.05,0.9 0.3,0.75 0.9,0.7",
+    ],
 }
 OTHER_HAND_SLANT, OTHER_HAND_TURN = -0.5, -0.3  # it leans to the left; radians
 
 
 def write_digit(
-    digit: int, rng: np.random.Generator, strokes: Strokes = STROKES, *, slant: float = 0, turn: float = 0
+    digit: int,
+    rng: np.random.Generator,
+    strokes: Strokes = STROKES,
+    *,
+    slant: float = 0,
+    turn: float = 0,
 ) -> npt.NDArray[np.uint8]:
     """Write a digit with a hand that is never twice the same, `uint8 (128, 128)`, dark on light.
 
@@ -50,11 +59,21 @@ def write_digit(
         way = np.array([[float(part) for part in corner.split(",")] for corner in stroke.split()])
         way += rng.normal(0, 0.04, way.shape)
         for _ in range(3 if len(way) > 2 else 0):  # cuts corners until they are round (Chaikin)
-            cut = np.stack([0.75 * way[:-1] + 0.25 * way[1:], 0.25 * way[:-1] + 0.75 * way[1:]], axis=1).reshape(-1, 2)
+            cut = np.stack(
+                [0.75 * way[:-1] + 0.25 * way[1:], 0.25 * way[:-1] + 0.75 * way[1:]], axis=1
+            ).reshape(-1, 2)
             way = np.concatenate([way[:1], cut, way[-1:]])
         way = (way - 0.5) * [(0.33 if digit == 1 else 0.6) * height, height]
         way[:, 0] -= slant * way[:, 1]
-        cv2.polylines(image, [np.rint(16 * (way @ rotation + 64)).astype(np.int32)], False, 255, pen, cv2.LINE_AA, 4)
+        cv2.polylines(
+            image,
+            [np.rint(16 * (way @ rotation + 64)).astype(np.int32)],
+            False,
+            255,
+            pen,
+            cv2.LINE_AA,
+            4,
+        )
     return 255 - image
 
 
@@ -65,7 +84,9 @@ def write_otherwise(digit: int, rng: np.random.Generator) -> npt.NDArray[np.uint
 
 def normalize(images: Iterable[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
     """What the network sees of images, in MNIST's form: `uint8 (n, 28, 28)`, 255 the ink."""
-    return np.stack([np.rint(255 * normalize_digit(image).pixels).astype(np.uint8) for image in images])
+    return np.stack(
+        [np.rint(255 * normalize_digit(image).pixels).astype(np.uint8) for image in images]
+    )
 
 
 class Sent(NamedTuple):
@@ -75,14 +96,21 @@ class Sent(NamedTuple):
     digit: int
 
 
-def send(store: Store, images: Iterable[npt.NDArray[np.uint8]], digits: Sequence[int]) -> list[Sent]:
+def send(
+    store: Store, images: Iterable[npt.NDArray[np.uint8]], digits: Sequence[int]
+) -> list[Sent]:
     """Keep images as if they had been sent to `/predict`."""
-    kept = [make_submission(image=encode(image), normalized=to_bytes(normalize_digit(image).pixels)) for image in images]
+    kept = [
+        make_submission(image=encode(image), normalized=to_bytes(normalize_digit(image).pixels))
+        for image in images
+    ]
     store.record(kept)
     return [Sent(one.id, digit) for one, digit in zip(kept, digits, strict=True)]
 
 
-def say(store: Store, said: Iterable[tuple[UUID, int | str | None]], client: str | None = None) -> None:
+def say(
+    store: Store, said: Iterable[tuple[UUID, int | str | None]], client: str | None = None
+) -> None:
     """Label submissions, as an operator or as a sender of this name."""
     rows = [
         {

@@ -14,7 +14,9 @@ SOME_ID = "01a20550-970d-7108-901e-df08ce33c220"
 
 
 def make_app(tmp_path: Path, **settings: Any) -> Flask:
-    """The application with a classifier and a detector that always answer 7, and a store in SQLite unless the settings say otherwise."""
+    """The application with a classifier and a detector that always answer 7, and a store in SQLite
+    unless the settings say otherwise.
+    """
     config = {"INSTANCE_PATH": tmp_path, "STORE": "on", "UNCERTAIN_BELOW": 0.5}
     return create_app(config | settings, classifier=FixedClassifier(), detector=FixedDetector())
 

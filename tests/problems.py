@@ -8,9 +8,10 @@ MEMBERS = ["type", "title", "status", "detail", "request_id"]
 def read_problem(response: TestResponse) -> tuple[int, str]:
     """Check that an answer is a problem of the one shape, and give its status and name.
 
-    An error is `application/problem+json` with type, title, status, detail and request_id, in this order, and nothing else but
-    `checks` and `processes`. Its status and its request's identifier are those of the headers; a 429 and a 503 say when to come
-    back, a 405 what is allowed, a 401 how to authenticate.
+    An error is `application/problem+json` with type, title, status, detail and request_id, in this
+    order, and nothing else but `checks` and `processes`. Its status and its request's identifier
+    are those of the headers; a 429 and a 503 say when to come back, a 405 what is allowed, a 401
+    how to authenticate.
     """
     assert "application/problem+json" == response.content_type
     document = response.get_json()

@@ -1,4 +1,6 @@
-"""A real Apache on a loopback port, with the very files of `deploy/`, its paths put in place of theirs."""
+"""A real Apache on a loopback port, with the very files of `deploy/`, its paths put in place of
+theirs.
+"""
 
 import contextlib
 import json
@@ -53,17 +55,33 @@ class Server(NamedTuple):
 
     def daemons(self) -> list[int]:
         """The process ids of mod_wsgi's daemons."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(child) for child in children if b"(wsgi:" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        children = (
+            Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        )
+        return [
+            int(child)
+            for child in children
+            if b"(wsgi:" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
 
 
 def why_no_apache() -> str | None:
     if shutil.which("apxs", path=_path()) is None:
-        return "Apache's headers are not installed: apt install apache2-bin apache2-dev apache2-utils"
+        return (
+            "Apache's headers are not installed: apt install apache2-bin apache2-dev apache2-utils"
+        )
     if not (BIN / "mod_wsgi-express").exists():
         return "mod_wsgi is not installed: pip install --no-cache-dir -r deploy/requirements.txt"
-    if os.getuid() == 0 and subprocess.run([sys.executable, "-c", "import flaskapi"], cwd="/", user="www-data", check=False).returncode:
-        return "Apache's user, www-data, cannot read this checkout or this Python; see deploy/README.md"
+    if (
+        os.getuid() == 0
+        and subprocess.run(
+            [sys.executable, "-c", "import flaskapi"], cwd="/", user="www-data", check=False
+        ).returncode
+    ):
+        return (
+            "Apache's user, www-data, cannot read this checkout or this Python; "
+            "see deploy/README.md"
+        )
     return None
 
 
@@ -98,39 +116,68 @@ def stop(process: "subprocess.Popen[bytes]", by: signal.Signals = signal.SIGTERM
 
 def httpd() -> str:
     """Apache's program."""
-    return next(found for name in ("apache2", "httpd") if (found := shutil.which(name, path=_path())))
+    return next(
+        found for name in ("apache2", "httpd") if (found := shutil.which(name, path=_path()))
+    )
 
 
 @contextlib.contextmanager
-def apache(folder: Path, script: Path = ROOT / "deploy" / "flaskapi.wsgi", **settings: str) -> Iterator[Server]:
-    """Apache with the configuration in `deploy/`; settings reach the application through `config.toml`.
+def apache(
+    folder: Path, script: Path = ROOT / "deploy" / "flaskapi.wsgi", **settings: str
+) -> Iterator[Server]:
+    """Apache with the configuration in `deploy/`; settings reach the application through
+    `config.toml`.
 
     The benchmarks serve another WSGI script in the same way.
     """
     for name in ("logs", "instance"):
         (folder / name).mkdir(parents=True)
-    (folder / "instance" / "config.toml").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
+    (folder / "instance" / "config.toml").write_text(
+        "".join(f"{name} = {value}\n" for name, value in settings.items())
+    )
     if os.getuid() == 0:
         shutil.chown(folder / "instance", "www-data", "www-data")
     port = free_port()
-    shared, site = ((ROOT / "deploy" / name).read_text() for name in ("flaskapi-server.conf", "flaskapi.conf"))
-    values = {"NAME": "127.0.0.1", "HOME": str(ROOT), "VENV": sys.prefix, "LOGS": str(folder / "logs")}
+    shared, site = (
+        (ROOT / "deploy" / name).read_text() for name in ("flaskapi-server.conf", "flaskapi.conf")
+    )
+    values = {
+        "NAME": "127.0.0.1",
+        "HOME": str(ROOT),
+        "VENV": sys.prefix,
+        "LOGS": str(folder / "logs"),
+    }
     for name, value in values.items():
-        shared, count = re.subn(f"^Define FLASKAPI_{name} .*$", f'Define FLASKAPI_{name} "{value}"', shared, flags=re.M)
+        shared, count = re.subn(
+            f"^Define FLASKAPI_{name} .*$", f'Define FLASKAPI_{name} "{value}"', shared, flags=re.M
+        )
         assert count == 1
-    site = site.replace("${FLASKAPI_HOME}/deploy/flaskapi.wsgi", str(script)).replace("${FLASKAPI_HOME}/deploy>", f"{script.parent}>")
+    site = site.replace("${FLASKAPI_HOME}/deploy/flaskapi.wsgi", str(script)).replace(
+        "${FLASKAPI_HOME}/deploy>", f"{script.parent}>"
+    )
     site = site.replace("Files flaskapi.wsgi", f"Files {script.name}")
     (folder / "flaskapi-server.conf").write_text(shared)
     (folder / "flaskapi.conf").write_text(site.replace("*:80", f"127.0.0.1:{port}"))
-    wsgi_load = subprocess.run([BIN / "mod_wsgi-express", "module-config"], capture_output=True, text=True, check=True).stdout
-    modules = subprocess.run(["apxs", "-q", "LIBEXECDIR"], capture_output=True, text=True, check=True, env=os.environ | {"PATH": _path()})
+    wsgi_load = subprocess.run(
+        [BIN / "mod_wsgi-express", "module-config"], capture_output=True, text=True, check=True
+    ).stdout
+    modules = subprocess.run(
+        ["apxs", "-q", "LIBEXECDIR"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PATH": _path()},
+    )
     lines = [
         f"ServerRoot {folder}",
         f"PidFile {folder}/pid",
         f"Listen 127.0.0.1:{port}",
         "ServerName 127.0.0.1",
         f"ErrorLog {folder}/logs/server.log",
-        *(f"LoadModule {name}_module {modules.stdout.strip()}/mod_{name}.so" for name in MODULES.split()),
+        *(
+            f"LoadModule {name}_module {modules.stdout.strip()}/mod_{name}.so"
+            for name in MODULES.split()
+        ),
         wsgi_load,
         f"WSGISocketPrefix {folder}/wsgi",
         *(["User www-data", "Group www-data"] if os.getuid() == 0 else []),
@@ -139,8 +186,11 @@ def apache(folder: Path, script: Path = ROOT / "deploy" / "flaskapi.wsgi", **set
     ]
     (folder / "httpd.conf").write_text("\n".join(lines) + "\n")
     environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(folder / "instance")}
-    environment.pop("FLASKAPI_STORE", None)  # the tests' own, for those that are not about the store
-    process = subprocess.Popen([httpd(), "-f", str(folder / "httpd.conf"), "-DFOREGROUND"], env=environment)
+    # The tests' own, for those that are not about the store.
+    environment.pop("FLASKAPI_STORE", None)
+    process = subprocess.Popen(
+        [httpd(), "-f", str(folder / "httpd.conf"), "-DFOREGROUND"], env=environment
+    )
     try:
         yield wait_until_it_answers(Server(port, process, folder))
     finally:

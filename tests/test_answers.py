@@ -21,7 +21,9 @@ class AnyDetector:
 def test_each_item_is_answered_under_its_name() -> None:
     bad = InvalidImageError("bad")
     items = [SEVEN, Item("bad", bad), Item("empty", b""), SEVEN._replace(name="again")]
-    found = list(answer_items(items, choose_reader("digit", FixedClassifier(), AnyDetector(), **LIMITS)))
+    found = list(
+        answer_items(items, choose_reader("digit", FixedClassifier(), AnyDetector(), **LIMITS))
+    )
     assert ["7.png", "bad", "empty", "again"] == [answer.name for answer in found]
     assert Answer("bad", bad) == found[1]
     assert isinstance(found[2].outcome, MissingImageError)
@@ -36,16 +38,25 @@ def test_the_route_says_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "is_the_images"), [(InvalidImageError("bad"), True), (RuntimeError(), True), (ModelUnavailableError("gone"), False)]
+    ("error", "is_the_images"),
+    [
+        (InvalidImageError("bad"), True),
+        (RuntimeError(), True),
+        (ModelUnavailableError("gone"), False),
+    ],
 )
-def test_an_error_is_the_images_but_where_there_is_no_model(monkeypatch: pytest.MonkeyPatch, error: Exception, is_the_images: bool) -> None:
+def test_an_error_is_the_images_but_where_there_is_no_model(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, is_the_images: bool
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(answers, "predict_number", fail)
     read = choose_reader("number", FixedClassifier(), AnyDetector(), **LIMITS)
     if is_the_images:
-        assert [Answer("7.png", error, SEVEN.content)] * 2 == list(answer_items([SEVEN, SEVEN], read))
+        assert [Answer("7.png", error, SEVEN.content)] * 2 == list(
+            answer_items([SEVEN, SEVEN], read)
+        )
     else:
         with pytest.raises(ModelUnavailableError):
             list(answer_items([SEVEN], read))

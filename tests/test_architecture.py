@@ -1,4 +1,6 @@
-"""The house: what is at home in which room, and that imports only go down. A new file is covered by itself."""
+"""The house: what is at home in which room, and that imports only go down. A new file is covered by
+itself.
+"""
 
 import ast
 import sys
@@ -7,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted([*ROOT.glob("flaskapi/**/*.py"), ROOT / "train_mnist.py", ROOT / "deploy" / "flaskapi.wsgi"])
+FILES = sorted(
+    [*ROOT.glob("flaskapi/**/*.py"), ROOT / "train_mnist.py", ROOT / "deploy" / "flaskapi.wsgi"]
+)
 HOMES = {
     "numpy": {"digits", "recognition", "numbers", "serving", "training", "evaluation", "learning"},
     "PIL": {"digits"},
@@ -37,7 +41,8 @@ FLOORS = [  # from the roof down; errors.py lies under config.py, which raises o
 ]
 READS_THE_ENVIRONMENT = {"flaskapi/config.py"}
 SET_IT_FOR_A_LIBRARY = {"train_mnist.py", "deploy/flaskapi.wsgi"} | {
-    f"flaskapi/{file}.py" for file in ("commands/files", "commands/predict", "commands/retrain", "web/metrics")
+    f"flaskapi/{file}.py"
+    for file in ("commands/files", "commands/predict", "commands/retrain", "web/metrics")
 }
 
 
@@ -47,7 +52,10 @@ def nodes(file: Path) -> list[ast.AST]:
 
 def imports(file: Path) -> list[str]:
     found = [node for node in nodes(file) if isinstance(node, ast.Import | ast.ImportFrom)]
-    prefix = {node: f"{'.' * node.level}{node.module}." if isinstance(node, ast.ImportFrom) else "" for node in found}
+    prefix = {
+        node: f"{'.' * node.level}{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        for node in found
+    }
     return [prefix[node] + name.name for node in found for name in node.names]
 
 
@@ -65,6 +73,12 @@ def test_a_room_imports_from_below_and_what_is_at_home_in_it(file: Path) -> None
 
 
 def test_the_environment_is_read_in_one_place_and_set_where_a_library_reads_it() -> None:
-    names = {file.relative_to(ROOT).as_posix(): {ast.unparse(node) for node in nodes(file)} | set(imports(file)) for file in FILES}
-    touch = {file for file, found in names.items() if found & {"os.environ", "os.getenv", "os.putenv"}}
+    names = {
+        file.relative_to(ROOT).as_posix(): {ast.unparse(node) for node in nodes(file)}
+        | set(imports(file))
+        for file in FILES
+    }
+    touch = {
+        file for file, found in names.items() if found & {"os.environ", "os.getenv", "os.putenv"}
+    }
     assert READS_THE_ENVIRONMENT | SET_IT_FOR_A_LIBRARY == touch

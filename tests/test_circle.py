@@ -1,6 +1,8 @@
-"""The whole circle: what people send and label makes the model better, which serves without a failed request, and is taken back.
+"""The whole circle: what people send and label makes the model better, which serves without a
+failed request, and is taken back.
 
-A folder in the environment variable TEST_MNIST takes the place of digits drawn for MNIST, and lets the training take its usual time.
+A folder in the environment variable TEST_MNIST takes the place of digits drawn for MNIST, and lets
+the training take its usual time.
 """
 
 import contextlib
@@ -37,10 +39,21 @@ SENT = 300
 
 
 def draw_mnist(path: Path) -> Path:
-    """A stand-in for MNIST, 1,200 digits to learn from and 300 to be judged by, by an ordinary hand."""
+    """A stand-in for MNIST, 1,200 digits to learn from and 300 to be judged by, by an ordinary
+    hand.
+    """
     rng, labels = np.random.default_rng(1), np.arange(1500, dtype=np.uint8) % 10
-    images = normalize(write_digit(int(digit), rng, slant=rng.normal(0.1, 0.2), turn=rng.normal(0, 0.1)) for digit in labels)
-    np.savez(path, x_train=images[:1200], y_train=labels[:1200], x_test=images[1200:], y_test=labels[1200:])
+    images = normalize(
+        write_digit(int(digit), rng, slant=rng.normal(0.1, 0.2), turn=rng.normal(0, 0.1))
+        for digit in labels
+    )
+    np.savez(
+        path,
+        x_train=images[:1200],
+        y_train=labels[:1200],
+        x_test=images[1200:],
+        y_test=labels[1200:],
+    )
     return path
 
 
@@ -56,7 +69,9 @@ class Circle:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         taken = {"FLASKAPI_STORE", "FLASKAPI_VERSIONS_PATH"}
-        self.environment = {name: value for name, value in os.environ.items() if name not in taken} | {
+        self.environment = {
+            name: value for name, value in os.environ.items() if name not in taken
+        } | {
             "FLASKAPI_INSTANCE_PATH": str(folder),
             "FLASKAPI_VERSIONS_PATH": "versions",
             "OMP_NUM_THREADS": "2",
@@ -65,16 +80,28 @@ class Circle:
 
     def command(self, *arguments: object) -> str:
         command = [sys.executable, "-m", "flaskapi", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self.environment, cwd=ROOT)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=self.environment, cwd=ROOT
+        )
         assert 0 == done.returncode, done.stdout + done.stderr
         return done.stdout
 
     @contextlib.contextmanager
     def serve(self) -> Iterator[Server]:
         port = free_port()
-        command = [sys.executable, "-m", "waitress", f"--listen=127.0.0.1:{port}", "--threads=4", "--call", "flaskapi:create_app"]
+        command = [
+            sys.executable,
+            "-m",
+            "waitress",
+            f"--listen=127.0.0.1:{port}",
+            "--threads=4",
+            "--call",
+            "flaskapi:create_app",
+        ]
         with (self.folder / "server.log").open("wb") as log:
-            process = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                command, env=self.environment, cwd=ROOT, stdout=log, stderr=log
+            )
         try:
             yield wait_until_it_answers(Server(port, process, self.folder))
         finally:
@@ -85,10 +112,14 @@ class Circle:
             answer = self.ask(server, f"/submissions/{id}/label", {"digit": digit}, "PUT")
             assert 200 == answer[0], answer
 
-    def ask(self, server: Server, path: str, document: Any = None, method: str = "GET") -> tuple[int, Any]:
+    def ask(
+        self, server: Server, path: str, document: Any = None, method: str = "GET"
+    ) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         body = None if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", body, headers, method=method)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{server.port}{path}", body, headers, method=method
+        )
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 return response.status, json.load(response)
@@ -99,17 +130,23 @@ class Circle:
 def read(server: Server, written: Sequence[tuple[int, bytes]]) -> list[Any]:
     """Send images to be read, some at a time."""
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda one: server.ask("/predict", one[1], Content_Type="image/png"), written))
+        answers = list(
+            pool.map(lambda one: server.ask("/predict", one[1], Content_Type="image/png"), written)
+        )
     assert {200} == {answer.status for answer in answers}
     return [answer.json for answer in answers]
 
 
 def wrong(written: Sequence[tuple[int, bytes]], answers: Sequence[Any]) -> int:
-    return sum(digit != answer["digit"] for (digit, _), answer in zip(written, answers, strict=True))
+    return sum(
+        digit != answer["digit"] for (digit, _), answer in zip(written, answers, strict=True)
+    )
 
 
 class Load(threading.Thread):
-    """Sends digits one after the other until it is stopped, and keeps each answer's status and model, with the time."""
+    """Sends digits one after the other until it is stopped, and keeps each answer's status and
+    model, with the time.
+    """
 
     def __init__(self, server: Server) -> None:
         super().__init__()
@@ -144,7 +181,16 @@ def retrain(circle: Circle, server: Server, data: Path) -> dict[str, Any]:
     """Ask for a retraining over HTTP, let a worker do it, and wait for its end."""
     status, asked = circle.ask(server, "/retrainings", {"promote": False}, "POST")
     assert 202 == status
-    command = [sys.executable, "-m", "flaskapi", "retrain", "--watch", "--data", str(data), *([] if MNIST else ["--steps", "200"])]
+    command = [
+        sys.executable,
+        "-m",
+        "flaskapi",
+        "retrain",
+        "--watch",
+        "--data",
+        str(data),
+        *([] if MNIST else ["--steps", "200"]),
+    ]
     with (circle.folder / "worker.log").open("wb") as log:
         worker = subprocess.Popen(command, env=circle.environment, cwd=ROOT, stdout=log, stderr=log)
     try:
@@ -163,7 +209,9 @@ def retrain(circle: Circle, server: Server, data: Path) -> dict[str, Any]:
         assert 0 == stop(worker, signal.SIGTERM)
 
 
-def test_what_a_new_writer_sends_and_an_operator_labels_makes_the_model_better(tmp_path: Path) -> None:
+def test_what_a_new_writer_sends_and_an_operator_labels_makes_the_model_better(
+    tmp_path: Path,
+) -> None:
     data = Path(MNIST) if MNIST else draw_mnist(tmp_path / "mnist.npz")
     (tmp_path / "instance").mkdir()
     circle = Circle(tmp_path / "instance")
@@ -177,11 +225,20 @@ def test_what_a_new_writer_sends_and_an_operator_labels_makes_the_model_better(t
         wrong_of_others = wrong(others, read(server, others))
 
         # An operator says what it was; where the model is sure of something else, twice.
-        circle.label(server, [(answer["id"], digit) for (digit, _), answer in zip(written, answers, strict=True)])
-        dry = json.loads(circle.command("retrain", "--dry-run", "--json", "--data", data).splitlines()[-1])
+        circle.label(
+            server,
+            [(answer["id"], digit) for (digit, _), answer in zip(written, answers, strict=True)],
+        )
+        dry = json.loads(
+            circle.command("retrain", "--dry-run", "--json", "--data", data).splitlines()[-1]
+        )
         suspicious = set(dry["figures"]["suspicious_ids"])
         assert 0 < len(suspicious) < 0.2 * SENT
-        again = [(answer["id"], digit) for (digit, _), answer in zip(written, answers, strict=True) if answer["id"] in suspicious]
+        again = [
+            (answer["id"], digit)
+            for (digit, _), answer in zip(written, answers, strict=True)
+            if answer["id"] in suspicious
+        ]
         circle.label(server, again)
 
         # The candidate is better, and not worse on MNIST.
@@ -192,7 +249,11 @@ def test_what_a_new_writer_sends_and_an_operator_labels_makes_the_model_better(t
         assert figures["p_value"] < 0.05
         assert figures["held_back_wrong"][1] < figures["held_back_wrong"][0]
         assert figures["mnist_wrong"][1] <= figures["mnist_wrong"][0] + 2
-        learned_from = (tmp_path / "instance" / "versions" / candidate / "submissions.csv").read_text().split()[1:]
+        learned_from = (
+            (tmp_path / "instance" / "versions" / candidate / "submissions.csv")
+            .read_text()
+            .split()[1:]
+        )
         assert figures["learned"] == len(learned_from)
         assert set(learned_from) <= {answer["id"] for answer in answers}
 
@@ -215,7 +276,10 @@ def test_what_a_new_writer_sends_and_an_operator_labels_makes_the_model_better(t
             assert {version} == {model for when, _, model in every if when > switched + 0.2}
             if version == candidate:
                 wrong_of_others_now = wrong(others, read(server, others))
-                print(f"Of {SENT} others by the same writer: {wrong_of_others} wrong before, {wrong_of_others_now} after.")
+                print(
+                    f"Of {SENT} others by the same writer: {wrong_of_others} wrong before, "
+                    f"{wrong_of_others_now} after."
+                )
                 assert wrong_of_others_now < 0.75 * wrong_of_others
         assert not re.search("Traceback|ERROR", (tmp_path / "instance" / "server.log").read_text())
 
@@ -225,7 +289,10 @@ def wait_for_shadows(circle: Circle) -> list[str]:
     store = DatabaseStore(f"sqlite:///{circle.folder}/submissions.db", "process")
     try:
         for _ in range(50):
-            found = store.run(lambda connection: list(connection.execute(sa.select(shadows.c.model)).scalars()), reads=True)
+            found = store.run(
+                lambda connection: list(connection.execute(sa.select(shadows.c.model)).scalars()),
+                reads=True,
+            )
             if found:
                 return found
             time.sleep(0.1)

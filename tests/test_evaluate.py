@@ -1,4 +1,6 @@
-"""`python -m flaskapi evaluate` reports on standard output, and on standard error only why it could not."""
+"""`python -m flaskapi evaluate` reports on standard output, and on standard error only why it could
+not.
+"""
 
 import contextlib
 import json
@@ -58,7 +60,9 @@ def assert_refused(arguments: list[str], reason: str, capsys: pytest.CaptureFixt
     assert 1 == err.count("\n")
 
 
-def test_the_shipped_model_is_asked_and_what_it_answered_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_shipped_model_is_asked_and_what_it_answered_reported(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """No progress bar goes into a pipe or a file."""
     assert 0 == main(["evaluate", str(folder)])
     out, err = capsys.readouterr()
@@ -69,7 +73,9 @@ def test_the_shipped_model_is_asked_and_what_it_answered_reported(folder: Path, 
     assert lines[-1].endswith("broken.png")
 
 
-def test_a_page_is_written_where_it_is_asked_for(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_is_written_where_it_is_asked_for(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = tmp_path / "page.html"
     assert 0 == main(["evaluate", str(folder), "--html", str(page)])
     assert capsys.readouterr().out.endswith(f"\nWrote {page}.\n")
@@ -77,35 +83,62 @@ def test_a_page_is_written_where_it_is_asked_for(folder: Path, tmp_path: Path, c
     assert "broken.png: was a 5" in page.read_text("utf-8")
 
 
-def test_a_page_that_cannot_be_written_is_refused_before_the_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert_refused([str(folder), "--html", str(folder / "none" / "page.html")], "no such folder", capsys)
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert_refused(
+        [str(folder), "--html", str(folder / "none" / "page.html")], "no such folder", capsys
+    )
 
 
-def test_a_folder_without_labels_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert_refused([str(tmp_path)], f"{tmp_path}: expected a folder with images and a labels.csv", capsys)
+def test_a_folder_without_labels_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert_refused(
+        [str(tmp_path)], f"{tmp_path}: expected a folder with images and a labels.csv", capsys
+    )
 
 
-def test_two_folders_of_one_name_are_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_folders_of_one_name_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = shutil.copytree(folder, tmp_path / "elsewhere" / "drawn")
     assert_refused([str(folder), str(other)], "the same name", capsys)
 
 
-def test_what_another_service_answered_is_not_recorded_in_the_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_another_service_answered_is_not_recorded_in_the_model(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert_refused([str(folder), "--record", "--url", "http://127.0.0.1:9"], "--record", capsys)
 
 
-def test_numbers_are_asked_of_a_service_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With a page, on which the boxes are drawn; MNIST's own test images are numbers of one digit."""
+def test_numbers_are_asked_of_a_service_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a page, on which the boxes are drawn; MNIST's own test images are numbers of one
+    digit.
+    """
     slips, mnist, page = tmp_path / "slips", tmp_path / "mnist.npz", tmp_path / "page.html"
     slips.mkdir()
     (slips / "slip.png").write_bytes(encode(draw_digit(7)))
     (slips / "labels.csv").write_text("file,label\nslip.png,7|12\nslip.png,07\n")
-    images, labels = draw_digit(7, side=28, dark_on_light=False)[np.newaxis], np.array([7], np.uint8)
+    images, labels = (
+        draw_digit(7, side=28, dark_on_light=False)[np.newaxis],
+        np.array([7], np.uint8),
+    )
     np.savez(mnist, x_train=images, y_train=labels, x_test=images, y_test=labels)
     box = {"x": 1, "y": 2, "width": 3, "height": 4}
-    answer = {"number": "07", "confidence": 0.9, "uncertain": False, "lines": ["07"], "digits": [{"digit": 0, "box": box}]}
+    answer = {
+        "number": "07",
+        "confidence": 0.9,
+        "uncertain": False,
+        "lines": ["07"],
+        "digits": [{"digit": 0, "box": box}],
+    }
     with serving(answer) as url:
-        assert 0 == main(["evaluate", str(slips), str(mnist), "--number", "--url", url, "--html", str(page)])
+        assert 0 == main(
+            ["evaluate", str(slips), str(mnist), "--number", "--url", url, "--html", str(page)]
+        )
     lines = capsys.readouterr().out.splitlines()
     assert [
         "slips 2 50.00% 50.00% 60.00% 1 0.00% 50.00% 40.00%",
@@ -115,21 +148,32 @@ def test_numbers_are_asked_of_a_service_and_reported(tmp_path: Path, capsys: pyt
     assert "slip.png: was 7|12, said 07 with 90.0%" in page.read_text("utf-8")
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://127.0.0.1:1"], ids=["no address", "nothing listens"])
-def test_a_service_that_cannot_be_asked_is_named(folder: Path, capsys: pytest.CaptureFixture[str], url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8000", "http://127.0.0.1:1"], ids=["no address", "nothing listens"]
+)
+def test_a_service_that_cannot_be_asked_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
     assert_refused([str(folder), "--url", url], url, capsys)
 
 
-def test_without_a_model_there_is_no_report(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_model_there_is_no_report(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FLASKAPI_MODEL_PATH", "models/none.h5")
     assert_refused([str(folder)], "none.h5 cannot be read", capsys)
 
 
 @pytest.mark.train
 def test_the_figures_are_recorded_in_the_card_and_the_compiled_form_is_of_the_new_file(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The picture shows mistakes on MNIST's own files alone: images of other sets are not the model's to give away."""
+    """The picture shows mistakes on MNIST's own files alone: images of other sets are not the
+    model's to give away.
+    """
     import h5py
 
     for suffix in (".h5", ".onnx"):
@@ -142,7 +186,9 @@ def test_the_figures_are_recorded_in_the_card_and_the_compiled_form_is_of_the_ne
         assert "Wrote the figures into my_model.h5" in capsys.readouterr().out
     assert 0 == main(["card", str(tmp_path / "my_model.h5")])
     assert "| drawn | 3 | 66.67% | 1 |" in capsys.readouterr().out
-    assert 1 == main(["card", str(tmp_path / "my_model.h5"), "--picture", str(tmp_path / "mistakes.png")])
+    assert 1 == main(
+        ["card", str(tmp_path / "my_model.h5"), "--picture", str(tmp_path / "mistakes.png")]
+    )
     assert "holds no picture" in capsys.readouterr().err
 
 

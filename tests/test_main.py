@@ -35,14 +35,22 @@ def _environment_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_reader_who_has_read_enough_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} -m flaskapi models list | true; echo ${{PIPESTATUS[0]}}"
     environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(tmp_path)}
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=True, env=environment
+    )
     assert ("", "141\n") == (done.stderr, done.stdout)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"), [(["--help"], ("compile", "strip-optimizer", "card")), (["compile", "--help"], ("model", "target"))]
+    ("arguments", "named"),
+    [
+        (["--help"], ("compile", "strip-optimizer", "card")),
+        (["compile", "--help"], ("model", "target")),
+    ],
 )
-def test_help_names_what_there_is(capsys: pytest.CaptureFixture[str], arguments: list[str], named: tuple[str, ...]) -> None:
+def test_help_names_what_there_is(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], named: tuple[str, ...]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert 0 == caught.value.code
@@ -50,8 +58,12 @@ def test_help_names_what_there_is(capsys: pytest.CaptureFixture[str], arguments:
     assert all(name in said for name in named)
 
 
-@pytest.mark.parametrize("arguments", [[], ["compile"], ["bake", "my_model.h5"], ["compile", "a", "b", "c"]])
-def test_a_command_that_is_not_understood_is_status_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [[], ["compile"], ["bake", "my_model.h5"], ["compile", "a", "b", "c"]]
+)
+def test_a_command_that_is_not_understood_is_status_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert 2 == caught.value.code
@@ -59,8 +71,13 @@ def test_a_command_that_is_not_understood_is_status_2(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.train
-def test_compile_writes_beside_the_model_unless_told_otherwise(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, target in (([], model.with_suffix(".onnx")), ([str(model.with_name("other.onnx"))], model.with_name("other.onnx"))):
+def test_compile_writes_beside_the_model_unless_told_otherwise(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, target in (
+        ([], model.with_suffix(".onnx")),
+        ([str(model.with_name("other.onnx"))], model.with_name("other.onnx")),
+    ):
         assert 0 == main(["compile", str(model), *arguments])
         assert target.is_file()
         assert f"Wrote {target}.\n" == capsys.readouterr().out
@@ -85,7 +102,9 @@ def test_a_file_that_is_no_model_is_one_line_on_standard_error(
 
 
 @pytest.mark.train
-def test_a_target_that_cannot_be_written_is_an_error_not_a_traceback(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_target_that_cannot_be_written_is_an_error_not_a_traceback(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert 1 == main(["compile", str(model), str(model / "my_model.onnx")])
     assert capsys.readouterr().err.startswith("error: ")
     assert LEGACY.read_bytes() == model.read_bytes()
@@ -98,12 +117,18 @@ def test_without_keras_compile_says_what_to_install_and_what_to_run(
     monkeypatch.setitem(sys.modules, "onnx", None)  # importing it fails as if it were not installed
     assert 1 == main(["compile", str(model)])
     said = capsys.readouterr().err
-    assert f"error: my_model.h5 cannot be compiled here: onnx is not installed. {TRAIN_EXTRA}\n" == said
+    assert (
+        f"error: my_model.h5 cannot be compiled here: onnx is not installed. {TRAIN_EXTRA}\n"
+        == said
+    )
 
 
 @pytest.mark.parametrize("command", ["compile", "strip-optimizer", "card"])
 def test_a_missing_file_is_named_before_the_extra_is_asked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
 ) -> None:
     for name in ("onnx", "h5py"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -127,7 +152,11 @@ def test_check_says_whether_the_service_would_be_ready(
 
 @pytest.mark.parametrize(("setting", "status"), [("on", 0), ("required", 1)])
 def test_check_says_whether_submissions_would_be_kept(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, setting: str, status: int
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    status: int,
 ) -> None:
     """Where the store is not required, a service without one starts all the same."""
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
@@ -160,9 +189,15 @@ def test_card_prints_a_page(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Submission]:
-    """Three submissions of the service of the settings: one of 1970, one of just now, and one of just now whose image it shares."""
+    """Three submissions of the service of the settings: one of 1970, one of just now, and one of
+    just now whose image it shares.
+    """
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
-    sent = [make_submission(id=UUID(int=1 << 80)), make_submission(image=b"another"), make_submission()]
+    sent = [
+        make_submission(id=UUID(int=1 << 80)),
+        make_submission(image=b"another"),
+        make_submission(),
+    ]
     store = create_app({"STORE": "on"}, classifier=FixedClassifier()).extensions["flaskapi"].store
     store.record(sent)
     store.close()
@@ -176,7 +211,9 @@ def still_kept(sent: list[Submission]) -> list[bool]:
     return found
 
 
-def test_forget_erases_what_an_id_names(kept: list[Submission], capsys: pytest.CaptureFixture[str]) -> None:
+def test_forget_erases_what_an_id_names(
+    kept: list[Submission], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert 0 == main(["forget", str(kept[1].id)])
     assert "Erased 1 submission," in capsys.readouterr().out
     assert [True, False, True] == still_kept(kept)
@@ -192,7 +229,9 @@ def test_forget_erases_what_is_older_than_so_many_days(kept: list[Submission]) -
     assert [False, True, True] == still_kept(kept)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--older-than", "-1"], ["--older-than", "nan"], ["--older-than", "1e9"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--older-than", "-1"], ["--older-than", "nan"], ["--older-than", "1e9"]]
+)
 def test_forget_erases_nothing_that_was_not_asked_for(
     arguments: list[str], kept: list[Submission], capsys: pytest.CaptureFixture[str]
 ) -> None:

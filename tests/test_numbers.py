@@ -1,4 +1,6 @@
-"""An image becomes a number: its digits in reading order, each with its box in the image that was sent."""
+"""An image becomes a number: its digits in reading order, each with its box in the image that was
+sent.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,14 @@ from PIL import Image, ImageOps
 
 from flaskapi.digits import Box
 from flaskapi.digits.page import lift_page
-from flaskapi.errors import FlaskapiError, InvalidImageError, ModelUnavailableError, NoDigitFoundError, TooLargeError, UnsupportedImageError
+from flaskapi.errors import (
+    FlaskapiError,
+    InvalidImageError,
+    ModelUnavailableError,
+    NoDigitFoundError,
+    TooLargeError,
+    UnsupportedImageError,
+)
 from flaskapi.numbers import HIGHEST_PX, Alternative, NumberPrediction, predict_number, warm_up
 from flaskapi.recognition import predict_digit
 from flaskapi.serving.detector import NoDetector
@@ -22,23 +31,40 @@ SQUARES = [(60, 80), (150, 70), (240, 90), (330, 60), (420, 75)]
 SIDES = (40, 60)  # width and height
 
 
-def squares(places: list[tuple[int, int]] = SQUARES, *, shape: tuple[int, int] = (220, 540), times: int = 1) -> np.ndarray:
-    """Pieces of ink, dark on light, where `FixedDetector` finds a digit each, as upright and as high as digits are."""
+def squares(
+    places: list[tuple[int, int]] = SQUARES, *, shape: tuple[int, int] = (220, 540), times: int = 1
+) -> np.ndarray:
+    """Pieces of ink, dark on light, where `FixedDetector` finds a digit each, as upright and as
+    high as digits are.
+    """
     page = np.full((shape[0] * times, shape[1] * times), 255, np.uint8)
     for x, y in places:
-        corners = [(times * (x + right), times * (y + down)) for right, down in ((0, 0), (SIDES[0], SIDES[1]))]
+        corners = [
+            (times * (x + right), times * (y + down))
+            for right, down in ((0, 0), (SIDES[0], SIDES[1]))
+        ]
         cv2.rectangle(page, corners[0], (corners[1][0] - 1, corners[1][1] - 1), 0, -1)
     return page
 
 
 def read(image: np.ndarray | Image.Image | bytes, **changes: Any) -> NumberPrediction:
     data = image if isinstance(image, bytes) else encode(image)
-    return predict_number(data, **{"classifier": FixedClassifier(), "detector": FixedDetector()} | LIMITS | changes)
+    return predict_number(
+        data, **{"classifier": FixedClassifier(), "detector": FixedDetector()} | LIMITS | changes
+    )
 
 
-def assert_boxes(expected: list[tuple[int, int]], prediction: NumberPrediction, *, times: float = 1, within_px: float = 4) -> None:
+def assert_boxes(
+    expected: list[tuple[int, int]],
+    prediction: NumberPrediction,
+    *,
+    times: float = 1,
+    within_px: float = 4,
+) -> None:
     boxes = [digit.box for digit in prediction.digits]
-    np.testing.assert_allclose(np.array(boxes), np.array([(x, y, *SIDES) for x, y in expected]) * times, atol=within_px)
+    np.testing.assert_allclose(
+        np.array(boxes), np.array([(x, y, *SIDES) for x, y in expected]) * times, atol=within_px
+    )
 
 
 class Watched(FixedDetector):
@@ -49,18 +75,29 @@ class Watched(FixedDetector):
         self.highest: list[int] = []
 
     def detect(self, page: np.ndarray) -> np.ndarray:
-        self.highest.append(max(cv2.connectedComponentsWithStats((page > 0.5).astype(np.uint8))[2][1:, cv2.CC_STAT_HEIGHT]))
+        self.highest.append(
+            max(
+                cv2.connectedComponentsWithStats((page > 0.5).astype(np.uint8))[2][
+                    1:, cv2.CC_STAT_HEIGHT
+                ]
+            )
+        )
         return super().detect(page)
 
 
 @pytest.mark.parametrize(("low", "looks"), [(60, 1), (40, 2), (20, 2)])
-def test_low_digits_are_looked_at_larger_but_not_so_that_a_high_one_is_lost(low: int, looks: int) -> None:
+def test_low_digits_are_looked_at_larger_but_not_so_that_a_high_one_is_lost(
+    low: int, looks: int
+) -> None:
     """As zeros after a 1 are."""
     page, detector = np.full((220, 700), 255, np.uint8), Watched()
     page[60:140, 30:110] = 0
     for place in range(7):
         page[140 - low : 140, 140 + 70 * place : 140 + 70 * place + 25] = 0
-    assert "77777777" == read(page, detector=detector, classifier=FixedClassifier(confidence=0.9999)).number
+    assert (
+        "77777777"
+        == read(page, detector=detector, classifier=FixedClassifier(confidence=0.9999)).number
+    )
     assert looks == len(detector.highest)
     assert max(detector.highest) <= HIGHEST_PX + 1
 
@@ -73,7 +110,9 @@ class Neutral(FixedClassifier):
 
 
 class Doubting(FixedDetector):
-    """Hesitates between a 7 and a 4, or finds nothing; as sure of the 7, a logit, as it is told for each look in turn, None for nothing."""
+    """Hesitates between a 7 and a 4, or finds nothing; as sure of the 7, a logit, as it is told for
+    each look in turn, None for nothing.
+    """
 
     def __init__(self, *sevens: float | None) -> None:
         super().__init__()
@@ -107,11 +146,15 @@ def test_a_reading_that_is_not_sure_is_looked_at_twice_more_and_the_mean_of_all_
     assert [] == detector.left
     assert_boxes(SQUARES, prediction)
     assert prediction.confidence + sum(other.confidence for other in prediction.alternatives) <= 1
-    assert prediction.confidence < 1 / 3 + 0.01 or len(sevens) == 1 or number == "44444", "what only one look reads has a third at most"
+    assert prediction.confidence < 1 / 3 + 0.01 or len(sevens) == 1 or number == "44444", (
+        "what only one look reads has a third at most"
+    )
 
 
 class Replaced(FixedClassifier):
-    """Reads a 7 until it is asked so often; then another version, which reads a 4, takes its place."""
+    """Reads a 7 until it is asked so often; then another version, which reads a 4, takes its
+    place.
+    """
 
     def __init__(self, calls: int) -> None:
         super().__init__(7, 0.9)
@@ -133,9 +176,21 @@ def test_all_looks_are_of_one_version(calls: int) -> None:
 
 
 def test_looks_that_fit_what_the_caller_knows_go_before_those_that_do_not() -> None:
-    prediction = read(squares(), detector=Doubting(0.1, -30, 30), classifier=Neutral(), pattern="7dddd", uncertain_below=0)
+    prediction = read(
+        squares(),
+        detector=Doubting(0.1, -30, 30),
+        classifier=Neutral(),
+        pattern="7dddd",
+        uncertain_below=0,
+    )
     assert ("77777", False) == (prediction.number, prediction.uncertain)
-    prediction = read(squares(), detector=Doubting(0.1, 0.1, 0.1), classifier=Neutral(), pattern="d" * 9, uncertain_below=0)
+    prediction = read(
+        squares(),
+        detector=Doubting(0.1, 0.1, 0.1),
+        classifier=Neutral(),
+        pattern="d" * 9,
+        uncertain_below=0,
+    )
     assert (5, True) == (len(prediction.number), prediction.uncertain)
 
 
@@ -196,12 +251,16 @@ class GrowingDetector(LevelDetector):
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 @pytest.mark.parametrize("presence", [9.0, 1.0], ids=["sure", "looked at again"])
-def test_where_exif_is_wrong_boxes_are_still_in_the_image_turned_as_it_says(orientation: int, presence: float) -> None:
+def test_where_exif_is_wrong_boxes_are_still_in_the_image_turned_as_it_says(
+    orientation: int, presence: float
+) -> None:
     """That is how every other program shows it."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     prediction = read(
-        encode(Image.fromarray(squares()), exif=exif), detector=GrowingDetector(presence=presence), classifier=FixedClassifier(7, 0.5)
+        encode(Image.fromarray(squares()), exif=exif),
+        detector=GrowingDetector(presence=presence),
+        classifier=FixedClassifier(7, 0.5),
     )
     assert "77777" == prediction.number
     for place, digit in zip(SQUARES, prediction.digits, strict=True):
@@ -257,16 +316,22 @@ def test_light_ink_on_a_dark_ground_is_read_alike() -> None:
 
 def test_a_confidence_is_that_all_digits_are_right() -> None:
     """Of the number, the product of its digits'."""
-    prediction = read(squares(), detector=FixedDetector(presence=3.0), classifier=FixedClassifier(7, 0.9))
+    prediction = read(
+        squares(), detector=FixedDetector(presence=3.0), classifier=FixedClassifier(7, 0.9)
+    )
     (one,) = {digit.confidence for digit in prediction.digits}
     assert 0.9 < one < 1
     assert one**5 == pytest.approx(prediction.confidence, abs=1e-3)
 
 
 @pytest.mark.parametrize("below", [0.0, 0.8, 0.97, 1.0])
-def test_what_is_less_sure_than_the_threshold_is_uncertain_each_digit_by_itself(below: float) -> None:
+def test_what_is_less_sure_than_the_threshold_is_uncertain_each_digit_by_itself(
+    below: float,
+) -> None:
     prediction = read(squares(), detector=FixedDetector(presence=3.0), uncertain_below=below)
-    assert prediction.confidence < 0.8 < prediction.digits[0].confidence < 0.97, "the thresholds tell nothing"
+    assert prediction.confidence < 0.8 < prediction.digits[0].confidence < 0.97, (
+        "the thresholds tell nothing"
+    )
     assert (prediction.confidence < below) is prediction.uncertain
     assert all((digit.confidence < below) is digit.uncertain for digit in prediction.digits)
 
@@ -284,7 +349,10 @@ def test_both_models_have_a_say_in_which_digit_it_is() -> None:
     """A detector that is not sure is overruled by a classifier that is."""
 
     assert "77777" == read(squares(), detector=UnsureDetector()).number
-    assert "33333" == read(squares(), detector=UnsureDetector(), classifier=FixedClassifier(3, 0.99)).number
+    assert (
+        "33333"
+        == read(squares(), detector=UnsureDetector(), classifier=FixedClassifier(3, 0.99)).number
+    )
     assert "77777" == read(squares(), classifier=FixedClassifier(3, 0.5)).number
 
 
@@ -294,13 +362,20 @@ def test_what_the_caller_knows_is_heeded() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["d" * 6, "d" * 64])
-def test_where_no_reading_fits_what_the_caller_knows_the_plain_one_is_given_as_uncertain(pattern: str) -> None:
+def test_where_no_reading_fits_what_the_caller_knows_the_plain_one_is_given_as_uncertain(
+    pattern: str,
+) -> None:
     prediction = read(squares(), pattern=pattern, uncertain_below=0.0)
     assert ("77777", True) == (prediction.number, prediction.uncertain)
 
 
 def test_as_many_other_readings_are_given_as_are_asked_for() -> None:
-    prediction = read(squares(), classifier=FixedClassifier(7, 0.6), detector=FixedDetector(presence=2.0), alternatives=4)
+    prediction = read(
+        squares(),
+        classifier=FixedClassifier(7, 0.6),
+        detector=FixedDetector(presence=2.0),
+        alternatives=4,
+    )
     assert [Alternative] * 4 == [type(other) for other in prediction.alternatives]
     numbers = [prediction.number, *(other.number for other in prediction.alternatives)]
     confidences = [prediction.confidence, *(other.confidence for other in prediction.alternatives)]
@@ -315,10 +390,14 @@ def test_a_picture_of_one_digit_answers_as_for_one_digit(digit: int, presence: f
     data = encode(draw_digit(digit))
     classifier = FixedClassifier(digit, 0.8)
     expected = predict_digit(data, classifier, **LIMITS).prediction
-    prediction = read(data, classifier=classifier, detector=FixedDetector((digit + 3) % 10, presence))
+    prediction = read(
+        data, classifier=classifier, detector=FixedDetector((digit + 3) % 10, presence)
+    )
     assert (str(expected.digit), expected.confidence) == (prediction.number, prediction.confidence)
     (one,) = prediction.digits
-    np.testing.assert_allclose(one.box, cv2.boundingRect((draw_digit(digit) < 128).astype(np.uint8)), atol=4)
+    np.testing.assert_allclose(
+        one.box, cv2.boundingRect((draw_digit(digit) < 128).astype(np.uint8)), atol=4
+    )
 
 
 def test_a_digit_in_pieces_is_one_digit_where_the_classifier_is_sure_of_it() -> None:
@@ -327,14 +406,20 @@ def test_a_digit_in_pieces_is_one_digit_where_the_classifier_is_sure_of_it() -> 
     picture[150:156] = 255
     assert 2 == cv2.connectedComponents((picture < 128).astype(np.uint8))[0] - 1
     for sureness, presence, number in ((0.99, 2.0, "7"), (0.5, 2.0, "11"), (1.0, 6.0, "11")):
-        prediction = read(picture, classifier=FixedClassifier(7, sureness), detector=FixedDetector(1, presence=presence))
+        prediction = read(
+            picture,
+            classifier=FixedClassifier(7, sureness),
+            detector=FixedDetector(1, presence=presence),
+        )
         assert (number, len(number)) == (prediction.number, len(prediction.digits))
 
 
-def test_one_thing_that_is_no_digit_to_the_classifier_is_uncertain_however_sure_the_detector_is() -> None:
+def test_what_is_no_digit_to_the_classifier_is_uncertain() -> None:
     classifier = FixedClassifier()
     classifier._row[:] = 0.1
-    prediction = read(draw_digit(7), classifier=classifier, detector=FixedDetector(1), uncertain_below=0.6)
+    prediction = read(
+        draw_digit(7), classifier=classifier, detector=FixedDetector(1), uncertain_below=0.6
+    )
     assert ("1", True) == (prediction.number, prediction.uncertain)
     assert 0.5 < prediction.confidence
 
@@ -356,7 +441,9 @@ def test_a_blank_picture_has_no_number(blank: np.ndarray) -> None:
 
 
 def test_a_picture_in_which_the_detector_finds_nothing_has_no_number() -> None:
-    with pytest.raises(NoDigitFoundError, match=r"^No digit was found: what is there does not look like digits\.$"):
+    with pytest.raises(
+        NoDigitFoundError, match=r"^No digit was found: what is there does not look like digits\.$"
+    ):
         read(squares(), detector=FixedDetector(presence=-9.0), classifier=FixedClassifier(7, 0.5))
 
 
@@ -377,7 +464,9 @@ def test_ink_as_light_as_its_paper_is_read_by_its_colour() -> None:
     ],
     ids=["no image", "half an image", "too many pixels"],
 )
-def test_what_cannot_be_decoded_is_refused_before_any_model_is_asked(data: bytes, error: type[FlaskapiError]) -> None:
+def test_what_cannot_be_decoded_is_refused_before_any_model_is_asked(
+    data: bytes, error: type[FlaskapiError]
+) -> None:
     classifier = FixedClassifier()
     with pytest.raises(error):
         read(data, classifier=classifier, detector=NoDetector("never asked"))

@@ -24,7 +24,10 @@ def read(image: np.ndarray | bytes, shipped: dict[str, Any]) -> NumberPrediction
 
 @pytest.fixture(scope="module")
 def shipped() -> dict[str, Any]:
-    return {"classifier": OnnxClassifier(MODELS / "my_model.onnx"), "detector": OnnxDetector(MODELS / "detector.onnx")}
+    return {
+        "classifier": OnnxClassifier(MODELS / "my_model.onnx"),
+        "detector": OnnxDetector(MODELS / "detector.onnx"),
+    }
 
 
 def photograph(*lines: str, shadow: float = 0.5, dark_on_light: bool = True) -> np.ndarray:
@@ -34,11 +37,15 @@ def photograph(*lines: str, shadow: float = 0.5, dark_on_light: bool = True) -> 
         write_digits(ink, line, left=60, top=60 + 110 * place)
     down, right = np.mgrid[: ink.shape[0], : ink.shape[1]] / sum(ink.shape)
     paper = 225 * (1 - shadow * (down + right)) * (1 - 0.7 * ink / 255)
-    picture = np.clip(paper + np.random.default_rng(0).normal(0, 3, ink.shape), 0, 255).astype(np.uint8)
+    picture = np.clip(paper + np.random.default_rng(0).normal(0, 3, ink.shape), 0, 255).astype(
+        np.uint8
+    )
     return picture if dark_on_light else 255 - picture
 
 
-@pytest.mark.parametrize("written", ["5550123", "0123456789", "07700 900123", "020 7946 018", "4171 382 695"])
+@pytest.mark.parametrize(
+    "written", ["5550123", "0123456789", "07700 900123", "020 7946 018", "4171 382 695"]
+)
 def test_the_shipped_models_read_phone_numbers(shipped: dict[str, Any], written: str) -> None:
     prediction = read(photograph(written), shipped)
     assert written.replace(" ", "") == prediction.number
@@ -47,13 +54,19 @@ def test_the_shipped_models_read_phone_numbers(shipped: dict[str, Any], written:
 
 @pytest.mark.parametrize("dark_on_light", [True, False], ids=["dark on light", "light on dark"])
 @pytest.mark.parametrize("shadow", [0, 0.7])
-def test_the_shipped_models_read_lines_on_any_paper(shipped: dict[str, Any], dark_on_light: bool, shadow: float) -> None:
-    prediction = read(photograph("2468", "1357", shadow=shadow, dark_on_light=dark_on_light), shipped)
+def test_the_shipped_models_read_lines_on_any_paper(
+    shipped: dict[str, Any], dark_on_light: bool, shadow: float
+) -> None:
+    prediction = read(
+        photograph("2468", "1357", shadow=shadow, dark_on_light=dark_on_light), shipped
+    )
     assert ["2468", "1357"] == prediction.lines
 
 
 @pytest.mark.parametrize("falls_to", [0.5, 0.25])
-def test_the_shipped_models_read_what_lies_half_in_the_shadow(shipped: dict[str, Any], falls_to: float) -> None:
+def test_the_shipped_models_read_what_lies_half_in_the_shadow(
+    shipped: dict[str, Any], falls_to: float
+) -> None:
     page = photograph("0551234678", shadow=0)
     light = falls_to + (1 - falls_to) / (1 + np.exp((np.arange(page.shape[1]) - 450) / 40))
     prediction = read((page * light).astype(np.uint8), shipped)
@@ -75,14 +88,21 @@ def test_the_boxes_of_the_shipped_detector_are_those_of_the_ink(shipped: dict[st
     for place, digit in enumerate(written):
         ink = np.zeros((190, 900), np.uint8)
         write_digits(ink, " " * place + digit, left=60, top=60)
-        assert overlap(prediction.digits[place].box, Box(*cv2.boundingRect((ink > 60).astype(np.uint8)))) > 0.5, digit
+        assert (
+            overlap(
+                prediction.digits[place].box, Box(*cv2.boundingRect((ink > 60).astype(np.uint8)))
+            )
+            > 0.5
+        ), digit
 
 
 @pytest.mark.parametrize("orientation", [1, 3])
 def test_a_number_that_is_another_upside_down_is_uncertain_where_exif_says_that_it_is_turned(
     shipped: dict[str, Any], orientation: int
 ) -> None:
-    """As `/predict` answers to a 6: some telephones write an orientation into photographs that are upright."""
+    """As `/predict` answers to a 6: some telephones write an orientation into photographs that are
+    upright.
+    """
     exif = Image.Exif()
     exif[0x0112] = orientation
     page = Image.fromarray(photograph("66866", shadow=0))

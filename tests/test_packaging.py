@@ -12,7 +12,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PINS = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+PINS = [
+    line
+    for line in (ROOT / "requirements.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+]
 
 
 def test_the_conda_environment_is_the_pinned_set() -> None:
@@ -22,22 +26,53 @@ def test_the_conda_environment_is_the_pinned_set() -> None:
 
 def test_every_declared_requirement_is_pinned_within_its_bounds() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pinned = {canonicalize_name(name): version for name, version in (pin.split("==") for pin in PINS)}
-    declared = [Requirement(text) for part in [project["dependencies"], *project["optional-dependencies"].values()] for text in part]
-    outside = [str(wanted) for wanted in declared if pinned[canonicalize_name(wanted.name)] not in wanted.specifier]
+    pinned = {
+        canonicalize_name(name): version for name, version in (pin.split("==") for pin in PINS)
+    }
+    declared = [
+        Requirement(text)
+        for part in [project["dependencies"], *project["optional-dependencies"].values()]
+        for text in part
+    ]
+    outside = [
+        str(wanted)
+        for wanted in declared
+        if pinned[canonicalize_name(wanted.name)] not in wanted.specifier
+    ]
     assert [] == outside
 
 
 def test_what_pip_installs_serves_the_shipped_model(tmp_path: Path) -> None:
     """The wheel bears the model: nothing but its own folder is needed."""
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT)]
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(tmp_path),
+        str(ROOT),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "site")
     (tmp_path / "7.png").write_bytes(encode(draw_digit(7)))
     program = (
-        "import flaskapi; app = flaskapi.create_app({'INSTANCE_PATH': 'instance'}); print(flaskapi.__file__)\n"
-        "print(app.test_client().post('/predict', data={'file': open('7.png', 'rb')}).get_json()['digit'])"
+        "import flaskapi; app = flaskapi.create_app({'INSTANCE_PATH': 'instance'}); "
+        "print(flaskapi.__file__)\n"
+        "print(app.test_client().post('/predict', data={'file': open('7.png', "
+        "'rb')}).get_json()['digit'])"
     )
-    done = subprocess.run([sys.executable, "-P", "-c", program], cwd=tmp_path, env={"PYTHONPATH": "site"}, capture_output=True, text=True)
-    assert [str(tmp_path / "site" / "flaskapi" / "__init__.py"), "7"] == done.stdout.split(), done.stderr
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        cwd=tmp_path,
+        env={"PYTHONPATH": "site"},
+        capture_output=True,
+        text=True,
+    )
+    assert [str(tmp_path / "site" / "flaskapi" / "__init__.py"), "7"] == done.stdout.split(), (
+        done.stderr
+    )

@@ -49,7 +49,9 @@ def without_ids(text: str) -> str:
     return re.sub(r'"id":"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"', '"id":"..."', text)
 
 
-@pytest.mark.parametrize("document", [README, *DOCUMENTS], ids=lambda document: str(document.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "document", [README, *DOCUMENTS], ids=lambda document: str(document.relative_to(ROOT))
+)
 def test_every_link_leads_somewhere(document: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
         if not link.startswith(("http:", "https:")):
@@ -65,53 +67,86 @@ def test_each_document_and_each_test_that_holds_a_promise_is_there() -> None:
     assert len(files) > 8
     for name in files:
         assert [*ROOT.glob(name), *ROOT.glob(f"tests/*/{name}")], name
-    assert {f"docs/{document.name}" for document in (ROOT / "docs").iterdir()} <= set(re.findall(r"\((docs/[^)#]+)\)", section("Read on")))
+    assert {f"docs/{document.name}" for document in (ROOT / "docs").iterdir()} <= set(
+        re.findall(r"\((docs/[^)#]+)\)", section("Read on"))
+    )
 
 
 def test_it_documents_every_setting_with_its_default_and_no_other() -> None:
-    defaults = {setting.name: "" if setting.default is None else f"`{setting.default}`" for setting in SETTINGS}
-    defaults |= {"MODEL_PATH": "`models/my_model.h5`", "DETECTOR_PATH": "`models/detector.h5`", "VERSIONS_PATH": "`models/versions`"}
-    rows = [f"| `{setting.name}` | {defaults[setting.name]} | {setting.help} |" for setting in SETTINGS]
+    defaults = {
+        setting.name: "" if setting.default is None else f"`{setting.default}`"
+        for setting in SETTINGS
+    }
+    defaults |= {
+        "MODEL_PATH": "`models/my_model.h5`",
+        "DETECTOR_PATH": "`models/detector.h5`",
+        "VERSIONS_PATH": "`models/versions`",
+    }
+    rows = [
+        f"| `{setting.name}` | {defaults[setting.name]} | {setting.help} |" for setting in SETTINGS
+    ]
     assert rows == [line for line in section("Settings").splitlines() if line.startswith("| `")]
 
 
 def test_it_documents_every_route(app: Flask) -> None:
     documented = re.findall(r"`(GET|POST|PUT|DELETE) (/[^`]*)`", section("The interface"))
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
-    methods = [(method, rule.rule.replace("uuid:", "")) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}]
+    methods = [
+        (method, rule.rule.replace("uuid:", ""))
+        for rule in rules
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    ]
     assert sorted(methods) == sorted(documented)
 
 
 def test_it_documents_every_problem() -> None:
-    names = [line.split("|")[1] for line in section("Errors").splitlines() if line.startswith("| `")]
+    names = [
+        line.split("|")[1] for line in section("Errors").splitlines() if line.startswith("| `")
+    ]
     assert set(PROBLEMS) == set(re.findall(r"`([a-z-]+)`", "".join(names)))
 
 
 @pytest.mark.parametrize(("part", "megabytes"), [("classifier", 4), ("detector", 5)])
-def test_the_shipped_compiled_form_is_of_the_shipped_model(shipped: Flask, part: str, megabytes: int) -> None:
+def test_the_shipped_compiled_form_is_of_the_shipped_model(
+    shipped: Flask, part: str, megabytes: int
+) -> None:
     name = {"classifier": "my_model.h5", "detector": "detector.h5"}[part]
     model = ROOT / "models" / name
-    assert hashlib.sha256(model.read_bytes()).hexdigest() == getattr(shipped.extensions["flaskapi"], part).card["sha256"]
+    assert (
+        hashlib.sha256(model.read_bytes()).hexdigest()
+        == getattr(shipped.extensions["flaskapi"], part).card["sha256"]
+    )
     assert model.with_suffix(".onnx").stat().st_size < megabytes * 1_000_000
 
 
 @pytest.mark.parametrize(
-    ("address", "picture"), [("/predict", "7.png"), ("/predict/number?pattern=05dddddddd&alternatives=2", "number.jpg")]
+    ("address", "picture"),
+    [("/predict", "7.png"), ("/predict/number?pattern=05dddddddd&alternatives=2", "number.jpg")],
 )
-def test_its_examples_are_what_the_service_answers(shipped: Flask, address: str, picture: str) -> None:
+def test_its_examples_are_what_the_service_answers(
+    shipped: Flask, address: str, picture: str
+) -> None:
     image = ROOT / "examples" / picture
-    answer = shipped.test_client().post(address, data={"file": image.open("rb")}).get_data(as_text=True)
+    answer = (
+        shipped.test_client().post(address, data={"file": image.open("rb")}).get_data(as_text=True)
+    )
     assert '"id":"' in answer
     assert f"    {without_ids(answer.strip())}\n" in without_ids(TEXT)
-    (shown,) = [line for line in ANSWER.findall(README.read_text()) if line.startswith(f"    {answer[:10]}")]
-    assert without_ids(f"    {answer.strip()}").startswith(without_ids(shown).removesuffix("…")), "in short, or whole"
+    (shown,) = [
+        line for line in ANSWER.findall(README.read_text()) if line.startswith(f"    {answer[:10]}")
+    ]
+    assert without_ids(f"    {answer.strip()}").startswith(without_ids(shown).removesuffix("…")), (
+        "in short, or whole"
+    )
 
 
 def test_its_example_of_many_images_is_what_the_service_answers(shipped: Flask) -> None:
     (identifier,) = re.findall(r'"request_id":"(\w+)"', section("Many images"))
     with (ROOT / "examples" / "7.png").open("rb") as image, (ROOT / "README.md").open("rb") as text:
         sent = {"file": [(image, "7.png"), (text, "README.md")]}
-        answer = shipped.test_client().post("/predict/batch", data=sent, headers={"X-Request-ID": identifier})
+        answer = shipped.test_client().post(
+            "/predict/batch", data=sent, headers={"X-Request-ID": identifier}
+        )
     assert without_ids(answer.text) in without_ids(section("Many images"))
 
 

@@ -27,7 +27,13 @@ def data(tmp_path: Path) -> Path:
     """120 drawn digits to learn from, 20 to be judged by."""
     labels = np.arange(140, dtype=np.uint8) % 10
     images = np.stack([draw_digit(int(digit), side=28, dark_on_light=False) for digit in labels])
-    np.savez(tmp_path / "digits.npz", x_train=images[:120], y_train=labels[:120], x_test=images[120:], y_test=labels[120:])
+    np.savez(
+        tmp_path / "digits.npz",
+        x_train=images[:120],
+        y_train=labels[:120],
+        x_test=images[120:],
+        y_test=labels[120:],
+    )
     return tmp_path / "digits.npz"
 
 
@@ -44,23 +50,38 @@ def command(*arguments: object) -> list[str]:
 
 def environment() -> dict[str, str]:
     """A user's: nothing set for TensorFlow."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))} | {"PYTHONUNBUFFERED": "1"}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))
+    } | {"PYTHONUNBUFFERED": "1"}
 
 
-@pytest.mark.parametrize("order", [[], ["--channels-first"]], ids=["channels last", "channels first"])
+@pytest.mark.parametrize(
+    "order", [[], ["--channels-first"]], ids=["channels last", "channels first"]
+)
 def test_a_training_writes_a_model_that_serves(data: Path, models: Path, order: list[str]) -> None:
     output = models / "my_model.h5"
     arguments = ["--network", "tutorial", "--epochs", 1, "--validation", 20, "--seed", 5, *order]
     done = subprocess.run(
-        command("--data", data, "--output", output, *arguments), capture_output=True, text=True, env=environment(), check=False
+        command("--data", data, "--output", output, *arguments),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
     )
     assert 0 == done.returncode, done.stderr[-2000:]
     assert {"my_model.h5", "my_model.onnx"} == {path.name for path in models.iterdir()}
     assert re.search(r"^Test set: \d+\.\d\d% of 20 right, \d+ wrong$", done.stdout, re.MULTILINE)
-    assert 10 == len(re.findall(r"^  \d is  ", done.stdout, re.MULTILINE)), "the confusion has a row for each digit"
+    assert 10 == len(re.findall(r"^  \d is  ", done.stdout, re.MULTILINE)), (
+        "the confusion has a row for each digit"
+    )
     assert f"Wrote {output}.\nWrote its compiled form, my_model.onnx." in done.stdout
     classifier = load_classifier(output, models / "cache")
-    assert {"seed": 5, "epochs": 1, "validation": 20, "channels_first": bool(order)}.items() <= classifier.card["training"].items()
+    assert {
+        "seed": 5,
+        "epochs": 1,
+        "validation": 20,
+        "channels_first": bool(order),
+    }.items() <= classifier.card["training"].items()
     assert ([1, 28, 28] if order else [28, 28, 1]) == classifier.card["input_shape"]
     assert (2, 10) == classifier.probabilities(np.zeros((2, 28, 28, 1), np.float32)).shape
     json.dumps(classifier.card)
@@ -81,40 +102,99 @@ def test_a_training_of_the_detector_writes_one_that_serves(
     from flaskapi.training import detector
 
     monkeypatch.setattr(detector, "CALIBRATION_PAGES", 20)
-    monkeypatch.setattr(detector, "DetectorRecipe", functools.partial(detector.DetectorRecipe, steps=2))
+    monkeypatch.setattr(
+        detector, "DetectorRecipe", functools.partial(detector.DetectorRecipe, steps=2)
+    )
     output = models / "detector.h5"
-    arguments = ["--data", data, "--output", output, "--network", "detector", "--epochs", 1, "--batch-size", 2, "--validation", 20]
+    arguments = [
+        "--data",
+        data,
+        "--output",
+        output,
+        "--network",
+        "detector",
+        "--epochs",
+        1,
+        "--batch-size",
+        2,
+        "--validation",
+        20,
+    ]
     assert 0 == run_here(monkeypatch, *arguments).code
-    assert re.search(r"^Held-out pages: \d+ digits, \d+ found, \d+ named rightly, \d+ false alarms$", capsys.readouterr().out, re.MULTILINE)
-    assert (4, 16, 15) == load_detector(output, models / "cache").detect(np.zeros((16, 32), np.float32)).shape
+    assert re.search(
+        r"^Held-out pages: \d+ digits, \d+ found, \d+ named rightly, \d+ false alarms$",
+        capsys.readouterr().out,
+        re.MULTILINE,
+    )
+    assert (4, 16, 15) == load_detector(output, models / "cache").detect(
+        np.zeros((16, 32), np.float32)
+    ).shape
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         pytest.param(
-            ["--data", "no-folder", "--output", "my_model.h5"], r"^error: no-folder: expected a folder with the four MNIST", id="no data"
+            ["--data", "no-folder", "--output", "my_model.h5"],
+            r"^error: no-folder: expected a folder with the four MNIST",
+            id="no data",
         ),
-        pytest.param(["--data", ".", "--output", "my_model.h5"], r"^error: train-images-idx3-ubyte: no such file", id="a file is missing"),
-        pytest.param(["--data", "text.npz", "--output", "my_model.h5"], r"^error: text.npz: expected an .npz file", id="no npz"),
-        pytest.param(["--data", ".", "--output", "my_model.keras"], r"^error: my_model.keras: .* must end in .h5", id="not .h5"),
-        pytest.param(["--data", ".", "--output", "nowhere/my_model.h5"], r"^error: nowhere: no such folder", id="no folder"),
+        pytest.param(
+            ["--data", ".", "--output", "my_model.h5"],
+            r"^error: train-images-idx3-ubyte: no such file",
+            id="a file is missing",
+        ),
+        pytest.param(
+            ["--data", "text.npz", "--output", "my_model.h5"],
+            r"^error: text.npz: expected an .npz file",
+            id="no npz",
+        ),
+        pytest.param(
+            ["--data", ".", "--output", "my_model.keras"],
+            r"^error: my_model.keras: .* must end in .h5",
+            id="not .h5",
+        ),
+        pytest.param(
+            ["--data", ".", "--output", "nowhere/my_model.h5"],
+            r"^error: nowhere: no such folder",
+            id="no folder",
+        ),
     ],
 )
-def test_what_is_wrong_is_named_before_any_training(models: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str) -> None:
+def test_what_is_wrong_is_named_before_any_training(
+    models: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
     monkeypatch.chdir(models)
     (models / "text.npz").write_text("I am no archive.")
-    assert re.search(said, str(run_here(monkeypatch, *arguments).code))  # a text as the code is printed, and ends with status 1
+    # A text as the code is printed, and ends with status 1.
+    assert re.search(said, str(run_here(monkeypatch, *arguments).code))
     assert ["text.npz"] == [path.name for path in models.iterdir()]
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--epochs", 0], ["--batch-size", 0], ["--epochs", "many"], ["--validation", -1], ["--network", "resnet"], ["--seed", -1]]
+    "arguments",
+    [
+        ["--epochs", 0],
+        ["--batch-size", 0],
+        ["--epochs", "many"],
+        ["--validation", -1],
+        ["--network", "resnet"],
+        ["--seed", -1],
+    ],
 )
 def test_an_argument_that_makes_no_sense_is_refused_with_its_name(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], models: Path, data: Path, arguments: list[object]
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    models: Path,
+    data: Path,
+    arguments: list[object],
 ) -> None:
-    assert 2 == run_here(monkeypatch, "--data", data, "--output", models / "my_model.h5", *arguments).code
+    assert (
+        2
+        == run_here(
+            monkeypatch, "--data", data, "--output", models / "my_model.h5", *arguments
+        ).code
+    )
     assert f"argument {arguments[0]}: " in capsys.readouterr().err
     assert [] == list(models.iterdir())
 
@@ -124,13 +204,22 @@ def test_an_interrupted_training_writes_nothing(data: Path, models: Path) -> Non
     old.write_bytes(b"the model before")
     arguments = ["--network", "tutorial", "--epochs", 100_000, "--validation", 20]
     with subprocess.Popen(
-        command("--data", data, "--output", old, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        command("--data", data, "--output", old, *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
     ) as process:
         assert process.stdout is not None
         next(line for line in process.stdout if "Epoch 2/" in line)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()
     assert 130 == process.returncode
-    assert "Interrupted: a file that was not reported as written is as it was." == errors.splitlines()[-1]
+    assert (
+        "Interrupted: a file that was not reported as written is as it was."
+        == errors.splitlines()[-1]
+    )
     assert "Traceback" not in errors
-    assert {"my_model.h5": b"the model before"} == {path.name: path.read_bytes() for path in models.iterdir()}
+    assert {"my_model.h5": b"the model before"} == {
+        path.name: path.read_bytes() for path in models.iterdir()
+    }

@@ -1,1 +1,3 @@
-"""Many images from the command line: the same answers as `POST /predict/batch`, without a server."""
+"""Many images from the command line: the same answers as `POST /predict/batch`, without a
+server.
+"""

@@ -50,7 +50,11 @@ def predict_paths(order: Order) -> int:
         raise FlaskapiError(f"{order.to}: there is no such folder to write into.")
     read, config = load_reader(order.route)
     items = read_paths(order.paths, sys.stdin.buffer, Allowance(config["MAX_REQUEST_BYTES"]))
-    with _Interrupts() as interrupts, closing(_read(items, read, order)) as results, _make_progress(order.paths) as progress:
+    with (
+        _Interrupts() as interrupts,
+        closing(_read(items, read, order)) as results,
+        _make_progress(order.paths) as progress,
+    ):
         try:
             with _open_output(order.to) as output:
                 writer = make_writer(order.form, output.file, order.route)
@@ -77,21 +81,34 @@ def _read(items: Iterator[Item], read: Reader, order: Order) -> Generator[Result
 
 def _make_progress(paths: list[str]) -> "tqdm[Any]":
     """A bar on a terminal, nothing elsewhere."""
-    return tqdm(total=count_images(paths) if sys.stderr.isatty() else None, unit=" images", disable=None)
+    return tqdm(
+        total=count_images(paths) if sys.stderr.isatty() else None, unit=" images", disable=None
+    )
 
 
 class _Output:
-    """A file to write into, and whether what it holds is whole and worth a name; until somebody says so it is not."""
+    """A file to write into, and whether what it holds is whole and worth a name; until somebody
+    says so it is not.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.is_whole = file, False
 
 
 class _Passage:
-    """Passes results on to a writer, in batches, each of which Ctrl-C finds either written or not."""
+    """Passes results on to a writer, in batches, each of which Ctrl-C finds either written or
+    not.
+    """
 
-    def __init__(self, writer: Writer, output: _Output, interrupts: "_Interrupts", progress: "tqdm[Any]") -> None:
-        self._writer, self._output, self._interrupts, self._progress = writer, output, interrupts, progress
+    def __init__(
+        self, writer: Writer, output: _Output, interrupts: "_Interrupts", progress: "tqdm[Any]"
+    ) -> None:
+        self._writer, self._output, self._interrupts, self._progress = (
+            writer,
+            output,
+            interrupts,
+            progress,
+        )
         self._failed, self._rows, self._is_sound = 0, 0, True
 
     def pass_on(self, results: Iterator[Result]) -> int:
@@ -124,10 +141,15 @@ class _Passage:
             self._progress.update(len(batch))
             batch.clear()
             for result in errors:
-                tqdm.write(f"error: {_printable(result['name'])}: {_printable(result['error']['detail'])}", file=sys.stderr)
+                tqdm.write(
+                    f"error: {_printable(result['name'])}: {_printable(result['error']['detail'])}",
+                    file=sys.stderr,
+                )
 
     def _close(self, is_done: bool) -> None:
-        """Close the writer: after a failure of its own only to let go, else what it wrote is whole, whatever stopped the work."""
+        """Close the writer: after a failure of its own only to let go, else what it wrote is whole,
+        whatever stopped the work.
+        """
         try:
             self._writer.close()
         except Exception:
@@ -138,12 +160,16 @@ class _Passage:
 
 
 def _printable(text: str) -> str:
-    """A name out of an archive may hold what a terminal would obey, or a line's end and a line that is not ours."""
+    """A name out of an archive may hold what a terminal would obey, or a line's end and a line that
+    is not ours.
+    """
     return text if text.isprintable() else repr(text)
 
 
 class _Interrupts:
-    """Ctrl-C as Python knows it, but never within a stretch that must be done whole: then it comes after it."""
+    """Ctrl-C as Python knows it, but never within a stretch that must be done whole: then it comes
+    after it.
+    """
 
     def __init__(self) -> None:
         self._depth, self._came, self._last_s = 0, False, 0.0
@@ -156,7 +182,9 @@ class _Interrupts:
         signal.signal(signal.SIGINT, self._before)
 
     def _come(self, number: int, frame: FrameType | None) -> None:
-        """Keys that are hit twice count once; those that are hit again later count again, in case the first was lost."""
+        """Keys that are hit twice count once; those that are hit again later count again, in case
+        the first was lost.
+        """
         is_repeated, self._last_s = time.monotonic() - self._last_s < _REPEATED_S, time.monotonic()
         if is_repeated:
             return
@@ -180,21 +208,29 @@ class _Interrupts:
         self._depth += 1
 
     def come_no_more(self) -> None:
-        """Leave it at that for good: Python's own end would be interrupted, and say so at length."""
+        """Leave it at that for good: Python's own end would be interrupted, and say so at
+        length.
+        """
         self._before = signal.SIG_IGN
 
 
 @contextlib.contextmanager
 def _open_output(path: Path | None) -> Iterator[_Output]:
-    """Open standard output, or a file that takes its name when it is whole: at the end, or where the work stops before it."""
+    """Open standard output, or a file that takes its name when it is whole: at the end, or where
+    the work stops before it.
+    """
     if path is None:
         yield _Output(sys.stdout.buffer)
         return
-    if path.is_symlink() or (path.exists() and not path.is_file()):  # a pipe, a device, /dev/stdout: not to be replaced
+    if path.is_symlink() or (
+        path.exists() and not path.is_file()
+    ):  # a pipe, a device, /dev/stdout: not to be replaced
         with path.open("wb") as file:
             yield _Output(file)
         return
-    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        "wb", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
         output = _Output(file.file)
         try:
             yield output

@@ -18,7 +18,17 @@ from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.exchange import Wanted, count_wanted, read_wanted
 
 LABELLED, UNLABELLED = "labels.csv", "unlabelled.csv"
-COLUMNS = ("file", "label", "source", "prediction", "confidence", "uncertain", "model", "received_at", "sha256")
+COLUMNS = (
+    "file",
+    "label",
+    "source",
+    "prediction",
+    "confidence",
+    "uncertain",
+    "model",
+    "received_at",
+    "sha256",
+)
 
 
 class Exported(NamedTuple):
@@ -30,9 +40,11 @@ class Exported(NamedTuple):
 
 
 def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
-    """Write submissions into a folder: the image of each, and a row in the table of the labelled or in that of the others.
+    """Write submissions into a folder: the image of each, and a row in the table of the labelled or
+    in that of the others.
 
-    Each file is there whole or not at all; the tables come last, so that a folder that has them has all.
+    Each file is there whole or not at all; the tables come last, so that a folder that has them has
+    all.
 
     Args:
         folder: is made; one that is there must be empty.
@@ -41,12 +53,17 @@ def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
         FlaskapiError: there is something in the folder, or the store cannot be used.
         OSError: it cannot be written into.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people sent is nobody else's on this machine
+    # What people sent is nobody else's on this machine.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise FlaskapiError(f"{folder}: there is something in it. An export takes an empty folder, or makes one.")
+        raise FlaskapiError(
+            f"{folder}: there is something in it. An export takes an empty folder, or makes one."
+        )
     counts, failed = {LABELLED: 0, UNLABELLED: 0}, 0
     with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(tqdm(total=count_wanted(store, wanted), unit=" images", disable=None))
+        progress = stack.enter_context(
+            tqdm(total=count_wanted(store, wanted), unit=" images", disable=None)
+        )
         names = (LABELLED,) if wanted.labelled else (LABELLED, UNLABELLED)
         tables = {name: stack.enter_context(_table(folder / name)) for name in names}
         for one in read_wanted(store, wanted):
@@ -56,7 +73,9 @@ def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
                 continue
             try:
                 png = convert_to_png(one.image)
-            except Exception as error:  # it was decoded once; of what is damaged Pillow says so in many ways
+            except (
+                Exception
+            ) as error:  # it was decoded once; of what is damaged Pillow says so in many ways
                 failed += 1
                 tqdm.write(f"error: {one.id}: cannot be made a PNG: {error}", file=sys.stderr)
                 continue
@@ -68,13 +87,24 @@ def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
 
 
 def _row(one: Submission) -> tuple[Any, ...]:
-    about = (one.label_source, one.prediction, one.confidence, one.uncertain, one.model, one.received_at.isoformat())
-    sha256 = hashlib.sha256(one.image).hexdigest()  # of what was sent, by which `import` knows it in another form
+    about = (
+        one.label_source,
+        one.prediction,
+        one.confidence,
+        one.uncertain,
+        one.model,
+        one.received_at.isoformat(),
+    )
+    sha256 = hashlib.sha256(
+        one.image
+    ).hexdigest()  # of what was sent, by which `import` knows it in another form
     return (f"{one.id}.png", _as_evaluated(one), *about, sha256)
 
 
 def _as_evaluated(one: Submission) -> str | None:
-    """The label as `evaluate` takes it: of a number with `|` between lines, which are those that were read if they have as many digits."""
+    """The label as `evaluate` takes it: of a number with `|` between lines, which are those that
+    were read if they have as many digits.
+    """
     label, lines = one.label, one.lines or []
     if not label or not label.isdigit() or len(lines) < 2 or len(label) != sum(map(len, lines)):
         return label

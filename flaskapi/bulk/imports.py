@@ -1,4 +1,6 @@
-"""`python -m flaskapi import`: labelled images, read as the service reads them and kept with their labels."""
+"""`python -m flaskapi import`: labelled images, read as the service reads them and kept with their
+labels.
+"""
 
 import sys
 from pathlib import Path
@@ -20,7 +22,9 @@ _TOGETHER, _TOGETHER_BYTES = 64, 1 << 22  # in one transaction, whichever is les
 
 
 class Imported(NamedTuple):
-    """How many images were kept, how many were there with that label already, and how many got no answer: damaged ones, blank ones."""
+    """How many images were kept, how many were there with that label already, and how many got no
+    answer: damaged ones, blank ones.
+    """
 
     kept: int
     there: int
@@ -28,7 +32,8 @@ class Imported(NamedTuple):
 
 
 def import_folder(store: Store, folder: Path, read: Reader, *, numbers: bool) -> Imported:
-    """Keep the images of a folder with their labels, as an operator's unless the table says that they are a sender's.
+    """Keep the images of a folder with their labels, as an operator's unless the table says that
+    they are a sender's.
 
     What is there already stays as it is, so that it can be repeated.
 
@@ -38,7 +43,8 @@ def import_folder(store: Store, folder: Path, read: Reader, *, numbers: bool) ->
         numbers: the labels are numbers, whose lines are not kept.
 
     Raises:
-        FlaskapiError: the folder is of another form, there is no model, or the store cannot be used; what was kept until then stays.
+        FlaskapiError: the folder is of another form, there is no model, or the store cannot be
+            used; what was kept until then stays.
     """
     images = load_labelled(folder, numbers=numbers)
     kept = failed = 0
@@ -50,8 +56,13 @@ def import_folder(store: Store, folder: Path, read: Reader, *, numbers: bool) ->
                 tqdm.write(f"error: {image.name}: {_reason(answer.outcome)}", file=sys.stderr)
             else:
                 waiting.append(_to_submission(image, answer, numbers))
-                sent_as |= {waiting[-1].id: digest} if (digest := _read_digest(image.sha256)) else {}
-            if len(waiting) >= _TOGETHER or sum(len(one.image) for one in waiting) >= _TOGETHER_BYTES:
+                sent_as |= (
+                    {waiting[-1].id: digest} if (digest := _read_digest(image.sha256)) else {}
+                )
+            if (
+                len(waiting) >= _TOGETHER
+                or sum(len(one.image) for one in waiting) >= _TOGETHER_BYTES
+            ):
                 kept += keep_labelled(store, waiting, sent_as)
                 waiting.clear()
                 sent_as.clear()
@@ -81,6 +92,12 @@ def _reason(error: Exception) -> str:
 
 def _to_submission(image: LabelledImage, answer: Answer, numbers: bool) -> Submission:
     assert not isinstance(answer.outcome, Exception)
-    sent = to_submission(Kept(answer.image, answer.outcome, answer.normalized), "/predict/number" if numbers else "/predict", None)
+    sent = to_submission(
+        Kept(answer.image, answer.outcome, answer.normalized),
+        "/predict/number" if numbers else "/predict",
+        None,
+    )
     label = "none" if image.label is None else image.label.replace(LINE_END, "")
-    return sent._replace(label=label, label_source="sender" if image.source == "sender" else "operator")
+    return sent._replace(
+        label=label, label_source="sender" if image.source == "sender" else "operator"
+    )

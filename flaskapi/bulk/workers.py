@@ -1,4 +1,6 @@
-"""Several processes that read images, each with a classifier of its own; the order stays that of the images."""
+"""Several processes that read images, each with a classifier of its own; the order stays that of
+the images.
+"""
 
 import contextlib
 import multiprocessing
@@ -20,20 +22,28 @@ from flaskapi.web.results import to_result
 Result = dict[str, Any]
 CHUNK, CHUNK_BYTES = 64, 1 << 22  # what goes to a process at a time, whichever is less
 _AHEAD = 2  # chunks that wait for each process
-_reader: list[Reader] = []  # of a worker process, which does nothing else; never filled in any other
+_reader: list[
+    Reader
+] = []  # of a worker process, which does nothing else; never filled in any other
 
 
 def load_reader(route: Route) -> tuple[Reader, dict[str, Any]]:
-    """Make what reads images with the model and the settings that a web process has, and give the settings too.
+    """Make what reads images with the model and the settings that a web process has, and give the
+    settings too.
 
     Raises:
         ModelUnavailableError: there is no model.
     """
     app = create_app({"LOG_LEVEL": "ERROR", "STORE": "off"})
     services = app.extensions["flaskapi"]
-    for part in (services.classifier, services.detector) if route == "number" else (services.classifier,):
+    for part in (
+        (services.classifier, services.detector) if route == "number" else (services.classifier,)
+    ):
         part.card  # noqa: B018 raises where there is no model, before anything is read
-    limits = {"max_pixels": app.config["MAX_IMAGE_PIXELS"], "uncertain_below": app.config["UNCERTAIN_BELOW"]}
+    limits = {
+        "max_pixels": app.config["MAX_IMAGE_PIXELS"],
+        "uncertain_below": app.config["UNCERTAIN_BELOW"],
+    }
     return choose_reader(route, services.classifier, services.detector, **limits), app.config
 
 
@@ -55,7 +65,9 @@ def read_by_workers(items: Iterable[Item], route: Route, workers: int) -> Iterat
         while waiting:
             yield from waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise WorkerDiedError("One of the processes ended before its work was done: killed, or for want of memory.") from error
+        raise WorkerDiedError(
+            "One of the processes ended before its work was done: killed, or for want of memory."
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -74,7 +86,9 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 @contextlib.contextmanager
 def _uninterrupted_children() -> Iterator[None]:
-    """Let processes that are started within take no notice of Ctrl-C, which a terminal sends to all; the first one ends them."""
+    """Let processes that are started within take no notice of Ctrl-C, which a terminal sends to
+    all; the first one ends them.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

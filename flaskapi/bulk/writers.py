@@ -1,4 +1,6 @@
-"""Results as CSV, NDJSON or Parquet, a batch at a time, so that what is written is whole whenever it stops."""
+"""Results as CSV, NDJSON or Parquet, a batch at a time, so that what is written is whole whenever
+it stops.
+"""
 
 import csv
 import io
@@ -12,7 +14,10 @@ from flaskapi.web.results import encode_result
 Form = Literal["csv", "ndjson", "parquet"]
 Result = dict[str, Any]
 ROW_GROUP = 10_000  # rows that Parquet keeps in memory and writes together
-PARQUET_EXTRA = "This needs the extra 'parquet': .venv/bin/pip install --constraint requirements.txt --editable '.[parquet]'"
+PARQUET_EXTRA = (
+    "This needs the extra 'parquet': .venv/bin/pip install --constraint requirements.txt "
+    "--editable '.[parquet]'"
+)
 
 
 class Writer(Protocol):
@@ -24,7 +29,8 @@ class Writer(Protocol):
 
 
 def check_form(form: Form) -> None:
-    """See that a form can be written. What that takes a second to import is imported here, before there is a file to lose.
+    """See that a form can be written. What that takes a second to import is imported here, before
+    there is a file to lose.
 
     Raises:
         FlaskapiError: Parquet, and pyarrow is not installed.
@@ -33,7 +39,9 @@ def check_form(form: Form) -> None:
         try:
             import pyarrow.parquet  # noqa: F401 only to have it
         except ModuleNotFoundError as error:
-            raise FlaskapiError(f"Parquet cannot be written: pyarrow is not installed. {PARQUET_EXTRA}") from error
+            raise FlaskapiError(
+                f"Parquet cannot be written: pyarrow is not installed. {PARQUET_EXTRA}"
+            ) from error
 
 
 def make_writer(form: Form, file: IO[bytes], route: Route) -> Writer:
@@ -44,9 +52,17 @@ def make_writer(form: Form, file: IO[bytes], route: Route) -> Writer:
 
 
 def _row(result: Result, route: Route) -> tuple[Any, ...]:
-    """The columns of a table: the name, the digit or the number, its confidence, whether it is uncertain, the error's text."""
+    """The columns of a table: the name, the digit or the number, its confidence, whether it is
+    uncertain, the error's text.
+    """
     error = result.get("error")
-    return result["name"], result.get(route), result.get("confidence"), result.get("uncertain"), error["detail"] if error else None
+    return (
+        result["name"],
+        result.get(route),
+        result.get("confidence"),
+        result.get("uncertain"),
+        error["detail"] if error else None,
+    )
 
 
 def _ndjson_lines(results: Sequence[Result]) -> bytes:
@@ -61,7 +77,15 @@ def _csv_lines(route: Route) -> Callable[[Sequence[Result]], bytes]:
     def lines(results: Sequence[Result]) -> bytes:
         for result in results:
             name, read, confidence, uncertain, error = _row(result, route)
-            writer.writerow((name, read, confidence, uncertain if uncertain is None else str(uncertain).lower(), error))
+            writer.writerow(
+                (
+                    name,
+                    read,
+                    confidence,
+                    uncertain if uncertain is None else str(uncertain).lower(),
+                    error,
+                )
+            )
         written = text.getvalue()
         text.seek(0)
         text.truncate()

@@ -1,7 +1,8 @@
 """The commands of `python -m flaskapi`, a module for each subject.
 
-Each module offers `add_commands(commands)`, which is called for every start and so imports nothing heavy: what a command needs, its
-function imports. A command's function takes the parsed options and returns an exit status, or None for 0.
+Each module offers `add_commands(commands)`, which is called for every start and so imports nothing
+heavy: what a command needs, its function imports. A command's function takes the parsed options and
+returns an exit status, or None for 0.
 """
 
 import argparse
@@ -17,7 +18,10 @@ from flaskapi.errors import FlaskapiError
 if TYPE_CHECKING:
     from flaskapi.submissions import Store
 
-TRAIN_EXTRA = "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt --editable '.[train]'"
+TRAIN_EXTRA = (
+    "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt "
+    "--editable '.[train]'"
+)
 
 
 def load_service(**settings: str) -> tuple[dict[str, Any], Any]:
@@ -30,7 +34,9 @@ def load_service(**settings: str) -> tuple[dict[str, Any], Any]:
 
 @contextlib.contextmanager
 def open_store() -> Iterator["Store"]:
-    """What was kept, without the models; also where the setting STORE lets nothing more be kept. It is closed afterwards."""
+    """What was kept, without the models; also where the setting STORE lets nothing more be kept. It
+    is closed afterwards.
+    """
     from flaskapi import make_app, make_database
 
     with contextlib.closing(make_database(make_app())) as store:
@@ -49,7 +55,9 @@ def read_moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected a date, as 2026-11-22, or a moment, as 2026-11-22T15:00, found {text!r}") from error
+        raise argparse.ArgumentTypeError(
+            f"expected a date, as 2026-11-22, or a moment, as 2026-11-22T15:00, found {text!r}"
+        ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -65,5 +73,7 @@ def check_page(path: Path | None) -> None:
 
 def write_page(path: Path, page: str) -> None:
     """Write a page with pictures of what people sent, for nobody else on this machine to read."""
-    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    with open(
+        path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
+    ) as file:
         file.write(page)

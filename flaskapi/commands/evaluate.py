@@ -14,16 +14,38 @@ if TYPE_CHECKING:
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `evaluate`."""
-    evaluating = commands.add_parser("evaluate", help="read labelled images and say how well: accuracy, calibration, the worst mistakes")
-    evaluating.add_argument(
-        "folders", type=Path, nargs="+", metavar="DIR", help="holds images and labels.csv (file,label), or MNIST's files"
+    evaluating = commands.add_parser(
+        "evaluate",
+        help="read labelled images and say how well: accuracy, calibration, the worst mistakes",
     )
     evaluating.add_argument(
-        "--number", action="store_true", help="labels are numbers, such as 05221859 or 12|345: read them as /predict/number"
+        "folders",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="holds images and labels.csv (file,label), or MNIST's files",
     )
-    evaluating.add_argument("--url", help="ask the service there, such as http://127.0.0.1:8000, instead of the model of the settings")
-    evaluating.add_argument("--html", type=Path, metavar="FILE", help="write a page too, with the plots and pictures of the mistakes")
-    evaluating.add_argument("--record", action="store_true", help="write the figures into the model's card; needs the extra 'train'")
+    evaluating.add_argument(
+        "--number",
+        action="store_true",
+        help="labels are numbers, such as 05221859 or 12|345: read them as /predict/number",
+    )
+    evaluating.add_argument(
+        "--url",
+        help="ask the service there, such as http://127.0.0.1:8000, instead of the model of the "
+        "settings",
+    )
+    evaluating.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write a page too, with the plots and pictures of the mistakes",
+    )
+    evaluating.add_argument(
+        "--record",
+        action="store_true",
+        help="write the figures into the model's card; needs the extra 'train'",
+    )
     evaluating.set_defaults(run=evaluate)
 
 
@@ -34,12 +56,22 @@ def evaluate(options: argparse.Namespace) -> None:
     from flaskapi.evaluation.ask import Answered, ask_service
     from flaskapi.evaluation.labelled import LabelledImage, load_labelled
     from flaskapi.evaluation.measures import DigitEvaluation, NumberEvaluation, together
-    from flaskapi.evaluation.report import detail, draw_mistakes, find_pictures, render_html, summarize
+    from flaskapi.evaluation.report import (
+        detail,
+        draw_mistakes,
+        find_pictures,
+        render_html,
+        summarize,
+    )
 
     folders = _check_evaluation(options)
     sets = {name: load_labelled(folder, numbers=options.number) for name, folder in folders.items()}
     config, services = ({}, None) if options.url else load_service(STORE="off")
-    ask = ask_service(options.url, numbers=options.number) if options.url else _ask_here(config, services, options)
+    ask = (
+        ask_service(options.url, numbers=options.number)
+        if options.url
+        else _ask_here(config, services, options)
+    )
     with tqdm(total=sum(map(len, sets.values())), unit=" images", disable=None) as progress:
 
         def ask_and_count(image: LabelledImage) -> Answered:
@@ -56,19 +88,31 @@ def evaluate(options: argparse.Namespace) -> None:
     for name, evaluation in evaluations.items():
         print(f"\n--- {name} ---\n{detail(evaluation)}")
     if options.html:
-        pictures = {name: find_pictures(sets[name], answers[name], numbers=options.number) for name in sets}
+        pictures = {
+            name: find_pictures(sets[name], answers[name], numbers=options.number) for name in sets
+        }
         page = render_html("Evaluation of " + ", ".join(sets), evaluations, pictures, all_of_them)
         write_page(options.html, page)
         print(f"\nWrote {options.html}.")
     if options.record:
-        picture = draw_mistakes([answer for name in of_mnist for answer in answers[name]]) if of_mnist and not options.number else None
-        _record(_recorded(config, options), {name: one.figures() for name, one in (evaluations | all_of_them).items()}, picture)
+        picture = (
+            draw_mistakes([answer for name in of_mnist for answer in answers[name]])
+            if of_mnist and not options.number
+            else None
+        )
+        _record(
+            _recorded(config, options),
+            {name: one.figures() for name, one in (evaluations | all_of_them).items()},
+            picture,
+        )
 
 
 def _check_evaluation(options: argparse.Namespace) -> dict[str, Path]:
     """Refuse what cannot be done before anything is read; give the folders by their names."""
     if options.record and options.url:
-        raise FlaskapiError("--record writes into the model of the settings, which --url does not ask.")
+        raise FlaskapiError(
+            "--record writes into the model of the settings, which --url does not ask."
+        )
     check_page(options.html)
     folders = {folder.resolve().name: folder for folder in options.folders}
     if len(folders) < len(options.folders):
@@ -80,14 +124,23 @@ def _ask_here(config: "dict[str, Any]", services: Any, options: argparse.Namespa
     """Ask the service's own parts, in this process."""
     from flaskapi.evaluation.ask import ask_classifier, ask_reader
 
-    limits = {"max_pixels": config["MAX_IMAGE_PIXELS"], "uncertain_below": config["UNCERTAIN_BELOW"]}
+    limits = {
+        "max_pixels": config["MAX_IMAGE_PIXELS"],
+        "uncertain_below": config["UNCERTAIN_BELOW"],
+    }
     if options.record:
         from flaskapi.training.artifact import check_recordable
 
         model = _recorded(config, options)
         check_recordable(model)
-        if not options.number and services.classifier.card["sha256"] != hashlib.sha256(model.read_bytes()).hexdigest():
-            raise FlaskapiError(f"--record writes into {model.name}, but what serves is version {services.classifier.version}.")
+        if (
+            not options.number
+            and services.classifier.card["sha256"] != hashlib.sha256(model.read_bytes()).hexdigest()
+        ):
+            raise FlaskapiError(
+                f"--record writes into {model.name}, but what serves is version "
+                f"{services.classifier.version}."
+            )
     if options.number:
         return ask_reader(services.classifier, services.detector, **limits)
     return ask_classifier(services.classifier, **limits)

@@ -13,18 +13,42 @@ if TYPE_CHECKING:
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `export` and `import`."""
-    exporting = commands.add_parser("export", help="write the images that were kept into a folder, as PNG, with labels.csv")
-    exporting.add_argument("folder", type=Path, metavar="DIR", help="an empty folder, or one to be made")
-    exporting.add_argument("--labelled", action="store_true", help="only those that somebody has labelled")
-    exporting.add_argument(
-        "--since", type=read_moment, metavar="DATE", help="received then or later, as 2026-11-22 or 2026-11-22T15:00 (UTC)"
+    exporting = commands.add_parser(
+        "export", help="write the images that were kept into a folder, as PNG, with labels.csv"
     )
-    exporting.add_argument("--until", type=read_moment, metavar="DATE", help="received before that moment")
-    exporting.add_argument("--number", action="store_true", help="numbers, with labels as evaluate --number takes them, not digits")
+    exporting.add_argument(
+        "folder", type=Path, metavar="DIR", help="an empty folder, or one to be made"
+    )
+    exporting.add_argument(
+        "--labelled", action="store_true", help="only those that somebody has labelled"
+    )
+    exporting.add_argument(
+        "--since",
+        type=read_moment,
+        metavar="DATE",
+        help="received then or later, as 2026-11-22 or 2026-11-22T15:00 (UTC)",
+    )
+    exporting.add_argument(
+        "--until", type=read_moment, metavar="DATE", help="received before that moment"
+    )
+    exporting.add_argument(
+        "--number",
+        action="store_true",
+        help="numbers, with labels as evaluate --number takes them, not digits",
+    )
     exporting.set_defaults(run=export)
-    importing = commands.add_parser("import", help="read labelled images and keep them with their labels")
-    importing.add_argument("folder", type=Path, metavar="DIR", help="holds images and labels.csv (file,label), or MNIST's files")
-    importing.add_argument("--number", action="store_true", help="the labels are numbers, such as 05221859 or 12|345")
+    importing = commands.add_parser(
+        "import", help="read labelled images and keep them with their labels"
+    )
+    importing.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="holds images and labels.csv (file,label), or MNIST's files",
+    )
+    importing.add_argument(
+        "--number", action="store_true", help="the labels are numbers, such as 05221859 or 12|345"
+    )
     importing.set_defaults(run=import_labelled)
 
 
@@ -34,8 +58,15 @@ def export(options: argparse.Namespace) -> int:
     from flaskapi.submissions.exchange import Wanted
 
     with open_store() as store:
-        done = export(store, options.folder, Wanted(options.number, options.labelled, options.since, options.until))
-    print(f"Wrote {done.labelled:,} labelled and {done.unlabelled:,} other images into {options.folder}.")
+        done = export(
+            store,
+            options.folder,
+            Wanted(options.number, options.labelled, options.since, options.until),
+        )
+    print(
+        f"Wrote {done.labelled:,} labelled and {done.unlabelled:,} other images into "
+        f"{options.folder}."
+    )
     return 1 if done.failed else 0
 
 
@@ -45,16 +76,26 @@ def import_labelled(options: argparse.Namespace) -> int:
     from flaskapi.bulk.imports import import_folder
 
     if load_settings()["STORE"] == "off":
-        raise FlaskapiError("Nothing is kept here (the setting STORE is off), so that nothing can be imported.")
+        raise FlaskapiError(
+            "Nothing is kept here (the setting STORE is off), so that nothing can be imported."
+        )
     config, services = load_service()
     route: Route = "number" if options.number else "digit"
-    for part in (services.classifier, services.detector) if options.number else (services.classifier,):
+    for part in (
+        (services.classifier, services.detector) if options.number else (services.classifier,)
+    ):
         part.card  # noqa: B018 raises where there is no model, before anything is read
-    limits = {"max_pixels": config["MAX_IMAGE_PIXELS"], "uncertain_below": config["UNCERTAIN_BELOW"]}
+    limits = {
+        "max_pixels": config["MAX_IMAGE_PIXELS"],
+        "uncertain_below": config["UNCERTAIN_BELOW"],
+    }
     read = choose_reader(route, services.classifier, services.detector, **limits)
     try:
         done = import_folder(services.store, options.folder, read, numbers=options.number)
     finally:
         services.store.close()
-    print(f"Kept {done.kept:,} images with their labels; {done.there:,} were there already, {done.failed:,} got no answer.")
+    print(
+        f"Kept {done.kept:,} images with their labels; {done.there:,} were there already, "
+        f"{done.failed:,} got no answer."
+    )
     return 1 if done.failed else 0

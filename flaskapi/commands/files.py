@@ -10,32 +10,52 @@ from flaskapi.errors import FlaskapiError, ModelFileError
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands on model files."""
-    compiling = commands.add_parser("compile", help="build the compiled form (.onnx) of a model file (.h5); needs the extra 'train'")
+    compiling = commands.add_parser(
+        "compile",
+        help="build the compiled form (.onnx) of a model file (.h5); needs the extra 'train'",
+    )
     compiling.add_argument("model", type=Path)
     compiling.add_argument("target", type=Path, nargs="?", help="by default beside the model")
     compiling.set_defaults(run=compile_model)
 
     stripping = commands.add_parser(
-        "strip-optimizer", help="remove the optimizer's weights from an old model file, in place; needs the extra 'train'"
+        "strip-optimizer",
+        help="remove the optimizer's weights from an old model file, in place; needs the extra "
+        "'train'",
     )
     stripping.add_argument("model", type=Path)
     stripping.set_defaults(run=strip_optimizer)
 
-    showing = commands.add_parser("card", help="print the model card of a model file, as Markdown; needs the extra 'train'")
+    showing = commands.add_parser(
+        "card", help="print the model card of a model file, as Markdown; needs the extra 'train'"
+    )
     showing.add_argument("model", type=Path)
-    showing.add_argument("--picture", type=Path, metavar="FILE", help="write the picture of its mistakes on MNIST's test set there, as PNG")
+    showing.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="write the picture of its mistakes on MNIST's test set there, as PNG",
+    )
     showing.set_defaults(run=show_card)
 
 
 def compile_model(options: argparse.Namespace) -> None:
     """Build the compiled form of a model file."""
     _check_there(options.model)
-    # TensorFlow reads both when it is imported; without oneDNN it runs no channels-first convolution on a CPU.
-    os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # TensorFlow reads both when it is imported; without oneDNN it runs no channels-first
+    # convolution on a CPU.
+    os.environ |= {
+        "KERAS_BACKEND": "tensorflow",
+        "TF_ENABLE_ONEDNN_OPTS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
     try:
         from flaskapi.training.compile import compile_artifact
     except ModuleNotFoundError as error:
-        raise FlaskapiError(f"{options.model.name} cannot be compiled here: {error.name} is not installed. {TRAIN_EXTRA}") from error
+        raise FlaskapiError(
+            f"{options.model.name} cannot be compiled here: {error.name} is not installed. "
+            f"{TRAIN_EXTRA}"
+        ) from error
     target = options.target or options.model.with_suffix(".onnx")
     compile_artifact(options.model, target)
     print(f"Wrote {target}.")
@@ -53,7 +73,11 @@ def strip_optimizer(options: argparse.Namespace) -> None:
     from flaskapi.training.artifact import strip_optimizer as strip
 
     freed = strip(options.model)
-    print(f"{options.model}: {freed:,} bytes of optimizer weights removed." if freed else f"{options.model}: no optimizer weights in it.")
+    print(
+        f"{options.model}: {freed:,} bytes of optimizer weights removed."
+        if freed
+        else f"{options.model}: no optimizer weights in it."
+    )
 
 
 def show_card(options: argparse.Namespace) -> None:

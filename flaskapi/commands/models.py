@@ -21,22 +21,40 @@ _NAMED = "its name or the last eight signs of it"
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `models` with its own commands."""
-    parser = commands.add_parser("models", help="versions of the model: register, compare, promote, roll back, all while it serves")
+    parser = commands.add_parser(
+        "models",
+        help="versions of the model: register, compare, promote, roll back, all while it serves",
+    )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
 
-    actions.add_parser("list", help="every version, and which one serves").set_defaults(run=list_versions)
+    actions.add_parser("list", help="every version, and which one serves").set_defaults(
+        run=list_versions
+    )
 
-    showing = actions.add_parser("show", help="print a version's card, and what it was learned from")
+    showing = actions.add_parser(
+        "show", help="print a version's card, and what it was learned from"
+    )
     showing.add_argument("version", help=_NAMED)
     showing.set_defaults(run=show)
 
-    comparing = actions.add_parser("compare", help="hold two versions against each other, by their cards")
+    comparing = actions.add_parser(
+        "compare", help="hold two versions against each other, by their cards"
+    )
     comparing.add_argument("first", metavar="VERSION")
     comparing.add_argument("second", metavar="VERSION")
-    comparing.add_argument("--on", type=Path, action="append", default=[], metavar="DIR", help="and let both read labelled images")
+    comparing.add_argument(
+        "--on",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="and let both read labelled images",
+    )
     comparing.set_defaults(run=compare)
 
-    promoting = actions.add_parser("promote", help="let a version serve, in every process, without a restart")
+    promoting = actions.add_parser(
+        "promote", help="let a version serve, in every process, without a restart"
+    )
     promoting.add_argument("version", help=f"{_NAMED}, or MODEL_PATH for the file of that setting")
     add_wait(promoting)
     promoting.set_defaults(run=promote)
@@ -45,9 +63,16 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add_wait(returning)
     returning.set_defaults(run=roll_back)
 
-    shadowing = actions.add_parser("shadow", help="let a version answer beside the one that serves, unseen by callers")
+    shadowing = actions.add_parser(
+        "shadow", help="let a version answer beside the one that serves, unseen by callers"
+    )
     shadowing.add_argument("version", help=f"{_NAMED}, or off")
-    shadowing.add_argument("--share", type=float, default=SHARE, help=f"of the images of digits, above 0 up to 1 ({SHARE:g})")
+    shadowing.add_argument(
+        "--share",
+        type=float,
+        default=SHARE,
+        help=f"of the images of digits, above 0 up to 1 ({SHARE:g})",
+    )
     shadowing.set_defaults(run=shadow)
 
     registering = actions.add_parser("register", help="make a version of any model file (.h5)")
@@ -55,7 +80,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     registering.set_defaults(run=register)
 
     pruning = actions.add_parser("prune", help="remove old versions")
-    pruning.add_argument("--keep", type=int, default=KEPT, metavar="N", help=f"so many of the newest stay ({KEPT})")
+    pruning.add_argument(
+        "--keep", type=int, default=KEPT, metavar="N", help=f"so many of the newest stay ({KEPT})"
+    )
     pruning.set_defaults(run=prune)
 
 
@@ -76,7 +103,9 @@ def list_versions(options: argparse.Namespace) -> None:
 
 
 def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") -> str:
-    """What there is to say of a version, or of the file of the setting MODEL_PATH, which is none."""
+    """What there is to say of a version, or of the file of the setting MODEL_PATH, which is
+    none.
+    """
     from flaskapi.serving.pointer import MODEL_FILE
 
     name, registered, learned = MODEL_FILE, "", ""
@@ -85,7 +114,11 @@ def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") ->
         registered = datetime.fromtimestamp(version.registered_s, UTC).strftime("%Y-%m-%d %H:%M")
         learned = "" if submissions is None else f"{len(submissions):,}"
     state = [f"serves, generation {pointer.generation}"] if name == pointer.version else []
-    state += [f"in the shadow, share {pointer.shadow.share:g}"] if pointer.shadow and name == pointer.shadow.version else []
+    state += (
+        [f"in the shadow, share {pointer.shadow.share:g}"]
+        if pointer.shadow and name == pointer.shadow.version
+        else []
+    )
     state += [f"broke: {pointer.broken[name]}"] if name in pointer.broken else []
     try:
         card = registry.load(name).card
@@ -94,7 +127,9 @@ def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") ->
     except FlaskapiError as error:
         state, accuracy = [*state, str(error)], ""
     mark = "*" if name == pointer.version else " "
-    return f"{mark} {name:22}{registered:18}{accuracy:>9}  {learned:>12}  {'; '.join(state)}".rstrip()
+    return (
+        f"{mark} {name:22}{registered:18}{accuracy:>9}  {learned:>12}  {'; '.join(state)}".rstrip()
+    )
 
 
 def show(options: argparse.Namespace) -> None:
@@ -131,8 +166,14 @@ def shadow(options: argparse.Namespace) -> None:
     """Begin or end a shadow."""
     if not 0 < options.share <= 1:
         raise FlaskapiError(f"--share is {options.share:g}; it must be above 0, and 1 at most.")
-    pointer = open_registry().set_shadow(None if options.version == "off" else options.version, options.share)
-    print(f"{pointer.shadow.version} answers beside {pointer.version}." if pointer.shadow else "Nothing answers in the shadow.")
+    pointer = open_registry().set_shadow(
+        None if options.version == "off" else options.version, options.share
+    )
+    print(
+        f"{pointer.shadow.version} answers beside {pointer.version}."
+        if pointer.shadow
+        else "Nothing answers in the shadow."
+    )
 
 
 def register(options: argparse.Namespace) -> None:
@@ -154,7 +195,10 @@ def compare(options: argparse.Namespace) -> None:
     from flaskapi.serving.pointer import MODEL_FILE
 
     registry = open_registry()
-    names = [name if name == MODEL_FILE else registry.get(name).name for name in (options.first, options.second)]
+    names = [
+        name if name == MODEL_FILE else registry.get(name).name
+        for name in (options.first, options.second)
+    ]
     classifiers = [registry.load(name) for name in names]
     cards = [_figures(classifier.card) for classifier in classifiers]
     if classifiers[0].version == classifiers[1].version:
@@ -168,11 +212,20 @@ def compare(options: argparse.Namespace) -> None:
 
 def _figures(card: dict[str, Any]) -> dict[str, str]:
     """What a card says that can be held against another's."""
-    rows = {"network": card.get("network", "-"), "weights": f"{card['weights']:,}" if "weights" in card else "-"}
-    rows |= {f"right, its own {part} part": f"{share:.2%}" for part, share in card.get("accuracy", {}).items()}
+    rows = {
+        "network": card.get("network", "-"),
+        "weights": f"{card['weights']:,}" if "weights" in card else "-",
+    }
+    rows |= {
+        f"right, its own {part} part": f"{share:.2%}"
+        for part, share in card.get("accuracy", {}).items()
+    }
     for name, figures in card.get("evaluation", {}).items():
         if "accuracy" in figures:
-            rows |= {f"right, {name}": f"{figures['accuracy']:.2%}", f"uncertain, {name}": f"{figures['uncertain']:.2%}"}
+            rows |= {
+                f"right, {name}": f"{figures['accuracy']:.2%}",
+                f"uncertain, {name}": f"{figures['uncertain']:.2%}",
+            }
     return rows
 
 
@@ -181,9 +234,21 @@ def _compare_on(folder: Path, classifiers: list[Any]) -> None:
     from flaskapi.evaluation.ask import ask_classifier
     from flaskapi.evaluation.labelled import load_labelled
 
-    images, max_pixels = [image for image in load_labelled(folder) if image.label], load_settings()["MAX_IMAGE_PIXELS"]
-    asked = [ask_classifier(classifier, max_pixels=max_pixels, uncertain_below=0) for classifier in classifiers]
+    images, max_pixels = (
+        [image for image in load_labelled(folder) if image.label],
+        load_settings()["MAX_IMAGE_PIXELS"],
+    )
+    asked = [
+        ask_classifier(classifier, max_pixels=max_pixels, uncertain_below=0)
+        for classifier in classifiers
+    ]
     right = [[ask(image).outcome.said == image.label for image in images] for ask in asked]
-    alone = [sum(ours and not theirs for ours, theirs in zip(one, other, strict=True)) for one, other in (right, right[::-1])]
-    print(f"{f'wrong of {len(images):,}, {folder.name}':32}{len(images) - sum(right[0]):>22,}{len(images) - sum(right[1]):>22,}")
+    alone = [
+        sum(ours and not theirs for ours, theirs in zip(one, other, strict=True))
+        for one, other in (right, right[::-1])
+    ]
+    print(
+        f"{f'wrong of {len(images):,}, {folder.name}':32}"
+        f"{len(images) - sum(right[0]):>22,}{len(images) - sum(right[1]):>22,}"
+    )
     print(f"{f'right alone, {folder.name}':32}{alone[0]:>22,}{alone[1]:>22,}")

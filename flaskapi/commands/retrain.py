@@ -1,4 +1,6 @@
-"""`retrain`: learn from what people labelled, once or as the worker that does what was asked for over HTTP."""
+"""`retrain`: learn from what people labelled, once or as the worker that does what was asked for
+over HTTP.
+"""
 
 import argparse
 import getpass
@@ -20,17 +22,47 @@ if TYPE_CHECKING:
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `retrain`."""
-    parser = commands.add_parser("retrain", help="train the serving model further on labelled submissions; needs the extra 'train'")
+    parser = commands.add_parser(
+        "retrain",
+        help="train the serving model further on labelled submissions; needs the extra 'train'",
+    )
     add = parser.add_argument
-    add("--since", type=read_moment, metavar="DATE", help="only what was received from then on, as 2026-11-22 or 2026-11-22T15:00 (UTC)")
-    add("--dry-run", action="store_true", help="say what would be used and what is suspicious; train nothing")
-    add("--data", type=Path, metavar="DIR", help="where MNIST lies: its four files, or an .npz; else the setting MNIST_PATH")
-    add("--html", type=Path, metavar="FILE", help="write a page too, with pictures of what is suspicious and what changed")
+    add(
+        "--since",
+        type=read_moment,
+        metavar="DATE",
+        help="only what was received from then on, as 2026-11-22 or 2026-11-22T15:00 (UTC)",
+    )
+    add(
+        "--dry-run",
+        action="store_true",
+        help="say what would be used and what is suspicious; train nothing",
+    )
+    add(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="where MNIST lies: its four files, or an .npz; else the setting MNIST_PATH",
+    )
+    add(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write a page too, with pictures of what is suspicious and what changed",
+    )
     add("--no-promote", action="store_true", help="make a version, and let it serve in no case")
     add("--steps", type=_count, metavar="N", help="batches to train with (400)")
     add("--seed", type=int, default=0, metavar="N", help="where all chance comes from (0)")
-    add("--json", action="store_true", help="tell progress and result as lines of JSON, as the worker reads them")
-    add("--watch", action="store_true", help="be the worker: do what POST /retrainings asks for, until SIGTERM")
+    add(
+        "--json",
+        action="store_true",
+        help="tell progress and result as lines of JSON, as the worker reads them",
+    )
+    add(
+        "--watch",
+        action="store_true",
+        help="be the worker: do what POST /retrainings asks for, until SIGTERM",
+    )
     parser.set_defaults(run=retrain)
 
 
@@ -43,17 +75,27 @@ def _count(text: str) -> int:
 def retrain(options: argparse.Namespace) -> None:
     """Retrain once, or watch."""
     # TensorFlow reads them when it is imported.
-    os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    os.environ |= {
+        "KERAS_BACKEND": "tensorflow",
+        "TF_ENABLE_ONEDNN_OPTS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
     from flaskapi import make_app
 
     app = make_app()
     if app.config["STORE"] == "off":
         raise FlaskapiError("Nothing is kept here to learn from: the setting STORE is off.")
     check_page(options.html)
-    once = {"--since": options.since, "--dry-run": options.dry_run, "--html": options.html, "--no-promote": options.no_promote}
+    once = {
+        "--since": options.since,
+        "--dry-run": options.dry_run,
+        "--html": options.html,
+        "--no-promote": options.no_promote,
+    }
     if options.watch and (given := [name for name, value in once.items() if value]):
         raise FlaskapiError(
-            f"--watch does what each POST /retrainings asks for; leave {given[0]} out. A request may say 'since' and 'promote'."
+            f"--watch does what each POST /retrainings asks for; leave {given[0]} out. A request "
+            f"may say 'since' and 'promote'."
         )
     if options.watch:
         _watch(app, options)
@@ -65,11 +107,16 @@ def _retrain_once(app: Any, options: argparse.Namespace) -> None:
     try:
         _retrain(app, options)
     except (MemoryError, OSError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error) or "Memory ran out"
+        reason = (
+            os.strerror(error.errno)
+            if isinstance(error, OSError) and error.errno
+            else str(error) or "Memory ran out"
+        )
         print(f"error: {reason}. What serves is as it was.", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(1)  # HDF5 holds on to a file that it could not write, and would crash as Python ends
+        # HDF5 holds on to a file that it could not write, and would crash as Python ends.
+        os._exit(1)
 
 
 def _retrain(app: Any, options: argparse.Namespace) -> None:
@@ -89,7 +136,12 @@ def _retrain(app: Any, options: argparse.Namespace) -> None:
         write_page(options.html, render_page(done, promoted=promoted))
     if options.json:
         state = "promoted" if promoted else "stayed"
-        print(json.dumps({"say": text, "done": state, "version": done.candidate, "figures": to_figures(done)}), flush=True)
+        print(
+            json.dumps(
+                {"say": text, "done": state, "version": done.candidate, "figures": to_figures(done)}
+            ),
+            flush=True,
+        )
         return
     print(text)
     if options.html:
@@ -107,7 +159,12 @@ def _show_progress(app: Any, registry: Any, options: argparse.Namespace) -> "Ret
     try:
         if options.json:
             return retrain_now(store, registry, order, _tell_worker())
-        with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}", disable=None) as bar:
+        with tqdm(
+            total=100,
+            unit="%",
+            bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}",
+            disable=None,
+        ) as bar:
 
             def tell(share: float, said: str) -> None:
                 bar.update(100 * share - bar.n)
@@ -136,16 +193,22 @@ def _order(config: dict[str, Any], options: argparse.Namespace) -> "Order":
     from flaskapi.learning.retrain import Order
 
     data = options.data or config["MNIST_PATH"]
-    return Order(data, options.since, options.steps, options.seed, config["UNCERTAIN_BELOW"], options.dry_run)
+    return Order(
+        data, options.since, options.steps, options.seed, config["UNCERTAIN_BELOW"], options.dry_run
+    )
 
 
 def _watch(app: Any, options: argparse.Namespace) -> None:
-    if find_spec("keras") is None:  # said before a request is taken, for each would fail, one after the other
+    if (
+        find_spec("keras") is None
+    ):  # said before a request is taken, for each would fail, one after the other
         raise ModuleNotFoundError(name="keras")
     from flaskapi import make_database
     from flaskapi.learning.watch import Worker
 
-    logging.basicConfig(level=app.config["LOG_LEVEL"], format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=app.config["LOG_LEVEL"], format="%(asctime)s %(levelname)s %(message)s"
+    )
     store = make_database(app)
     worker = Worker(store, lambda asked: _command(asked, options))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -159,7 +222,14 @@ def _watch(app: Any, options: argparse.Namespace) -> None:
 
 def _command(asked: dict[str, Any], options: argparse.Namespace) -> list[str]:
     """What a child runs: as was asked over HTTP, with this worker's data."""
-    chosen = {"--data": options.data, "--steps": options.steps, "--seed": options.seed, "--since": asked.get("since")}
-    values = [str(part) for name, value in chosen.items() if value is not None for part in (name, value)]
+    chosen = {
+        "--data": options.data,
+        "--steps": options.steps,
+        "--seed": options.seed,
+        "--since": asked.get("since"),
+    }
+    values = [
+        str(part) for name, value in chosen.items() if value is not None for part in (name, value)
+    ]
     flags = [] if asked.get("promote", True) else ["--no-promote"]
     return [sys.executable, "-m", "flaskapi", "retrain", "--json", *values, *flags]

@@ -9,14 +9,21 @@ from flaskapi.errors import StoreUnavailableError
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `check`."""
-    checking = commands.add_parser("check", help="would the service be ready? makes it as a web process does, the compiled form included")
+    checking = commands.add_parser(
+        "check",
+        help="would the service be ready? makes it as a web process does, the compiled form "
+        "included",
+    )
     checking.set_defaults(run=check)
 
 
 def check(options: argparse.Namespace) -> None:
     """Make the service and ask it whether it is ready."""
     config, services = load_service()
-    print(f"Ready: model {services.classifier.card['version']}, detector {services.detector.card['version']}.")
+    print(
+        f"Ready: model {services.classifier.card['version']}, detector "
+        f"{services.detector.card['version']}."
+    )
     if services.models.refused:
         print(f"But: {services.models.refused}", file=sys.stderr)
     if config["STORE"] == "off":
@@ -26,5 +33,9 @@ def check(options: argparse.Namespace) -> None:
     except StoreUnavailableError as error:
         if config["STORE"] == "required":
             raise
-        print(f"But: the store cannot be used: {error} Predictions will be answered without being kept.", file=sys.stderr)
+        print(
+            f"But: the store cannot be used: {error} Predictions will be answered without being "
+            f"kept.",
+            file=sys.stderr,
+        )
     services.store.close()

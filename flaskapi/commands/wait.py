@@ -17,12 +17,23 @@ _AGAIN_S = 0.1
 
 def add_wait(command: argparse.ArgumentParser) -> None:
     """Add `--wait` and `--timeout` to a command."""
-    command.add_argument("--wait", metavar="URL", help="end when all processes of the service there say so, such as http://127.0.0.1:8000")
-    command.add_argument("--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS", help=f"wait no longer ({TIMEOUT_S:g})")
+    command.add_argument(
+        "--wait",
+        metavar="URL",
+        help="end when all processes of the service there say so, such as http://127.0.0.1:8000",
+    )
+    command.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT_S,
+        metavar="SECONDS",
+        help=f"wait no longer ({TIMEOUT_S:g})",
+    )
 
 
 def check_wait(options: argparse.Namespace) -> None:
-    """Refuse a `--timeout` that is none, and a `--wait` for what does not answer, before anything is changed.
+    """Refuse a `--timeout` that is none, and a `--wait` for what does not answer, before anything
+    is changed.
 
     Raises:
         FlaskapiError: one of them.
@@ -30,12 +41,15 @@ def check_wait(options: argparse.Namespace) -> None:
     if options.wait is None:
         return
     if not 0 < options.timeout <= 3600:
-        raise FlaskapiError(f"--timeout is {options.timeout:g}; it must be above 0, and 3,600 seconds at most.")
+        raise FlaskapiError(
+            f"--timeout is {options.timeout:g}; it must be above 0, and 3,600 seconds at most."
+        )
     _ask(options.wait, options.timeout)
 
 
 def wait_for(options: argparse.Namespace, generation: int) -> int:
-    """Wait, where `--wait` says so, until all processes serve this generation, or any cannot any more. Gives the exit status.
+    """Wait, where `--wait` says so, until all processes serve this generation, or any cannot any
+    more. Gives the exit status.
 
     Raises:
         ServiceUnreachableError: no such service answers there.
@@ -46,18 +60,31 @@ def wait_for(options: argparse.Namespace, generation: int) -> int:
     while True:
         processes = _ask(options.wait, options.timeout)
         others = [one for one in processes if one["generation"] != generation]
-        is_over = all(one["generation"] > generation for one in others)  # something else took its place: it may have broken at once
+        # Something else took its place: it may have broken at once.
+        is_over = all(one["generation"] > generation for one in others)
         waited_s = time.monotonic() - begun_s
         if not others:
             print(f"All {len(processes)} processes serve it, after {waited_s:.1f} s.")
             return 0
         if is_over or waited_s > options.timeout:
             for one in others:
-                later = " Something else was promoted, or rolled back to, meanwhile." if one["generation"] > generation else ""
+                later = (
+                    " Something else was promoted, or rolled back to, meanwhile."
+                    if one["generation"] > generation
+                    else ""
+                )
                 why = f": {one['refused']}" if one.get("refused") else f".{later}"
-                print(f"error: process {one['pid']} serves {one['version']}, generation {one['generation']}{why}", file=sys.stderr)
+                print(
+                    f"error: process {one['pid']} serves {one['version']}, generation "
+                    f"{one['generation']}{why}",
+                    file=sys.stderr,
+                )
             after_s = round(min(waited_s, options.timeout), 1)
-            print(f"error: {len(others)} of {len(processes)} processes do not serve it after {after_s:g} s.", file=sys.stderr)
+            print(
+                f"error: {len(others)} of {len(processes)} processes do not serve it after "
+                f"{after_s:g} s.",
+                file=sys.stderr,
+            )
             return 1
         time.sleep(_AGAIN_S)
 
@@ -72,6 +99,16 @@ def _ask(url: str, timeout_s: float) -> list[dict[str, Any]]:
             with error:
                 answer = json.load(error)
         processes: list[dict[str, Any]] = answer["processes"]
-        return [one | {"pid": int(one["pid"]), "generation": int(one["generation"]), "version": str(one["version"])} for one in processes]
+        return [
+            one
+            | {
+                "pid": int(one["pid"]),
+                "generation": int(one["generation"]),
+                "version": str(one["version"]),
+            }
+            for one in processes
+        ]
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-        raise ServiceUnreachableError(f"{address}: no such service answers there: {error}") from error
+        raise ServiceUnreachableError(
+            f"{address}: no such service answers there: {error}"
+        ) from error

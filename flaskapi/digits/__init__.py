@@ -1,6 +1,7 @@
 """Pixels in, prepared digits out. Nothing here knows of networks, storage or HTTP.
 
-An image is `uint8 (height, width)`; a prepared digit is `float32 (28, 28)` in [0, 1], 1 the ink, as MNIST was made.
+An image is `uint8 (height, width)`; a prepared digit is `float32 (28, 28)` in [0, 1], 1 the ink, as
+MNIST was made.
 """
 
 from typing import Literal, NamedTuple
@@ -9,7 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-cv2.setNumThreads(1)  # processes use the cores; a second thread spins beside pictures this small, at 0.6 ms of its core a request
+# Processes use the cores; a second thread spins beside pictures this small, at 0.6 ms of its core a
+# request.
+cv2.setNumThreads(1)
 
 Image = npt.NDArray[np.uint8]
 Digit = npt.NDArray[np.float32]
@@ -33,7 +36,9 @@ class Box(NamedTuple):
 
 
 class Ink(NamedTuple):
-    """The ink of one digit, `float32 (height, width)` in [0, 1], 1 the ink, cropped to it, where it was, and what was noticed."""
+    """The ink of one digit, `float32 (height, width)` in [0, 1], 1 the ink, cropped to it, where it
+    was, and what was noticed.
+    """
 
     pixels: Digit
     box: Box
@@ -43,7 +48,9 @@ class Ink(NamedTuple):
 
 
 class NormalizedDigit(NamedTuple):
-    """What the network sees, `float32 (28, 28)` in [0, 1], 1 the ink, and what was noticed on the way; the rest as in `Ink`."""
+    """What the network sees, `float32 (28, 28)` in [0, 1], 1 the ink, and what was noticed on the
+    way; the rest as in `Ink`.
+    """
 
     pixels: Digit
     noticed: tuple[Noticed, ...]

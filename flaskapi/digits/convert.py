@@ -11,12 +11,14 @@ _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
 def convert_to_png(data: bytes) -> bytes:
-    """Make a PNG of an image file that `decode_image` has read; one that is a PNG already is given as it is.
+    """Make a PNG of an image file that `decode_image` has read; one that is a PNG already is given
+    as it is.
 
-    No pixel changes, but where PNG has no such colours: CMYK and its like become RGB, greys of 32 bits the 8 that `decode_image` makes of
-    them. The greys that are seen of a JPEG in colours may differ by a little, and by more where a colour is at the end of its range. The
-    pixels stay as they are stored, and what EXIF says of how they are turned goes along, for both are looked at; what else EXIF tells
-    (where, when, by what) does not. Of an animation the first frame is taken.
+    No pixel changes, but where PNG has no such colours: CMYK and its like become RGB, greys of 32
+    bits the 8 that `decode_image` makes of them. The greys that are seen of a JPEG in colours may
+    differ by a little, and by more where a colour is at the end of its range. The pixels stay as
+    they are stored, and what EXIF says of how they are turned goes along, for both are looked at;
+    what else EXIF tells (where, when, by what) does not. Of an animation the first frame is taken.
 
     Raises:
         OSError: it cannot be decoded.
@@ -29,7 +31,11 @@ def convert_to_png(data: bytes) -> bytes:
         if image.has_transparency_data:
             image = image.convert("RGBA")
         elif image.mode.startswith(("I", "F")):
-            image = Pillow.fromarray(decode_image(data, max_pixels=image.width * image.height, max_side_px=max(image.size))[-1])
+            image = Pillow.fromarray(
+                decode_image(
+                    data, max_pixels=image.width * image.height, max_side_px=max(image.size)
+                )[-1]
+            )
         else:
             image = image.convert("RGB")
     exif = Pillow.Exif()

@@ -6,13 +6,22 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 from PIL import Image as Pillow
 
 from flaskapi.digits import Box, Image
 from flaskapi.errors import InvalidImageError, TooLargeError, UnsupportedImageError
 
-# Pillow imports its readers when it meets an unknown file, and then all of them; these are the ones that may run here.
+# Pillow imports its readers when it meets an unknown file, and then all of them; these are the ones
+# that may run here.
 FORMATS = tuple(
     plugin.format
     for plugin in (
@@ -37,7 +46,8 @@ _SIGNATURES = {
 
 _COLOURED = {"RGB", "P", "CMYK", "YCbCr", "LAB"}
 _ORIENTATION_TAG = 0x0112
-_EXIF_KEYS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}  # where Pillow keeps what getexif() reads
+# Where Pillow keeps what getexif() reads.
+_EXIF_KEYS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
 _UPRIGHT = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT,
     3: Pillow.Transpose.ROTATE_180,
@@ -50,24 +60,34 @@ _UPRIGHT = {
 
 
 def media_type(data: bytes) -> str:
-    """Tell by its first bytes what an image file is that `decode_image` has decoded, whatever its sender called it."""
-    return next((name for signature, name in _SIGNATURES.items() if data.startswith(signature)), "application/octet-stream")
+    """Tell by its first bytes what an image file is that `decode_image` has decoded, whatever its
+    sender called it.
+    """
+    return next(
+        (name for signature, name in _SIGNATURES.items() if data.startswith(signature)),
+        "application/octet-stream",
+    )
 
 
-def decode_image(data: bytes, *, max_pixels: int, max_side_px: int, by_colour: bool = False) -> tuple[Image, ...]:
+def decode_image(
+    data: bytes, *, max_pixels: int, max_side_px: int, by_colour: bool = False
+) -> tuple[Image, ...]:
     """Decode an image file of any of the formats and colour modes that people send.
 
     Args:
-        data: a whole PNG, JPEG, GIF, BMP, WebP or TIFF file; of an animation the first frame is taken.
+        data: a whole PNG, JPEG, GIF, BMP, WebP or TIFF file; of an animation the first frame is
+            taken.
         max_pixels: refuse more than this, by the header, before anything is decoded.
-        by_colour: take the one of red, green and blue that varies most, in place of the luminance, in which an ink may be as
-            light as its paper; a picture without colour, or with transparent parts, is not decoded for it, and gives none.
-        max_side_px: reduce a larger image until its longer side is at most this; a JPEG is never decoded much larger.
+        by_colour: take the one of red, green and blue that varies most, in place of the luminance,
+            in which an ink may be as light as its paper; a picture without colour, or with
+            transparent parts, is not decoded for it, and gives none.
+        max_side_px: reduce a larger image until its longer side is at most this; a JPEG is never
+            decoded much larger.
 
     Returns:
-        `uint8 (height, width)`; transparent parts are composed on white (on black, where what is visible is light). Where
-        EXIF data say that it is turned, two: turned as they say, and as it is stored, for some phones write an orientation
-        into photographs that are upright already.
+        `uint8 (height, width)`; transparent parts are composed on white (on black, where what is
+        visible is light). Where EXIF data say that it is turned, two: turned as they say, and as it
+        is stored, for some phones write an orientation into photographs that are upright already.
 
     Raises:
         UnsupportedImageError: the bytes are not of a format that is read.
@@ -78,7 +98,10 @@ def decode_image(data: bytes, *, max_pixels: int, max_side_px: int, by_colour: b
         image = _open(data)
         width, height = image.size
         if width * height > max_pixels:
-            raise TooLargeError(f"The image has {width} x {height} pixels; at most {max_pixels:,} pixels in all are read.")
+            raise TooLargeError(
+                f"The image has {width} x {height} pixels; at most {max_pixels:,} pixels in all "
+                f"are read."
+            )
         if by_colour and (image.mode not in _COLOURED or image.has_transparency_data):
             return ()
         # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is still enough.
@@ -89,16 +112,24 @@ def decode_image(data: bytes, *, max_pixels: int, max_side_px: int, by_colour: b
     except (TooLargeError, UnsupportedImageError):
         raise
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
-        raise TooLargeError(f"The image's header claims too many pixels; at most {max_pixels:,} are read.") from error
-    except Exception as error:  # Pillow raises OSError, ValueError, TypeError, SyntaxError, struct.error and more for damaged files
-        raise InvalidImageError("The image cannot be decoded whole: it is truncated or damaged.") from error
+        raise TooLargeError(
+            f"The image's header claims too many pixels; at most {max_pixels:,} are read."
+        ) from error
+    # Pillow raises OSError, ValueError, TypeError, SyntaxError, struct.error and more for damaged
+    # files.
+    except Exception as error:
+        raise InvalidImageError(
+            "The image cannot be decoded whole: it is truncated or damaged."
+        ) from error
     if orientation in _UPRIGHT:
         return np.asarray(Pillow.fromarray(pixels).transpose(_UPRIGHT[orientation])), pixels
     return (pixels,)
 
 
 class Layout(NamedTuple):
-    """How the pixels of an image file lie: their width and height as stored, and what EXIF says of them, 1 where it says nothing."""
+    """How the pixels of an image file lie: their width and height as stored, and what EXIF says of
+    them, 1 where it says nothing.
+    """
 
     width: int
     height: int
@@ -112,7 +143,9 @@ def read_layout(data: bytes) -> Layout:
 
 
 def turn_box(box: Box, layout: Layout) -> Box:
-    """From pixels as stored to pixels turned as EXIF says, which is how others show the picture (EXIF 2.32, orientation)."""
+    """From pixels as stored to pixels turned as EXIF says, which is how others show the picture
+    (EXIF 2.32, orientation).
+    """
     x, y, width, height = box
     if layout.orientation in (2, 3, 7, 8):
         x = layout.width - x - width
@@ -127,11 +160,15 @@ def _open(data: bytes) -> Pillow.Image:
     except UnidentifiedImageError:
         if data.startswith(tuple(_SIGNATURES)):
             raise
-        raise UnsupportedImageError(f"This is not an image that this service reads: {FORMAT_NAMES}.") from None
+        raise UnsupportedImageError(
+            f"This is not an image that this service reads: {FORMAT_NAMES}."
+        ) from None
 
 
 def _orientation(image: Pillow.Image) -> int:
-    if not _EXIF_KEYS & image.info.keys():  # asking Pillow for what is not there costs as much as decoding a small picture
+    if (
+        not _EXIF_KEYS & image.info.keys()
+    ):  # asking Pillow for what is not there costs as much as decoding a small picture
         return 1
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
@@ -142,7 +179,9 @@ def _orientation(image: Pillow.Image) -> int:
 def _grey(image: Pillow.Image, max_side_px: int, by_colour: bool) -> Image:
     """The luminance, `uint8 (height, width)`, reduced, of an image in any of Pillow's modes."""
     if image.has_transparency_data:
-        return _compose(_reduce(image if image.mode == "RGBA" else image.convert("RGBA"), max_side_px))
+        return _compose(
+            _reduce(image if image.mode == "RGBA" else image.convert("RGBA"), max_side_px)
+        )
     if image.mode in ("1", "P"):
         image = image.convert("RGB" if by_colour else "L")
     image = _reduce(image, max_side_px)
@@ -151,12 +190,17 @@ def _grey(image: Pillow.Image, max_side_px: int, by_colour: bool) -> Image:
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
     if by_colour and image.mode == "RGB":
-        return max((np.asarray(channel) for channel in image.split()), key=lambda channel: float(channel.std()))
+        return max(
+            (np.asarray(channel) for channel in image.split()),
+            key=lambda channel: float(channel.std()),
+        )
     return np.asarray(image if image.mode == "L" else image.convert("L"))
 
 
 def _reduce(image: Pillow.Image, max_side_px: int) -> Pillow.Image:
-    """Reduce by area, so that thin strokes grow fainter instead of breaking, before anything else takes memory."""
+    """Reduce by area, so that thin strokes grow fainter instead of breaking, before anything else
+    takes memory.
+    """
     width, height = image.size
     scale = max_side_px / max(width, height)
     if scale >= 1:
@@ -168,14 +212,18 @@ def _reduce(image: Pillow.Image, max_side_px: int) -> Pillow.Image:
 
 
 def _eight_bits(values: npt.NDArray[np.float32]) -> Image:
-    """Stretch 16-bit, 32-bit and floating point greys, whose full range is anybody's guess, over 0 to 255."""
+    """Stretch 16-bit, 32-bit and floating point greys, whose full range is anybody's guess, over 0
+    to 255.
+    """
     values = np.nan_to_num(values, posinf=0, neginf=0)
     low, high = float(values.min()), float(values.max())
     return ((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
 
 
 def _compose(image: Pillow.Image) -> Image:
-    """Lay a picture with transparent parts on the ground against which its visible part can be seen."""
+    """Lay a picture with transparent parts on the ground against which its visible part can be
+    seen.
+    """
     opacity = np.asarray(image.getchannel("A"))
     shown = cv2.multiply(np.asarray(image.convert("L")), opacity, scale=1 / 255)
     is_light = int(opacity.min()) < 128 and float(shown.mean()) > 0.5 * float(opacity.mean())

@@ -26,7 +26,9 @@ def encode_bytes(written: bytes) -> bytes:
     return encode_png(np.frombuffer(written, np.uint8).reshape(28, 28))
 
 
-def encode_boxes(pixels: Image, boxes: Iterable[tuple[int, int, int, int]], *, max_side_px: int) -> bytes:
+def encode_boxes(
+    pixels: Image, boxes: Iterable[tuple[int, int, int, int]], *, max_side_px: int
+) -> bytes:
     """Reduce a picture and draw boxes on it in red, as a PNG in colour.
 
     Args:
@@ -49,12 +51,18 @@ def data_url(png: bytes) -> str:
 
 
 def contact_sheet(pictures: Sequence[tuple[bytes, str]], *, columns: int = 10) -> bytes:
-    """Lay out grey 28x28 PNGs, light ink on dark, twice as large and dark on light, in rows, each with its caption below."""
+    """Lay out grey 28x28 PNGs, light ink on dark, twice as large and dark on light, in rows, each
+    with its caption below.
+    """
     width, height = 72, 84
     sheet = np.full((-(-len(pictures) // columns) * height, columns * width), 255, np.uint8)
     for place, (png, caption) in enumerate(pictures):
         x, y = place % columns * width + 8, place // columns * height + 4
         pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
-        sheet[y : y + 56, x : x + 56] = 255 - cv2.resize(pixels, (56, 56), interpolation=cv2.INTER_NEAREST)
-        cv2.putText(sheet, caption, (x + 6, y + 72), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 0, 1, cv2.LINE_AA)
+        sheet[y : y + 56, x : x + 56] = 255 - cv2.resize(
+            pixels, (56, 56), interpolation=cv2.INTER_NEAREST
+        )
+        cv2.putText(
+            sheet, caption, (x + 6, y + 72), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 0, 1, cv2.LINE_AA
+        )
     return encode_png(sheet)

@@ -10,17 +10,27 @@ import numpy.typing as npt
 from flaskapi.digits import Image
 from flaskapi.errors import NoDigitFoundError
 
-GROUND_STEP_PX = 4  # shadows change slowly: a sixteenth of the pixels shows them as well, many times faster
+GROUND_STEP_PX = (
+    4  # shadows change slowly: a sixteenth of the pixels shows them as well, many times faster
+)
 STRONG_CONTRAST = 80  # grey levels; no grain comes near it
-EVEN, EVEN_CONTRAST = 12, 20  # contrast over the deviation of the ground in drawings and scans, photographs of paper have less
+# Contrast over the deviation of the ground in drawings and scans, photographs of paper have less.
+EVEN, EVEN_CONTRAST = (12, 20)
 CLEAR_MAJORITY = 0.65  # no digit inks that share of a picture, bold ones cut out closely excepted
-FAINTEST = 9  # grey levels between the means of ground and ink; paper grain of 6 levels (standard deviation) stays below
-CLEAREST_NOISE = 5.2  # contrast over grain: measured at most 5.0 for noise alone, at least 5.6 for ink on newsprint
-PATTERN_CONTRAST, PATTERN_NOISE = 40, 3.5  # of ink on a printed pattern; grain alone, split by Otsu's method, shows 2.7 times itself
-RARE_INK_SPLITS, RARE_INK_NOISE = 3, 8  # measured at most 5.2 for noise alone after three more splits
-LEAST_CHANGE, GROUND = 24, 0.75  # grey levels from corner to corner, where grain has less; of the picture, the rest is ink
+# Grey levels between the means of ground and ink; paper grain of 6 levels (standard deviation)
+# stays below.
+FAINTEST = 9
+# Contrast over grain: measured at most 5.0 for noise alone, at least 5.6 for ink on newsprint.
+CLEAREST_NOISE = 5.2
+# Of ink on a printed pattern; grain alone, split by Otsu's method, shows 2.7 times itself.
+PATTERN_CONTRAST, PATTERN_NOISE = (40, 3.5)
+# Measured at most 5.2 for noise alone after three more splits.
+RARE_INK_SPLITS, RARE_INK_NOISE = (3, 8)
+# Grey levels from corner to corner, where grain has less; of the picture, the rest is ink.
+LEAST_CHANGE, GROUND = (24, 0.75)
 POLARITY_SIDE_PX, DIGIT_SIDE_PX, LEAST_SKEWNESS = 256, 64, 0.5
-SHADOW, MOST_GAIN = 1.3, 4  # how much brighter paper lies in the light; more would raise the grain of the darkest over all ink
+# How much brighter paper lies in the light; more would raise the grain of the darkest over all ink.
+SHADOW, MOST_GAIN = (1.3, 4)
 FEW_TO_SORT = 1000  # of more, counting is faster than sorting
 NOTHING = "No digit was found: nothing stands out from the ground."
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -31,19 +41,24 @@ class Lifted(NamedTuple):
 
     light: Image  # `uint8 (height, width)`, 0 the ground, the ink light
     mask: Image  # 1 the ink
-    contrast: float  # of the ink with the ground, in grey levels; with a shadow on dark ink, as if all of it lay in the light
+    # Of the ink with the ground, in grey levels; with a shadow on dark ink, as if all of it lay in
+    # the light.
+    contrast: float
     inverted: bool  # the ink was dark
     is_even: bool  # the ground was of one level, as in a drawing or a scan
 
 
-def lift_ink(image: Image, *, is_even: bool = False, is_dark: bool | None = None, is_patterned: bool = False) -> Lifted:
+def lift_ink(
+    image: Image, *, is_even: bool = False, is_dark: bool | None = None, is_patterned: bool = False
+) -> Lifted:
     """Take away ground and shadows.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
         is_even: the ground is known to be of one level, but for light that falls on it from a side.
         is_dark: the ink is known to be dark, or light; None where that is to be found out.
-        is_patterned: the ground may have lines, as cheques have, that stand out more than any grain does.
+        is_patterned: the ground may have lines, as cheques have, that stand out more than any grain
+            does.
 
     Raises:
         NoDigitFoundError: nothing stands out from the ground.
@@ -56,7 +71,11 @@ def lift_ink(image: Image, *, is_even: bool = False, is_dark: bool | None = None
             raise NoDigitFoundError(NOTHING)
         return Lifted(light, mask, contrast, inverted, is_even=True)
     # A shadow may have more of the picture than the ink has, and have been taken for it.
-    if is_dark is None and (found := find_polarity(image, side_px=DIGIT_SIDE_PX, slow_share=0.5)) is not None and found != inverted:
+    if (
+        is_dark is None
+        and (found := find_polarity(image, side_px=DIGIT_SIDE_PX, slow_share=0.5)) is not None
+        and found != inverted
+    ):
         light, inverted = 255 - light, found
     try:
         return Lifted(*_lift(light, is_patterned, inverted), inverted, is_even=False)
@@ -66,16 +85,20 @@ def lift_ink(image: Image, *, is_even: bool = False, is_dark: bool | None = None
         return Lifted(*_lift(255 - light, is_patterned, not inverted), not inverted, is_even=False)
 
 
-def find_polarity(image: Image, *, side_px: int = POLARITY_SIDE_PX, slow_share: float = 0.25) -> bool | None:
-    """Is the ink dark? For pictures with little ink, however strong their shadows; None where it cannot be told.
+def find_polarity(
+    image: Image, *, side_px: int = POLARITY_SIDE_PX, slow_share: float = 0.25
+) -> bool | None:
+    """Is the ink dark? For pictures with little ink, however strong their shadows; None where it
+    cannot be told.
 
-    Ink is rare: what remains of a picture without its slow changes is skewed towards it. Measured on photographs, cheques and
-    drawings, the skewness is at least 0.8, and never of the wrong sign.
+    Ink is rare: what remains of a picture without its slow changes is skewed towards it. Measured
+    on photographs, cheques and drawings, the skewness is at least 0.8, and never of the wrong sign.
 
     Args:
         image: `uint8 (height, width)`.
         side_px: to which it is reduced.
-        slow_share: of the longer side; what changes over more is slow. The holes of a digit that fills the picture have a quarter.
+        slow_share: of the longer side; what changes over more is slow. The holes of a digit that
+            fills the picture have a quarter.
     """
     scale = min(1, side_px / max(image.shape))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
@@ -90,7 +113,8 @@ def find_polarity(image: Image, *, side_px: int = POLARITY_SIDE_PX, slow_share: 
 def _separate(image: Image, is_dark: bool | None) -> tuple[Image, Image, bool]:
     """Make the ink light and the ground dark, mark the ink with 1, and say whether it was dark.
 
-    The ground has most of the picture; where both shades have much of it, as in bold digits cut out closely, the border tells.
+    The ground has most of the picture; where both shades have much of it, as in bold digits cut out
+    closely, the border tells.
     """
     mask = _otsu(image)
     share = cv2.countNonZero(mask) / mask.size
@@ -98,18 +122,24 @@ def _separate(image: Image, is_dark: bool | None) -> tuple[Image, Image, bool]:
         raise NoDigitFoundError("No digit was found: the picture is blank.")
     if is_dark is None:
         if abs(share - 0.5) <= CLEAR_MAJORITY - 0.5:
-            share = (share + float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())) / 2
+            share = (
+                share + float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
+            ) / 2
         is_dark = share >= 0.5
     return (255 - image, 1 - mask, True) if is_dark else (image, mask, False)
 
 
 def _otsu(image: Image) -> Image:
-    """Split light (1) from dark (0) where the two differ most (Otsu, "A threshold selection method from gray-level histograms")."""
+    """Split light (1) from dark (0) where the two differ most (Otsu, "A threshold selection method
+    from gray-level histograms").
+    """
     return cv2.threshold(image, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
 
 
 def quantile(values: Image, share: float) -> int:
-    """The level below which a share of the values lies; for bytes, sorting or counting is many times faster than `np.percentile`."""
+    """The level below which a share of the values lies; for bytes, sorting or counting is many
+    times faster than `np.percentile`.
+    """
     place = int(share * (values.size - 1))
     if values.size < FEW_TO_SORT:
         return int(np.sort(values, axis=None)[place])
@@ -126,10 +156,15 @@ def _subtract_level(light: Image, mask: Image) -> Image:
 def _find_ground(light: Image) -> Image:
     """Find what changes slowly, on a smaller copy.
 
-    First the plane that fits the whole best, which is most of a shadow; then the darkest in a window wider than any stroke, smoothed.
+    First the plane that fits the whole best, which is most of a shadow; then the darkest in a
+    window wider than any stroke, smoothed.
     """
     height, width = light.shape
-    small = cv2.resize(light, (-(-width // GROUND_STEP_PX), -(-height // GROUND_STEP_PX)), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.resize(
+        light,
+        (-(-width // GROUND_STEP_PX), -(-height // GROUND_STEP_PX)),
+        interpolation=cv2.INTER_AREA,
+    ).astype(np.float32)
     window = max(small.shape) // 4 | 1
     plane = _fit_plane(small)
     ground = cv2.morphologyEx(small - plane, cv2.MORPH_OPEN, np.ones((window, window), np.uint8))
@@ -138,7 +173,8 @@ def _find_ground(light: Image) -> Image:
 
 
 def _light_up(light: Image, ground: Image) -> Image | None:
-    """Make dark ink in the shadow, `light` above its ground, as strong as ink in the light; None where there is no shadow to speak of.
+    """Make dark ink in the shadow, `light` above its ground, as strong as ink in the light; None
+    where there is no shadow to speak of.
 
     Ink takes away a share of the light that falls on it, so that in the shadow less is missing.
     """
@@ -146,14 +182,21 @@ def _light_up(light: Image, ground: Image) -> Image | None:
     bright, dark = quantile(steps, 0.9), quantile(steps, 0.1)
     if bright <= SHADOW * dark:
         return None
-    gains = np.minimum(bright / np.maximum(np.arange(256, dtype=np.float32), 1), MOST_GAIN)[::-1].copy()
+    gains = np.minimum(bright / np.maximum(np.arange(256, dtype=np.float32), 1), MOST_GAIN)[
+        ::-1
+    ].copy()
     return cv2.multiply(light, cv2.LUT(ground, gains), dtype=cv2.CV_8U)
 
 
 def _fit_plane(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The plane through values on a grid that is nearest to them in the least squares; on a grid, each axis can be fitted alone."""
+    """The plane through values on a grid that is nearest to them in the least squares; on a grid,
+    each axis can be fitted alone.
+    """
     height, width = values.shape
-    x, y = np.arange(width, dtype=np.float32) - (width - 1) / 2, np.arange(height, dtype=np.float32) - (height - 1) / 2
+    x, y = (
+        np.arange(width, dtype=np.float32) - (width - 1) / 2,
+        np.arange(height, dtype=np.float32) - (height - 1) / 2,
+    )
     slope_x = float(values.mean(axis=0) @ x) / max(float(x @ x), 1)
     slope_y = float(values.mean(axis=1) @ y) / max(float(y @ y), 1)
     return (values.mean() + slope_x * x + slope_y * y[:, np.newaxis]).astype(np.float32)
@@ -162,17 +205,31 @@ def _fit_plane(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _level(image: Image) -> Image:
     """Make level the ground of a small picture that is lighter on one side, or partly in a shadow.
 
-    Its edges say how the light changes: between them the ground is as Coons' patch has it (Coons: "Surfaces for computer-aided design of
-    space forms", 1967). It is the ground if most of the picture is near to it.
+    Its edges say how the light changes: between them the ground is as Coons' patch has it (Coons:
+    "Surfaces for computer-aided design of space forms", 1967). It is the ground if most of the
+    picture is near to it.
     """
     levels = [int(image[row, column]) for row in (0, -1) for column in (0, -1)]
     change = max(levels) - min(levels)
     if change < LEAST_CHANGE or min(image.shape) < 2:
         return image
-    top, bottom, left, right = (_without_strokes(edge) for edge in (image[0], image[-1], image[:, 0], image[:, -1]))
-    y, x = np.linspace(0, 1, len(left), dtype=np.float32)[:, np.newaxis], np.linspace(0, 1, len(top), dtype=np.float32)
-    corners = (1 - y) * ((1 - x) * top[0] + x * top[-1]) + y * ((1 - x) * bottom[0] + x * bottom[-1])
-    ground = (1 - y) * top + y * bottom + (1 - x) * left[:, np.newaxis] + x * right[:, np.newaxis] - corners
+    top, bottom, left, right = (
+        _without_strokes(edge) for edge in (image[0], image[-1], image[:, 0], image[:, -1])
+    )
+    y, x = (
+        np.linspace(0, 1, len(left), dtype=np.float32)[:, np.newaxis],
+        np.linspace(0, 1, len(top), dtype=np.float32),
+    )
+    corners = (1 - y) * ((1 - x) * top[0] + x * top[-1]) + y * (
+        (1 - x) * bottom[0] + x * bottom[-1]
+    )
+    ground = (
+        (1 - y) * top
+        + y * bottom
+        + (1 - x) * left[:, np.newaxis]
+        + x * right[:, np.newaxis]
+        - corners
+    )
     away = np.abs(image - ground)
     if np.count_nonzero(away < change / 8) < GROUND * image.size:
         return image
@@ -180,18 +237,24 @@ def _level(image: Image) -> Image:
 
 
 def _without_strokes(edge: Image) -> npt.NDArray[np.float32]:
-    """The median of five neighbours each: ink that reaches the edge of a picture is mostly narrower than half of that."""
+    """The median of five neighbours each: ink that reaches the edge of a picture is mostly narrower
+    than half of that.
+    """
     return cv2.medianBlur(np.ascontiguousarray(edge)[np.newaxis], 5)[0].astype(np.float32)
 
 
 def _contrast(light: Image, mask: Image) -> tuple[float, float]:
-    """How far the ink stands out from its ground, and the ground's grain (standard deviation), both in grey levels."""
+    """How far the ink stands out from its ground, and the ground's grain (standard deviation), both
+    in grey levels.
+    """
     ground, grain = cv2.meanStdDev(light, mask=1 - mask)
     return cv2.mean(light, mask)[0] - ground.item(), grain.item()
 
 
 def _is_even(light: Image, mask: Image) -> bool:
-    """Is the ground one level, as in a drawing or a scan, so that there is nothing to take away but that level?"""
+    """Is the ground one level, as in a drawing or a scan, so that there is nothing to take away but
+    that level?
+    """
     away = cv2.dilate(mask, _NEIGHBOURS, iterations=2)
     if cv2.countNonZero(away) > 0.95 * away.size:
         return False
@@ -216,7 +279,8 @@ def _lift(light: Image, is_patterned: bool, is_dark: bool) -> tuple[Image, Image
 def _split(light: Image, is_patterned: bool) -> tuple[Image, Image, float]:
     """Tell ink from a ground of 0.
 
-    Where there is so little ink that Otsu's method splits the ground instead, the lighter part is split again.
+    Where there is so little ink that Otsu's method splits the ground instead, the lighter part is
+    split again.
 
     Raises:
         NoDigitFoundError: there is only grain.
@@ -235,7 +299,8 @@ def _split(light: Image, is_patterned: bool) -> tuple[Image, Image, float]:
         mask = cv2.threshold(light, level, 1, cv2.THRESH_BINARY)[1]
         contrast, grain = _contrast(light, mask)
         if contrast >= FAINTEST and contrast > RARE_INK_NOISE * grain:
-            # That was the ink at its strongest: all of it is what is nearer to that than to the ground.
+            # That was the ink at its strongest: all of it is what is nearer to that than to the
+            # ground.
             middle = cv2.mean(light, 1 - mask)[0] + contrast / 2
             return light, cv2.threshold(light, middle, 1, cv2.THRESH_BINARY)[1], contrast
     raise NoDigitFoundError(NOTHING)

@@ -1,4 +1,6 @@
-"""What a digit was like, in four numbers: to compare what is sent with what the network learned from."""
+"""What a digit was like, in four numbers: to compare what is sent with what the network learned
+from.
+"""
 
 from typing import NamedTuple
 
@@ -20,7 +22,12 @@ class Likeness(NamedTuple):
 
 def measure_likeness(digit: NormalizedDigit) -> Likeness:
     """Say what a digit was like; takes about 10 us."""
-    return Likeness(ink_share(digit.pixels), stroke_px(digit.pixels), round(digit.size_px, 1), round(digit.contrast, 1))
+    return Likeness(
+        ink_share(digit.pixels),
+        stroke_px(digit.pixels),
+        round(digit.size_px, 1),
+        round(digit.contrast, 1),
+    )
 
 
 def ink_share(digit: Digit) -> float:

@@ -1,7 +1,8 @@
 """From a picture of one digit to what MNIST's authors made of theirs.
 
-Their way: crop to the ink, scale into 20x20 keeping the aspect ratio, anti-aliased, and put the centre of mass at the centre
-of 28x28 (LeCun, Cortes, Burges: "The MNIST database of handwritten digits"). Before that the ink has to be found: `ink.py`.
+Their way: crop to the ink, scale into 20x20 keeping the aspect ratio, anti-aliased, and put the
+centre of mass at the centre of 28x28 (LeCun, Cortes, Burges: "The MNIST database of handwritten
+digits"). Before that the ink has to be found: `ink.py`.
 """
 
 import cv2
@@ -12,8 +13,11 @@ from flaskapi.digits.ink import find_ink
 
 SIDE_PX = 28
 BOX_PX = 20
-CENTER_PX = 14  # where the centre of mass of every MNIST digit is, to half a pixel, counting pixels from 0 (measured)
-# Strokes of MNIST are 2 to 4 pixels wide in the 20x20 box; a thinner one would fade when it is reduced.
+# Where the centre of mass of every MNIST digit is, to half a pixel, counting pixels from 0
+# (measured).
+CENTER_PX = 14
+# Strokes of MNIST are 2 to 4 pixels wide in the 20x20 box; a thinner one would fade when it is
+# reduced.
 THINNEST_STROKE_PX = 2.4
 _ONES = np.ones(BOX_PX, np.float32)
 _PLACES = np.arange(BOX_PX, dtype=np.float32)  # of columns or rows, counted from 0
@@ -22,7 +26,8 @@ _PLACES = np.arange(BOX_PX, dtype=np.float32)  # of columns or rows, counted fro
 def normalize_digit(image: Image) -> NormalizedDigit:
     """Prepare the one digit in a picture for the network.
 
-    A picture in MNIST's form already comes out as it went in, but for a pixel of shift and the faintest of its edge.
+    A picture in MNIST's form already comes out as it went in, but for a pixel of shift and the
+    faintest of its edge.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
@@ -35,12 +40,16 @@ def normalize_digit(image: Image) -> NormalizedDigit:
 
 
 def fit_and_center(ink: Digit) -> Digit:
-    """Scale ink, `float32 (height, width)` cropped to it, into MNIST's box and put its centre of mass at the centre of 28x28."""
+    """Scale ink, `float32 (height, width)` cropped to it, into MNIST's box and put its centre of
+    mass at the centre of 28x28.
+    """
     return _center(_fit(ink))
 
 
 def normalize_ink(ink: Digit) -> Digit:
-    """Make of ink, `float32 (height, width)` cropped to it, what the network sees, its thin strokes widened."""
+    """Make of ink, `float32 (height, width)` cropped to it, what the network sees, its thin strokes
+    widened.
+    """
     scale = BOX_PX / max(ink.shape)
     if scale <= 0.5:  # there still are pixels to do it with
         ink = thicken(ink, THINNEST_STROKE_PX / scale - stroke_width_px((ink > 0.5).view(np.uint8)))
@@ -48,7 +57,9 @@ def normalize_ink(ink: Digit) -> Digit:
 
 
 def thicken(ink: Digit, more_px: float) -> Digit:
-    """Widen strokes by so many pixels, rounded to an even number of them; the picture grows by that, if it is not 0."""
+    """Widen strokes by so many pixels, rounded to an even number of them; the picture grows by
+    that, if it is not 0.
+    """
     radius = round(more_px / 2)
     if radius < 1:
         return ink
@@ -58,16 +69,21 @@ def thicken(ink: Digit, more_px: float) -> Digit:
 
 
 def stroke_width_px(mask: Image) -> float:
-    """The mean width of the strokes in a mask, `uint8 (height, width)`, 1 the ink, from how far the ink is from its edge."""
+    """The mean width of the strokes in a mask, `uint8 (height, width)`, 1 the ink, from how far the
+    ink is from its edge.
+    """
     mask = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
     inside = distance[mask > 0]
-    # Across a stroke w wide the distance rises from 0.5 to w/2 and falls again: its mean is (w + 1) / 4.
+    # Across a stroke w wide the distance rises from 0.5 to w/2 and falls again: its mean is (w + 1)
+    # / 4.
     return max(1.0, 4 * float(inside.mean()) - 1) if inside.size else 1.0
 
 
 def _fit(ink: Digit) -> Digit:
-    """Scale so that the longer side is 20 pixels; one that is within a pixel of it stays, for resampling would only blur it."""
+    """Scale so that the longer side is 20 pixels; one that is within a pixel of it stays, for
+    resampling would only blur it.
+    """
     height, width = ink.shape
     longer = max(height, width)
     if BOX_PX - 1 <= longer <= BOX_PX:
@@ -79,12 +95,18 @@ def _fit(ink: Digit) -> Digit:
 
 
 def _center(ink: Digit) -> Digit:
-    """Put the centre of mass at the centre, whole pixels only; what would fall over the edge pushes the digit back."""
+    """Put the centre of mass at the centre, whole pixels only; what would fall over the edge pushes
+    the digit back.
+    """
     height, width = ink.shape
-    # Products rather than sums, which NumPy takes longer to begin; not cv2.moments, which takes two columns for a list of points.
+    # Products rather than sums, which NumPy takes longer to begin; not cv2.moments, which takes two
+    # columns for a list of points.
     rows = ink @ _ONES[:width]
     mass = float(rows @ _ONES[:height])
-    x, y = float((_ONES[:height] @ ink) @ _PLACES[:width]) / mass, float(rows @ _PLACES[:height]) / mass
+    x, y = (
+        float((_ONES[:height] @ ink) @ _PLACES[:width]) / mass,
+        float(rows @ _PLACES[:height]) / mass,
+    )
     left = min(max(round(CENTER_PX - x), 0), SIDE_PX - width)
     top = min(max(round(CENTER_PX - y), 0), SIDE_PX - height)
     digit = np.zeros((SIDE_PX, SIDE_PX), np.float32)

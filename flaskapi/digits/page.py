@@ -1,4 +1,6 @@
-"""A larger picture with several digits: its ground taken away, brought to the size that the detector reads, digits cut out of it."""
+"""A larger picture with several digits: its ground taken away, brought to the size that the
+detector reads, digits cut out of it.
+"""
 
 from typing import NamedTuple
 
@@ -13,19 +15,23 @@ from flaskapi.digits.lines import find_frames, find_runs
 from flaskapi.digits.normalize import normalize_ink, stroke_width_px, thicken
 from flaskapi.errors import NoDigitFoundError
 
-READ_HEIGHT_PX = 32  # of a digit: the detector has learned 18 to 52; higher ones take longer and are read no better
+# Of a digit: the detector has learned 18 to 52; higher ones take longer and are read no better.
+READ_HEIGHT_PX = 32
 PADDING_PX = 8  # around the page, so that digits at its edge are seen whole
 MULTIPLE_PX = 16  # of which the sides of what the detector reads are
 THINNEST_STROKE_PX = 2.5  # at that height; a thinner one would fade when it is reduced
 LARGEST_SCALE = 4.0  # more shows only blur
 MOST_PIXELS = 600_000  # that the detector looks at: a page of 400 digits; time grows with them
-REDUCTIONS, LEAST_SIDE_PX = 2, 128  # by halves, where a sensor's grain hides the ink: each halves the grain
+# By halves, where a sensor's grain hides the ink: each halves the grain.
+REDUCTIONS, LEAST_SIDE_PX = (2, 128)
 DIGIT_PX = 8  # no digit that can be read is lower
 SPECK = 0.3  # of a digit's height: nothing as small is one
 PATTERN_QUANTILE = 0.8  # of the ground: what most of its pattern stays below is taken away too
 AROUND = 0.08  # of a box's sides, to see the digit whole where the detector's box is tight
-TINY, NEIGHBOURS_PIECE = 0.03, 0.35  # of the largest part's area: a speck; what reaches into the box from outside
-HEIGHT_QUANTILE = 0.6  # among parts by their ink: most of it is in digits, but dots, dashes and pieces of them are lower
+# Of the largest part's area: a speck; what reaches into the box from outside.
+TINY, NEIGHBOURS_PIECE = (0.03, 0.35)
+# Among parts by their ink: most of it is in digits, but dots, dashes and pieces of them are lower.
+HEIGHT_QUANTILE = 0.6
 FILLING = 0.7  # of a picture's height, digits that lines hold together from border to border
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
@@ -43,7 +49,8 @@ class Page(NamedTuple):
 
 
 def lift_page(image: Image) -> Page:
-    """Take ground and shadows away, and guess how high the digits are; the page may be smaller than the picture.
+    """Take ground and shadows away, and guess how high the digits are; the page may be smaller than
+    the picture.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
@@ -60,20 +67,28 @@ def lift_page(image: Image) -> Page:
             if left == 0 or min(image.shape) < LEAST_SIDE_PX:
                 light, mask, *_ = lift_ink(image, is_dark=is_dark, is_patterned=True)
                 break
-        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(
+            image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA
+        )
     strong = max(quantile(light[mask.view(bool)], 0.9), 1)
     pattern = min(quantile(light[mask == 0], PATTERN_QUANTILE), strong // 2)
-    ink = np.clip((light.astype(np.float32) - np.float32(pattern)) * np.float32(1 / (strong - pattern)), 0, 1)
+    ink = np.clip(
+        (light.astype(np.float32) - np.float32(pattern)) * np.float32(1 / (strong - pattern)), 0, 1
+    )
     return Page(ink, mask, *_survey(mask))
 
 
 def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:
-    """Guess how high the digits are, and find the part of the picture that holds all of them: left, top, right, bottom.
+    """Guess how high the digits are, and find the part of the picture that holds all of them: left,
+    top, right, bottom.
 
-    The height is that of the connected part below which lies most of the ink, frames and lines along the picture left out.
+    The height is that of the connected part below which lies most of the ink, frames and lines
+    along the picture left out.
     """
     parts, fits, is_frame = _find_parts(mask)
-    if 2 * parts[fits, 4].sum() < parts[~is_frame, 4].sum():  # a line that all digits touch has made one part of them
+    if (
+        2 * parts[fits, 4].sum() < parts[~is_frame, 4].sum()
+    ):  # a line that all digits touch has made one part of them
         parts, fits, is_frame = _find_parts(_without_lines(mask))
     x, y, width, height, area = parts.T
     if 2 * area[fits].sum() <= area[~is_frame].sum():
@@ -82,27 +97,44 @@ def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:
         weight = (height * np.sqrt(area))[fits]
         order = np.argsort(height[fits])
         reached = np.cumsum(weight[order])
-        digit_px = float(height[fits][order][np.searchsorted(reached, HEIGHT_QUANTILE * reached[-1])])
+        digit_px = float(
+            height[fits][order][np.searchsorted(reached, HEIGHT_QUANTILE * reached[-1])]
+        )
     large = np.maximum(width, height) > SPECK * digit_px
     if not large.any():
         return digit_px, (0, 0, *mask.shape[::-1])
     margin = int(digit_px / 2) + 1
     edges = x[large].min(), y[large].min(), (x + width)[large].max(), (y + height)[large].max()
     left, top, right, bottom = (int(edge) for edge in edges)
-    bounds = max(0, left - margin), max(0, top - margin), min(mask.shape[1], right + margin), min(mask.shape[0], bottom + margin)
+    bounds = (
+        max(0, left - margin),
+        max(0, top - margin),
+        min(mask.shape[1], right + margin),
+        min(mask.shape[0], bottom + margin),
+    )
     return digit_px, bounds
 
 
-def _find_parts(mask: Image) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Connected parts, `(n, 5)`: left, top, width, height and area; and, `(n,)`, which may be digits, not lines, and which are boxes."""
+def _find_parts(
+    mask: Image,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Connected parts, `(n, 5)`: left, top, width, height and area; and, `(n,)`, which may be
+    digits, not lines, and which are boxes.
+    """
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     parts = np.asarray(stats[1:])
     is_frame = np.isin(np.arange(1, len(stats)), find_frames(mask, labels, parts, DIGIT_PX))
-    return parts, (parts[:, 2] < 0.95 * mask.shape[1]) & (parts[:, 3] < len(mask)) & ~is_frame, is_frame
+    return (
+        parts,
+        (parts[:, 2] < 0.95 * mask.shape[1]) & (parts[:, 3] < len(mask)) & ~is_frame,
+        is_frame,
+    )
 
 
 def _without_lines(mask: Image) -> Image:
-    """Without what runs straight along the picture for a third of it, and upright as long, but not the strokes that fill a strip."""
+    """Without what runs straight along the picture for a third of it, and upright as long, but not
+    the strokes that fill a strip.
+    """
     length = max(mask.shape) // 3
     upright = max(length, int(0.9 * len(mask))) if len(mask) < mask.shape[1] else length
     runs = find_runs(mask, (length, 1)) | find_runs(mask, (1, upright))
@@ -110,21 +142,31 @@ def _without_lines(mask: Image) -> Image:
 
 
 def scale_page(page: Page, scale: float, stretch: tuple[float, float] = (1, 1)) -> Floats:
-    """Bring a page's part with digits to the detector's size: `float32`, sides multiples of 16, that part 8 pixels from its top left.
+    """Bring a page's part with digits to the detector's size: `float32`, sides multiples of 16,
+    that part 8 pixels from its top left.
 
     With a stretch, it is that much wider and higher besides.
     """
     left, top, right, bottom = page.part
     part = ink = page.ink[top:bottom, left:right]
     if scale < 0.5:
-        ink = thicken(ink, THINNEST_STROKE_PX / scale - stroke_width_px(page.mask[top:bottom, left:right]))
+        ink = thicken(
+            ink, THINNEST_STROKE_PX / scale - stroke_width_px(page.mask[top:bottom, left:right])
+        )
         grown = (len(ink) - len(part)) // 2
         ink = ink[grown : len(ink) - grown, grown : ink.shape[1] - grown]
-    height, width = (max(1, round(side * scale * more)) for side, more in zip(ink.shape, reversed(stretch), strict=True))
-    resized = cv2.resize(ink, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    height, width = (
+        max(1, round(side * scale * more))
+        for side, more in zip(ink.shape, reversed(stretch), strict=True)
+    )
+    resized = cv2.resize(
+        ink, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    )
     sides = (-(-(side + 2 * PADDING_PX) // MULTIPLE_PX) * MULTIPLE_PX for side in (height, width))
     scaled = np.zeros(tuple(sides), np.float32)
-    scaled[PADDING_PX : PADDING_PX + height, PADDING_PX : PADDING_PX + width] = np.clip(resized, 0, 1)
+    scaled[PADDING_PX : PADDING_PX + height, PADDING_PX : PADDING_PX + width] = np.clip(
+        resized, 0, 1
+    )
     return scaled
 
 
@@ -135,7 +177,9 @@ def fit_scale(page: Page, scale: float) -> float:
 
 
 def cut_digit(page: Page, box: Edges) -> Digit:
-    """Prepare the digit in a box as the classifier sees it, `float32 (28, 28)`, without its neighbours' ink."""
+    """Prepare the digit in a box as the classifier sees it, `float32 (28, 28)`, without its
+    neighbours' ink.
+    """
     height, width = page.ink.shape
     left, top, right, bottom = (round(edge) for edge in box)
     across, down = max(1, round((right - left) * AROUND)), max(1, round((bottom - top) * AROUND))
@@ -152,7 +196,9 @@ def cut_digit(page: Page, box: Edges) -> Digit:
         at_edge = (x == 0) | (y == 0) | (x + w == mask.shape[1]) | (y + h == mask.shape[0])
         largest = area.max()
         keep = np.zeros(count, np.uint8)
-        keep[1:] = (area == largest) | ((area > TINY * largest) & ~(at_edge & (area < NEIGHBOURS_PIECE * largest)))
+        keep[1:] = (area == largest) | (
+            (area > TINY * largest) & ~(at_edge & (area < NEIGHBOURS_PIECE * largest))
+        )
         ink = ink * cv2.dilate(keep[labels], _NEIGHBOURS)
     x, y, w, h = cv2.boundingRect((ink > 0.1).view(np.uint8))
     if w == 0 or h == 0:

@@ -1,4 +1,6 @@
-"""From candidates in reading order to whole numbers: the likeliest readings, and those that fit what the caller knows."""
+"""From candidates in reading order to whole numbers: the likeliest readings, and those that fit
+what the caller knows.
+"""
 
 import math
 from collections import defaultdict
@@ -11,14 +13,17 @@ import numpy.typing as npt
 
 ANY = "d"  # in a pattern, stands for any digit
 TRIED_DIGITS = 4  # for each candidate, the likeliest, beside what the pattern asks for
-NEGLIGIBLE_MASS = 1e-30  # is not followed up: of a page of digits, far too few or too many read for a pattern
+NEGLIGIBLE_MASS = (
+    1e-30  # is not followed up: of a page of digits, far too few or too many read for a pattern
+)
 LEAST_MASS = 1e-3  # of what was seen: a pattern that less speaks for does not fit the picture
 
 
 class Reading(NamedTuple):
     """One way to read the candidates."""
 
-    choices: tuple[int | None, ...]  # for each candidate the digit that it is, None where it is none
+    # For each candidate the digit that it is, None where it is none.
+    choices: tuple[int | None, ...]
     confidence: float
 
     @property
@@ -31,9 +36,10 @@ def best_readings(
 ) -> tuple[list[Reading], bool]:
     """Find the likeliest readings of different numbers.
 
-    A candidate is a digit or not, and one digit or another, independently of the others: a reading's probability is the product.
-    With a pattern, only readings that fit it are weighed, against each other (Viterbi's algorithm with several best paths, over how
-    much of the pattern has been read).
+    A candidate is a digit or not, and one digit or another, independently of the others: a
+    reading's probability is the product. With a pattern, only readings that fit it are weighed,
+    against each other (Viterbi's algorithm with several best paths, over how much of the pattern
+    has been read).
 
     Args:
         presences: of each candidate, in reading order, the probability that it is a digit.
@@ -42,13 +48,16 @@ def best_readings(
         count: how many readings to give.
 
     Returns:
-        The readings, the likeliest first, at least one; a reading of no digit only where that is the likeliest, and then alone. And
-        whether there was a pattern that next to nothing fits: then the confidences are those without it; if nothing does, the readings too.
+        The readings, the likeliest first, at least one; a reading of no digit only where that is
+        the likeliest, and then alone. And whether there was a pattern that next to nothing fits:
+        then the confidences are those without it; if nothing does, the readings too.
     """
     # For each number of signs read so far: the best ways to there, and the sum over all of them.
     ways: dict[int, list[_Way]] = {0: [_Way(0.0, "", ())]}
     mass: dict[int, float] = {0: 1.0}
-    for left, presence, row in zip(range(len(presences) - 1, -1, -1), presences, shares, strict=True):
+    for left, presence, row in zip(
+        range(len(presences) - 1, -1, -1), presences, shares, strict=True
+    ):
         longer: dict[int, list[tuple[float, str, _Way, int | None]]] = defaultdict(list)
         heavier: dict[int, float] = defaultdict(float)
         likeliest = [int(digit) for digit in np.argsort(-row)[:TRIED_DIGITS]]
@@ -62,16 +71,31 @@ def best_readings(
             for digit, share, reached in options:
                 if share > 0:
                     weight, sign = math.log(share), "" if digit is None else str(digit)
-                    longer[reached] += [(way.weight + weight, way.number + sign, way, digit) for way in before]
+                    longer[reached] += [
+                        (way.weight + weight, way.number + sign, way, digit) for way in before
+                    ]
             heavier[at] += mass[at] * (1 - presence)
             if pattern is not None and at < len(pattern):
-                heavier[at + 1] += mass[at] * presence * (1 if pattern[at] == ANY else float(row[int(pattern[at])]))
-        reachable = [at for at in longer if pattern is None or (heavier[at] > NEGLIGIBLE_MASS and at + left >= len(pattern))]
+                heavier[at + 1] += (
+                    mass[at]
+                    * presence
+                    * (1 if pattern[at] == ANY else float(row[int(pattern[at])]))
+                )
+        reachable = [
+            at
+            for at in longer
+            if pattern is None or (heavier[at] > NEGLIGIBLE_MASS and at + left >= len(pattern))
+        ]
         ways = {at: _best(longer[at], count + 1) for at in reachable}
         mass = heavier
     if pattern is None:
         # That there may be no number is an answer of its own, not another number.
-        return _readings(ways[0][:1] if not ways[0][0].number else [way for way in ways[0] if way.number][:count], 1.0), False
+        return _readings(
+            ways[0][:1]
+            if not ways[0][0].number
+            else [way for way in ways[0] if way.number][:count],
+            1.0,
+        ), False
     end = len(pattern)
     if end not in ways:
         return best_readings(presences, shares, None, count)[0], True
@@ -80,14 +104,16 @@ def best_readings(
 
 
 def weigh_readings(looks: Sequence[Sequence[Reading]], count: int) -> list[tuple[int, Reading]]:
-    """Weigh what several looks at one picture read: the confidence in a number is the mean over all looks.
+    """Weigh what several looks at one picture read: the confidence in a number is the mean over all
+    looks.
 
     Args:
         looks: of each its readings; one that lacks a number has none in it.
         count: how many readings to give.
 
     Returns:
-        The likeliest first, each as the look read it that was surest of it, with that look's place; none where no look reads a digit.
+        The likeliest first, each as the look read it that was surest of it, with that look's place;
+        none where no look reads a digit.
     """
     surest: dict[str, tuple[int, Reading]] = {}
     whole: dict[str, float] = defaultdict(float)
@@ -95,14 +121,25 @@ def weigh_readings(looks: Sequence[Sequence[Reading]], count: int) -> list[tuple
         for reading in readings:
             if reading.number:
                 whole[reading.number] += reading.confidence
-                if reading.number not in surest or reading.confidence > surest[reading.number][1].confidence:
+                if (
+                    reading.number not in surest
+                    or reading.confidence > surest[reading.number][1].confidence
+                ):
                     surest[reading.number] = place, reading
     best = sorted(whole, key=whole.__getitem__, reverse=True)[:count]
-    return [(surest[number][0], surest[number][1]._replace(confidence=round(whole[number] / len(looks), 4))) for number in best]
+    return [
+        (
+            surest[number][0],
+            surest[number][1]._replace(confidence=round(whole[number] / len(looks), 4)),
+        )
+        for number in best
+    ]
 
 
 class _Way(NamedTuple):
-    weight: float  # the logarithm of its probability: the product over a page full of candidates is too small for a float
+    # The logarithm of its probability: the product over a page full of candidates is too small for
+    # a float.
+    weight: float
     number: str
     choices: tuple[int | None, ...]
 
@@ -119,4 +156,7 @@ def _best(steps: list[tuple[float, str, _Way, int | None]], count: int) -> list[
 
 
 def _readings(ways: list[_Way], whole: float) -> list[Reading]:
-    return [Reading(way.choices, round(min(math.exp(way.weight - math.log(whole)), 1.0), 4)) for way in ways]
+    return [
+        Reading(way.choices, round(min(math.exp(way.weight - math.log(whole)), 1.0), 4))
+        for way in ways
+    ]

@@ -1,4 +1,6 @@
-"""From the detector's answer to digits in reading order: candidates with their boxes, and the lines that they stand in."""
+"""From the detector's answer to digits in reading order: candidates with their boxes, and the lines
+that they stand in.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,14 +11,18 @@ import numpy.typing as npt
 
 from flaskapi.digits.page import PADDING_PX, Edges
 
-VALUES = 15  # of each cell: presence, ten digits, where the centre is and how large the box, across and down
+# Of each cell: presence, ten digits, where the centre is and how large the box, across and down.
+VALUES = 15
 CELL_PX = 2, 4  # across and down, of what the detector looks at, to one cell of its answer
 FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
 LEAST_LOGIT = -80.0  # of presence: the exponential of 89 is more than a float holds
 MOST_CANDIDATES = 400  # of a page; what follows takes time and memory by their square
-INSIDE = 0.6  # of the smaller box in the other, and so much of both in common: two answers for one digit; a 1 may stand in a 7's box
+# Of the smaller box in the other, and so much of both in common: two answers for one digit; a 1 may
+# stand in a 7's box.
+INSIDE = 0.6
 ALIKE, SURE_ALIKE, SURE = 0.4, 0.6, 0.7  # more where the answer is surer than that: digits overlap
-STEEPEST_STEP, STEEPEST_LINE = 1.0, 1.3  # from one digit to the next: of their height, and of the way between them
+# From one digit to the next: of their height, and of the way between them.
+STEEPEST_STEP, STEEPEST_LINE = (1.0, 1.3)
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 Floats = npt.NDArray[np.float32]
@@ -31,7 +37,9 @@ class Candidate(NamedTuple):
     edges: Edges  # of its box, in pixels of the page
 
 
-def find_candidates(answer: Floats, scale: float | tuple[float, float], origin: tuple[int, int] = (0, 0)) -> list[Candidate]:
+def find_candidates(
+    answer: Floats, scale: float | tuple[float, float], origin: tuple[int, int] = (0, 0)
+) -> list[Candidate]:
     """Read the detector's answer: one candidate for each peak of presence, the likeliest first.
 
     Args:
@@ -45,9 +53,13 @@ def find_candidates(answer: Floats, scale: float | tuple[float, float], origin: 
     found = answer[rows, columns]
     shares = np.exp(found[:, 1:11] - found[:, 1:11].max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
-    centers = (np.stack([columns, rows], axis=1) + 0.5 + found[:, 11:13]) * np.array(CELL_PX) - PADDING_PX
+    centers = (np.stack([columns, rows], axis=1) + 0.5 + found[:, 11:13]) * np.array(
+        CELL_PX
+    ) - PADDING_PX
     halves = np.exp(found[:, 13:15]) * (np.array(CELL_PX) / 2)
-    boxes = np.concatenate([centers - halves, centers + halves], axis=1) / np.tile(np.broadcast_to(scale, 2), 2) + (*origin, *origin)
+    boxes = np.concatenate([centers - halves, centers + halves], axis=1) / np.tile(
+        np.broadcast_to(scale, 2), 2
+    ) + (*origin, *origin)
     presences = presence[rows, columns]
     candidates: list[Candidate] = []
     is_open = np.ones(len(boxes), bool)
@@ -56,28 +68,44 @@ def find_candidates(answer: Floats, scale: float | tuple[float, float], origin: 
             break
         if is_open[place]:
             left, top, right, bottom = boxes[place].tolist()
-            candidates.append(Candidate(float(presences[place]), shares[place], (left, top, right, bottom)))
+            candidates.append(
+                Candidate(float(presences[place]), shares[place], (left, top, right, bottom))
+            )
             is_open &= ~_is_same(boxes[place], boxes, presences)
     return candidates
 
 
-def _is_same(box: Reals, boxes: Reals, presences: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-    """Are a box and each of `(n, 4)` boxes, which are there with these probabilities, answers for one digit?"""
-    common = np.maximum(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0).prod(axis=1)
+def _is_same(
+    box: Reals, boxes: Reals, presences: npt.NDArray[np.floating]
+) -> npt.NDArray[np.bool_]:
+    """Are a box and each of `(n, 4)` boxes, which are there with these probabilities, answers for
+    one digit?
+    """
+    common = np.maximum(
+        np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0
+    ).prod(axis=1)
     one, others = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     alike = np.where(presences > SURE, SURE_ALIKE, ALIKE)
-    return np.asarray((common >= INSIDE * np.minimum(one, others)) & (common >= alike * (one + others - common)))
+    return np.asarray(
+        (common >= INSIDE * np.minimum(one, others)) & (common >= alike * (one + others - common))
+    )
 
 
 def arrange_lines(boxes: Sequence[Edges], is_likely: Sequence[bool]) -> list[list[int]]:
-    """Put boxes in reading order: the places of those of each line, from left to right, lines from top to bottom.
+    """Put boxes in reading order: the places of those of each line, from left to right, lines from
+    top to bottom.
 
-    Two boxes follow each other where each is the other's nearest on that side and the step up or down is small, so that lines
-    may rise and fall, and digits that stand below each other are lines of their own. What is less likely to be a digit has no say
-    in that: it goes where it lies in a line, or is left out.
+    Two boxes follow each other where each is the other's nearest on that side and the step up or
+    down is small, so that lines may rise and fall, and digits that stand below each other are lines
+    of their own. What is less likely to be a digit has no say in that: it goes where it lies in a
+    line, or is left out.
     """
     edges = np.array(boxes, np.float64).reshape(-1, 4)
-    x, y, height = (edges[:, 0] + edges[:, 2]) / 2, (edges[:, 1] + edges[:, 3]) / 2, edges[:, 3] - edges[:, 1]
+    x, y, height = (
+        (edges[:, 0] + edges[:, 2]) / 2,
+        (edges[:, 1] + edges[:, 3]) / 2,
+        edges[:, 3] - edges[:, 1],
+    )
     likely, others = np.flatnonzero(is_likely), np.flatnonzero(~np.array(is_likely, bool))
     height = np.maximum(height, 0.8 * np.median(height[likely]) if len(likely) else 0)
     lines = [likely[line].tolist() for line in _link(x[likely], y[likely], height[likely])]

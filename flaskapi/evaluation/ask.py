@@ -1,4 +1,6 @@
-"""Ask for each image: the classifier in this process, or a service over HTTP. Either way an error is an answer too."""
+"""Ask for each image: the classifier in this process, or a service over HTTP. Either way an error
+is an answer too.
+"""
 
 import base64
 import http.client
@@ -11,7 +13,12 @@ from typing import Any, NamedTuple
 
 from flaskapi.digits import Box
 from flaskapi.digits.encode import encode_png
-from flaskapi.errors import FlaskapiError, ModelUnavailableError, NoDigitFoundError, ServiceUnreachableError
+from flaskapi.errors import (
+    FlaskapiError,
+    ModelUnavailableError,
+    NoDigitFoundError,
+    ServiceUnreachableError,
+)
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import LINE_END, Outcome
 from flaskapi.numbers import Detector, NumberPrediction, predict_number
@@ -21,7 +28,9 @@ TIMEOUT_S = 60
 
 
 class Answered(NamedTuple):
-    """An outcome with what there is to see of it: what the network saw of a digit, a 28x28 PNG, or where a number's digits are."""
+    """An outcome with what there is to see of it: what the network saw of a digit, a 28x28 PNG, or
+    where a number's digits are.
+    """
 
     outcome: Outcome
     normalized: bytes = b""
@@ -38,8 +47,16 @@ def ask_classifier(classifier: Classifier, *, max_pixels: int, uncertain_below: 
     """
 
     def read(image: LabelledImage) -> Answered:
-        prediction, normalized = predict_digit(image.read(), classifier, max_pixels=max_pixels, uncertain_below=uncertain_below)
-        outcome = Outcome(image.name, image.label, str(prediction.digit), prediction.confidence, prediction.uncertain)
+        prediction, normalized = predict_digit(
+            image.read(), classifier, max_pixels=max_pixels, uncertain_below=uncertain_below
+        )
+        outcome = Outcome(
+            image.name,
+            image.label,
+            str(prediction.digit),
+            prediction.confidence,
+            prediction.uncertain,
+        )
         return Answered(outcome, encode_png(normalized.pixels))
 
     return _refusing(read)
@@ -59,9 +76,17 @@ def ask_reader(
     """
 
     def read(image: LabelledImage) -> Answered:
-        prediction = predict(image.read(), classifier, detector, max_pixels=max_pixels, uncertain_below=uncertain_below)
+        prediction = predict(
+            image.read(),
+            classifier,
+            detector,
+            max_pixels=max_pixels,
+            uncertain_below=uncertain_below,
+        )
         said = LINE_END.join(prediction.lines)
-        outcome = Outcome(image.name, image.label, said, prediction.confidence, prediction.uncertain)
+        outcome = Outcome(
+            image.name, image.label, said, prediction.confidence, prediction.uncertain
+        )
         return Answered(outcome, boxes=tuple(digit.box for digit in prediction.digits))
 
     return _refusing(read)
@@ -77,7 +102,9 @@ def _refusing(read: Ask) -> Ask:
             raise
         except FlaskapiError as error:
             refused = not isinstance(error, NoDigitFoundError)
-            return Answered(Outcome(image.name, image.label, None, problem=str(error), refused=refused))
+            return Answered(
+                Outcome(image.name, image.label, None, problem=str(error), refused=refused)
+            )
 
     return ask
 
@@ -89,15 +116,20 @@ def ask_service(url: str, *, numbers: bool = False) -> Ask:
         url: where it is, such as `http://127.0.0.1:8000`.
         numbers: send them to `/predict/number`, not to `/predict`.
 
-    The function that is given raises ServiceUnreachableError where nothing, or something else, answers, or it is not ready.
+    The function that is given raises ServiceUnreachableError where nothing, or something else,
+    answers, or it is not ready.
     """
     try:
-        endpoint = urllib.parse.urljoin(url.rstrip("/") + "/", "predict/number" if numbers else "predict?include=normalized")
+        endpoint = urllib.parse.urljoin(
+            url.rstrip("/") + "/", "predict/number" if numbers else "predict?include=normalized"
+        )
         scheme = urllib.parse.urlsplit(endpoint).scheme
     except ValueError:
         scheme = ""
     if scheme not in ("http", "https"):
-        raise ServiceUnreachableError(f"{url}: expected the address of a service, such as http://127.0.0.1:8000.")
+        raise ServiceUnreachableError(
+            f"{url}: expected the address of a service, such as http://127.0.0.1:8000."
+        )
     understand = _number_of if numbers else _digit_of
 
     def ask(image: LabelledImage) -> Answered:
@@ -106,17 +138,31 @@ def ask_service(url: str, *, numbers: bool = False) -> Ask:
             try:
                 return understand(image, answer)
             except (KeyError, TypeError, AttributeError, ValueError) as error:
-                raise ServiceUnreachableError(f"{url}: answered {image.name} as no such service does.") from error
+                raise ServiceUnreachableError(
+                    f"{url}: answered {image.name} as no such service does."
+                ) from error
         if status in (400, 413, 415, 422):
             refused = not str(answer["type"]).endswith("/no-digit-found")
-            return Answered(Outcome(image.name, image.label, None, problem=str(answer["detail"]), refused=refused))
-        raise ServiceUnreachableError(f"{url}: answered {status} to {image.name}: {answer['detail']}")
+            return Answered(
+                Outcome(
+                    image.name, image.label, None, problem=str(answer["detail"]), refused=refused
+                )
+            )
+        raise ServiceUnreachableError(
+            f"{url}: answered {status} to {image.name}: {answer['detail']}"
+        )
 
     return ask
 
 
 def _digit_of(image: LabelledImage, answer: dict[str, Any]) -> Answered:
-    outcome = Outcome(image.name, image.label, str(int(answer["digit"])), float(answer["confidence"]), answer["uncertain"])
+    outcome = Outcome(
+        image.name,
+        image.label,
+        str(int(answer["digit"])),
+        float(answer["confidence"]),
+        answer["uncertain"],
+    )
     return Answered(outcome, base64.b64decode(answer["normalized"].partition(",")[2]))
 
 
@@ -124,8 +170,19 @@ def _number_of(image: LabelledImage, answer: dict[str, Any]) -> Answered:
     lines = answer["lines"]
     if "".join(lines) != answer["number"]:
         raise ValueError("the lines are not the number's")
-    boxes = tuple(Box(*(int(digit["box"][side]) for side in Box._fields)) for digit in answer["digits"])
-    return Answered(Outcome(image.name, image.label, LINE_END.join(lines), float(answer["confidence"]), answer["uncertain"]), boxes=boxes)
+    boxes = tuple(
+        Box(*(int(digit["box"][side]) for side in Box._fields)) for digit in answer["digits"]
+    )
+    return Answered(
+        Outcome(
+            image.name,
+            image.label,
+            LINE_END.join(lines),
+            float(answer["confidence"]),
+            answer["uncertain"],
+        ),
+        boxes=boxes,
+    )
 
 
 def _post(endpoint: str, data: bytes) -> tuple[int, dict[str, Any]]:
@@ -139,4 +196,6 @@ def _post(endpoint: str, data: bytes) -> tuple[int, dict[str, Any]]:
                 answer = json.load(error)
                 return error.code, {"detail": answer["detail"], "type": answer["type"]}
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-        raise ServiceUnreachableError(f"{endpoint}: no such service answers there: {error}") from error
+        raise ServiceUnreachableError(
+            f"{endpoint}: no such service answers there: {error}"
+        ) from error

@@ -1,4 +1,6 @@
-"""Images whose truth is known, from where they lie: a folder with `labels.csv`, or MNIST's own files."""
+"""Images whose truth is known, from where they lie: a folder with `labels.csv`, or MNIST's own
+files.
+"""
 
 import csv
 import functools
@@ -17,25 +19,33 @@ NUMBER = re.compile(r"[0-9]+(\|[0-9]+)*")
 
 
 class LabelledImage(NamedTuple):
-    """An image file; `label` is the digit or number it shows, with `|` between lines, None where it shows none."""
+    """An image file; `label` is the digit or number it shows, with `|` between lines, None where it
+    shows none.
+    """
 
     name: str
     label: str | None
     read: Callable[[], bytes]
     source: str | None = None  # who gave the label, where the table says so in a column `source`
-    sha256: str | None = None  # of the file that it was exported from, in hexadecimal, where the table has a column of that name
+    sha256: str | None = (
+        # Of the file that it was exported from, in hexadecimal, where the table has a column of
+        # that name.
+        None
+    )
 
 
 def load_labelled(source: Path, *, numbers: bool = False) -> list[LabelledImage]:
     """List the labelled images of a folder.
 
     Args:
-        source: a folder with `labels.csv`, whose columns `file` and `label` name files in it and digits (an empty label:
-            no digit); or a folder with MNIST's four files, or an `.npz`, whose test images are encoded as PNG.
+        source: a folder with `labels.csv`, whose columns `file` and `label` name files in it and
+            digits (an empty label: no digit); or a folder with MNIST's four files, or an `.npz`,
+            whose test images are encoded as PNG.
         numbers: labels are numbers, such as `05221859`, or `12|345` where a line ends after the 2.
 
     Raises:
-        DatasetError: there is no such folder, or its `labels.csv` is of another form; the text names the line.
+        DatasetError: there is no such folder, or its `labels.csv` is of another form; the text
+            names the line.
     """
     table = source / "labels.csv"
     if table.is_file():
@@ -43,8 +53,14 @@ def load_labelled(source: Path, *, numbers: bool = False) -> list[LabelledImage]
     if source.suffix == ".npz" or holds_idx(source):
         dataset = load_dataset(source)
         pairs = zip(dataset.test_images, dataset.test_labels, strict=True)
-        return [LabelledImage(f"test-{i:05}", str(label), functools.partial(encode_png, image)) for i, (image, label) in enumerate(pairs)]
-    raise DatasetError(f"{source}: expected a folder with images and a labels.csv (columns file and label), or MNIST's files.")
+        return [
+            LabelledImage(f"test-{i:05}", str(label), functools.partial(encode_png, image))
+            for i, (image, label) in enumerate(pairs)
+        ]
+    raise DatasetError(
+        f"{source}: expected a folder with images and a labels.csv (columns file and label), or "
+        f"MNIST's files."
+    )
 
 
 def _read_table(table: Path, numbers: bool) -> list[LabelledImage]:
@@ -53,7 +69,10 @@ def _read_table(table: Path, numbers: bool) -> list[LabelledImage]:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, skipinitialspace=True)
             if not {"file", "label"} <= set(rows.fieldnames or ()):
-                raise DatasetError(f"{table}: expected the columns file and label, found {', '.join(rows.fieldnames or ['nothing'])}.")
+                raise DatasetError(
+                    f"{table}: expected the columns file and label, found "
+                    f"{', '.join(rows.fieldnames or ['nothing'])}."
+                )
             for row in rows:
                 image = _labelled(table, rows.line_num, row["file"] or "", row["label"], numbers)
                 labelled.append(image._replace(source=row.get("source"), sha256=row.get("sha256")))
@@ -74,6 +93,7 @@ def _labelled(table: Path, line: int, name: str, label: str | None, numbers: boo
         expected = "digits, with | between lines" if numbers else "a digit"
         hint = "; numbers are read with --number" if is_number else ""
         raise DatasetError(
-            f"{table}, line {line}: the label is {label!r}; it must be {expected}, or empty where the image shows none{hint}."
+            f"{table}, line {line}: the label is {label!r}; it must be {expected}, or empty where "
+            f"the image shows none{hint}."
         )
     return LabelledImage(name, None if label in NOT_A_DIGIT else label, path.read_bytes)

@@ -1,4 +1,6 @@
-"""What there is to know about answers whose truth is known: accuracy, confusion, calibration, and what was left uncertain."""
+"""What there is to know about answers whose truth is known: accuracy, confusion, calibration, and
+what was left uncertain.
+"""
 
 import abc
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,11 +11,15 @@ import numpy.typing as npt
 
 DIGITS = 10
 LINE_END = "|"  # between the lines of a number, in labels and answers
-CALIBRATION_BINS = 15  # of equal width, as in Guo et al., "On Calibration of Modern Neural Networks" (2017)
+CALIBRATION_BINS = (
+    15  # of equal width, as in Guo et al., "On Calibration of Modern Neural Networks" (2017)
+)
 
 
 class Outcome(NamedTuple):
-    """One image and its answer. What is written is a string of digits, `|` between lines: a digit is a number of length one."""
+    """One image and its answer. What is written is a string of digits, `|` between lines: a digit
+    is a number of length one.
+    """
 
     name: str
     label: str | None  # what it is; None: no digit
@@ -21,20 +27,27 @@ class Outcome(NamedTuple):
     confidence: float = 0.0
     uncertain: bool = True
     problem: str = ""  # why there is no digit
-    refused: bool = False  # the file could not be read at all, which is no answer about what it shows
+    refused: bool = (
+        False  # the file could not be read at all, which is no answer about what it shows
+    )
 
     @property
     def right(self) -> bool:
-        """A digit or number is right when it is named, whatever its lines; what is no digit, when none is named for sure."""
+        """A digit or number is right when it is named, whatever its lines; what is no digit, when
+        none is named for sure.
+        """
         if self.label is None:
             return self.uncertain and not self.refused
         return self.said is not None and _joined(self.said) == _joined(self.label)
 
     @property
     def errors(self) -> int:
-        """How many digits must be put in, taken out or changed to make of what was said what it is (Levenshtein distance)."""
+        """How many digits must be put in, taken out or changed to make of what was said what it is
+        (Levenshtein distance).
+        """
         label, said = _joined(self.label or ""), _joined(self.said or "")
-        costs = list(range(len(said) + 1))  # of making the first n digits said of the first m of the label
+        # Of making the first n digits said of the first m of the label.
+        costs = list(range(len(said) + 1))
         for m, digit in enumerate(label, 1):
             before, costs = costs, [m]
             for n, other in enumerate(said, 1):
@@ -51,7 +64,9 @@ class Bin(NamedTuple):
 
 
 class Evaluation(abc.ABC):
-    """The measures over some outcomes, of digits or of numbers. Shares are from 0 to 1, and 0 where there is nothing to share."""
+    """The measures over some outcomes, of digits or of numbers. Shares are from 0 to 1, and 0 where
+    there is nothing to share.
+    """
 
     of: ClassVar[str]
     by: ClassVar[str]  # what `groups` are told apart by
@@ -87,33 +102,56 @@ class Evaluation(abc.ABC):
     @property
     @abc.abstractmethod
     def groups(self) -> dict[str, list[Outcome]]:
-        """What is written, in groups that differ in how hard they are to read; a group may be empty."""
+        """What is written, in groups that differ in how hard they are to read; a group may be
+        empty.
+        """
 
     @property
     def accuracy_by_group(self) -> dict[str, float | None]:
         """None for a group of which there is nothing."""
-        return {name: _share(outcome.right for outcome in group) if group else None for name, group in self.groups.items()}
+        return {
+            name: _share(outcome.right for outcome in group) if group else None
+            for name, group in self.groups.items()
+        }
 
     @property
     def bins(self) -> list[Bin]:
         """The reliability diagram: of what was read, by confidence."""
-        read = [(outcome.confidence, outcome.right) for outcome in self.written if outcome.said is not None]
+        read = [
+            (outcome.confidence, outcome.right)
+            for outcome in self.written
+            if outcome.said is not None
+        ]
         confidence, right = np.array(read, np.float64).reshape(-1, 2).T
         places = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
         groups = [places == place for place in range(CALIBRATION_BINS)]
-        return [Bin(int(g.sum()), float(confidence[g].mean()), float(right[g].mean())) if g.any() else Bin(0, 0.0, 0.0) for g in groups]
+        return [
+            Bin(int(g.sum()), float(confidence[g].mean()), float(right[g].mean()))
+            if g.any()
+            else Bin(0, 0.0, 0.0)
+            for g in groups
+        ]
 
     @property
     def calibration_error(self) -> float:
-        """The expected calibration error: how far confidence is from accuracy, over the bins, weighted by their counts."""
+        """The expected calibration error: how far confidence is from accuracy, over the bins,
+        weighted by their counts.
+        """
         bins = self.bins
         total = sum(bin.answers for bin in bins)
-        return sum(bin.answers * abs(bin.confidence - bin.accuracy) for bin in bins) / total if total else 0.0
+        return (
+            sum(bin.answers * abs(bin.confidence - bin.accuracy) for bin in bins) / total
+            if total
+            else 0.0
+        )
 
     @property
     def mistakes(self) -> list[Outcome]:
         """What was not right, the surest first."""
-        return sorted((outcome for outcome in self.outcomes if not outcome.right), key=lambda outcome: -outcome.confidence)
+        return sorted(
+            (outcome for outcome in self.outcomes if not outcome.right),
+            key=lambda outcome: -outcome.confidence,
+        )
 
     def figures(self) -> dict[str, int | float]:
         """The measures as plain numbers, rounded to what means anything: for a model card."""
@@ -125,7 +163,10 @@ class Evaluation(abc.ABC):
                 "accuracy": round(self.accuracy, 6),
                 "uncertain": round(self.uncertain_share, 6),
             }
-            figures |= {"wrong_of_certain": round(self.wrong_of_certain, 6), "calibration_error": round(self.calibration_error, 6)}
+            figures |= {
+                "wrong_of_certain": round(self.wrong_of_certain, 6),
+                "calibration_error": round(self.calibration_error, 6),
+            }
         if self.others:
             figures |= {"others": len(self.others), "rejected": round(self.rejected_share, 6)}
         return figures
@@ -138,11 +179,16 @@ class DigitEvaluation(Evaluation):
 
     @property
     def groups(self) -> dict[str, list[Outcome]]:
-        return {digit: [outcome for outcome in self.written if outcome.label == digit] for digit in "0123456789"}
+        return {
+            digit: [outcome for outcome in self.written if outcome.label == digit]
+            for digit in "0123456789"
+        }
 
     @property
     def confusion(self) -> npt.NDArray[np.int64]:
-        """`(11, 11)`: rows are what it was, columns what was said; the last of each stands for no digit."""
+        """`(11, 11)`: rows are what it was, columns what was said; the last of each stands for no
+        digit.
+        """
         counts = np.zeros((DIGITS + 1, DIGITS + 1), np.int64)
         for outcome in self.outcomes:
             counts[_place(outcome.label), _place(outcome.said)] += 1
@@ -158,7 +204,10 @@ class NumberEvaluation(Evaluation):
     def groups(self) -> dict[str, list[Outcome]]:
         lengths = [len(_joined(outcome.label or "")) for outcome in self.written]
         pairs = list(zip(lengths, self.written, strict=True))
-        return {str(length): [outcome for its, outcome in pairs if its == length] for length in sorted(set(lengths))}
+        return {
+            str(length): [outcome for its, outcome in pairs if its == length]
+            for length in sorted(set(lengths))
+        }
 
     @property
     def lines_accuracy(self) -> float:
@@ -167,7 +216,9 @@ class NumberEvaluation(Evaluation):
 
     @property
     def digit_error_rate(self) -> float:
-        """Digits to put in, take out or change, over digits written; a number that was not read lacks all of its own."""
+        """Digits to put in, take out or change, over digits written; a number that was not read
+        lacks all of its own.
+        """
         total = sum(len(_joined(outcome.label or "")) for outcome in self.written)
         return sum(outcome.errors for outcome in self.written) / total if total else 0.0
 
@@ -176,10 +227,16 @@ Kind = TypeVar("Kind", bound=Evaluation)
 
 
 def together(evaluations: Mapping[str, Kind], leave_out: Collection[str] = ()) -> dict[str, Kind]:
-    """One evaluation over all sets but some, under a name that says so; none where that would be a single set."""
+    """One evaluation over all sets but some, under a name that says so; none where that would be a
+    single set.
+    """
     parts = [evaluation for name, evaluation in evaluations.items() if name not in leave_out]
     name = f"all but {', '.join(leave_out)}" if leave_out else "all together"
-    return {name: type(parts[0])([outcome for part in parts for outcome in part.outcomes])} if len(parts) > 1 else {}
+    return (
+        {name: type(parts[0])([outcome for part in parts for outcome in part.outcomes])}
+        if len(parts) > 1
+        else {}
+    )
 
 
 def _joined(lines: str) -> str:

@@ -28,7 +28,10 @@ class Gallery(NamedTuple):
 def load_template(name: str) -> jinja2.Template:
     """Give the template of a page; what strangers wrote is shown in it as text."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("flaskapi.evaluation", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("flaskapi.evaluation", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template(name)
 
@@ -41,4 +44,6 @@ def render_pictures(title: str, text: str, galleries: Sequence[Gallery]) -> str:
         text: lines that are shown above the pictures as they are.
         galleries: the groups.
     """
-    return load_template("pictures.html").render(title=title, text=text, galleries=galleries, most=SHOWN, data_url=data_url)
+    return load_template("pictures.html").render(
+        title=title, text=text, galleries=galleries, most=SHOWN, data_url=data_url
+    )

@@ -1,4 +1,6 @@
-"""A model that learns from what people said of submissions, and serves only when it is better. Nothing here runs in a web process."""
+"""A model that learns from what people said of submissions, and serves only when it is better.
+Nothing here runs in a web process.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,11 +27,15 @@ class Example(NamedTuple):
 
     @property
     def is_held_back(self) -> bool:
-        """A quarter of all images is never learned from: which, their hash decides, so that it is the same ones every time."""
+        """A quarter of all images is never learned from: which, their hash decides, so that it is
+        the same ones every time.
+        """
         return self.sha256[0] < 64
 
 
 def to_arrays(examples: Sequence[Example]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Put examples into `uint8 (n, 28, 28)`, 255 the ink, and `uint8 (n,)`, their labels."""
-    pixels = np.frombuffer(b"".join(one.normalized for one in examples), np.uint8).reshape(-1, 28, 28)
+    pixels = np.frombuffer(b"".join(one.normalized for one in examples), np.uint8).reshape(
+        -1, 28, 28
+    )
     return pixels, np.array([one.label for one in examples], np.uint8)

@@ -1,4 +1,6 @@
-"""Which images to learn from: what people say they are, who says so, and whether the model that serves has reason to doubt it."""
+"""Which images to learn from: what people say they are, who says so, and whether the model that
+serves has reason to doubt it.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +23,8 @@ class Chosen(NamedTuple):
     learned: list[Example]  # to train with
     held_back: list[Example]  # to judge by
     suspicious: list["Doubt"]  # not used until an operator gives the same label again
-    contradicted: list[Example]  # not used: operators say different things of the same image; the label is the last one's
+    # Not used: operators say different things of the same image; the label is the last one's.
+    contradicted: list[Example]
     unsupported: int  # not used: only senders said something, and no two agree
 
 
@@ -44,10 +47,12 @@ class _Standing(NamedTuple):
 def find_examples(labelled: Iterable[Labelled]) -> tuple[list[Example], list[Example], int]:
     """Put together what was said of each image, whoever sent it and however often.
 
-    An operator's label counts; without one, that of senders where two who can be told apart agree on identical images and none disagrees.
+    An operator's label counts; without one, that of senders where two who can be told apart agree
+    on identical images and none disagrees.
 
     Returns:
-        Those with a label that counts; those of which operators say different things; and how many only senders speak of, without support.
+        Those with a label that counts; those of which operators say different things; and how many
+        only senders speak of, without support.
     """
     images: dict[bytes, list[tuple[Labelled, _Standing]]] = defaultdict(list)
     for one in labelled:
@@ -57,10 +62,16 @@ def find_examples(labelled: Iterable[Labelled]) -> tuple[list[Example], list[Exa
     found, contradicted, unsupported = list[Example](), list[Example](), 0
     for said in images.values():
         operators = [standing.operator for _, standing in said if standing.operator]
-        senders = {client: label for _, standing in said for client, label in standing.senders.items()}
+        senders = {
+            client: label for _, standing in said for client, label in standing.senders.items()
+        }
         if operators:
-            confirmed = any(standing.times > 1 for _, standing in said if standing.operator == operators[-1])
-            (found if len(set(operators)) == 1 else contradicted).append(_example(said, operators[-1], "operator", confirmed))
+            confirmed = any(
+                standing.times > 1 for _, standing in said if standing.operator == operators[-1]
+            )
+            (found if len(set(operators)) == 1 else contradicted).append(
+                _example(said, operators[-1], "operator", confirmed)
+            )
         elif len(senders) > 1 and len(set(senders.values())) == 1:
             found.append(_example(said, next(iter(senders.values())), "senders", False))
         else:
@@ -68,10 +79,21 @@ def find_examples(labelled: Iterable[Labelled]) -> tuple[list[Example], list[Exa
     return found, contradicted, unsupported
 
 
-def find_doubts(examples: Sequence[Example], probabilities: Answers, sure_from: float) -> list[Doubt]:
+def find_doubts(
+    examples: Sequence[Example], probabilities: Answers, sure_from: float
+) -> list[Doubt]:
     """Find the labels that a model contradicts for sure, and that no operator has confirmed."""
-    doubts = [Doubt(one, int(row.argmax()), float(row.max())) for one, row in zip(examples, probabilities(examples), strict=True)]
-    return [one for one in doubts if one.confidence >= sure_from and one.digit != one.example.label and not one.example.confirmed]
+    doubts = [
+        Doubt(one, int(row.argmax()), float(row.max()))
+        for one, row in zip(examples, probabilities(examples), strict=True)
+    ]
+    return [
+        one
+        for one in doubts
+        if one.confidence >= sure_from
+        and one.digit != one.example.label
+        and not one.example.confirmed
+    ]
 
 
 def _settle(statements: Sequence[Statement]) -> _Standing:
@@ -87,10 +109,19 @@ def _settle(statements: Sequence[Statement]) -> _Standing:
     return _Standing(operator, times, senders)
 
 
-def _example(said: Sequence[tuple[Labelled, _Standing]], label: str, source: str, confirmed: bool) -> Example:
+def _example(
+    said: Sequence[tuple[Labelled, _Standing]], label: str, source: str, confirmed: bool
+) -> Example:
     last = said[-1][0]
     ids = tuple(one.id for one, _ in said)
-    return Example(last.sha256, ids, last.normalized, NO_DIGIT if label == NONE else int(label), source, confirmed)
+    return Example(
+        last.sha256,
+        ids,
+        last.normalized,
+        NO_DIGIT if label == NONE else int(label),
+        source,
+        confirmed,
+    )
 
 
 def choose(labelled: Iterable[Labelled], probabilities: Answers, sure_from: float) -> Chosen:
@@ -106,6 +137,7 @@ def choose(labelled: Iterable[Labelled], probabilities: Answers, sure_from: floa
     doubted = {doubt.example.sha256 for doubt in suspicious}
     trusted = [one for one in found if one.sha256 not in doubted]
     held_back = [one for one in trusted if one.is_held_back]
-    seen = {one.normalized for one in held_back}  # the same picture may have been sent as another file
+    # The same picture may have been sent as another file.
+    seen = {one.normalized for one in held_back}
     learned = [one for one in trusted if not one.is_held_back and one.normalized not in seen]
     return Chosen(learned, held_back, suspicious, contradicted, unsupported)

@@ -1,4 +1,6 @@
-"""Is a candidate better than the model that serves? Both answer the same images, each through its compiled form."""
+"""Is a candidate better than the model that serves? Both answer the same images, each through its
+compiled form.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,10 +14,14 @@ from flaskapi.serving.classifier import Answers
 from flaskapi.serving.second_look import look_twice
 from flaskapi.training.dataset import NO_DIGIT
 
-MORE_ERRORS = 2  # that a candidate may make on MNIST's test set; over the model that serves, and over the one that it all began with
+# That a candidate may make on MNIST's test set; over the model that serves, and over the one that
+# it all began with.
+MORE_ERRORS = 2
 SIGNIFICANCE = 0.05
 MNIST_CALIBRATION_ERROR = 0.01  # that a candidate may have there
-MORE_CALIBRATION_ERROR = 0.02  # that it may have on held-back images, over that of the model that serves
+MORE_CALIBRATION_ERROR = (
+    0.02  # that it may have on held-back images, over that of the model that serves
+)
 _TOGETHER = 100  # images in one call
 
 
@@ -31,7 +37,10 @@ class Judgement(NamedTuple):
 
     mnist: list[Pair]
     held_back: list[Pair]
-    wrong_at_first: int | None = None  # of MNIST's test set, by the model of the setting MODEL_PATH; None where that one serves
+    wrong_at_first: int | None = (
+        # Of MNIST's test set, by the model of the setting MODEL_PATH; None where that one serves.
+        None
+    )
 
     @property
     def fixed(self) -> list[Pair]:
@@ -53,29 +62,40 @@ class Judgement(NamedTuple):
         (_, _), (unfit_held_back, unfit_held_back_now) = figures(self.held_back)
         reasons = []
         if wrong_now > wrong + MORE_ERRORS:
-            reasons.append(f"On MNIST's test set it is wrong {wrong_now:,} times, not {wrong:,}; allowed are {MORE_ERRORS} more.")
+            reasons.append(
+                f"On MNIST's test set it is wrong {wrong_now:,} times, not {wrong:,}; allowed are "
+                f"{MORE_ERRORS} more."
+            )
         if self.wrong_at_first is not None and wrong_now > self.wrong_at_first + MORE_ERRORS:
             reasons.append(
-                f"On MNIST's test set it is wrong {wrong_now:,} times, and the model of MODEL_PATH {self.wrong_at_first:,};"
+                f"On MNIST's test set it is wrong {wrong_now:,} times, and the model of MODEL_PATH "
+                f"{self.wrong_at_first:,};"
                 f" allowed are {MORE_ERRORS} more, however many retrainings lie between."
             )
         if not self.p_value < SIGNIFICANCE:
             reasons.append(
-                f"On held-back labelled images it is not better for sure: {len(self.fixed)} fixed, {len(self.broken)} broken,"
+                f"On held-back labelled images it is not better for sure: {len(self.fixed)} fixed, "
+                f"{len(self.broken)} broken,"
                 f" p = {self.p_value:.2g}; needed is less than {SIGNIFICANCE:g}."
             )
         if unfit_now > MNIST_CALIBRATION_ERROR:
-            reasons.append(f"On MNIST's test set its calibration error is {unfit_now:.2%}; allowed is {MNIST_CALIBRATION_ERROR:.0%}.")
+            reasons.append(
+                f"On MNIST's test set its calibration error is {unfit_now:.2%}; allowed is "
+                f"{MNIST_CALIBRATION_ERROR:.0%}."
+            )
         if unfit_held_back_now > unfit_held_back + MORE_CALIBRATION_ERROR:
             reasons.append(
-                f"On held-back labelled images its calibration error is {unfit_held_back_now:.1%}, not {unfit_held_back:.1%};"
+                f"On held-back labelled images its calibration error is {unfit_held_back_now:.1%}, "
+                f"not {unfit_held_back:.1%};"
                 f" allowed are {MORE_CALIBRATION_ERROR:.0%} more."
             )
         return reasons
 
 
 def figures(pairs: Sequence[Pair]) -> tuple[tuple[int, int], tuple[float, float]]:
-    """How many are wrong, what is no digit included, and the calibration error, from 0 to 1; each before and after."""
+    """How many are wrong, what is no digit included, and the calibration error, from 0 to 1; each
+    before and after.
+    """
     before, after = ([pair[place] for pair in pairs] for place in (0, 1))
     wrong = [sum(not outcome.right for outcome in outcomes) for outcomes in (before, after)]
     errors = [DigitEvaluation(outcomes).calibration_error for outcomes in (before, after)]
@@ -83,24 +103,34 @@ def figures(pairs: Sequence[Pair]) -> tuple[tuple[int, int], tuple[float, float]
 
 
 def mcnemar(fixed: int, broken: int) -> float:
-    """The exact one-sided McNemar test: how likely it is that of fixed + broken images at least `fixed` were fixed by chance.
+    """The exact one-sided McNemar test: how likely it is that of fixed + broken images at least
+    `fixed` were fixed by chance.
 
-    Of the images on which two models differ each would fall to either side as a coin does, if neither were better: the upper tail of
-    the binomial distribution (McNemar: "Note on the sampling error of the difference between correlated proportions", 1947).
+    Of the images on which two models differ each would fall to either side as a coin does, if
+    neither were better: the upper tail of the binomial distribution (McNemar: "Note on the sampling
+    error of the difference between correlated proportions", 1947).
     """
     differ = fixed + broken
     return sum(math.comb(differ, count) for count in range(fixed, differ + 1)) / 2**differ
 
 
 def ask(classifier: Answers, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Give a model's probabilities, `float32 (n, 10)`, for `uint8 (n, 28, 28)`, 255 the ink, as a caller would get them."""
+    """Give a model's probabilities, `float32 (n, 10)`, for `uint8 (n, 28, 28)`, 255 the ink, as a
+    caller would get them.
+    """
     parts = [pixels[start : start + _TOGETHER] for start in range(0, len(pixels), _TOGETHER)]
     batches = [(part.astype(np.float32) / np.float32(255)).reshape(-1, 28, 28, 1) for part in parts]
-    return np.concatenate([np.zeros((0, 10), np.float32), *(look_twice(classifier, batch) for batch in batches)])
+    return np.concatenate(
+        [np.zeros((0, 10), np.float32), *(look_twice(classifier, batch) for batch in batches)]
+    )
 
 
-def count_wrong(classifier: Answers, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> int:
-    """Say how many of `uint8 (n, 28, 28)`, 255 the ink, a model reads as something else than `uint8 (n,)`, 0 to 9."""
+def count_wrong(
+    classifier: Answers, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]
+) -> int:
+    """Say how many of `uint8 (n, 28, 28)`, 255 the ink, a model reads as something else than `uint8
+    (n,)`, 0 to 9.
+    """
     return int((ask(classifier, pixels).argmax(axis=1) != labels).sum())
 
 
@@ -114,13 +144,18 @@ def compare(
 ) -> list[Pair]:
     """Ask both models about the same images."""
     outcomes = [
-        [_conclude(row, int(label), name, uncertain_below) for row, label, name in zip(ask(model, pixels), labels, names, strict=True)]
+        [
+            _conclude(row, int(label), name, uncertain_below)
+            for row, label, name in zip(ask(model, pixels), labels, names, strict=True)
+        ]
         for model in (before, after)
     ]
     return [Pair(*pair) for pair in zip(*outcomes, strict=True)]
 
 
-def _conclude(row: npt.NDArray[np.float32], label: int, name: str, uncertain_below: float) -> Outcome:
+def _conclude(
+    row: npt.NDArray[np.float32], label: int, name: str, uncertain_below: float
+) -> Outcome:
     confidence = float(row.max())
     known = None if label == NO_DIGIT else str(label)
     return Outcome(name, known, str(int(row.argmax())), confidence, confidence < uncertain_below)

@@ -21,22 +21,40 @@ def render_text(done: Retraining, *, promoted: bool) -> str:
     """Say what was used, what is suspicious, how both models compare, and what follows."""
     chosen = done.chosen
     lines = [
-        f"Labelled images: {len(chosen.learned):,} to learn from, {len(chosen.held_back):,} held back to judge by,"
-        f" {len(chosen.suspicious):,} suspicious, {len(chosen.contradicted):,} on which operators contradict each other,"
+        f"Labelled images: {len(chosen.learned):,} to learn from, {len(chosen.held_back):,} held "
+        f"back to judge by,"
+        f" {len(chosen.suspicious):,} suspicious, {len(chosen.contradicted):,} on which operators "
+        f"contradict each other,"
         f" {chosen.unsupported:,} of which only senders speak, without support.",
         f"To learn from: {_count(chosen.learned)}.",
         f"Held back: {_count(chosen.held_back)}.",
     ]
     if chosen.suspicious:
-        lines += ["", "Suspicious, and not used unless an operator gives the same label again, for the model is sure of something else:"]
+        lines += [
+            "",
+            "Suspicious, and not used unless an operator gives the same label again, for the model "
+            "is sure of something else:",
+        ]
         lines += _list(chosen.suspicious)
     if chosen.contradicted:
-        lines += ["", "Operators say different things of the same image:", *(f"  {one.name}" for one in chosen.contradicted[:LISTED])]
+        lines += [
+            "",
+            "Operators say different things of the same image:",
+            *(f"  {one.name}" for one in chosen.contradicted[:LISTED]),
+        ]
     if done.doubted:
-        lines += ["", "Used, but contradicted for sure by the candidate all the same; look at them, and mend or confirm them:"]
+        lines += [
+            "",
+            "Used, but contradicted for sure by the candidate all the same; look at them, and mend "
+            "or confirm them:",
+        ]
         lines += _list(done.doubted)
     if done.judgement:
-        lines += ["", f"Candidate {done.candidate}, against {done.serving}, which serves:", *_tabulate(done.judgement)]
+        lines += [
+            "",
+            f"Candidate {done.candidate}, against {done.serving}, which serves:",
+            *_tabulate(done.judgement),
+        ]
     lines += ["", *(f"{done.serving} goes on to serve. {reason}" for reason in done.reasons)]
     if done.judgement and not done.reasons:
         lines.append(f"{done.candidate} is better, and {'serves' if promoted else 'may serve'}.")
@@ -59,7 +77,8 @@ def _name(label: int | str | None) -> str:
 
 def _describe(doubt: Doubt) -> str:
     who = "" if doubt.example.source == "operator" else " by senders"
-    return f"labelled {_name(doubt.example.label)}{who}, read as {doubt.digit} with {doubt.confidence:.2%}"
+    label = _name(doubt.example.label)
+    return f"labelled {label}{who}, read as {doubt.digit} with {doubt.confidence:.2%}"
 
 
 def _tabulate(judgement: Judgement) -> list[str]:
@@ -69,9 +88,15 @@ def _tabulate(judgement: Judgement) -> list[str]:
         lines.append(f"  {name + ', wrong':24}{wrong[0]:>9,}{wrong[1]:>9,}  of {len(pairs):,}")
         lines.append(f"  {'  calibration error':24}{errors[0]:>9.2%}{errors[1]:>9.2%}")
     if judgement.wrong_at_first is not None:
-        lines.append(f"  Of MNIST's test set the model of MODEL_PATH reads {judgement.wrong_at_first:,} wrongly.")
+        lines.append(
+            f"  Of MNIST's test set the model of MODEL_PATH reads {judgement.wrong_at_first:,} "
+            f"wrongly."
+        )
     test = f"McNemar's exact test, one-sided: p = {judgement.p_value:.2g}"
-    return [*lines, f"  held back: {len(judgement.fixed):,} fixed, {len(judgement.broken):,} broken; {test}."]
+    return [
+        *lines,
+        f"  held back: {len(judgement.fixed):,} fixed, {len(judgement.broken):,} broken; {test}.",
+    ]
 
 
 def to_figures(done: Retraining) -> dict[str, Any]:
@@ -91,30 +116,76 @@ def to_figures(done: Retraining) -> dict[str, Any]:
     if judgement := done.judgement:
         for name, pairs in (("mnist", judgement.mnist), ("held_back", judgement.held_back)):
             wrong, errors = figures(pairs)
-            found |= {f"{name}_wrong": list(wrong), f"{name}_calibration_error": [round(error, 6) for error in errors]}
-        found |= {} if judgement.wrong_at_first is None else {"mnist_wrong_at_first": judgement.wrong_at_first}
-        found |= {"fixed": len(judgement.fixed), "broken": len(judgement.broken), "p_value": judgement.p_value}
+            found |= {
+                f"{name}_wrong": list(wrong),
+                f"{name}_calibration_error": [round(error, 6) for error in errors],
+            }
+        found |= (
+            {}
+            if judgement.wrong_at_first is None
+            else {"mnist_wrong_at_first": judgement.wrong_at_first}
+        )
+        found |= {
+            "fixed": len(judgement.fixed),
+            "broken": len(judgement.broken),
+            "p_value": judgement.p_value,
+        }
     return found
 
 
 def render_page(done: Retraining, *, promoted: bool) -> str:
     """Show what is suspicious and what changed, as the network saw it."""
     suspicious, doubted = (
-        [Picture(encode_bytes(doubt.example.normalized), f"{doubt.example.name}: {_describe(doubt)}") for doubt in doubts]
+        [
+            Picture(
+                encode_bytes(doubt.example.normalized), f"{doubt.example.name}: {_describe(doubt)}"
+            )
+            for doubt in doubts
+        ]
         for doubts in (done.chosen.suspicious, done.doubted)
     )
-    galleries = [Gallery("Suspicious labels", "Not used unless an operator gives the same label again.", suspicious)]
+    galleries = [
+        Gallery(
+            "Suspicious labels",
+            "Not used unless an operator gives the same label again.",
+            suspicious,
+        )
+    ]
     if done.judgement:
         held_back = {one.name: one.normalized for one in done.chosen.held_back}
-        test = {} if done.test_images is None else {f"test-{place:05}": image.tobytes() for place, image in enumerate(done.test_images)}
+        test = (
+            {}
+            if done.test_images is None
+            else {
+                f"test-{place:05}": image.tobytes() for place, image in enumerate(done.test_images)
+            }
+        )
         changed = [pair for pair in done.judgement.mnist if pair.before.right != pair.after.right]
         galleries += [
-            Gallery("Doubted labels", "Used, but contradicted for sure by the candidate all the same.", doubted),
-            Gallery("Fixed", "Held-back images that only the candidate reads rightly.", _show(done.judgement.fixed, held_back)),
-            Gallery("Broken", "Held-back images that only the model before reads rightly.", _show(done.judgement.broken, held_back)),
-            Gallery("Changed on MNIST's test set", "Images that only one of both reads rightly.", _show(changed, test)),
+            Gallery(
+                "Doubted labels",
+                "Used, but contradicted for sure by the candidate all the same.",
+                doubted,
+            ),
+            Gallery(
+                "Fixed",
+                "Held-back images that only the candidate reads rightly.",
+                _show(done.judgement.fixed, held_back),
+            ),
+            Gallery(
+                "Broken",
+                "Held-back images that only the model before reads rightly.",
+                _show(done.judgement.broken, held_back),
+            ),
+            Gallery(
+                "Changed on MNIST's test set",
+                "Images that only one of both reads rightly.",
+                _show(changed, test),
+            ),
         ]
-    return render_pictures(f"Retraining of {done.serving}", render_text(done, promoted=promoted), galleries)
+    return render_pictures(
+        f"Retraining of {done.serving}", render_text(done, promoted=promoted), galleries
+    )
 
 
 def _show(pairs: Sequence[Pair], normalized: dict[str, bytes]) -> list[Picture]:

@@ -43,14 +43,17 @@ class Retraining(NamedTuple):
     chosen: Chosen
     candidate: str | None = None  # the version that was made
     judgement: Judgement | None = None
-    doubted: tuple[Doubt, ...] = ()  # labels that were used, and that the candidate contradicts all the same
+    doubted: tuple[
+        Doubt, ...
+    ] = ()  # labels that were used, and that the candidate contradicts all the same
     reasons: tuple[str, ...] = ()  # why it does not serve; empty where it may
     generation: int = 0  # of the version that serves, when it was compared
     test_images: npt.NDArray[np.uint8] | None = None  # MNIST's, in the order of the judgement
 
 
 def retrain(store: Store, registry: Registry, order: Order, progress: Progress) -> Retraining:
-    """Make a candidate of the serving model and the labelled submissions, register it as a version, and judge it.
+    """Make a candidate of the serving model and the labelled submissions, register it as a version,
+    and judge it.
 
     Args:
         store: has the submissions.
@@ -59,13 +62,16 @@ def retrain(store: Store, registry: Registry, order: Order, progress: Progress) 
         progress: is told how far it is, 0 to 1, and what is done now.
 
     Raises:
-        FlaskapiError: the store, MNIST, the serving model or that of MODEL_PATH cannot be read, or the candidate cannot be written.
+        FlaskapiError: the store, MNIST, the serving model or that of MODEL_PATH cannot be read, or
+            the candidate cannot be written.
     """
     progress(0.0, "Reading the labels.")
     pointer = registry.read()
     serving = registry.load(pointer.version)
     labelled = read_labelled(store, order.since)
-    chosen = choose(labelled, lambda examples: ask(serving, to_arrays(examples)[0]), order.uncertain_below)
+    chosen = choose(
+        labelled, lambda examples: ask(serving, to_arrays(examples)[0]), order.uncertain_below
+    )
     result = Retraining(serving.version, chosen, generation=pointer.generation)
     if len(chosen.learned) < LEAST:
         reason = f"There are {len(chosen.learned)} images to learn from; {LEAST} are needed."
@@ -77,7 +83,9 @@ def retrain(store: Store, registry: Registry, order: Order, progress: Progress) 
     dataset = load_dataset(order.data)
     with tempfile.TemporaryDirectory(prefix="flaskapi-retrain-") as folder:
         artifact = Path(folder) / "my_model.h5"
-        _train(registry.artifact(pointer.version), dataset, chosen.learned, order, artifact, progress)
+        _train(
+            registry.artifact(pointer.version), dataset, chosen.learned, order, artifact, progress
+        )
         progress(TRAINED, "Compiling the candidate.")
         candidate = load_classifier(artifact, Path(folder))
         ids = sorted(str(id) for one in chosen.learned for id in one.ids)
@@ -85,7 +93,9 @@ def retrain(store: Store, registry: Registry, order: Order, progress: Progress) 
     progress(COMPILED, "Comparing both models.")
     judgement = _judge(serving, candidate, first, dataset, chosen.held_back, order.uncertain_below)
     used = [*chosen.learned, *chosen.held_back]
-    doubted = find_doubts(used, lambda examples: ask(candidate, to_arrays(examples)[0]), order.uncertain_below)
+    doubted = find_doubts(
+        used, lambda examples: ask(candidate, to_arrays(examples)[0]), order.uncertain_below
+    )
     progress(1.0, "Done.")
     return result._replace(
         candidate=version.name,
@@ -107,8 +117,16 @@ def promote(registry: Registry, retraining: Retraining, by: str) -> None:
     registry.promote(retraining.candidate, by, instead_of=retraining.generation)
 
 
-def _train(source: Path, dataset: Dataset, learned: list[Example], order: Order, target: Path, progress: Progress) -> None:
-    from flaskapi.training.artifact import save_artifact  # not at the top: it takes seconds, and a dry run needs none of it
+def _train(
+    source: Path,
+    dataset: Dataset,
+    learned: list[Example],
+    order: Order,
+    target: Path,
+    progress: Progress,
+) -> None:
+    # Not at the top: it takes seconds, and a dry run needs none of it.
+    from flaskapi.training.artifact import save_artifact
     from flaskapi.training.finetune import FinetuneRecipe, finetune
 
     recipe = FinetuneRecipe(seed=order.seed)
@@ -131,7 +149,11 @@ def _judge(
 ) -> Judgement:
     wrong_at_first = count_wrong(first, dataset.test_images, dataset.test_labels) if first else None
     names = [f"test-{place:05}" for place in range(len(dataset.test_labels))]
-    mnist: list[Pair] = compare(serving, candidate, dataset.test_images, dataset.test_labels, names, uncertain_below)
+    mnist: list[Pair] = compare(
+        serving, candidate, dataset.test_images, dataset.test_labels, names, uncertain_below
+    )
     pixels, labels = to_arrays(held_back)
-    compared = compare(serving, candidate, pixels, labels, [one.name for one in held_back], uncertain_below)
+    compared = compare(
+        serving, candidate, pixels, labels, [one.name for one in held_back], uncertain_below
+    )
     return Judgement(mnist, compared, wrong_at_first)

@@ -1,4 +1,5 @@
-"""The worker: takes requests for a retraining one after the other, and lets a child process do each.
+"""The worker: takes requests for a retraining one after the other, and lets a child process do
+each.
 
 The child may be killed for want of memory; the worker, which stays small, sees it and says so.
 """
@@ -37,9 +38,16 @@ class Worker:
     """Works until it is told to stop; then it gives back what it has not finished."""
 
     def __init__(
-        self, store: Store, command: Callable[[dict[str, Any]], Sequence[str]], *, hear_s: float = HEAR_S, poll_s: float = POLL_S
+        self,
+        store: Store,
+        command: Callable[[dict[str, Any]], Sequence[str]],
+        *,
+        hear_s: float = HEAR_S,
+        poll_s: float = POLL_S,
     ) -> None:
-        """`command` makes of a request's options what is run; its lines of JSON tell `progress`, `say` and, at the end, `done`."""
+        """`command` makes of a request's options what is run; its lines of JSON tell `progress`,
+        `say` and, at the end, `done`.
+        """
         self._store, self._command, self._hear_s, self._poll_s = store, command, hear_s, poll_s
         self._name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
         self._stopped = threading.Event()
@@ -71,7 +79,9 @@ class Worker:
                     break
             if self._stopped.is_set():
                 _end(child.process)
-                with contextlib.suppress(StoreUnavailableError):  # then it is given up after a while
+                with contextlib.suppress(
+                    StoreUnavailableError
+                ):  # then it is given up after a while
                     retrainings.give_back(self._store, taken)
                 log.info("retrain: gave %s back", taken.id)
                 return
@@ -79,7 +89,11 @@ class Worker:
                 heard_s = time.monotonic()
                 if not self._is_still_ours(taken, said):
                     _end(child.process)
-                    log.error("retrain: %s was given to another worker, for this one was not heard of in time", taken.id)
+                    log.error(
+                        "retrain: %s was given to another worker, for this one was not heard of in "
+                        "time",
+                        taken.id,
+                    )
                     return
         said.end(child.process.wait())
         log.info("retrain: %s %s", taken.id, said.state)
@@ -93,11 +107,20 @@ class Worker:
             return True
 
     def _finish(self, taken: Retraining, said: "_Said") -> None:
-        """Note what came out, also if the store is down for a while; after that it would be taken again anyway."""
+        """Note what came out, also if the store is down for a while; after that it would be taken
+        again anyway.
+        """
         until_s = time.monotonic() + SILENT.total_seconds()
         while True:
             try:
-                retrainings.finish(self._store, taken, said.state, said.log, version=said.version, figures=said.figures)
+                retrainings.finish(
+                    self._store,
+                    taken,
+                    said.state,
+                    said.log,
+                    version=said.version,
+                    figures=said.figures,
+                )
                 return
             except StoreUnavailableError as error:
                 log.error("retrain: %s", error)
@@ -115,7 +138,9 @@ class _Said:
         self._done = False
 
     def take(self, line: str | None) -> bool:
-        """Understand a line; what is no JSON of ours is a library's, and stays as it is. Tells whether there may be more."""
+        """Understand a line; what is no JSON of ours is a library's, and stays as it is. Tells
+        whether there may be more.
+        """
         if line is None:
             return False
         try:
@@ -134,12 +159,17 @@ class _Said:
         return True
 
     def end(self, code: int) -> None:
-        """A child that did not end well has failed; the serving model is as it was, for what is written is written whole."""
+        """A child that did not end well has failed; the serving model is as it was, for what is
+        written is written whole.
+        """
         if code == 0 and self._done:
             return
         self.state = FAILED
         if code == -signal.SIGKILL:
-            self.log += "The training was killed, most likely because memory ran out. What serves is as it was.\n"
+            self.log += (
+                "The training was killed, most likely because memory ran out. "
+                "What serves is as it was.\n"
+            )
         else:
             how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
             self.log += f"The training ended {how} before it was done. What serves is as it was.\n"
@@ -148,7 +178,12 @@ class _Said:
 def _start(command: Sequence[str]) -> _Child:
     """Start a child and a thread that reads what it writes, so that it never waits to be read."""
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     )
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 

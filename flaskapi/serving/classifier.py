@@ -35,11 +35,18 @@ class OnnxClassifier(Model):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         takes_digits = all(isinstance(side, int) for side in self.shape)
-        if not takes_digits or self.probabilities(np.zeros((1, 28, 28, 1), np.float32)).shape != (1, 10):
-            raise ModelUnavailableError(f"{path.name}: does not answer ten probabilities; is it another kind of model?")
+        if not takes_digits or self.probabilities(np.zeros((1, 28, 28, 1), np.float32)).shape != (
+            1,
+            10,
+        ):
+            raise ModelUnavailableError(
+                f"{path.name}: does not answer ten probabilities; is it another kind of model?"
+            )
 
     def probabilities(self, batch: Floats) -> Floats:
-        """Classify `float32 (n, 28, 28, 1)`; whatever the model's own input, one channel makes it a matter of shape."""
+        """Classify `float32 (n, 28, 28, 1)`; whatever the model's own input, one channel makes it a
+        matter of shape.
+        """
         return self.run(batch.reshape(len(batch), *self.shape))
 
 

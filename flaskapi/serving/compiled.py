@@ -21,8 +21,9 @@ log = logging.getLogger("flaskapi")
 def find_compiled(model_path: Path, cache_path: Path) -> Path:
     """Give the compiled form of exactly this model file.
 
-    It is looked for beside the model and in the cache; where neither has it, it is built beside the model, or in the
-    cache where the model's folder is read-only. Of several processes that ask at once, one builds.
+    It is looked for beside the model and in the cache; where neither has it, it is built beside the
+    model, or in the cache where the model's folder is read-only. Of several processes that ask at
+    once, one builds.
 
     Raises:
         ModelUnavailableError: there is no such model, or it cannot be compiled; the text says why.
@@ -31,7 +32,9 @@ def find_compiled(model_path: Path, cache_path: Path) -> Path:
         sha256 = hashlib.sha256(model_path.read_bytes()).hexdigest()
     except OSError as error:
         log.error("%s cannot be read: %s", model_path, error.strerror)
-        raise ModelUnavailableError(f"{model_path.name} cannot be read: {error.strerror}.") from error
+        raise ModelUnavailableError(
+            f"{model_path.name} cannot be read: {error.strerror}."
+        ) from error
     beside, cached = model_path.with_suffix(".onnx"), cache_path / f"{sha256}.onnx"
     for candidate in (beside, cached):
         if is_compiled_from(sha256, candidate):
@@ -43,16 +46,25 @@ def find_compiled(model_path: Path, cache_path: Path) -> Path:
             if not is_compiled_from(sha256, target):
                 build_compiled(model_path, target)
     except OSError as error:
-        raise ModelUnavailableError(f"The compiled form of {model_path.name} cannot be written: {error.strerror}.") from error
+        raise ModelUnavailableError(
+            f"The compiled form of {model_path.name} cannot be written: {error.strerror}."
+        ) from error
     return target
 
 
 def is_compiled_from(sha256: str, compiled: Path) -> bool:
-    """Does this file name the given artifact as what it was built from? A missing or damaged one does not."""
+    """Does this file name the given artifact as what it was built from? A missing or damaged one
+    does not.
+    """
     if not compiled.is_file():
         return False
     try:
-        return read_metadata(onnxruntime.InferenceSession(compiled, providers=["CPUExecutionProvider"])).get("artifact_sha256") == sha256
+        return (
+            read_metadata(
+                onnxruntime.InferenceSession(compiled, providers=["CPUExecutionProvider"])
+            ).get("artifact_sha256")
+            == sha256
+        )
     except Exception:  # ONNX Runtime raises its own kinds, none of them public, for a damaged file
         return False
 
@@ -60,7 +72,9 @@ def is_compiled_from(sha256: str, compiled: Path) -> bool:
 def open_session(compiled: Path) -> onnxruntime.InferenceSession:
     """Load a compiled form to answer with."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # processes use the cores; a second thread for 0.1 ms of work only costs
+    options.intra_op_num_threads = (
+        1  # processes use the cores; a second thread for 0.1 ms of work only costs
+    )
     options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(compiled, options, providers=["CPUExecutionProvider"])
 
@@ -81,12 +95,20 @@ def build_compiled(model_path: Path, target: Path) -> None:
     except subprocess.TimeoutExpired:
         for unfinished in target.parent.glob(f".{target.stem}.*{target.suffix}"):
             unfinished.unlink()
-        raise ModelUnavailableError(f"{model_path.name}: compiling took longer than {BUILD_TIMEOUT_S} s.") from None
+        raise ModelUnavailableError(
+            f"{model_path.name}: compiling took longer than {BUILD_TIMEOUT_S} s."
+        ) from None
     if done.returncode != 0:
-        lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]
+        lines = [
+            line.removeprefix("error: ")
+            for line in done.stderr.splitlines()
+            if line.startswith("error: ")
+        ]
         if not lines:
             log.error("compiling %s failed:\n%s", model_path, done.stderr)
-        raise ModelUnavailableError(lines[-1] if lines else f"{model_path.name}: compiling failed; the log says why.")
+        raise ModelUnavailableError(
+            lines[-1] if lines else f"{model_path.name}: compiling failed; the log says why."
+        )
 
 
 def run_command(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -95,15 +117,20 @@ def run_command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     Raises:
         TimeoutExpired: it took longer than BUILD_TIMEOUT_S.
     """
-    # sys.executable is Apache's own where Python is embedded; the environment's interpreter is always here.
+    # sys.executable is Apache's own where Python is embedded; the environment's interpreter is
+    # always here.
     python = Path(sys.prefix) / "bin" / "python"
     command = [str(python if python.exists() else sys.executable), "-m", "flaskapi", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
+    )
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on the folder itself, which leaves no lock file behind and goes with its process."""
+    """Hold a lock on the folder itself, which leaves no lock file behind and goes with its
+    process.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

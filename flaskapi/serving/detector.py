@@ -19,7 +19,9 @@ class OnnxDetector(Model):
         super().__init__(path)
         takes_pages = not any(isinstance(side, int) for side in self.shape[:2])
         if not takes_pages or self.detect(np.zeros((32, 64), np.float32)).shape != (8, 32, VALUES):
-            raise ModelUnavailableError(f"{path.name}: does not answer as a detector does; is it another kind of model?")
+            raise ModelUnavailableError(
+                f"{path.name}: does not answer as a detector does; is it another kind of model?"
+            )
 
     def detect(self, page: Floats) -> Floats:
         """Look over `float32 (height, width)`; gives `float32 (height / 4, width / 2, 15)`."""

@@ -20,7 +20,9 @@ class Loaded(NamedTuple):
         """Answer; what are no numbers is an error."""
         answers = self.classifier.probabilities(batch)
         if not np.isfinite(answers).all():
-            raise ModelUnavailableError(f"{self.classifier.version} answered with what are no numbers.")
+            raise ModelUnavailableError(
+                f"{self.classifier.version} answered with what are no numbers."
+            )
         return answers
 
 
@@ -30,7 +32,9 @@ class _Leaves(Protocol):
 
 
 class Lease:
-    """A classifier for one request: one version throughout. Where that breaks, the request is answered by the one before it."""
+    """A classifier for one request: one version throughout. Where that breaks, the request is
+    answered by the one before it.
+    """
 
     def __init__(self, switch: _Leaves, loaded: Loaded) -> None:
         self._switch, self._loaded = switch, loaded
@@ -74,4 +78,10 @@ class Fixed:
         pass
 
     def processes(self) -> list[dict[str, Any]]:
-        return [{"pid": os.getpid(), "version": self._classifier.version, "generation": self._classifier.generation}]
+        return [
+            {
+                "pid": os.getpid(),
+                "version": self._classifier.version,
+                "generation": self._classifier.generation,
+            }
+        ]

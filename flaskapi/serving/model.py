@@ -1,4 +1,6 @@
-"""What a classifier and a detector have in common: a compiled model with its card, or the reason why there is none."""
+"""What a classifier and a detector have in common: a compiled model with its card, or the reason
+why there is none.
+"""
 
 import json
 from collections.abc import Callable
@@ -36,7 +38,9 @@ class Model:
 
 
 class NoModel:
-    """Stands where a model could not be loaded: the service lives, says why, and answers nothing."""
+    """Stands where a model could not be loaded: the service lives, says why, and answers
+    nothing.
+    """
 
     version = "none"
 
@@ -62,4 +66,6 @@ def load_model(kind: Callable[[Path], Kind], model_path: Path, cache_path: Path)
     except ModelUnavailableError:
         raise
     except Exception as error:  # ONNX Runtime raises its own kinds, none of them public
-        raise ModelUnavailableError(f"{model_path.name}: its compiled form cannot be loaded: {error}") from error
+        raise ModelUnavailableError(
+            f"{model_path.name}: its compiled form cannot be loaded: {error}"
+        ) from error

@@ -1,4 +1,6 @@
-"""Which version serves, what served before it, and which ones must not: one small file, which is replaced in one step."""
+"""Which version serves, what served before it, and which ones must not: one small file, which is
+replaced in one step.
+"""
 
 import json
 import os
@@ -8,7 +10,9 @@ from typing import Any, NamedTuple
 
 from flaskapi.errors import VersionError
 
-MODEL_FILE = "MODEL_PATH"  # stands for the file of that setting, which serves where nothing was promoted
+MODEL_FILE = (
+    "MODEL_PATH"  # stands for the file of that setting, which serves where nothing was promoted
+)
 REMEMBERED = 50  # of what served before
 
 
@@ -20,7 +24,9 @@ class Served(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A version that answers beside the one that serves, for a share of the requests, from 0 to 1."""
+    """A version that answers beside the one that serves, for a share of the requests, from 0 to
+    1.
+    """
 
     version: str
     share: float
@@ -44,7 +50,10 @@ class Pointer(NamedTuple):
             VersionError: it broke while it served.
         """
         if version in self.broken:
-            raise VersionError(f"{version} broke while it served: {self.broken[version]} Register it anew to have it taken again.")
+            raise VersionError(
+                f"{version} broke while it served: {self.broken[version]} Register it anew to have "
+                f"it taken again."
+            )
         before = (Served(self.version, self.generation), *self.before)[:REMEMBERED]
         return self._at(version, before, by)
 
@@ -53,25 +62,46 @@ class Pointer(NamedTuple):
         return self._at(target.version, self.before[self.before.index(target) + 1 :], by)
 
     def leave(self, broken: str, reason: str, target: Served, by: str) -> "Pointer":
-        """Mark a version as broken and, only if it still serves, go back to what served before it."""
-        marked = self if broken == MODEL_FILE else self._replace(broken=self.broken | {broken: reason})
+        """Mark a version as broken and, only if it still serves, go back to what served before
+        it.
+        """
+        marked = (
+            self if broken == MODEL_FILE else self._replace(broken=self.broken | {broken: reason})
+        )
         if self.shadow and self.shadow.version == broken:
             marked = marked._replace(shadow=None)
-        return marked.roll_back(target, by) if self.version == broken and target in self.before else marked
+        return (
+            marked.roll_back(target, by)
+            if self.version == broken and target in self.before
+            else marked
+        )
 
     def forgive(self, version: str) -> "Pointer":
         """Let a version be taken again."""
-        return self._replace(broken={name: why for name, why in self.broken.items() if name != version})
+        return self._replace(
+            broken={name: why for name, why in self.broken.items() if name != version}
+        )
 
     def without(self, versions: set[str]) -> "Pointer":
         """Forget what there was to say of versions."""
         before = tuple(served for served in self.before if served.version not in versions)
-        return self._replace(before=before, broken={name: why for name, why in self.broken.items() if name not in versions})
+        return self._replace(
+            before=before,
+            broken={name: why for name, why in self.broken.items() if name not in versions},
+        )
 
     def _at(self, version: str, before: tuple[Served, ...], by: str) -> "Pointer":
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        shadow = self.shadow if self.shadow and self.shadow.version != version else None  # what serves does not answer beside itself
-        return self._replace(version=version, generation=self.generation + 1, before=before, changed_at=now, by=by, shadow=shadow)
+        # What serves does not answer beside itself.
+        shadow = self.shadow if self.shadow and self.shadow.version != version else None
+        return self._replace(
+            version=version,
+            generation=self.generation + 1,
+            before=before,
+            changed_at=now,
+            by=by,
+            shadow=shadow,
+        )
 
 
 def read_pointer(path: Path) -> Pointer:
@@ -82,18 +112,36 @@ def read_pointer(path: Path) -> Pointer:
     """
     try:
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        before = tuple(Served(str(one["version"]), int(one["generation"])) for one in found["before"])
-        shadow = Candidate(str(found["shadow"]["version"]), float(found["shadow"]["share"])) if found["shadow"] else None
+        before = tuple(
+            Served(str(one["version"]), int(one["generation"])) for one in found["before"]
+        )
+        shadow = (
+            Candidate(str(found["shadow"]["version"]), float(found["shadow"]["share"]))
+            if found["shadow"]
+            else None
+        )
         broken = {str(name): str(why) for name, why in found["broken"].items()}
-        return Pointer(str(found["version"]), int(found["generation"]), before, found["changed_at"], found["by"], shadow, broken)
+        return Pointer(
+            str(found["version"]),
+            int(found["generation"]),
+            before,
+            found["changed_at"],
+            found["by"],
+            shadow,
+            broken,
+        )
     except FileNotFoundError:
         return Pointer()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise VersionError(f"{path.name}, which says what serves, cannot be read: {error or type(error).__name__}.") from error
+        raise VersionError(
+            f"{path.name}, which says what serves, cannot be read: {error or type(error).__name__}."
+        ) from error
 
 
 def write_pointer(path: Path, pointer: Pointer) -> None:
-    """Write the file whole, readable by all and, if root writes it, owned as its folder is; the caller holds the folder's lock."""
+    """Write the file whole, readable by all and, if root writes it, owned as its folder is; the
+    caller holds the folder's lock.
+    """
     document = pointer._asdict() | {
         "before": [served._asdict() for served in pointer.before],
         "shadow": pointer.shadow._asdict() if pointer.shadow else None,

@@ -1,4 +1,6 @@
-"""What each process of a server serves: a small file for each, so that any of them can tell of all."""
+"""What each process of a server serves: a small file for each, so that any of them can tell of
+all.
+"""
 
 import contextlib
 import json
@@ -10,7 +12,9 @@ from typing import Any
 
 
 class Processes:
-    """The processes that share a parent, as all of one server do; those that are gone are forgotten."""
+    """The processes that share a parent, as all of one server do; those that are gone are
+    forgotten.
+    """
 
     def __init__(self, path: Path) -> None:
         """`path` is a folder for all servers that there may be."""
@@ -32,10 +36,14 @@ class Processes:
         os.replace(temporary, folder / f"{pid}.json")
 
     def all(self) -> list[dict[str, Any]]:
-        """What each process serves, in the order of their ids; this one is there even where nothing could be written."""
+        """What each process serves, in the order of their ids; this one is there even where nothing
+        could be written.
+        """
         found = {}
         for file in self._folder().glob("*.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError):  # gone, by another process that noticed the same
+            with contextlib.suppress(
+                OSError, ValueError, KeyError
+            ):  # gone, by another process that noticed the same
                 one = json.loads(file.read_text("utf-8"))
                 if one.pop("started") == _started(one["pid"]):
                     found[one["pid"]] = one
@@ -56,7 +64,9 @@ class Processes:
 
 
 def _started(pid: int) -> str:
-    """When a process was started, in ticks since the machine was, so that no later process of its id is taken for it; empty: it is gone."""
+    """When a process was started, in ticks since the machine was, so that no later process of its
+    id is taken for it; empty: it is gone.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

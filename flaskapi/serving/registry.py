@@ -1,4 +1,6 @@
-"""The versions of the model: a folder for each, whole or not there at all, and the pointer to the one that serves."""
+"""The versions of the model: a folder for each, whole or not there at all, and the pointer to the
+one that serves.
+"""
 
 import contextlib
 import hashlib
@@ -12,25 +14,53 @@ from pathlib import Path
 from flaskapi.errors import ModelFileError, ModelUnavailableError, VersionError
 from flaskapi.serving.classifier import OnnxClassifier, load_classifier
 from flaskapi.serving.compiled import build_compiled, find_compiled, is_compiled_from, locked
-from flaskapi.serving.pointer import MODEL_FILE, Candidate, Pointer, Served, own_as_folder, read_pointer, write_pointer
+from flaskapi.serving.pointer import (
+    MODEL_FILE,
+    Candidate,
+    Pointer,
+    Served,
+    own_as_folder,
+    read_pointer,
+    write_pointer,
+)
 from flaskapi.serving.trial import check_answers
-from flaskapi.serving.versions import ARTIFACT, COMPILED, SUBMISSIONS, Version, seal, write_card, write_submissions
+from flaskapi.serving.versions import (
+    ARTIFACT,
+    COMPILED,
+    SUBMISSIONS,
+    Version,
+    seal,
+    write_card,
+    write_submissions,
+)
 
 POINTER = "serving.json"
 _ABANDONED_S = 3600  # age of an unfinished folder from which nobody can be at work in it
 
 
 class Registry:
-    """The versions in a folder. Several processes may use it at once; what changes the pointer holds the folder's lock."""
+    """The versions in a folder. Several processes may use it at once; what changes the pointer
+    holds the folder's lock.
+    """
 
     def __init__(self, path: Path, model_path: Path, cache_path: Path) -> None:
-        """`model_path` and `cache_path` are the settings of those names: what serves where nothing was promoted."""
+        """`model_path` and `cache_path` are the settings of those names: what serves where nothing
+        was promoted.
+        """
         self.path, self._model_path, self._cache_path = path, model_path, cache_path
 
-    def add(self, artifact: Path, *, submissions: Sequence[str] | None = None, compiled: Path | None = None) -> Version:
-        """Register a model file: compiled in a child process unless its compiled form lies beside it, and checked as at the start.
+    def add(
+        self,
+        artifact: Path,
+        *,
+        submissions: Sequence[str] | None = None,
+        compiled: Path | None = None,
+    ) -> Version:
+        """Register a model file: compiled in a child process unless its compiled form lies beside
+        it, and checked as at the start.
 
-        The same file again is the same version; if that was marked as broken, it may be taken again.
+        The same file again is the same version; if that was marked as broken, it may be taken
+        again.
 
         Args:
             artifact: any `.h5` model for this task; it is copied.
@@ -39,7 +69,8 @@ class Registry:
 
         Raises:
             ModelFileError: there is no such file.
-            ModelUnavailableError: it does not fit the task, or cannot be compiled; the text says why.
+            ModelUnavailableError: it does not fit the task, or cannot be compiled; the text says
+                why.
         """
         if not artifact.is_file():
             raise ModelFileError(f"{artifact}: there is no such file.")
@@ -52,7 +83,9 @@ class Registry:
                 try:
                     build_compiled(folder / ARTIFACT, folder / COMPILED)
                 except ModelUnavailableError as error:
-                    raise ModelUnavailableError(str(error).replace(ARTIFACT, artifact.name, 1)) from error
+                    raise ModelUnavailableError(
+                        str(error).replace(ARTIFACT, artifact.name, 1)
+                    ) from error
             classifier = OnnxClassifier(folder / COMPILED)
             check_answers(classifier)
             write_card(folder, classifier.card)
@@ -64,7 +97,9 @@ class Registry:
         """All that are registered, the newest last."""
         found = []
         for path in self.path.glob("[!.]*/"):
-            with contextlib.suppress(FileNotFoundError):  # no version, or one that was pruned just now
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # no version, or one that was pruned just now
                 version = Version(path.name, path)
                 found.append((version.registered_s, version))
         return [version for _, version in sorted(found)]
@@ -75,10 +110,21 @@ class Registry:
         Raises:
             VersionError: there is none.
         """
-        found = [version for version in self.versions() if name in (version.name, version.name.rpartition("-")[2])]
+        found = [
+            version
+            for version in self.versions()
+            if name in (version.name, version.name.rpartition("-")[2])
+        ]
         if not found:
-            hint = " The file of that setting is none until it is promoted; `card` shows it." if name == MODEL_FILE else ""
-            raise VersionError(f"There is no version {name}.{hint} `python -m flaskapi models list` lists those that there are.")
+            hint = (
+                " The file of that setting is none until it is promoted; `card` shows it."
+                if name == MODEL_FILE
+                else ""
+            )
+            raise VersionError(
+                f"There is no version {name}.{hint} `python -m flaskapi models list` lists those "
+                f"that there are."
+            )
         return found[-1]
 
     def load(self, name: str) -> OnnxClassifier:
@@ -96,7 +142,9 @@ class Registry:
         except Exception as error:  # ONNX Runtime raises its own kinds, none of them public
             raise ModelUnavailableError(f"Version {name} cannot be loaded: {error}") from error
         if classifier.version != name:
-            raise ModelUnavailableError(f"Version {name} cannot be loaded: what lies there is {classifier.version}.")
+            raise ModelUnavailableError(
+                f"Version {name} cannot be loaded: what lies there is {classifier.version}."
+            )
         return classifier
 
     def artifact(self, name: str) -> Path:
@@ -123,16 +171,21 @@ class Registry:
         """Let a version serve, after it was loaded and has answered.
 
         Args:
-            name: of the version, or MODEL_FILE, of which a version is made, so that another file in its place changes nothing.
+            name: of the version, or MODEL_FILE, of which a version is made, so that another file in
+                its place changes nothing.
             by: who says so.
-            instead_of: the generation that it was found better than, where it was; in place of another it does not serve.
+            instead_of: the generation that it was found better than, where it was; in place of
+                another it does not serve.
 
         Raises:
-            VersionError: there is none of this name, it broke while it served, another generation serves, or what serves cannot be told.
+            VersionError: there is none of this name, it broke while it served, another generation
+                serves, or what serves cannot be told.
             ModelUnavailableError: it cannot be loaded, or answers no probabilities.
         """
         if name == MODEL_FILE:
-            name = self.add(self._model_path, compiled=find_compiled(self._model_path, self._cache_path)).name
+            name = self.add(
+                self._model_path, compiled=find_compiled(self._model_path, self._cache_path)
+            ).name
         name = self.get(name).name
         check_answers(self.load(name))
 
@@ -140,7 +193,10 @@ class Registry:
             if pointer.version == name:
                 return pointer
             if instead_of not in (None, pointer.generation):
-                raise VersionError(f"Another version was promoted meanwhile; {name} was not compared with it, and stays.")
+                raise VersionError(
+                    f"Another version was promoted meanwhile; {name} was not compared with it, and "
+                    f"stays."
+                )
             return pointer.promote(self.get(name).name, by)
 
         return self._change(change)
@@ -154,22 +210,32 @@ class Registry:
 
         def change(pointer: Pointer) -> Pointer:
             if not (targets := self.targets(pointer)):
-                raise VersionError("There is nothing to roll back to: nothing that is still there served before.")
+                raise VersionError(
+                    "There is nothing to roll back to: nothing that is still there served before."
+                )
             return pointer.roll_back(targets[0], by)
 
         return self._change(change)
 
     def targets(self, pointer: Pointer) -> list[Served]:
-        """What a roll-back may lead to, the first one first: what is still there, not broken, and does not serve already."""
-        there = {MODEL_FILE, *(version.name for version in self.versions())} - {pointer.version, *pointer.broken}
+        """What a roll-back may lead to, the first one first: what is still there, not broken, and
+        does not serve already.
+        """
+        there = {MODEL_FILE, *(version.name for version in self.versions())} - {
+            pointer.version,
+            *pointer.broken,
+        }
         return [served for served in pointer.before if served.version in there]
 
     def leave(self, broken: str, reason: str, target: Served, by: str) -> Pointer:
-        """Mark a version that broke while it served, so that it is not taken again, and go back to `target` if it still serves."""
+        """Mark a version that broke while it served, so that it is not taken again, and go back to
+        `target` if it still serves.
+        """
         return self._change(lambda pointer: pointer.leave(broken, reason, target, by))
 
     def set_shadow(self, name: str | None, share: float = 0.0) -> Pointer:
-        """Let a version answer beside the one that serves, after it was loaded and has answered; None ends that.
+        """Let a version answer beside the one that serves, after it was loaded and has answered;
+        None ends that.
 
         Raises:
             VersionError: there is none of this name, or it is the one that serves.
@@ -188,15 +254,22 @@ class Registry:
         return self._change(change)
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all versions but the newest `keep`, the one that serves, the one to roll back to, and the one in the shadow.
+        """Remove all versions but the newest `keep`, the one that serves, the one to roll back to,
+        and the one in the shadow.
 
         Gives the names of what was removed; what was abandoned unfinished is removed too.
         """
         removed: dict[str, Path] = {}
 
         def change(pointer: Pointer) -> Pointer:
-            versions = [version.name for version in self.versions() if version.name not in pointer.broken]
-            kept = {*versions[len(versions) - keep :], pointer.version, *(served.version for served in self.targets(pointer)[:1])}
+            versions = [
+                version.name for version in self.versions() if version.name not in pointer.broken
+            ]
+            kept = {
+                *versions[len(versions) - keep :],
+                pointer.version,
+                *(served.version for served in self.targets(pointer)[:1]),
+            }
             kept |= {pointer.shadow.version} if pointer.shadow else set()
             for version in self.versions():
                 if version.name not in kept:
@@ -205,7 +278,11 @@ class Registry:
             return pointer.without(set(removed))
 
         self._change(change)
-        abandoned = [left for left in self.path.glob(".*/") if time.time() - left.stat().st_mtime > _ABANDONED_S]
+        abandoned = [
+            left
+            for left in self.path.glob(".*/")
+            if time.time() - left.stat().st_mtime > _ABANDONED_S
+        ]
         for gone in (*removed.values(), *abandoned):
             shutil.rmtree(gone, ignore_errors=True)
         return sorted(removed)
@@ -227,7 +304,9 @@ class Registry:
 
     @contextlib.contextmanager
     def _unfinished(self) -> Iterator[Path]:
-        """Give a folder to put a version together in, which is gone afterwards unless it was moved away."""
+        """Give a folder to put a version together in, which is gone afterwards unless it was moved
+        away.
+        """
         self._make_folder()
         folder = self.path / f".{uuid.uuid4().hex}"
         folder.mkdir()
@@ -237,7 +316,9 @@ class Registry:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _place(self, folder: Path, name: str) -> Version:
-        """Give a folder that is whole its name; one that is there already stays, unless it is damaged."""
+        """Give a folder that is whole its name; one that is there already stays, unless it is
+        damaged.
+        """
         seal(folder)
         version = Version(name, self.path / name)
 

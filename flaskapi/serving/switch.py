@@ -1,4 +1,6 @@
-"""Which version answers in this process, switched while it serves: what is new is loaded beside it, then takes its place in one step."""
+"""Which version answers in this process, switched while it serves: what is new is loaded beside it,
+then takes its place in one step.
+"""
 
 import logging
 import math
@@ -25,7 +27,9 @@ log = logging.getLogger("flaskapi")
 
 
 class Switch:
-    """The classifier of this process. `take` gives it for one request; `watch` sees to it that the pointer is followed."""
+    """The classifier of this process. `take` gives it for one request; `watch` sees to it that the
+    pointer is followed.
+    """
 
     def __init__(
         self,
@@ -77,7 +81,9 @@ class Switch:
         return self._processes.all()
 
     def watch(self) -> None:
-        """See to it that a thread of this process follows the pointer; one that was forked has none yet, and looks before it answers."""
+        """See to it that a thread of this process follows the pointer; one that was forked has none
+        yet, and looks before it answers.
+        """
         if self._process == os.getpid() and self._thread is not None and self._thread.is_alive():
             return
         if self._process != os.getpid():
@@ -89,7 +95,9 @@ class Switch:
                 self._look()
                 self._follow_shadow()
                 self._tell()
-                self._thread = threading.Thread(target=_keep_looking, args=(weakref.ref(self),), name="versions", daemon=True)
+                self._thread = threading.Thread(
+                    target=_keep_looking, args=(weakref.ref(self),), name="versions", daemon=True
+                )
                 self._thread.start()
 
     def close(self) -> None:
@@ -122,10 +130,12 @@ class Switch:
             self._tell()
 
     def leave(self, broken: Loaded, batch: Floats, error: Exception) -> tuple[Loaded, Floats]:
-        """Answer in place of a version that failed; where that succeeds, it was the version's fault, and it does not serve again.
+        """Answer in place of a version that failed; where that succeeds, it was the version's
+        fault, and it does not serve again.
 
         Raises:
-            Exception: the error that was given: there is nothing else to answer with, or that fails too.
+            Exception: the error that was given: there is nothing else to answer with, or that fails
+                too.
         """
         with self._looking:
             still_serves = self._now.classifier is broken.classifier
@@ -137,7 +147,9 @@ class Switch:
             except Exception:
                 raise error from None
             if still_serves:
-                other = self._replace(self._now, other, f"{type(error).__name__}: {error}".splitlines()[0])
+                other = self._replace(
+                    self._now, other, f"{type(error).__name__}: {error}".splitlines()[0]
+                )
         return other, answers
 
     def _begin(self) -> Loaded:
@@ -156,11 +168,15 @@ class Switch:
                 log.error("not ready: %s", error)
                 reason = reason or str(error)
             else:
-                log.info("ready: model %s, generation %s", loaded.classifier.version, served.generation)
+                log.info(
+                    "ready: model %s, generation %s", loaded.classifier.version, served.generation
+                )
                 break
         else:
             loaded = Loaded(Served(MODEL_FILE, 0), NoClassifier(reason))
-        if reason and wanted.version != MODEL_FILE:  # that file is not tried again and again: each time it might be compiled
+        if (
+            reason and wanted.version != MODEL_FILE
+        ):  # that file is not tried again and again: each time it might be compiled
             self._refuse(_does_not_serve(wanted, reason))
         return loaded
 
@@ -193,7 +209,11 @@ class Switch:
                 self._refuse(_does_not_serve(wanted, str(error)))
             else:
                 self.refused = ""
-                log.info("model %s, generation %s, serves from now on", self._now.classifier.version, wanted.generation)
+                log.info(
+                    "model %s, generation %s, serves from now on",
+                    self._now.classifier.version,
+                    wanted.generation,
+                )
 
     def _follow_shadow(self) -> None:
         wanted = self._pointer.shadow
@@ -238,14 +258,28 @@ class Switch:
         self._left.add(broken.served)
         name = broken.served.version
         try:
-            pointer = self._pointer = self._registry.leave(name, reason, other.served, f"process {os.getpid()}")
+            pointer = self._pointer = self._registry.leave(
+                name, reason, other.served, f"process {os.getpid()}"
+            )
             if pointer.version == other.served.version:
                 other = other._replace(served=Served(pointer.version, pointer.generation))
             self.refused = ""
         except (OSError, VersionError) as error:
-            self.refused = f"{name}, generation {broken.served.generation}, broke: {reason} It cannot be rolled back for all: {error}"
-        log.error("model %s, generation %s, broke: %s", broken.classifier.version, broken.served.generation, reason)
-        log.error("model %s, generation %s, serves in its place", other.classifier.version, other.served.generation)
+            self.refused = (
+                f"{name}, generation {broken.served.generation}, broke: {reason} "
+                f"It cannot be rolled back for all: {error}"
+            )
+        log.error(
+            "model %s, generation %s, broke: %s",
+            broken.classifier.version,
+            broken.served.generation,
+            reason,
+        )
+        log.error(
+            "model %s, generation %s, serves in its place",
+            other.classifier.version,
+            other.served.generation,
+        )
         self._now = other
         self._tell()
         return other

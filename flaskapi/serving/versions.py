@@ -1,4 +1,6 @@
-"""One version of the model: a folder with the artifact, its compiled form, its card, and what it was learned from."""
+"""One version of the model: a folder with the artifact, its compiled form, its card, and what it
+was learned from.
+"""
 
 import csv
 import json
@@ -11,7 +13,13 @@ from typing import Any, NamedTuple
 from flaskapi.serving.compiled import run_command
 from flaskapi.serving.pointer import own_as_folder
 
-ARTIFACT, COMPILED, CARD, PICTURE, SUBMISSIONS = "my_model.h5", "my_model.onnx", "README.md", "mistakes.png", "submissions.csv"
+ARTIFACT, COMPILED, CARD, PICTURE, SUBMISSIONS = (
+    "my_model.h5",
+    "my_model.onnx",
+    "README.md",
+    "mistakes.png",
+    "submissions.csv",
+)
 
 
 class Version(NamedTuple):
@@ -31,7 +39,9 @@ class Version(NamedTuple):
 
     @property
     def submissions(self) -> list[str] | None:
-        """The ids of the submissions that it was learned from; None where it was not learned from any."""
+        """The ids of the submissions that it was learned from; None where it was not learned from
+        any.
+        """
         try:
             with (self.path / SUBMISSIONS).open(encoding="utf-8", newline="") as file:
                 return [row[0] for row in csv.reader(file)][1:]
@@ -46,7 +56,9 @@ def write_submissions(path: Path, submissions: Sequence[str]) -> None:
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """Write the card as a page, as the command `card` does; where that cannot be, what the compiled form knows of it."""
+    """Write the card as a page, as the command `card` does; where that cannot be, what the compiled
+    form knows of it.
+    """
     picture = folder / PICTURE
     try:
         done = run_command("card", str(folder / ARTIFACT), "--picture", str(picture))
@@ -56,13 +68,20 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
     except subprocess.TimeoutExpired:
         text = ""
     if not text:
-        lines = [f"# Model card: {ARTIFACT}", "", f"- **Version** `{card['version']}`, SHA-256 `{card['sha256']}`.", ""]
+        lines = [
+            f"# Model card: {ARTIFACT}",
+            "",
+            f"- **Version** `{card['version']}`, SHA-256 `{card['sha256']}`.",
+            "",
+        ]
         text = "\n".join([*lines, "```json", json.dumps(card, indent=1), "```", ""])
     (folder / CARD).write_text(text, "utf-8")
 
 
 def seal(folder: Path) -> None:
-    """Make a folder and what is in it lasting and readable by whoever serves; the ids of submissions are for its owner alone."""
+    """Make a folder and what is in it lasting and readable by whoever serves; the ids of
+    submissions are for its owner alone.
+    """
     for path in (folder, *folder.iterdir()):
         path.chmod(0o755 if path == folder else 0o600 if path.name == SUBMISSIONS else 0o644)
         own_as_folder(path)

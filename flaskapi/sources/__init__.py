@@ -1,7 +1,8 @@
-"""Many images from files, folders and archives, one after the other; nothing is ever unpacked to disk.
+"""Many images from files, folders and archives, one after the other; nothing is ever unpacked to
+disk.
 
-What people send is read as if it were hostile: by sizes that are checked before and while it is read, one member in memory
-at a time, and by names that are only ever said again, never opened.
+What people send is read as if it were hostile: by sizes that are checked before and while it is
+read, one member in memory at a time, and by names that are only ever said again, never opened.
 """
 
 from typing import NamedTuple
@@ -19,7 +20,9 @@ class Item(NamedTuple):
 
 
 class Allowance:
-    """How much one request or command may have read: of one image, and of all that its archives unpack to together."""
+    """How much one request or command may have read: of one image, and of all that its archives
+    unpack to together.
+    """
 
     def __init__(self, image_bytes: int, total_bytes: int | None = None) -> None:
         self.image_bytes, self.total_bytes, self._taken = image_bytes, total_bytes, 0
@@ -32,11 +35,17 @@ class Allowance:
         """
         self._taken += count
         if self.total_bytes is not None and self._taken > self.total_bytes:
-            raise TooLargeError(f"What was sent unpacks to more than {self.total_bytes:,} bytes (MAX_BATCH_BYTES); the rest was not read.")
+            raise TooLargeError(
+                f"What was sent unpacks to more than {self.total_bytes:,} bytes (MAX_BATCH_BYTES); "
+                f"the rest was not read."
+            )
 
     def too_large(self) -> TooLargeError:
         """What an image of more than `image_bytes` is answered with."""
-        return TooLargeError(f"The image has more than {self.image_bytes:,} bytes, the most that are read of one (MAX_REQUEST_BYTES).")
+        return TooLargeError(
+            f"The image has more than {self.image_bytes:,} bytes, the most that are read of one "
+            f"(MAX_REQUEST_BYTES)."
+        )
 
 
 def is_clutter(name: str) -> bool:
@@ -46,7 +55,9 @@ def is_clutter(name: str) -> bool:
 
 
 def check_name(name: str) -> FlaskapiError | None:
-    """Refuse the name of an archive's member that would lead out of a folder, though none is ever opened."""
+    """Refuse the name of an archive's member that would lead out of a folder, though none is ever
+    opened.
+    """
     parts = name.replace("\\", "/").split("/")
     if not name or "\0" in name:
         return InvalidRequestError("The archive gives this member no proper name.")

@@ -1,18 +1,31 @@
-"""ZIP and tar archives, told apart by their first bytes: each member an item, in the archive's order."""
+"""ZIP and tar archives, told apart by their first bytes: each member an item, in the archive's
+order.
+"""
 
 import gzip
 import zlib
 from collections.abc import Iterator
 from typing import IO, Literal, Protocol
 
-from flaskapi.errors import FlaskapiError, InvalidRequestError, MissingImageError, UnsupportedImageError
+from flaskapi.errors import (
+    FlaskapiError,
+    InvalidRequestError,
+    MissingImageError,
+    UnsupportedImageError,
+)
 from flaskapi.sources import Allowance, Item
 from flaskapi.sources.tarred import BLOCK_BYTES, is_header, read_tar
 from flaskapi.sources.zipped import read_zip
 
 Kind = Literal["zip", "tar", "gzip", "other"]
 FORMAT_NAMES = "ZIP, tar or tar.gz"
-_OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"(\xb5/\xfd": "Zstandard", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR"}
+_OTHERS = {
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"(\xb5/\xfd": "Zstandard",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"Rar!\x1a\x07": "RAR",
+}
 
 
 class Readable(Protocol):
@@ -22,7 +35,9 @@ class Readable(Protocol):
 
 
 def kind_of(head: bytes) -> Kind | None:
-    """Tell an archive by its first `BLOCK_BYTES`; None is none, "other" one of a format that is not read."""
+    """Tell an archive by its first `BLOCK_BYTES`; None is none, "other" one of a format that is not
+    read.
+    """
     if head.startswith((b"PK\3\4", b"PK\5\6")):
         return "zip"
     if head.startswith(b"\x1f\x8b"):
@@ -36,7 +51,8 @@ def read_file(file: IO[bytes], name: str, allowance: Allowance) -> Iterator[Item
     """Read a file that can be rewound: the members of an archive, or the one image that it is.
 
     Raises:
-        FlaskapiError: it is an archive of which no member can be read; of one that breaks off later, the last item says so.
+        FlaskapiError: it is an archive of which no member can be read; of one that breaks off
+            later, the last item says so.
     """
     head = file.read(BLOCK_BYTES)
     file.seek(0)
@@ -47,8 +63,12 @@ def read_file(file: IO[bytes], name: str, allowance: Allowance) -> Iterator[Item
         yield from _read_forwards(file, kind, head, name, allowance)
 
 
-def read_stream(stream: Readable, name: str, allowance: Allowance, spool: IO[bytes]) -> Iterator[Item]:
-    """Read what comes through a pipe; only a ZIP has to be had whole before its first member, and is put into `spool`."""
+def read_stream(
+    stream: Readable, name: str, allowance: Allowance, spool: IO[bytes]
+) -> Iterator[Item]:
+    """Read what comes through a pipe; only a ZIP has to be had whole before its first member, and
+    is put into `spool`.
+    """
     head = stream.read(BLOCK_BYTES)
     source, kind = _Rejoined(head, stream), kind_of(head)
     if kind == "zip":
@@ -60,20 +80,28 @@ def read_stream(stream: Readable, name: str, allowance: Allowance, spool: IO[byt
         yield from _read_forwards(source, kind, head, name, allowance)
 
 
-def _read_forwards(source: Readable, kind: Kind | None, head: bytes, name: str, allowance: Allowance) -> Iterator[Item]:
+def _read_forwards(
+    source: Readable, kind: Kind | None, head: bytes, name: str, allowance: Allowance
+) -> Iterator[Item]:
     if kind is None:
         content = source.read(allowance.image_bytes + 1)
-        yield Item(name, content if len(content) <= allowance.image_bytes else allowance.too_large())
+        yield Item(
+            name, content if len(content) <= allowance.image_bytes else allowance.too_large()
+        )
         return
     if kind == "other":
         form = next(form for signature, form in _OTHERS.items() if head.startswith(signature))
-        raise UnsupportedImageError(f"'{name}' is packed by {form}, which is not read: {FORMAT_NAMES}.")
+        raise UnsupportedImageError(
+            f"'{name}' is packed by {form}, which is not read: {FORMAT_NAMES}."
+        )
     stream: Readable = gzip.GzipFile(fileobj=source, mode="rb") if kind == "gzip" else source  # type: ignore[call-overload]  # it only reads forwards
     yield from _to_its_end(read_tar(stream, allowance), name)
 
 
 def _to_its_end(members: Iterator[Item], name: str) -> Iterator[Item]:
-    """Pass on what an archive holds; where it breaks off, what was read stays, and the last item says why in the archive's name."""
+    """Pass on what an archive holds; where it breaks off, what was read stays, and the last item
+    says why in the archive's name.
+    """
     empty = True
     try:
         for member in members:
@@ -81,7 +109,9 @@ def _to_its_end(members: Iterator[Item], name: str) -> Iterator[Item]:
             yield _without_archives(member)
     except (FlaskapiError, OSError, EOFError, zlib.error) as error:
         if not isinstance(error, FlaskapiError):  # what gzip and zlib say of damaged data
-            error = InvalidRequestError(f"The archive '{name}' is damaged or cut off: {str(error).rstrip('.')}.")
+            error = InvalidRequestError(
+                f"The archive '{name}' is damaged or cut off: {str(error).rstrip('.')}."
+            )
         if empty:
             raise error from None
         yield Item(name, error)
@@ -92,7 +122,10 @@ def _to_its_end(members: Iterator[Item], name: str) -> Iterator[Item]:
 
 def _without_archives(member: Item) -> Item:
     if isinstance(member.content, bytes) and kind_of(member.content[:BLOCK_BYTES]) is not None:
-        return Item(member.name, UnsupportedImageError("This is an archive within an archive, which is not read."))
+        return Item(
+            member.name,
+            UnsupportedImageError("This is an archive within an archive, which is not read."),
+        )
     return member
 
 

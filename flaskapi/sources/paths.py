@@ -14,10 +14,14 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".webp", ".tif", ".
 STANDARD_INPUT = "-"
 
 
-def read_paths(paths: Iterable[str], standard_input: IO[bytes], allowance: Allowance) -> Iterator[Item]:
-    """Read what paths name: of a folder, and the folders in it, all files with an image's suffix; of an archive, every member.
+def read_paths(
+    paths: Iterable[str], standard_input: IO[bytes], allowance: Allowance
+) -> Iterator[Item]:
+    """Read what paths name: of a folder, and the folders in it, all files with an image's suffix;
+    of an archive, every member.
 
-    Names are paths: those of an archive's members follow the archive's own. What cannot be read comes out as an error.
+    Names are paths: those of an archive's members follow the archive's own. What cannot be read
+    comes out as an error.
     """
     for path in paths:
         try:
@@ -32,7 +36,9 @@ def read_paths(paths: Iterable[str], standard_input: IO[bytes], allowance: Allow
 
 
 def count_images(paths: Iterable[str]) -> int | None:
-    """How many images paths name, as far as can be told without reading them; None where it cannot."""
+    """How many images paths name, as far as can be told without reading them; None where it
+    cannot.
+    """
     count = 0
     for path in paths:
         if os.path.isdir(path):
@@ -58,15 +64,20 @@ def _read_folder(folder: str, allowance: Allowance) -> Iterator[Item]:
         try:
             with open(path, "rb", buffering=0) as file:
                 content = file.read(allowance.image_bytes + 1)
-            yield Item(name, content if len(content) <= allowance.image_bytes else allowance.too_large())
+            yield Item(
+                name, content if len(content) <= allowance.image_bytes else allowance.too_large()
+            )
         except OSError as error:
             yield Item(name, _domain(error))
     if empty:
-        raise MissingImageError(f"The folder '{_readable(folder)}' holds no image: no {', '.join(sorted(SUFFIXES))}.")
+        raise MissingImageError(
+            f"The folder '{_readable(folder)}' holds no image: no {', '.join(sorted(SUFFIXES))}."
+        )
 
 
 def _find_images(folder: str) -> Iterator[tuple[str, OSError | None]]:
-    """Files with an image's suffix, in the order of their names, folder by folder; links to folders are not followed.
+    """Files with an image's suffix, in the order of their names, folder by folder; links to folders
+    are not followed.
 
     A folder that cannot be read comes out in its place, with the error.
     """
@@ -80,7 +91,11 @@ def _find_images(folder: str) -> Iterator[tuple[str, OSError | None]]:
         path = os.path.join(folder, name)
         if is_folder and not is_clutter(name):
             yield from _find_images(path)
-        elif os.path.splitext(name)[1].lower() in SUFFIXES and not is_clutter(name) and os.path.isfile(path):
+        elif (
+            os.path.splitext(name)[1].lower() in SUFFIXES
+            and not is_clutter(name)
+            and os.path.isfile(path)
+        ):
             yield path, None
 
 
@@ -88,7 +103,9 @@ def _read_path(path: str, allowance: Allowance) -> Iterator[Item]:
     name = _readable(path)
     with open(path, "rb") as file:
         read = read_file if file.seekable() else _read_pipe
-        for item in read(file, name, allowance):  # one of the file's own name is the file itself, or what is wrong with it
+        for item in read(
+            file, name, allowance
+        ):  # one of the file's own name is the file itself, or what is wrong with it
             yield item._replace(name=f"{name}/{item.name}") if item.name != name else item
 
 

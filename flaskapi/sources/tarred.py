@@ -1,6 +1,7 @@
 """Tar archives (POSIX ustar and pax, GNU), forwards only, so that they can be read from a pipe.
 
-Not Python's `tarfile`, which keeps an object for each member, and reads headers that may claim any size into memory.
+Not Python's `tarfile`, which keeps an object for each member, and reads headers that may claim any
+size into memory.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,14 @@ _LONGEST_HEADER = 1 << 16  # of a long name, or of all of a member's pax records
 _MOST_HEADERS = 8  # that tell of one member; programs write one or two
 _CHECKSUM = slice(148, 156)
 _REGULAR, _FOLDER, _SPARSE, _GLOBAL, _LONG_LINK = b"0\0" + b"7", b"5", b"S", b"g", b"K"
-_WHAT = {b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a pipe", _SPARSE: "a sparse file"}
+_WHAT = {
+    b"1": "a link",
+    b"2": "a link",
+    b"3": "a device",
+    b"4": "a device",
+    b"6": "a pipe",
+    _SPARSE: "a sparse file",
+}
 
 
 class _Stream(Protocol):
@@ -30,8 +38,14 @@ class _Header(NamedTuple):
 
 
 def is_header(block: bytes) -> bool:
-    """Does an archive begin with this block? Its checksum tells, in old archives too, which have no signature."""
-    return len(block) == BLOCK_BYTES and block.strip(b"\0") != b"" and _number(block[_CHECKSUM]) == _checksum(block)
+    """Does an archive begin with this block? Its checksum tells, in old archives too, which have no
+    signature.
+    """
+    return (
+        len(block) == BLOCK_BYTES
+        and block.strip(b"\0") != b""
+        and _number(block[_CHECKSUM]) == _checksum(block)
+    )
 
 
 def read_tar(stream: _Stream, allowance: Allowance) -> Iterator[Item]:
@@ -49,7 +63,10 @@ def read_tar(stream: _Stream, allowance: Allowance) -> Iterator[Item]:
         if header.kind in (b"L", b"x", b"X"):
             headers += 1
             if headers > _MOST_HEADERS:
-                raise InvalidRequestError(f"The archive is damaged: a member has more than {_MOST_HEADERS} extended headers.")
+                raise InvalidRequestError(
+                    f"The archive is damaged: a member has more than {_MOST_HEADERS} extended "
+                    f"headers."
+                )
             told |= _read_told(source, header)
             continue
         size = _size_told(told, header)
@@ -57,19 +74,27 @@ def read_tar(stream: _Stream, allowance: Allowance) -> Iterator[Item]:
         told, headers = {}, 0
         while header.more_map:
             header = header._replace(more_map=source.read(BLOCK_BYTES)[504:505] not in (b"", b"\0"))
-        if kind in (_GLOBAL, _LONG_LINK, _FOLDER) or (kind in _REGULAR and name.endswith("/")) or is_clutter(name):
+        if (
+            kind in (_GLOBAL, _LONG_LINK, _FOLDER)
+            or (kind in _REGULAR and name.endswith("/"))
+            or is_clutter(name)
+        ):
             source.skip(size)
             continue
         error = _refuse(name, kind, size, allowance)
         yield Item(name, error or source.read_padded(size))
         if error:
             source.skip(size)
-    raise InvalidRequestError("The archive is cut off, or no tar archive: it ends without its end mark.")
+    raise InvalidRequestError(
+        "The archive is cut off, or no tar archive: it ends without its end mark."
+    )
 
 
 def _refuse(name: str, kind: bytes, size: int, allowance: Allowance) -> FlaskapiError | None:
     if kind not in _REGULAR:
-        return UnsupportedImageError(f"This is {_WHAT.get(kind, 'of a kind that is not read')}, not an image.")
+        return UnsupportedImageError(
+            f"This is {_WHAT.get(kind, 'of a kind that is not read')}, not an image."
+        )
     return check_name(name) or (allowance.too_large() if size > allowance.image_bytes else None)
 
 
@@ -119,11 +144,19 @@ def _checksum(block: bytes) -> int:
 
 
 def _number(field: bytes) -> int | None:
-    """A number in octal digits, or, for large ones, in GNU's form: the first bit set, the rest binary. None is neither."""
+    """A number in octal digits, or, for large ones, in GNU's form: the first bit set, the rest
+    binary. None is neither.
+    """
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     digits = field.partition(b"\0")[0].strip()
-    return int(digits or b"0", 8) if digits.isdigit() and not {*b"89"} & {*digits} else None if digits else 0
+    return (
+        int(digits or b"0", 8)
+        if digits.isdigit() and not {*b"89"} & {*digits}
+        else None
+        if digits
+        else 0
+    )
 
 
 def _text(field: bytes) -> str:
@@ -131,9 +164,13 @@ def _text(field: bytes) -> str:
 
 
 def _read_told(source: _Source, header: _Header) -> dict[str, str]:
-    """Read what is told of the next member in a block of its own, a long name of GNU's or pax records: path, size, sparse."""
+    """Read what is told of the next member in a block of its own, a long name of GNU's or pax
+    records: path, size, sparse.
+    """
     if header.bytes > _LONGEST_HEADER:
-        raise InvalidRequestError("The archive is damaged: a member's name claims to be longer than any is.")
+        raise InvalidRequestError(
+            "The archive is damaged: a member's name claims to be longer than any is."
+        )
     data = source.read_padded(header.bytes)
     if header.kind == b"L":
         return {"path": _text(data)}
@@ -148,13 +185,17 @@ def _read_told(source: _Source, header: _Header) -> dict[str, str]:
 
 
 def _parse_record(data: bytes, at: int, end: int) -> tuple[bytes, bytes, int]:
-    """Parse one pax record, "LENGTH KEY=VALUE" and a line's end. Returns key, value and where the next one begins."""
+    """Parse one pax record, "LENGTH KEY=VALUE" and a line's end. Returns key, value and where the
+    next one begins.
+    """
     space = data.find(b" ", at, at + 6)
     length = data[at : max(at, space)]
     after = at + int(length) if length.isdigit() else 0
     equals = data.find(b"=", space + 1, after)
     if not space + 1 < equals < after <= end or data[after - 1 : after] != b"\n":
-        raise InvalidRequestError("The archive is damaged: a member's extended header cannot be read.")
+        raise InvalidRequestError(
+            "The archive is damaged: a member's extended header cannot be read."
+        )
     return data[space + 1 : equals], data[equals + 1 : after - 1], after
 
 
@@ -163,5 +204,7 @@ def _size_told(told: dict[str, str], header: _Header) -> int:
     if size is None:
         return header.bytes
     if not (size.isascii() and size.isdigit() and len(size) < 20):
-        raise InvalidRequestError("The archive is damaged: a member's extended header cannot be read.")
+        raise InvalidRequestError(
+            "The archive is damaged: a member's extended header cannot be read."
+        )
     return int(size)

@@ -1,7 +1,8 @@
 """ZIP archives (PKWARE's APPNOTE 6.3), member by member.
 
-Not Python's `zipfile`, which keeps an object for each member: the directory of a small file can name millions. Here it is
-read in blocks, so that memory does not grow with the archive; and a member takes a tenth of the time.
+Not Python's `zipfile`, which keeps an object for each member: the directory of a small file can
+name millions. Here it is read in blocks, so that memory does not grow with the archive; and a
+member takes a tenth of the time.
 """
 
 import struct
@@ -9,10 +10,19 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from flaskapi.errors import FlaskapiError, InvalidImageError, InvalidRequestError, UnsupportedImageError
+from flaskapi.errors import (
+    FlaskapiError,
+    InvalidImageError,
+    InvalidRequestError,
+    UnsupportedImageError,
+)
 from flaskapi.sources import Allowance, Item, check_name, is_clutter
 
-_END, _END_64, _LOCATOR_64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
+_END, _END_64, _LOCATOR_64 = (
+    struct.Struct("<4s4H2LH"),
+    struct.Struct("<4sQ2H2L4Q"),
+    struct.Struct("<4sLQL"),
+)
 _ENTRY, _LOCAL = struct.Struct("<4s6H3L5H2L"), struct.Struct("<4s5H3L2H")
 _LONGEST_ENTRY = _ENTRY.size + 3 * 0xFFFF  # name, extra field and comment
 _LONGEST_COMMENT = 0xFFFF
@@ -24,7 +34,9 @@ _IN_EXTRA = 0xFFFFFFFF  # what stands in a field of 32 bits whose value is in th
 
 
 class _Directory(NamedTuple):
-    """Where the list of members is, and how far what it counts from lies behind the file's start."""
+    """Where the list of members is, and how far what it counts from lies behind the file's
+    start.
+    """
 
     start: int
     bytes: int
@@ -49,7 +61,8 @@ def read_zip(file: IO[bytes], allowance: Allowance) -> Iterator[Item]:
         file: can be rewound.
 
     Raises:
-        InvalidRequestError: it is damaged or cut off; its members lie over each other, as in a bomb.
+        InvalidRequestError: it is damaged or cut off; its members lie over each other, as in a
+            bomb.
         TooLargeError: it unpacks to more than the allowance.
     """
     directory = _find_directory(file)
@@ -57,8 +70,15 @@ def read_zip(file: IO[bytes], allowance: Allowance) -> Iterator[Item]:
     for entry in _read_directory(file, directory):
         if entry.name.endswith("/") or is_clutter(entry.name):
             continue
-        if entry.offset + _LOCAL.size + entry.packed_bytes > directory.start - directory.shift:  # may be beyond what seek takes
-            yield Item(entry.name, InvalidImageError("The archive is damaged here: this is not where its directory says."))
+        if (
+            entry.offset + _LOCAL.size + entry.packed_bytes > directory.start - directory.shift
+        ):  # may be beyond what seek takes
+            yield Item(
+                entry.name,
+                InvalidImageError(
+                    "The archive is damaged here: this is not where its directory says."
+                ),
+            )
             continue
         packed += entry.packed_bytes + _LOCAL.size
         if packed > directory.start:
@@ -77,21 +97,35 @@ def _find_directory(file: IO[bytes]) -> _Directory:
     _, disk, *_, length, offset, _ = _END.unpack_from(tail, at)
     start = tail_start + at - length
     locator, record = at - _LOCATOR_64.size, at - _LOCATOR_64.size - _END_64.size
-    if record >= 0 and tail[locator : locator + 4] == b"PK\6\7" and tail[record : record + 4] == b"PK\6\6":
+    if (
+        record >= 0
+        and tail[locator : locator + 4] == b"PK\6\7"
+        and tail[record : record + 4] == b"PK\6\6"
+    ):
         *_, length, offset = _END_64.unpack_from(tail, record)
         start = tail_start + record - length
     if disk not in (0, 0xFFFF) or start < 0 or offset > start:
-        raise InvalidRequestError("The archive is damaged, or one part of several: its directory is not where it should be.")
+        raise InvalidRequestError(
+            "The archive is damaged, or one part of several: its directory is not where it should "
+            "be."
+        )
     return _Directory(start, length, start - offset)
 
 
 def _find_end(tail: bytes) -> int:
-    """Find the last record of its kind whose comment reaches the file's end: within a comment there may be others."""
+    """Find the last record of its kind whose comment reaches the file's end: within a comment there
+    may be others.
+    """
     at = len(tail)
     while (at := tail.rfind(b"PK\5\6", 0, at)) >= 0:
-        if at + _END.size <= len(tail) and at + _END.size + _END.unpack_from(tail, at)[-1] == len(tail):
+        if at + _END.size <= len(tail) and at + _END.size + _END.unpack_from(tail, at)[-1] == len(
+            tail
+        ):
             return at
-    raise InvalidRequestError("The archive is cut off, or something follows it: a ZIP's directory is at its end, and there is none.")
+    raise InvalidRequestError(
+        "The archive is cut off, or something follows it: a ZIP's directory is at its end, and "
+        "there is none."
+    )
 
 
 def _read_directory(file: IO[bytes], directory: _Directory) -> Iterator[_Entry]:
@@ -103,7 +137,12 @@ def _read_directory(file: IO[bytes], directory: _Directory) -> Iterator[_Entry]:
             block = file.read(min(left, _BLOCK))
             if not block:
                 raise InvalidRequestError("The archive is damaged: its directory is cut off.")
-            buffer, at, position, left = buffer[at:] + block, 0, position + len(block), left - len(block)
+            buffer, at, position, left = (
+                buffer[at:] + block,
+                0,
+                position + len(block),
+                left - len(block),
+            )
         if at == len(buffer):
             return
         if len(buffer) - at < _ENTRY.size or buffer[at : at + 4] != b"PK\1\2":
@@ -114,19 +153,41 @@ def _read_directory(file: IO[bytes], directory: _Directory) -> Iterator[_Entry]:
 
 def _parse_entry(buffer: bytes, at: int) -> tuple[_Entry, int]:
     fields = _ENTRY.unpack_from(buffer, at)
-    _, _, _, flags, method, _, _, crc, packed, unpacked, name_length, extra_length, comment_length, _, _, attributes, offset = fields
+    (
+        _,
+        _,
+        _,
+        flags,
+        method,
+        _,
+        _,
+        crc,
+        packed,
+        unpacked,
+        name_length,
+        extra_length,
+        comment_length,
+        _,
+        _,
+        attributes,
+        offset,
+    ) = fields
     name_end = at + _ENTRY.size + name_length
     end = name_end + extra_length + comment_length
     if end > len(buffer):
         raise InvalidRequestError("The archive is damaged: its directory is cut off.")
     if _IN_EXTRA in (unpacked, packed, offset):
-        unpacked, packed, offset = _sizes_64(buffer[name_end : name_end + extra_length], unpacked, packed, offset)
+        unpacked, packed, offset = _sizes_64(
+            buffer[name_end : name_end + extra_length], unpacked, packed, offset
+        )
     name = _decode_name(buffer[at + _ENTRY.size : name_end], flags)
     return _Entry(name, flags, method, crc, packed, unpacked, attributes >> 16, offset), end
 
 
 def _sizes_64(extra: bytes, *values: int) -> tuple[int, ...]:
-    """Take the values that need 64 bits out of the extra field; there they stand in this order, and no others."""
+    """Take the values that need 64 bits out of the extra field; there they stand in this order, and
+    no others.
+    """
     at = 0
     while at + 4 <= len(extra):
         tag, length = struct.unpack_from("<2H", extra, at)
@@ -134,20 +195,26 @@ def _sizes_64(extra: bytes, *values: int) -> tuple[int, ...]:
         if tag == 1:
             whole = min(length, len(extra) - at) // 8 * 8
             numbers = struct.iter_unpack("<Q", extra[at : at + whole])
-            return tuple(next(numbers, (value,))[0] if value == _IN_EXTRA else value for value in values)
+            return tuple(
+                next(numbers, (value,))[0] if value == _IN_EXTRA else value for value in values
+            )
         at += length
     return values
 
 
 def _decode_name(name: bytes, flags: int) -> str:
-    """Names are in code page 437 unless marked as UTF-8; many programs write UTF-8 without the mark."""
+    """Names are in code page 437 unless marked as UTF-8; many programs write UTF-8 without the
+    mark.
+    """
     try:
         return name.decode("utf-8")
     except UnicodeDecodeError:
         return name.decode("utf-8", "replace") if flags & _UTF8 else name.decode("cp437")
 
 
-def _read_member(file: IO[bytes], entry: _Entry, shift: int, allowance: Allowance) -> bytes | FlaskapiError:
+def _read_member(
+    file: IO[bytes], entry: _Entry, shift: int, allowance: Allowance
+) -> bytes | FlaskapiError:
     """Read one member: never more than its limit, whatever its header claims."""
     if error := check_name(entry.name):
         return error
@@ -156,14 +223,22 @@ def _read_member(file: IO[bytes], entry: _Entry, shift: int, allowance: Allowanc
     if entry.flags & _ENCRYPTED:
         return UnsupportedImageError("This is encrypted; send it without a password.")
     if entry.method not in (_STORED, _DEFLATED):
-        return UnsupportedImageError(f"This is compressed by a method that is not read (number {entry.method}); deflate is.")
+        return UnsupportedImageError(
+            f"This is compressed by a method that is not read (number {entry.method}); deflate is."
+        )
     if entry.bytes > allowance.image_bytes:
         return allowance.too_large()
-    if entry.packed_bytes > entry.bytes + entry.bytes // 8 + 1024:  # deflate adds five bytes to every 16 KB at most
-        return InvalidImageError("The archive is damaged here: this is larger packed than unpacked.")
+    if (
+        entry.packed_bytes > entry.bytes + entry.bytes // 8 + 1024
+    ):  # deflate adds five bytes to every 16 KB at most
+        return InvalidImageError(
+            "The archive is damaged here: this is larger packed than unpacked."
+        )
     packed = _read_packed(file, entry, shift)
     if packed is None:
-        return InvalidImageError("The archive is damaged here: this is not where its directory says.")
+        return InvalidImageError(
+            "The archive is damaged here: this is not where its directory says."
+        )
     return _unpack(packed, entry)
 
 
@@ -173,7 +248,9 @@ def _read_packed(file: IO[bytes], entry: _Entry, shift: int) -> bytes | None:
     if len(header) < _LOCAL.size or header[:4] != b"PK\3\4":
         return None
     *_, name_length, extra_length = _LOCAL.unpack(header)
-    packed = file.read(name_length + extra_length + entry.packed_bytes)[name_length + extra_length :]
+    packed = file.read(name_length + extra_length + entry.packed_bytes)[
+        name_length + extra_length :
+    ]
     return packed if len(packed) == entry.packed_bytes else None
 
 
@@ -185,5 +262,7 @@ def _unpack(packed: bytes, entry: _Entry) -> bytes | FlaskapiError:
         except zlib.error:
             return InvalidImageError("The archive is damaged here: this cannot be unpacked.")
     if len(content) != entry.bytes or zlib.crc32(content) != entry.crc:
-        return InvalidImageError("The archive is damaged here: size or checksum is not what its directory says.")
+        return InvalidImageError(
+            "The archive is damaged here: size or checksum is not what its directory says."
+        )
     return content

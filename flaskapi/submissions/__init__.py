@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from flaskapi.submissions.retention import Excess
 
 T = TypeVar("T")
-TOKEN_PREFIX = "flaskapi_"  # of operators' keys, so that one that was left lying about is known for what it is
+TOKEN_PREFIX = (
+    "flaskapi_"  # of operators' keys, so that one that was left lying about is known for what it is
+)
 
 
 class Submission(NamedTuple):
-    """An image somebody sent, with its answer; of a digit `probabilities` and `normalized` are there, of a number `lines` and `digits`."""
+    """An image somebody sent, with its answer; of a digit `probabilities` and `normalized` are
+    there, of a number `lines` and `digits`.
+    """
 
     id: UUID
     received_at: datetime  # with its time zone
@@ -46,28 +50,42 @@ class Store(Protocol):
     """Keeps submissions. Every method raises StoreUnavailableError where it cannot."""
 
     def record(self, submissions: list[Submission]) -> list[UUID | None]:
-        """Keep submissions. When this returns they are committed; their ids are given, or None where nothing is to be kept."""
+        """Keep submissions. When this returns they are committed; their ids are given, or None
+        where nothing is to be kept.
+        """
 
     def expect(self) -> AbstractContextManager[None]:
-        """Around the work of a request that ends with keeping something: what is kept meanwhile may wait a little, to go with it."""
+        """Around the work of a request that ends with keeping something: what is kept meanwhile may
+        wait a little, to go with it.
+        """
 
     def get(self, id: UUID) -> Submission | None:
         """Give a submission back, or None if there is none of this id."""
 
     def delete(self, id: UUID) -> bool:
-        """Erase a submission, and its image unless another submission has the same. Tells whether there was one."""
+        """Erase a submission, and its image unless another submission has the same. Tells whether
+        there was one.
+        """
 
     def delete_before(self, moment: datetime) -> int:
-        """Erase all submissions that were received before a moment, with the images that only they had. Tells how many there were."""
+        """Erase all submissions that were received before a moment, with the images that only they
+        had. Tells how many there were.
+        """
 
-    def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> "tuple[int, Excess | None]":
-        """Erase the oldest submissions until no more than that are left, nor more bytes of images, but none that an operator has labelled.
+    def delete_beyond(
+        self, most_submissions: int | None, most_bytes: int | None
+    ) -> "tuple[int, Excess | None]":
+        """Erase the oldest submissions until no more than that are left, nor more bytes of images,
+        but none that an operator has labelled.
 
         Tells how many that were, and what is still beyond the limits.
         """
 
-    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False) -> T:
-        """Do something with the tables in one transaction, again where another process wrote just then.
+    def run(
+        self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False
+    ) -> T:
+        """Do something with the tables in one transaction, again where another process wrote just
+        then.
 
         Args:
             work: may be called more than once; what it did before is then taken back.
@@ -76,7 +94,9 @@ class Store(Protocol):
         """
 
     def check(self) -> dict[str, Any]:
-        """See whether submissions can be kept, and say by what: its kind and the version of its tables."""
+        """See whether submissions can be kept, and say by what: its kind and the version of its
+        tables.
+        """
 
     def close(self) -> None:
         """Let go of connections and threads; the next use makes new ones."""
@@ -100,10 +120,14 @@ class NoStore:
     def delete_before(self, moment: datetime) -> int:
         return 0
 
-    def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> "tuple[int, Excess | None]":
+    def delete_beyond(
+        self, most_submissions: int | None, most_bytes: int | None
+    ) -> "tuple[int, Excess | None]":
         return 0, None
 
-    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False) -> T:
+    def run(
+        self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False
+    ) -> T:
         raise StoreUnavailableError("Nothing is kept here: the setting STORE is off.")
 
     def check(self) -> dict[str, Any]:

@@ -1,11 +1,12 @@
-"""What statistics count, in a form that can be added up: of two days together each number is the sum of both.
+"""What statistics count, in a form that can be added up: of two days together each number is the
+sum of both.
 
 Counts are dictionaries and lists of numbers, so that they can be kept as JSON:
 
     {"routes": {"/predict": 3}, "confidence": 2.9, "uncertain": 1,
      "histograms": {"ink_share": [0, 1, ...], ...},          # digits in each bin of `drift.EDGES`
-     "labelled": {"confusion": [[...]], "bins": [[answers, confidence, right], ...], "others": [all, uncertain]},
-     "shadows": {"2026-11-22-1a2b3c4d": [answers, agreements]}}
+     "labelled": {"confusion": [[...]], "bins": [[answers, confidence, right], ...], "others": [all,
+     uncertain]}, "shadows": {"2026-11-22-1a2b3c4d": [answers, agreements]}}
 """
 
 from collections.abc import Iterable
@@ -23,7 +24,12 @@ NONE = "none"  # the label of what shows no digit
 def merge(one: Value, other: Value) -> Value:
     """Add up counts of the same form; what only one of them has, stays."""
     if isinstance(one, dict):
-        return {key: merge(one[key], other[key]) if key in one and key in other else one.get(key, other.get(key)) for key in one | other}
+        return {
+            key: merge(one[key], other[key])
+            if key in one and key in other
+            else one.get(key, other.get(key))
+            for key in one | other
+        }
     if isinstance(one, list):
         return [merge(mine, theirs) for mine, theirs in zip(one, other, strict=True)]
     return one + other
@@ -50,12 +56,18 @@ def count_labelled(rows: Iterable[tuple[str, str, bool, float]]) -> Counts:
             others = [others[0] + 1, others[1] + uncertain]
             continue
         place = min(int(confidence * BINS), BINS - 1)
-        bins[place] = [bins[place][0] + 1, bins[place][1] + confidence, bins[place][2] + (label == answer)]
+        bins[place] = [
+            bins[place][0] + 1,
+            bins[place][1] + confidence,
+            bins[place][2] + (label == answer),
+        ]
     return {"confusion": confusion, "bins": bins, "others": others}
 
 
 def describe(counts: Counts) -> dict[str, Any]:
-    """Say what counts come to: shares from 0 to 1, rounded to what means anything; None where there is nothing to share."""
+    """Say what counts come to: shares from 0 to 1, rounded to what means anything; None where there
+    is nothing to share.
+    """
     routes = counts.get("routes", {})
     answers = sum(routes.values())
     described = {
@@ -67,7 +79,8 @@ def describe(counts: Counts) -> dict[str, Any]:
     }
     shadows = counts.get("shadows", {})
     described["shadows"] = {
-        model: {"answers": of, "agreements": same, "disagreements": of - same} for model, (of, same) in sorted(shadows.items())
+        model: {"answers": of, "agreements": same, "disagreements": of - same}
+        for model, (of, same) in sorted(shadows.items())
     }
     return described
 
@@ -82,7 +95,8 @@ def _describe_labelled(counts: Counts) -> dict[str, Any]:
         "accuracy": _share(right, named),
         "calibration_error": _share(error, named),
         "calibration": [
-            {"answers": of, "confidence": _share(confidence, of), "accuracy": _share(right, of)} for of, confidence, right in bins
+            {"answers": of, "confidence": _share(confidence, of), "accuracy": _share(right, of)}
+            for of, confidence, right in bins
         ],
         "confusion": counts["confusion"],
         "none": counts["others"][0],

@@ -7,15 +7,20 @@ import sqlalchemy as sa
 
 from flaskapi.submissions.tables import days
 
-SETTLED = timedelta(hours=1)  # after a day's end, all that it brought has arrived, answers of a candidate included
+# After a day's end, all that it brought has arrived, answers of a candidate included.
+SETTLED = timedelta(hours=1)
 
 
 def forget_day(connection: sa.Connection, received_at: datetime) -> None:
-    """Let the day on which something was received (in UTC) be counted anew, for something of it has changed."""
+    """Let the day on which something was received (in UTC) be counted anew, for something of it has
+    changed.
+    """
     connection.execute(sa.delete(days).where(days.c.day == received_at.astimezone(UTC).date()))
 
 
 def forget_days(connection: sa.Connection, received_at: Iterable[datetime]) -> None:
     """The same of several moments, each of their days once, the earliest first."""
-    for moment in sorted({moment.astimezone(UTC).date(): moment for moment in received_at}.values()):
+    for moment in sorted(
+        {moment.astimezone(UTC).date(): moment for moment in received_at}.values()
+    ):
         forget_day(connection, moment)

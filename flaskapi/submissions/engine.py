@@ -10,9 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 Durability = Literal["process", "power"]
-BUSY_S = 0.02  # SQLite's own waits grow to 0.1 s between two looks; the store asks again itself, more often
+# SQLite's own waits grow to 0.1 s between two looks; the store asks again itself, more often.
+BUSY_S = 0.02
 _SERVER_TIMEOUT_MS = 5000
-_BEGIN_AGAIN = ("40P01", "40001")  # PostgreSQL's codes for a deadlock, and for what two cannot both do
+# PostgreSQL's codes for a deadlock, and for what two cannot both do.
+_BEGIN_AGAIN = ("40P01", "40001")
 
 
 def make_engine(url: str, durability: Durability) -> sa.Engine:
@@ -25,12 +27,23 @@ def make_engine(url: str, durability: Durability) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _make_sqlite(parsed, durability)
-    # `synchronous_commit` is not loosened by `durability`: without it a commit does not survive the end of one of the server's processes.
-    options = f"-c synchronous_commit=on -c timezone=UTC -c statement_timeout={_SERVER_TIMEOUT_MS} -c application_name=flaskapi"
-    # As where what is read lies in memory, so that rows count, not pages. Else the planner would rather go through all submissions in their
-    # order than find the few that are looked for in an index of theirs, for those lie apart from each other.
+    # `synchronous_commit` is not loosened by `durability`: without it a commit does not survive the
+    # end of one of the server's processes.
+    options = (
+        "-c synchronous_commit=on -c timezone=UTC "
+        f"-c statement_timeout={_SERVER_TIMEOUT_MS} -c application_name=flaskapi"
+    )
+    # As where what is read lies in memory, so that rows count, not pages. Else the planner would
+    # rather go through all submissions in their order than find the few that are looked for in an
+    # index of theirs, for those lie apart from each other.
     options += " -c seq_page_cost=0.01 -c random_page_cost=0.01"
-    limits = {"connect_timeout": 2, "keepalives_idle": 2, "keepalives_interval": 1, "keepalives_count": 2, "tcp_user_timeout": 3000}
+    limits = {
+        "connect_timeout": 2,
+        "keepalives_idle": 2,
+        "keepalives_interval": 1,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 3000,
+    }
     engine = sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         isolation_level="AUTOCOMMIT",  # the driver begins no transaction by itself; `begin` does
@@ -50,7 +63,11 @@ def make_engine(url: str, durability: Durability) -> sa.Engine:
 
 def _make_sqlite(url: sa.URL, durability: Durability) -> sa.Engine:
     engine = sa.create_engine(
-        url, connect_args={"timeout": BUSY_S, "check_same_thread": False}, pool_size=2, max_overflow=4, pool_timeout=0.5
+        url,
+        connect_args={"timeout": BUSY_S, "check_same_thread": False},
+        pool_size=2,
+        max_overflow=4,
+        pool_timeout=0.5,
     )
     path = Path(url.database or "")
 
@@ -59,13 +76,18 @@ def _make_sqlite(url: sa.URL, durability: Durability) -> sa.Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):  # what is wrong, SQLite says
             if not path.exists():
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # what people sent is nobody else's on this machine
-                if os.geteuid() == 0:  # as where root runs the command `check`: it is the folder's owner who serves
+                # What people sent is nobody else's on this machine.
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+                if (
+                    os.geteuid() == 0
+                ):  # as where root runs the command `check`: it is the folder's owner who serves
                     os.chown(path, path.parent.stat().st_uid, path.parent.stat().st_gid)
 
     @sa.event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _: Any) -> None:
-        connection.isolation_level = None  # the driver begins no transaction by itself; `begin` does
+        connection.isolation_level = (
+            None  # the driver begins no transaction by itself; `begin` does
+        )
         for pragma in (
             "journal_mode = WAL",
             f"synchronous = {'FULL' if durability == 'power' else 'NORMAL'}",
@@ -76,8 +98,11 @@ def _make_sqlite(url: sa.URL, durability: Durability) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        # With the lock from the start: one that is taken in the middle of a transaction can fail in ways that no waiting mends.
-        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
+        # With the lock from the start: one that is taken in the middle of a transaction can fail in
+        # ways that no waiting mends.
+        connection.exec_driver_sql(
+            "BEGIN" if connection.get_execution_options().get("reads") else "BEGIN IMMEDIATE"
+        )
 
     return engine
 
@@ -86,4 +111,7 @@ def is_busy(error: DBAPIError) -> bool:
     """Was it only that another process was writing at that moment?"""
     if getattr(error.orig, "sqlstate", None) in _BEGIN_AGAIN:
         return True
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )

@@ -39,15 +39,26 @@ def count_wanted(store: Store, wanted: Wanted) -> int:
 
 
 def read_wanted(store: Store, wanted: Wanted) -> Iterator[Submission]:
-    """Give them one after the other, from the oldest to the youngest, whatever is kept or erased meanwhile.
+    """Give them one after the other, from the oldest to the youngest, whatever is kept or erased
+    meanwhile.
 
     Raises:
         StoreUnavailableError: the store cannot be used.
     """
-    query = sa.select(submissions.c.id).where(*_conditions(wanted)).order_by(submissions.c.id).limit(_PAGE)
+    query = (
+        sa.select(submissions.c.id)
+        .where(*_conditions(wanted))
+        .order_by(submissions.c.id)
+        .limit(_PAGE)
+    )
 
     def find_page(after: UUID) -> Sequence[UUID]:
-        return store.run(lambda connection: connection.execute(query.where(submissions.c.id > after)).scalars().all(), reads=True)
+        return store.run(
+            lambda connection: (
+                connection.execute(query.where(submissions.c.id > after)).scalars().all()
+            ),
+            reads=True,
+        )
 
     ids: Sequence[UUID] = [UUID(int=0)]
     while ids := find_page(ids[-1]):
@@ -57,7 +68,11 @@ def read_wanted(store: Store, wanted: Wanted) -> Iterator[Submission]:
 
 
 def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
-    yield submissions.c.lines.is_not(sa.null()) if wanted.numbers else submissions.c.lines.is_(sa.null())
+    yield (
+        submissions.c.lines.is_not(sa.null())
+        if wanted.numbers
+        else submissions.c.lines.is_(sa.null())
+    )
     if wanted.labelled:
         yield submissions.c.label.is_not(None)
     if wanted.since:
@@ -66,14 +81,18 @@ def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
         yield submissions.c.id < first_id(wanted.until)
 
 
-def keep_labelled(store: Store, kept: Sequence[Submission], sent_as: Mapping[UUID, bytes] = _NOWHERE) -> int:
-    """Keep submissions with the labels that they bear; one whose image has that label, from a source of that kind, is not kept again.
+def keep_labelled(
+    store: Store, kept: Sequence[Submission], sent_as: Mapping[UUID, bytes] = _NOWHERE
+) -> int:
+    """Keep submissions with the labels that they bear; one whose image has that label, from a
+    source of that kind, is not kept again.
 
     All in one transaction or none.
 
     Args:
         kept: each bears a label.
-        sent_as: by id, the SHA-256 of the file that an image was exported from; where the store has that file, it is the image.
+        sent_as: by id, the SHA-256 of the file that an image was exported from; where the store has
+            that file, it is the image.
 
     Returns:
         How many were kept.
@@ -83,17 +102,27 @@ def keep_labelled(store: Store, kept: Sequence[Submission], sent_as: Mapping[UUI
     """
     own = [hashlib.sha256(one.image).digest() for one in kept]
     is_number = submissions.c.lines.is_not(sa.null())
-    labelled = sa.select(submissions.c.sha256, submissions.c.label, submissions.c.label_source, is_number).where(
-        submissions.c.label.is_not(None)
-    )
+    labelled = sa.select(
+        submissions.c.sha256, submissions.c.label, submissions.c.label_source, is_number
+    ).where(submissions.c.label.is_not(None))
     # Locked, so that none is erased before this ends.
-    sources = sa.select(images.c.sha256).where(images.c.sha256.in_(set(sent_as.values()))).with_for_update(read=True, key_share=True)
+    sources = (
+        sa.select(images.c.sha256)
+        .where(images.c.sha256.in_(set(sent_as.values())))
+        .with_for_update(read=True, key_share=True)
+    )
 
     def work(connection: sa.Connection) -> int:
         held = set(connection.execute(sources).scalars()) if sent_as else set()
-        digests = [source if (source := sent_as.get(one.id)) in held else digest for one, digest in zip(kept, own, strict=True)]
+        digests = [
+            source if (source := sent_as.get(one.id)) in held else digest
+            for one, digest in zip(kept, own, strict=True)
+        ]
         known = labelled.where(submissions.c.sha256.in_(set(digests)))
-        there = {(sha256, label, source, bool(number)) for sha256, label, source, number in connection.execute(known)}
+        there = {
+            (sha256, label, source, bool(number))
+            for sha256, label, source, number in connection.execute(known)
+        }
         fresh = dict[Any, Submission]()
         for one, digest in zip(kept, digests, strict=True):
             key = (digest, one.label, one.label_source, one.lines is not None)
@@ -108,5 +137,9 @@ def keep_labelled(store: Store, kept: Sequence[Submission], sent_as: Mapping[UUI
 
 
 def _history(one: Submission) -> dict[str, Any]:
-    about = {"label": one.label, "source": one.label_source, "key_name": IMPORTED if one.label_source == "operator" else None}
+    about = {
+        "label": one.label,
+        "source": one.label_source,
+        "key_name": IMPORTED if one.label_source == "operator" else None,
+    }
     return {"id": new_id(), "submission_id": one.id, "labelled_at": one.received_at} | about

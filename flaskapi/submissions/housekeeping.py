@@ -1,4 +1,6 @@
-"""What is to be done now and then with all that is kept. Processes take turns; none is started for it, and no request waits for it."""
+"""What is to be done now and then with all that is kept. Processes take turns; none is started for
+it, and no request waits for it.
+"""
 
 import logging
 import random
@@ -38,11 +40,19 @@ class Done(NamedTuple):
 
     too_old: int  # submissions that it erased
     too_many: int
-    is_within: bool  # are the limits met? They are not where what operators have labelled is more than they allow.
+    # Are the limits met? They are not where what operators have labelled is more than they allow.
+    is_within: bool
 
     def __str__(self) -> str:
-        text = f"erased {self.too_old:,} submissions for their age, {self.too_many:,} for want of room"
-        return text if self.is_within else f"{text}; still beyond the limits, for what operators have labelled goes by its age alone"
+        text = (
+            f"erased {self.too_old:,} submissions for their age, {self.too_many:,} for want of room"
+        )
+        return (
+            text
+            if self.is_within
+            else f"{text}; still beyond the limits, for what operators have labelled goes by its "
+            f"age alone"
+        )
 
 
 def keep_house(store: Store, limits: Limits, now: datetime | None = None) -> Done:
@@ -67,15 +77,21 @@ def take_turn(store: Store, now: datetime | None = None) -> bool:
     now = now or datetime.now(UTC)
 
     def look(connection: sa.Connection) -> bool:
-        return not connection.execute(sa.select(chores.c.name).where(chores.c.name == _NAME, ~is_due(now, now + EVERY))).first()
+        return not connection.execute(
+            sa.select(chores.c.name).where(chores.c.name == _NAME, ~is_due(now, now + EVERY))
+        ).first()
 
-    return store.run(look, reads=True) and store.run(lambda connection: take_chore(connection, _NAME, now, now + EVERY))
+    return store.run(look, reads=True) and store.run(
+        lambda connection: take_chore(connection, _NAME, now, now + EVERY)
+    )
 
 
 class Housekeeper:
     """A thread that keeps house whenever it is this process's turn."""
 
-    def __init__(self, store: Store, limits: Limits, log: logging.Logger, *, look_s: float = LOOK_S) -> None:
+    def __init__(
+        self, store: Store, limits: Limits, log: logging.Logger, *, look_s: float = LOOK_S
+    ) -> None:
         self._store, self._limits, self._log, self._look_s = store, limits, log, look_s
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -88,7 +104,9 @@ class Housekeeper:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._is_over.wait(self._look_s * random.uniform(0.5, 1)):  # so that processes that start together look apart
+        while not self._is_over.wait(
+            self._look_s * random.uniform(0.5, 1)
+        ):  # so that processes that start together look apart
             try:
                 if take_turn(self._store):
                     done = keep_house(self._store, self._limits)
@@ -98,5 +116,7 @@ class Housekeeper:
                         self._log.info("store: %s", done)
             except StoreUnavailableError as error:
                 self._log.info("store: no housekeeping: %s", error)
-            except Exception as error:  # a fault of ours must not be the last housekeeping of this process
+            except (
+                Exception
+            ) as error:  # a fault of ours must not be the last housekeeping of this process
                 self._log.error("store: a fault in housekeeping", exc_info=error)

@@ -7,7 +7,9 @@ from uuid import UUID
 
 
 def new_id() -> UUID:
-    """Make an identifier: 48 bits of milliseconds since 1970, 12 bits of its fraction (section 6.2, method 3), 62 random bits."""
+    """Make an identifier: 48 bits of milliseconds since 1970, 12 bits of its fraction (section 6.2,
+    method 3), 62 random bits.
+    """
     milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
     fraction = (rest_ns << 12) // 1_000_000
     random = int.from_bytes(os.urandom(8)) >> 2
@@ -15,5 +17,7 @@ def new_id() -> UUID:
 
 
 def first_id(moment: datetime) -> UUID:
-    """The least identifier of those made in the millisecond of a moment; all that were made before are less; none was before 1970."""
+    """The least identifier of those made in the millisecond of a moment; all that were made before
+    are less; none was before 1970.
+    """
     return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

@@ -23,16 +23,30 @@ def insert(connection: sa.Connection, kept: list[Submission], digests: list[byte
     Args:
         digests: the SHA-256 of each submission's image.
     """
-    contents = {digest: (one.media_type, one.image) for digest, one in zip(digests, kept, strict=True)}
-    # Sorted, so that two transactions that store the same images wait for each other in the same order.
-    pictures = [{"sha256": digest, "media_type": kind, "content": content} for digest, (kind, content) in sorted(contents.items())]
-    rows = [{"sha256": digest} | {name: getattr(one, name) for name in _OWN} for digest, one in zip(digests, kept, strict=True)]
+    contents = {
+        digest: (one.media_type, one.image) for digest, one in zip(digests, kept, strict=True)
+    }
+    # Sorted, so that two transactions that store the same images wait for each other in the same
+    # order.
+    pictures = [
+        {"sha256": digest, "media_type": kind, "content": content}
+        for digest, (kind, content) in sorted(contents.items())
+    ]
+    rows = [
+        {"sha256": digest} | {name: getattr(one, name) for name in _OWN}
+        for digest, one in zip(digests, kept, strict=True)
+    ]
     if connection.dialect.name == "sqlite":
         connection.execute(_SQLITE_IMAGES, pictures)
         connection.execute(_SUBMISSIONS, rows)
     else:
-        columns: dict[str, Any] = {f"images_{name}": [picture[name] for picture in pictures] for name in pictures[0]}
-        connection.execute(_POSTGRESQL, columns | {"submissions": json.dumps(rows, default=_as_json, allow_nan=False)})
+        columns: dict[str, Any] = {
+            f"images_{name}": [picture[name] for picture in pictures] for name in pictures[0]
+        }
+        connection.execute(
+            _POSTGRESQL,
+            columns | {"submissions": json.dumps(rows, default=_as_json, allow_nan=False)},
+        )
 
 
 _OWN = [column.name for column in submissions.c if column.name != "sha256"]
@@ -48,25 +62,48 @@ def _as_json(value: object) -> str:
 
 def _select_images() -> sa.Select[Any]:
     """Images out of arrays, one for each column: `SELECT ... FROM unnest(...)`."""
-    arrays = [sa.bindparam(f"images_{column.name}", type_=postgresql.ARRAY(column.type)) for column in images.c]
-    return sa.select(sa.func.unnest(*arrays).table_valued(*(column.name for column in images.c)).render_derived(name="sent"))
+    arrays = [
+        sa.bindparam(f"images_{column.name}", type_=postgresql.ARRAY(column.type))
+        for column in images.c
+    ]
+    return sa.select(
+        sa.func.unnest(*arrays)
+        .table_valued(*(column.name for column in images.c))
+        .render_derived(name="sent")
+    )
 
 
 def _select_submissions() -> sa.Select[Any]:
-    """Submissions out of one JSON text, which costs this process a third of what arrays do; bytes are in Base64 there."""
+    """Submissions out of one JSON text, which costs this process a third of what arrays do; bytes
+    are in Base64 there.
+    """
     is_bytes = {column.name: isinstance(column.type, sa.LargeBinary) for column in submissions.c}
-    columns = [sa.column(column.name, sa.Text() if is_bytes[column.name] else column.type) for column in submissions.c]
-    sent = sa.func.json_to_recordset(sa.cast(sa.bindparam("submissions", type_=sa.Text()), postgresql.JSON())).table_valued(*columns)
+    columns = [
+        sa.column(column.name, sa.Text() if is_bytes[column.name] else column.type)
+        for column in submissions.c
+    ]
+    sent = sa.func.json_to_recordset(
+        sa.cast(sa.bindparam("submissions", type_=sa.Text()), postgresql.JSON())
+    ).table_valued(*columns)
     rows = sent.render_derived(name="sent", with_types=True)
-    return sa.select(*(sa.func.decode(rows.c[name], "base64") if is_bytes[name] else rows.c[name] for name in is_bytes))
+    return sa.select(
+        *(
+            sa.func.decode(rows.c[name], "base64") if is_bytes[name] else rows.c[name]
+            for name in is_bytes
+        )
+    )
 
 
 # Both tables in one statement, so that it is one way to the server and back, its commit included.
 _POSTGRESQL = (
     postgresql.insert(submissions)
     .from_select([column.name for column in submissions.c], _select_submissions())
-    .on_conflict_do_nothing()  # the same again, after a connection was lost that may have committed it
+    # The same again, after a connection was lost that may have committed it.
+    .on_conflict_do_nothing()
     .add_cte(
-        postgresql.insert(images).from_select([column.name for column in images.c], _select_images()).on_conflict_do_nothing().cte("stored")
+        postgresql.insert(images)
+        .from_select([column.name for column in images.c], _select_images())
+        .on_conflict_do_nothing()
+        .cte("stored")
     )
 )

@@ -1,9 +1,10 @@
 """Operators' keys: who may look at what was sent, and say what it really was.
 
-A key is a token of 256 random bits, which is shown once; its SHA-256 is kept. A slow hash, as passwords need, would win nothing:
-people choose passwords among few, and whoever has the table can try those; 2^256 tokens nobody can try, however fast the hash. For
-the same reason a token may be looked up by its digest: how long that takes tells something of the digest's first bytes at most, and
-nobody can make a token whose digest begins as he wants and then goes on as another's.
+A key is a token of 256 random bits, which is shown once; its SHA-256 is kept. A slow hash, as
+passwords need, would win nothing: people choose passwords among few, and whoever has the table can
+try those; 2^256 tokens nobody can try, however fast the hash. For the same reason a token may be
+looked up by its digest: how long that takes tells something of the digest's first bytes at most,
+and nobody can make a token whose digest begins as he wants and then goes on as another's.
 """
 
 import hashlib
@@ -36,14 +37,17 @@ def make_key(store: Store, name: str) -> str:
     """Make a key and give its token, which is nowhere else.
 
     Raises:
-        FlaskapiError: there is, or was, a key of that name: labels bear the names of keys, so that each is given once.
+        FlaskapiError: there is, or was, a key of that name: labels bear the names of keys, so that
+            each is given once.
     """
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     row = {"id": new_id(), "name": name, "digest": _digest(token), "created_at": datetime.now(UTC)}
 
     def work(connection: sa.Connection) -> None:
         if connection.execute(sa.select(keys.c.id).where(keys.c.name == name)).first():
-            raise FlaskapiError(f"There is, or was, a key of the name {name!r}; choose another, for labels bear it.")
+            raise FlaskapiError(
+                f"There is, or was, a key of the name {name!r}; choose another, for labels bear it."
+            )
         connection.execute(sa.insert(keys), row)
 
     store.run(work)
@@ -53,12 +57,19 @@ def make_key(store: Store, name: str) -> str:
 def list_keys(store: Store) -> list[Key]:
     """All keys in the order of their names, the revoked ones included."""
     query = sa.select(*_COLUMNS).order_by(keys.c.name)
-    return [Key(*row) for row in store.run(lambda connection: connection.execute(query).all(), reads=True)]
+    return [
+        Key(*row)
+        for row in store.run(lambda connection: connection.execute(query).all(), reads=True)
+    ]
 
 
 def revoke_key(store: Store, name: str) -> bool:
     """Let a key open nothing from now on. Tells whether there was one of that name that did."""
-    change = sa.update(keys).where(keys.c.name == name, keys.c.revoked_at.is_(None)).values(revoked_at=datetime.now(UTC))
+    change = (
+        sa.update(keys)
+        .where(keys.c.name == name, keys.c.revoked_at.is_(None))
+        .values(revoked_at=datetime.now(UTC))
+    )
     return bool(store.run(lambda connection: connection.execute(change).rowcount))
 
 
@@ -74,11 +85,15 @@ def find_key(store: Store, token: str) -> Key | None:
 
 def any_key(store: Store) -> bool:
     """Was any key ever made?"""
-    return store.run(lambda connection: connection.execute(sa.select(keys.c.id).limit(1)).first() is not None, reads=True)
+    return store.run(
+        lambda connection: connection.execute(sa.select(keys.c.id).limit(1)).first() is not None,
+        reads=True,
+    )
 
 
 def note_use(store: Store, key: Key, now: datetime) -> None:
-    """Remember that a key was used just now, unless that is remembered of the minute before: a request that reads need not write.
+    """Remember that a key was used just now, unless that is remembered of the minute before: a
+    request that reads need not write.
 
     Raises:
         StoreUnavailableError: it cannot be written.

@@ -39,10 +39,15 @@ def read_labelled(store: Store, since: datetime | None = None) -> list[Labelled]
         StoreUnavailableError: the database cannot be reached.
     """
     of = submissions.c
-    query = sa.select(of.id, of.sha256, of.normalized, labels.c.label, labels.c.source, labels.c.client).join(labels)
+    query = sa.select(
+        of.id, of.sha256, of.normalized, labels.c.label, labels.c.source, labels.c.client
+    ).join(labels)
     query = query.where(of.normalized.is_not(None)).order_by(of.id, labels.c.id)
     if since is not None:
         query = query.where(of.id >= first_id(since))
     rows = store.run(lambda connection: connection.execute(query).all(), reads=True)
     groups = itertools.groupby(rows, key=lambda row: (row.id, row.sha256, row.normalized))
-    return [Labelled(*which, [Statement(row.label, row.source, row.client) for row in group]) for which, group in groups]
+    return [
+        Labelled(*which, [Statement(row.label, row.source, row.client) for row in group])
+        for which, group in groups
+    ]

@@ -1,7 +1,9 @@
-"""What people say that submissions are. All of it stays in the table `labels`; what is in force stands beside the submission too.
+"""What people say that submissions are. All of it stays in the table `labels`; what is in force
+stands beside the submission too.
 
-An operator's newest label is in force; where there is none, the newest of whoever sent the image (of anybody who knows its id). Each
-withdraws the labels of its own kind; an operator withdraws all that was said before.
+An operator's newest label is in force; where there is none, the newest of whoever sent the image
+(of anybody who knows its id). Each withdraws the labels of its own kind; an operator withdraws all
+that was said before.
 """
 
 from collections.abc import Iterable
@@ -50,9 +52,11 @@ class PastLabel(NamedTuple):
 
 
 def say(store: Store, id: UUID, said: Said) -> InForce:
-    """Keep what somebody says of a submission, and tell which label is in force then, which need not be that one.
+    """Keep what somebody says of a submission, and tell which label is in force then, which need
+    not be that one.
 
-    An operator's is always kept, the same as before too, which confirms it; a sender's is not where it says what he said last.
+    An operator's is always kept, the same as before too, which confirms it; a sender's is not where
+    it says what he said last.
 
     Raises:
         NotFoundError: there is no submission of this id.
@@ -60,15 +64,24 @@ def say(store: Store, id: UUID, said: Said) -> InForce:
         StoreUnavailableError: it cannot be kept.
     """
     is_number = submissions.c.lines.is_not(sa.null())
-    # Locked, so that of two who speak at the same moment the second sees what the first said; SQLite lets one write at a time anyway.
-    found = sa.select(submissions.c.received_at, is_number.label("is_number")).where(submissions.c.id == id).with_for_update()
+    # Locked, so that of two who speak at the same moment the second sees what the first said;
+    # SQLite lets one write at a time anyway.
+    found = (
+        sa.select(submissions.c.received_at, is_number.label("is_number"))
+        .where(submissions.c.id == id)
+        .with_for_update()
+    )
 
     def work(connection: sa.Connection) -> InForce:
         submission = connection.execute(found).one_or_none()
         if submission is None:
             raise NotFoundError(f"There is no submission of the id {id}.")
-        if said.field is not None and said.field != (needed := "number" if submission.is_number else "digit"):
-            raise InvalidRequestError(f"This submission is a {needed}: label it with {needed!r}, not {said.field!r}.")
+        if said.field is not None and said.field != (
+            needed := "number" if submission.is_number else "digit"
+        ):
+            raise InvalidRequestError(
+                f"This submission is a {needed}: label it with {needed!r}, not {said.field!r}."
+            )
         history = _read(connection, id)
         if _is_news(history, said):
             history.append(said)
@@ -80,14 +93,22 @@ def say(store: Store, id: UUID, said: Said) -> InForce:
 
 
 def decide(history: Iterable[Said]) -> InForce:
-    """Which of the labels of a submission is in force, from all that was said of it, the oldest first."""
+    """Which of the labels of a submission is in force, from all that was said of it, the oldest
+    first.
+    """
     operators, senders = None, None
     for said in history:
         if said.source == "operator":
             operators, senders = said.label, senders if said.label else None
         else:
             senders = said.label
-    return InForce(operators, "operator") if operators else InForce(senders, "sender") if senders else InForce(None, None)
+    return (
+        InForce(operators, "operator")
+        if operators
+        else InForce(senders, "sender")
+        if senders
+        else InForce(None, None)
+    )
 
 
 def read_history(connection: sa.Connection, id: UUID) -> list[PastLabel]:
@@ -101,11 +122,17 @@ def _read(connection: sa.Connection, id: UUID) -> list[Said]:
 
 
 def _select(id: UUID, *names: str) -> sa.Select[Any]:
-    return sa.select(*(labels.c[name] for name in names)).where(labels.c.submission_id == id).order_by(labels.c.id)
+    return (
+        sa.select(*(labels.c[name] for name in names))
+        .where(labels.c.submission_id == id)
+        .order_by(labels.c.id)
+    )
 
 
 def _is_news(history: list[Said], said: Said) -> bool:
-    """Is it to be kept? Whoever sends the same again and again fills no table, and what is not there cannot be withdrawn."""
+    """Is it to be kept? Whoever sends the same again and again fills no table, and what is not
+    there cannot be withdrawn.
+    """
     if said.source == "operator":
         return said.label is not None or decide(history).label is not None
     standing: Said | None = None  # what a sender said last, unless an operator withdrew it
@@ -121,10 +148,22 @@ def _is_news(history: list[Said], said: Said) -> bool:
 
 def _write(connection: sa.Connection, id: UUID, said: Said, in_force: InForce) -> None:
     if said.source == "sender":  # who changes their mind again and again fills no table either
-        own = (labels.c.submission_id == id, labels.c.source == "sender", labels.c.client == said.client)
-        old = connection.execute(sa.select(labels.c.id).where(*own).order_by(labels.c.id.desc()).offset(MOST_OF_A_SENDER - 1))
+        own = (
+            labels.c.submission_id == id,
+            labels.c.source == "sender",
+            labels.c.client == said.client,
+        )
+        old = connection.execute(
+            sa.select(labels.c.id)
+            .where(*own)
+            .order_by(labels.c.id.desc())
+            .offset(MOST_OF_A_SENDER - 1)
+        )
         connection.execute(sa.delete(labels).where(labels.c.id.in_(old.scalars().all())))
     row = {"id": new_id(), "submission_id": id, "labelled_at": datetime.now(UTC)}
-    connection.execute(sa.insert(labels), row | {name: value for name, value in said._asdict().items() if name != "field"})
+    connection.execute(
+        sa.insert(labels),
+        row | {name: value for name, value in said._asdict().items() if name != "field"},
+    )
     change = sa.update(submissions).where(submissions.c.id == id)
     connection.execute(change.values(label=in_force.label, label_source=in_force.source))

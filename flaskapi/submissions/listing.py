@@ -1,19 +1,24 @@
 """Look through submissions, the newest first, a page at a time.
 
-A page is what comes next in the order of the ids, which is that of time: `id < the last one seen ... ORDER BY id DESC LIMIT n`. So it
-stays the same whatever is added meanwhile, and the thousandth page costs what the first does, where an index gives rows in that order:
+A page is what comes next in the order of the ids, which is that of time: `id < the last one seen
+... ORDER BY id DESC LIMIT n`. So it stays the same whatever is added meanwhile, and the thousandth
+page costs what the first does, where an index gives rows in that order:
 
 | filter | index, by which the first that applies leads |
 |---|---|
-| disagreement | `(id) WHERE label IS NOT NULL AND label != prediction`; false: as for a label, where they are the same |
+| disagreement | `(id) WHERE label IS NOT NULL AND label != prediction`; false: as for a label,
+where they are the same |
 | label, any or one | `(id, label, model, route, uncertain) WHERE label IS NOT NULL` |
-| uncertain | `(id, model, route) WHERE uncertain = true`; false: the primary key, for most are not |
-| digit | `(prediction, id, model, route) WHERE lines IS NULL`: numbers have lines, and may be too long for an index |
+| uncertain | `(id, model, route) WHERE uncertain = true`; false: the primary key, for most are not
+|
+| digit | `(prediction, id, model, route) WHERE lines IS NULL`: numbers have lines, and may be too
+long for an index |
 | model, route | `(model, id, route)`, `(route, id, model)` |
 | none, since, until, label missing | the primary key: ids bear their time |
 
-PostgreSQL chooses by what it has counted. SQLite counts nothing by itself and would rather follow any equality than an index of few rows,
-so there the columns that do not lead are written `+column`, which keeps it from looking for an index of theirs.
+PostgreSQL chooses by what it has counted. SQLite counts nothing by itself and would rather follow
+any equality than an index of few rows, so there the columns that do not lead are written `+column`,
+which keeps it from looking for an index of theirs.
 
 Images are in a table of their own and are not read here.
 """
@@ -30,7 +35,11 @@ from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.labels import PastLabel, read_history
 from flaskapi.submissions.tables import images, submissions
 
-_LISTED = [column for column in submissions.c if column.name not in ("sha256", "normalized", "probabilities", "digits")]
+_LISTED = [
+    column
+    for column in submissions.c
+    if column.name not in ("sha256", "normalized", "probabilities", "digits")
+]
 
 
 _PLUS = sa.sql.operators.custom_op[Any]("+")
@@ -50,7 +59,9 @@ class Filters(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some submissions, the newest first, and the id from which the next page goes on, if there is one."""
+    """Some submissions, the newest first, and the id from which the next page goes on, if there is
+    one.
+    """
 
     rows: list[dict[str, Any]]
     last: UUID | None
@@ -66,7 +77,12 @@ def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = 
 
     def work(connection: sa.Connection) -> list[dict[str, Any]]:
         conditions = _conditions(filters, steered=connection.dialect.name == "sqlite")
-        query = sa.select(*_LISTED).where(*conditions).order_by(submissions.c.id.desc()).limit(limit + 1)
+        query = (
+            sa.select(*_LISTED)
+            .where(*conditions)
+            .order_by(submissions.c.id.desc())
+            .limit(limit + 1)
+        )
         if before is not None:
             query = query.where(submissions.c.id < before)
         return [dict(row) for row in connection.execute(query).mappings()]
@@ -76,7 +92,8 @@ def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = 
 
 
 def find_one(store: Store, id: UUID) -> tuple[dict[str, Any], list[PastLabel]]:
-    """All that is kept of one submission but its pictures, with the size of the image in bytes, and what was said of it.
+    """All that is kept of one submission but its pictures, with the size of the image in bytes, and
+    what was said of it.
 
     Raises:
         NotFoundError: there is no submission of this id.
@@ -99,20 +116,30 @@ def _conditions(filters: Filters, *, steered: bool) -> list[sa.ColumnElement[boo
 
     def column(name: str, *, leads: bool) -> sa.ColumnElement[Any]:
         found = submissions.c[name]
-        return found if leads or not steered else sa.UnaryExpression(found, operator=_PLUS, type_=found.type)
+        return (
+            found
+            if leads or not steered
+            else sa.UnaryExpression(found, operator=_PLUS, type_=found.type)
+        )
 
-    if (filters.label == "missing" and filters.disagreement is not None) or (filters.digit and filters.route == "/predict/number"):
+    if (filters.label == "missing" and filters.disagreement is not None) or (
+        filters.digit and filters.route == "/predict/number"
+    ):
         return [sa.false()]  # there is none, which a database would go through many to find out
     own, found = submissions.c, list[sa.ColumnElement[bool]]()
     for name in ("uncertain", "model", "route"):
         if (value := getattr(filters, name)) is not None:
             if name == "route" and filters.model is not None and steered and leading is None:
-                # The index of routes leads, in which a model that never answered would be looked for to the end.
+                # The index of routes leads, in which a model that never answered would be looked
+                # for to the end.
                 other = submissions.alias()
                 value = sa.case((sa.exists().where(other.c.model == filters.model), value))
             found.append(column(name, leads=leading in (None, name)) == value)
     if filters.digit is not None:
-        found += [own.lines.is_(sa.null()), column("prediction", leads=leading == "prediction") == filters.digit]
+        found += [
+            own.lines.is_(sa.null()),
+            column("prediction", leads=leading == "prediction") == filters.digit,
+        ]
     if filters.label == "missing":
         found.append(own.label.is_(None))
     elif leading == "label":
@@ -120,9 +147,12 @@ def _conditions(filters: Filters, *, steered: bool) -> list[sa.ColumnElement[boo
     if filters.label not in (None, "any", "missing"):
         found.append(column("label", leads=False) == filters.label)
     if filters.disagreement is not None:
-        found.append(own.label != own.prediction if filters.disagreement else own.label == own.prediction)
+        found.append(
+            own.label != own.prediction if filters.disagreement else own.label == own.prediction
+        )
     if filters.disagreement is False and filters.digit is not None:
-        found.append(column("label", leads=False) == filters.digit)  # which is the same, and in the index
+        # Which is the same, and in the index.
+        found.append(column("label", leads=False) == filters.digit)
     if filters.since is not None:
         found.append(own.id >= first_id(filters.since))
     if filters.until is not None:

@@ -45,21 +45,31 @@ def bring_up_to_date(engine: sa.Engine) -> None:
 def _is_current(engine: sa.Engine) -> bool:
     try:
         with engine.connect() as connection:
-            return connection.execution_options(reads=True).execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == REVISION
-    except (OperationalError, ProgrammingError) as error:  # there are no tables yet, or no connection, which then says so again
+            return (
+                connection.execution_options(reads=True)
+                .execute(sa.text("SELECT version_num FROM alembic_version"))
+                .scalar()
+                == REVISION
+            )
+    except (
+        OperationalError,
+        ProgrammingError,
+    ) as error:  # there are no tables yet, or no connection, which then says so again
         if error.connection_invalidated:
             raise
         return False
 
 
 def migrate(engine: sa.Engine, revision: str = REVISION) -> None:
-    """Migrate up or down to a revision, in one transaction that holds the lock: all of it or nothing.
+    """Migrate up or down to a revision, in one transaction that holds the lock: all of it or
+    nothing.
 
     Raises:
         StoreUnavailableError: the tables are of a revision that this code does not know.
         SQLAlchemyError: the database cannot be read or written, or is locked.
     """
-    from alembic import command  # not at the top: once the tables are there, no web process needs it
+    # Not at the top: once the tables are there, no web process needs it.
+    from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
@@ -72,9 +82,14 @@ def migrate(engine: sa.Engine, revision: str = REVISION) -> None:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         found = find_revision(connection)
         if found is not None and found not in known:
-            raise StoreUnavailableError(f"The store's tables are of version {found}, which this version of the service does not know.")
+            raise StoreUnavailableError(
+                f"The store's tables are of version {found}, which this version of the service "
+                f"does not know."
+            )
         config.attributes["connection"] = connection
-        if found is not None and (revision == "base" or known.index(revision) > known.index(found)):  # the newest comes first
+        if found is not None and (
+            revision == "base" or known.index(revision) > known.index(found)
+        ):  # the newest comes first
             command.downgrade(config, revision)
         else:
             command.upgrade(config, revision)

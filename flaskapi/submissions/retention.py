@@ -1,7 +1,7 @@
 """What is beyond the limits on how much is kept, and which submissions go first: the oldest.
 
-One that an operator has labelled goes by its age alone, for somebody has worked on it. A sender's label protects nothing: whoever
-sends images could fill the disk with them.
+One that an operator has labelled goes by its age alone, for somebody has worked on it. A sender's
+label protects nothing: whoever sends images could fill the disk with them.
 """
 
 from collections.abc import Sequence
@@ -38,20 +38,33 @@ class Candidate(NamedTuple):
     size_bytes: int
 
 
-def find_excess(connection: sa.Connection, most_submissions: int | None, most_bytes: int | None) -> Excess:
-    """Count what is kept, as far as there is a limit on it; neither count reads the images themselves."""
+def find_excess(
+    connection: sa.Connection, most_submissions: int | None, most_bytes: int | None
+) -> Excess:
+    """Count what is kept, as far as there is a limit on it; neither count reads the images
+    themselves.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
     kept = size_bytes = 0
     if most_submissions is not None:
-        kept = connection.execute(sa.select(sa.func.count()).select_from(submissions)).scalar_one() - most_submissions
+        kept = (
+            connection.execute(sa.select(sa.func.count()).select_from(submissions)).scalar_one()
+            - most_submissions
+        )
     if most_bytes is not None:
-        size_bytes = int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(_SIZE), 0))).scalar_one()) - most_bytes
+        size_bytes = (
+            int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(_SIZE), 0))).scalar_one())
+            - most_bytes
+        )
     return Excess(kept, size_bytes)
 
 
-def find_oldest(connection: sa.Connection, after: UUID, excess: Excess, most: int) -> list[Candidate]:
-    """Find the oldest submissions that may go, as many as bring what is kept within the limits, and no more.
+def find_oldest(
+    connection: sa.Connection, after: UUID, excess: Excess, most: int
+) -> list[Candidate]:
+    """Find the oldest submissions that may go, as many as bring what is kept within the limits, and
+    no more.
 
     Args:
         after: only those with a larger id, for the others have been looked at.
@@ -59,7 +72,9 @@ def find_oldest(connection: sa.Connection, after: UUID, excess: Excess, most: in
     """
     may_go = sa.or_(submissions.c.label_source.is_(None), submissions.c.label_source != "operator")
     query = sa.select(submissions.c.id, submissions.c.sha256, _SIZE).join(images)
-    rows = connection.execute(query.where(may_go, submissions.c.id > after).order_by(submissions.c.id).limit(most))
+    rows = connection.execute(
+        query.where(may_go, submissions.c.id > after).order_by(submissions.c.id).limit(most)
+    )
     found, sizes = list[Candidate](), dict[bytes, int]()
     for row in rows:
         if len(found) >= excess.submissions and sum(sizes.values()) >= excess.bytes:
@@ -72,11 +87,16 @@ def find_oldest(connection: sa.Connection, after: UUID, excess: Excess, most: in
 def find_size(connection: sa.Connection, found: Sequence[Candidate]) -> int:
     """How many bytes the images of these submissions have, as far as they are still there."""
     of_them = images.c.sha256.in_({one.sha256 for one in found})
-    return int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(_SIZE), 0)).where(of_them)).scalar_one())
+    return int(
+        connection.execute(
+            sa.select(sa.func.coalesce(sa.func.sum(_SIZE), 0)).where(of_them)
+        ).scalar_one()
+    )
 
 
 def hold_turn(connection: sa.Connection, held: datetime | None) -> datetime:
-    """Take the turn to erase what is too much, or keep it: two who counted the same excess would each erase it.
+    """Take the turn to erase what is too much, or keep it: two who counted the same excess would
+    each erase it.
 
     Args:
         held: until when it is held already; None: not yet.
@@ -89,7 +109,9 @@ def hold_turn(connection: sa.Connection, held: datetime | None) -> datetime:
     """
     now = datetime.now(UTC)
     if not take_chore(connection, _CHORE, now, now + TURN, held):
-        raise StoreUnavailableError("Another process is erasing what is beyond the limits just now.")
+        raise StoreUnavailableError(
+            "Another process is erasing what is beyond the limits just now."
+        )
     return now + TURN
 
 

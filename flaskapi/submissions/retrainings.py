@@ -1,4 +1,6 @@
-"""The requests for a retraining, and how workers take them: each by one worker, and again where that worker is not heard of any more."""
+"""The requests for a retraining, and how workers take them: each by one worker, and again where
+that worker is not heard of any more.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -10,7 +12,13 @@ from flaskapi.submissions import Store
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.tables import retrainings
 
-REQUESTED, RUNNING, PROMOTED, STAYED, FAILED = "requested", "running", "promoted", "stayed", "failed"
+REQUESTED, RUNNING, PROMOTED, STAYED, FAILED = (
+    "requested",
+    "running",
+    "promoted",
+    "stayed",
+    "failed",
+)
 SILENT = timedelta(minutes=3)  # after which a worker that was not heard of is given up
 MOST_ATTEMPTS = 3
 LOG_CHARACTERS = 8_000  # of the end of the log are kept
@@ -41,10 +49,18 @@ def request(store: Store, options: dict[str, Any], by: str | None) -> UUID:
     Raises:
         StoreUnavailableError: it cannot be kept.
     """
-    row = {"id": new_id(), "requested_at": datetime.now(UTC), "requested_by": by, "options": options, "state": REQUESTED}
+    row = {
+        "id": new_id(),
+        "requested_at": datetime.now(UTC),
+        "requested_by": by,
+        "options": options,
+        "state": REQUESTED,
+    }
 
     def work(connection: sa.Connection) -> None:
-        if connection.execute(_select().where(retrainings.c.id == row["id"])).one_or_none() is None:  # it may be done again
+        if (
+            connection.execute(_select().where(retrainings.c.id == row["id"])).one_or_none() is None
+        ):  # it may be done again
             connection.execute(sa.insert(retrainings).values(row))
 
     store.run(work)
@@ -57,14 +73,21 @@ def get(store: Store, id: UUID) -> Retraining | None:
     Raises:
         StoreUnavailableError: the database cannot be reached.
     """
-    row = store.run(lambda connection: connection.execute(_select().where(retrainings.c.id == id)).one_or_none(), reads=True)
+    row = store.run(
+        lambda connection: connection.execute(
+            _select().where(retrainings.c.id == id)
+        ).one_or_none(),
+        reads=True,
+    )
     return Retraining(*row) if row else None
 
 
 def take(store: Store, worker: str) -> Retraining | None:
-    """Take the oldest request that nobody works on; one that was taken too often, by workers that were not heard of again, has failed.
+    """Take the oldest request that nobody works on; one that was taken too often, by workers that
+    were not heard of again, has failed.
 
-    Of several workers that ask at once one gets it: it is the one whose update finds the row as it was read.
+    Of several workers that ask at once one gets it: it is the one whose update finds the row as it
+    was read.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
@@ -76,11 +99,23 @@ def take(store: Store, worker: str) -> Retraining | None:
         for row in connection.execute(_select().where(free).order_by(of.id)).all():
             found = Retraining(*row)
             change: dict[str, Any]
-            as_read = (of.id == found.id) & (of.state == found.state) & (of.attempts == found.attempts)
+            as_read = (
+                (of.id == found.id) & (of.state == found.state) & (of.attempts == found.attempts)
+            )
             if found.attempts < MOST_ATTEMPTS:
-                change = {"state": RUNNING, "attempts": found.attempts + 1, "worker": worker, "heard_at": now, "progress": 0.0}
+                change = {
+                    "state": RUNNING,
+                    "attempts": found.attempts + 1,
+                    "worker": worker,
+                    "heard_at": now,
+                    "progress": 0.0,
+                }
             else:
-                change = {"state": FAILED, "finished_at": now, "log": found.log + _GIVEN_UP.format(found.attempts)}
+                change = {
+                    "state": FAILED,
+                    "finished_at": now,
+                    "log": found.log + _GIVEN_UP.format(found.attempts),
+                }
             updated = connection.execute(sa.update(retrainings).where(as_read).values(change))
             if updated.rowcount and change["state"] == RUNNING:
                 return found._replace(**change)
@@ -90,32 +125,57 @@ def take(store: Store, worker: str) -> Retraining | None:
 
 
 def hear(store: Store, taken: Retraining, progress: float, log: str) -> bool:
-    """Note that a worker is still at it. Tells whether it still is the worker's: if not, it was given up, and must stop.
+    """Note that a worker is still at it. Tells whether it still is the worker's: if not, it was
+    given up, and must stop.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
     """
-    return _update(store, taken, {"heard_at": datetime.now(UTC), "progress": progress, "log": log[-LOG_CHARACTERS:]})
+    return _update(
+        store,
+        taken,
+        {"heard_at": datetime.now(UTC), "progress": progress, "log": log[-LOG_CHARACTERS:]},
+    )
 
 
-def finish(store: Store, taken: Retraining, state: str, log: str, *, version: str | None, figures: dict[str, Any] | None) -> bool:
+def finish(
+    store: Store,
+    taken: Retraining,
+    state: str,
+    log: str,
+    *,
+    version: str | None,
+    figures: dict[str, Any] | None,
+) -> bool:
     """Note what came out. Tells whether it still was the worker's.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
     """
-    change = {"state": state, "finished_at": datetime.now(UTC), "version": version, "figures": figures}
+    change = {
+        "state": state,
+        "finished_at": datetime.now(UTC),
+        "version": version,
+        "figures": figures,
+    }
     done = {} if state == FAILED else {"progress": 1.0}
     return _update(store, taken, change | done | {"log": log[-LOG_CHARACTERS:]})
 
 
 def give_back(store: Store, taken: Retraining) -> bool:
-    """Let another worker take it; this one ends before it is done, and that does not count as an attempt.
+    """Let another worker take it; this one ends before it is done, and that does not count as an
+    attempt.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
     """
-    change = {"state": REQUESTED, "attempts": taken.attempts - 1, "worker": None, "heard_at": None, "progress": 0.0}
+    change = {
+        "state": REQUESTED,
+        "attempts": taken.attempts - 1,
+        "worker": None,
+        "heard_at": None,
+        "progress": 0.0,
+    }
     return _update(store, taken, change)
 
 
@@ -125,5 +185,17 @@ def _select() -> sa.Select[Any]:
 
 def _update(store: Store, taken: Retraining, change: dict[str, Any]) -> bool:
     of = retrainings.c
-    mine = (of.id == taken.id) & (of.state == RUNNING) & (of.attempts == taken.attempts) & (of.worker == taken.worker)
-    return store.run(lambda connection: connection.execute(sa.update(retrainings).where(mine).values(change)).rowcount) > 0
+    mine = (
+        (of.id == taken.id)
+        & (of.state == RUNNING)
+        & (of.attempts == taken.attempts)
+        & (of.worker == taken.worker)
+    )
+    return (
+        store.run(
+            lambda connection: (
+                connection.execute(sa.update(retrainings).where(mine).values(change)).rowcount
+            )
+        )
+        > 0
+    )

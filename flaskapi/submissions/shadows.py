@@ -1,4 +1,6 @@
-"""What a candidate answered beside the model that serves, kept with the submission that both answered."""
+"""What a candidate answered beside the model that serves, kept with the submission that both
+answered.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +20,11 @@ def keep_shadowed(store: Store, answers: Sequence[Mapping[str, Any]]) -> None:
 
     def work(connection: sa.Connection) -> None:
         ids = [answer["submission_id"] for answer in answers]
-        there = set(connection.execute(sa.select(submissions.c.id).where(submissions.c.id.in_(ids))).scalars())
+        there = set(
+            connection.execute(
+                sa.select(submissions.c.id).where(submissions.c.id.in_(ids))
+            ).scalars()
+        )
         rows = [dict(answer) for answer in answers if answer["submission_id"] in there]
         if rows:
             connection.execute(sa.insert(shadows), rows)

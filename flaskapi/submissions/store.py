@@ -1,4 +1,6 @@
-"""Submissions in a database: what a process does, one thing at a time. `writer.py` puts many threads' requests through it."""
+"""Submissions in a database: what a process does, one thing at a time. `writer.py` puts many
+threads' requests through it.
+"""
 
 import contextlib
 import hashlib
@@ -22,19 +24,30 @@ from flaskapi.submissions.engine import Durability, is_busy, make_engine
 from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.inserts import insert
 from flaskapi.submissions.migrate import bring_up_to_date
-from flaskapi.submissions.retention import Excess, end_turn, find_excess, find_oldest, find_size, hold_turn
+from flaskapi.submissions.retention import (
+    Excess,
+    end_turn,
+    find_excess,
+    find_oldest,
+    find_size,
+    hold_turn,
+)
 from flaskapi.submissions.tables import REVISION, images, submissions
 
 T = TypeVar("T")
 _ERASED_TOGETHER = 50  # submissions
-_BREATH_S = 0.01  # between two transactions that erase, in which those that wait to write come first
+_BREATH_S = (
+    0.01  # between two transactions that erase, in which those that wait to write come first
+)
 _LOOKS_AT_LOG = 10  # for a moment in which nobody reads, so that it can be emptied
 PATIENCE_S = 0.8  # with a database in which another process writes
 _COLUMNS = [column for column in submissions.c if column.name != "sha256"]
 
 
 class DatabaseStore:
-    """Keeps submissions in SQLite or PostgreSQL. Its connections are made at first use, and anew in a forked process."""
+    """Keeps submissions in SQLite or PostgreSQL. Its connections are made at first use, and anew in
+    a forked process.
+    """
 
     def __init__(self, url: str, durability: Durability, *, patience_s: float = PATIENCE_S) -> None:
         self._url, self._durability, self._patience_s = url, durability, patience_s
@@ -47,7 +60,8 @@ class DatabaseStore:
         return sa.make_url(self._url).get_backend_name()
 
     def record(self, kept: list[Submission]) -> list[UUID | None]:
-        """Keep submissions, all in one transaction or none; an image that is there already is not stored again.
+        """Keep submissions, all in one transaction or none; an image that is there already is not
+        stored again.
 
         Raises:
             StoreUnavailableError: the database cannot be reached or written; the text says why.
@@ -71,7 +85,11 @@ class DatabaseStore:
         Raises:
             StoreUnavailableError: the database cannot be reached.
         """
-        query = sa.select(*_COLUMNS, images.c.content.label("image"), images.c.media_type).join(images).where(submissions.c.id == id)
+        query = (
+            sa.select(*_COLUMNS, images.c.content.label("image"), images.c.media_type)
+            .join(images)
+            .where(submissions.c.id == id)
+        )
         row = self.run(lambda connection: connection.execute(query).one_or_none(), reads=True)
         return Submission(**row._mapping) if row else None
 
@@ -87,33 +105,50 @@ class DatabaseStore:
         return bool(erased)
 
     def delete_before(self, moment: datetime) -> int:
-        """Erase what was received before a moment, some at a time, so that whoever keeps something meanwhile waits for those alone.
+        """Erase what was received before a moment, some at a time, so that whoever keeps something
+        meanwhile waits for those alone.
 
         Raises:
-            StoreUnavailableError: the database cannot be reached or written; what was erased until then stays erased.
+            StoreUnavailableError: the database cannot be reached or written; what was erased until
+                then stays erased.
         """
-        oldest = sa.select(submissions.c.id).where(submissions.c.id < first_id(moment)).order_by(submissions.c.id).limit(_ERASED_TOGETHER)
+        oldest = (
+            sa.select(submissions.c.id)
+            .where(submissions.c.id < first_id(moment))
+            .order_by(submissions.c.id)
+            .limit(_ERASED_TOGETHER)
+        )
         erased = 0
-        while count := self.run(lambda connection: _erase(connection, submissions.c.id.in_(connection.execute(oldest).scalars().all()))):
+        while count := self.run(
+            lambda connection: _erase(
+                connection, submissions.c.id.in_(connection.execute(oldest).scalars().all())
+            )
+        ):
             erased += count
             time.sleep(_BREATH_S)
         if erased:
             self._empty_log()
         return erased
 
-    def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> tuple[int, Excess | None]:
-        """Erase the oldest submissions that no operator has labelled, until what is left is within the limits, as `delete_before` does.
+    def delete_beyond(
+        self, most_submissions: int | None, most_bytes: int | None
+    ) -> tuple[int, Excess | None]:
+        """Erase the oldest submissions that no operator has labelled, until what is left is within
+        the limits, as `delete_before` does.
 
         Returns:
             How many were erased, and what is beyond the limits all the same.
 
         Raises:
-            StoreUnavailableError: the database cannot be reached or written; what was erased until then stays erased.
+            StoreUnavailableError: the database cannot be reached or written; what was erased until
+                then stays erased.
         """
         if most_submissions is None and most_bytes is None:
             return 0, None
         held = self.run(lambda connection: hold_turn(connection, None))
-        excess = self.run(lambda connection: find_excess(connection, most_submissions, most_bytes), reads=True)
+        excess = self.run(
+            lambda connection: find_excess(connection, most_submissions, most_bytes), reads=True
+        )
         erased, after = 0, UUID(int=0)
 
         def erase(connection: sa.Connection) -> tuple[datetime, int, int, UUID | None]:
@@ -121,7 +156,12 @@ class DatabaseStore:
             found = find_oldest(connection, after, excess, _ERASED_TOGETHER)
             before = find_size(connection, found)
             count = _erase(connection, submissions.c.id.in_([one.id for one in found]))
-            return until, count, before - find_size(connection, found), found[-1].id if found else None
+            return (
+                until,
+                count,
+                before - find_size(connection, found),
+                found[-1].id if found else None,
+            )
 
         while excess:
             held, count, freed_bytes, last = self.run(erase)
@@ -136,13 +176,20 @@ class DatabaseStore:
         return erased, excess or None
 
     def _empty_log(self) -> None:
-        """Let nothing of what was erased stay readable in SQLite's write-ahead log; where others use it just then, they do it."""
+        """Let nothing of what was erased stay readable in SQLite's write-ahead log; where others
+        use it just then, they do it.
+        """
         engine = self._ready_engine()
         if engine.dialect.name == "sqlite":
-            with contextlib.suppress(SQLAlchemyError, sqlite3.Error), contextlib.closing(engine.raw_connection()) as connection:
+            with (
+                contextlib.suppress(SQLAlchemyError, sqlite3.Error),
+                contextlib.closing(engine.raw_connection()) as connection,
+            ):
                 for _ in range(_LOOKS_AT_LOG):
                     # Not within a transaction, which `connect` would begin.
-                    is_busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    is_busy, *_ = (
+                        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    )
                     if not is_busy:
                         break
                     time.sleep(_BREATH_S)
@@ -155,7 +202,10 @@ class DatabaseStore:
         """
 
         def write(connection: sa.Connection) -> None:
-            connection.execute(sa.insert(images), {"sha256": os.urandom(32), "media_type": "", "content": bytes(100_000)})
+            connection.execute(
+                sa.insert(images),
+                {"sha256": os.urandom(32), "media_type": "", "content": bytes(100_000)},
+            )
             connection.rollback()
 
         def look(connection: sa.Connection) -> None:
@@ -170,8 +220,16 @@ class DatabaseStore:
             self._engine.dispose()
             self._engine = None
 
-    def run(self, work: Callable[[sa.Connection], T], *, reads: bool = False, long: bool = False, alone: bool = False) -> T:
-        """Do something in one transaction, again while others write, and where a connection turns out to be dead.
+    def run(
+        self,
+        work: Callable[[sa.Connection], T],
+        *,
+        reads: bool = False,
+        long: bool = False,
+        alone: bool = False,
+    ) -> T:
+        """Do something in one transaction, again while others write, and where a connection turns
+        out to be dead.
 
         Args:
             work: may be called more than once; what it did before is then taken back.
@@ -180,14 +238,18 @@ class DatabaseStore:
             alone: for PostgreSQL it is one statement, which is a transaction by itself.
 
         Raises:
-            StoreUnavailableError: the database cannot be reached, read or written; the text says why.
+            StoreUnavailableError: the database cannot be reached, read or written; the text says
+                why.
         """
         deadline_s, refused, lost = time.monotonic() + self._patience_s, 0, False
         while True:
             worked = False
             try:
                 options = {"reads": reads, "alone": alone}
-                with self._ready_engine().connect().execution_options(**options) as connection, connection.begin():
+                with (
+                    self._ready_engine().connect().execution_options(**options) as connection,
+                    connection.begin(),
+                ):
                     result = work(connection)
                     worked = not reads
                 return result
@@ -196,20 +258,26 @@ class DatabaseStore:
                 if refused > 3:
                     raise StoreUnavailableError(f"The store refuses: {_reason(error)}") from error
             except DBAPIError as error:
-                # The server was started anew since; all its connections are made anew. What may have been committed is not done again.
+                # The server was started anew since; all its connections are made anew. What may
+                # have been committed is not done again.
                 if error.connection_invalidated and not lost and not worked:
                     lost = True
                     continue
                 if not is_busy(error) or time.monotonic() > deadline_s:
-                    raise StoreUnavailableError(f"The store cannot be used: {_reason(error)}") from error
+                    raise StoreUnavailableError(
+                        f"The store cannot be used: {_reason(error)}"
+                    ) from error
                 time.sleep(random.uniform(0, 0.002))
             except (SQLAlchemyError, OSError) as error:
-                raise StoreUnavailableError(f"The store cannot be used: {_reason(error)}") from error
+                raise StoreUnavailableError(
+                    f"The store cannot be used: {_reason(error)}"
+                ) from error
 
     def _ready_engine(self) -> sa.Engine:
         if self._process != os.getpid():
             if self._engine is not None:
-                self._engine.dispose(close=False)  # its connections are those of the process this one was forked from
+                # Its connections are those of the process this one was forked from.
+                self._engine.dispose(close=False)
             self._engine, self._process, self._opening = None, os.getpid(), threading.Lock()
         with self._opening:
             if self._engine is None:
@@ -224,17 +292,31 @@ class DatabaseStore:
 
 
 def _erase(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
-    """Erase submissions, and the images that no other has. Gives how many submissions there were."""
+    """Erase submissions, and the images that no other has. Gives how many submissions there
+    were.
+    """
     # Locked before their days are, as by whoever labels one.
-    found = sa.select(submissions.c.sha256, submissions.c.received_at).where(which).order_by(submissions.c.id).with_for_update()
+    found = (
+        sa.select(submissions.c.sha256, submissions.c.received_at)
+        .where(which)
+        .order_by(submissions.c.id)
+        .with_for_update()
+    )
     erased = connection.execute(found).all()
     digests = [sha256 for sha256, _ in erased]
     if digests:
         forget_days(connection, [received_at for _, received_at in erased])
         connection.execute(sa.delete(submissions).where(which))
         # Not `exists`, of which PostgreSQL would make a join that reads all submissions.
-        user = sa.select(submissions.c.id).where(submissions.c.sha256 == images.c.sha256).limit(1).scalar_subquery()
-        connection.execute(sa.delete(images).where(images.c.sha256.in_(set(digests)), user.is_(None)))
+        user = (
+            sa.select(submissions.c.id)
+            .where(submissions.c.sha256 == images.c.sha256)
+            .limit(1)
+            .scalar_subquery()
+        )
+        connection.execute(
+            sa.delete(images).where(images.c.sha256.in_(set(digests)), user.is_(None))
+        )
     return len(digests)
 
 

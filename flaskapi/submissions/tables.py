@@ -1,17 +1,23 @@
-"""The tables, as the newest migration leaves them; `tests/submissions/test_migrate.py` holds both against each other."""
+"""The tables, as the newest migration leaves them; `tests/submissions/test_migrate.py` holds both
+against each other.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "r0004"  # the newest migration, so that a process which finds it there need not load Alembic
+REVISION = (
+    "r0004"  # the newest migration, so that a process which finds it there need not load Alembic
+)
 
 metadata = sa.MetaData()
 
 
 class Moment(sa.TypeDecorator[datetime]):
-    """A moment with its time zone, also where the database knows none (SQLite): there it is kept in UTC."""
+    """A moment with its time zone, also where the database knows none (SQLite): there it is kept in
+    UTC.
+    """
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -36,7 +42,9 @@ submissions = sa.Table(
     metadata,
     sa.Column("id", sa.Uuid, primary_key=True),
     sa.Column("received_at", Moment, nullable=False),
-    sa.Column("sha256", sa.LargeBinary(32), sa.ForeignKey("images.sha256"), nullable=False, index=True),
+    sa.Column(
+        "sha256", sa.LargeBinary(32), sa.ForeignKey("images.sha256"), nullable=False, index=True
+    ),
     sa.Column("route", sa.String, nullable=False),
     sa.Column("batch", sa.Uuid),
     sa.Column("prediction", sa.String, nullable=False),
@@ -50,7 +58,8 @@ submissions = sa.Table(
     # Of a digit as it was sent, to compare with what the network learned from.
     sa.Column("ink_share", sa.Float),  # of the 28x28 that the network saw, 0 to 1
     sa.Column("stroke_px", sa.Float),  # the mean width of a stroke in it
-    sa.Column("size_px", sa.Float),  # the longer side of the ink in the picture that was sent, reduced to 1,024 pixels if larger
+    # The longer side of the ink in the picture that was sent, reduced to 1,024 pixels if larger.
+    sa.Column("size_px", sa.Float),
     sa.Column("contrast", sa.Float),  # between ink and ground there, in grey levels
     # The newest of its labels, kept here too so that it can be asked for.
     sa.Column("label", sa.String),  # a digit, a number, or `none` for what shows none
@@ -59,19 +68,33 @@ submissions = sa.Table(
 
 
 def _index(name: str, *columns: str, where: str | None = None) -> None:
-    # SQLite takes an index only where a query says the same, to the letter, and there `true` is written 1.
-    condition, by_sqlite = (None, None) if where is None else (sa.text(where), sa.text(where.replace("true", "1")))
+    # SQLite takes an index only where a query says the same, to the letter, and there `true` is
+    # written 1.
+    condition, by_sqlite = (
+        (None, None) if where is None else (sa.text(where), sa.text(where.replace("true", "1")))
+    )
     own = (submissions.c[column] for column in columns)
     sa.Index(f"ix_submissions_{name}", *own, sqlite_where=by_sqlite, postgresql_where=condition)
 
 
-# For statistics: one scan of a part of the index is all that a day needs, for it has every column that is asked for; what people labelled
-# is looked up. A number is in no index, for it may be long, and PostgreSQL takes no entry above 2,700 bytes.
+# For statistics: one scan of a part of the index is all that a day needs, for it has every column
+# that is asked for; what people labelled is looked up. A number is in no index, for it may be long,
+# and PostgreSQL takes no entry above 2,700 bytes.
 _COUNTED = ("received_at", "model", "route", "confidence", "uncertain")
-_index("digits", *_COUNTED, "prediction", "ink_share", "stroke_px", "size_px", "contrast", where="ink_share IS NOT NULL")
+_index(
+    "digits",
+    *_COUNTED,
+    "prediction",
+    "ink_share",
+    "stroke_px",
+    "size_px",
+    "contrast",
+    where="ink_share IS NOT NULL",
+)
 _index("others", *_COUNTED, "ink_share", where="ink_share IS NULL")
 _index("labelled", "received_at", where="label IS NOT NULL")
-# For pages, which go by the id: what is rare is found in its own index, and told by model and route there without reading the rows.
+# For pages, which go by the id: what is rare is found in its own index, and told by model and route
+# there without reading the rows.
 _index("prediction", "prediction", "id", "model", "route", where="lines IS NULL")
 _index("model", "model", "id", "route")
 _index("route", "route", "id", "model")
@@ -85,7 +108,13 @@ labels = sa.Table(
     "labels",
     metadata,
     sa.Column("id", sa.Uuid, primary_key=True),
-    sa.Column("submission_id", sa.Uuid, sa.ForeignKey("submissions.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column(
+        "submission_id",
+        sa.Uuid,
+        sa.ForeignKey("submissions.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
     sa.Column("labelled_at", Moment, nullable=False),
     sa.Column("label", sa.String),  # none: withdrawn
     sa.Column("reason", sa.String),
@@ -133,7 +162,12 @@ retrainings = sa.Table(
 shadows = sa.Table(
     "shadows",  # what a candidate answered beside the model that serves
     metadata,
-    sa.Column("submission_id", sa.Uuid, sa.ForeignKey("submissions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column(
+        "submission_id",
+        sa.Uuid,
+        sa.ForeignKey("submissions.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
     sa.Column("model", sa.String, primary_key=True),
     sa.Column("prediction", sa.String, nullable=False),
     sa.Column("confidence", sa.Float, nullable=False),

@@ -1,4 +1,6 @@
-"""One thread of each process writes for all that answer requests: together in one transaction, and none waits long for it."""
+"""One thread of each process writes for all that answer requests: together in one transaction, and
+none waits long for it.
+"""
 
 import contextlib
 import logging
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WAIT_S = 0.9  # that a request waits at most
-COMPANY_S, MOST_IN_VAIN = 0.005, 10  # that what one request keeps waits for what another is about to; and how often in vain
+# That what one request keeps waits for what another is about to; and how often in vain.
+COMPANY_S, MOST_IN_VAIN = (0.005, 10)
 RETRY_S = 2.0  # after which a store that failed is tried again
 _TOGETHER = 256  # submissions in one transaction, more only where one request has more
 
@@ -37,7 +40,9 @@ class _Database(Protocol):
 
     def delete_before(self, moment: datetime) -> int: ...
 
-    def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> "tuple[int, Excess | None]": ...
+    def delete_beyond(
+        self, most_submissions: int | None, most_bytes: int | None
+    ) -> "tuple[int, Excess | None]": ...
 
     def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T: ...
 
@@ -47,7 +52,9 @@ class _Database(Protocol):
 
 
 class _Job:
-    """What one request waits for: its submissions committed, or, without any, a look whether the store answers."""
+    """What one request waits for: its submissions committed, or, without any, a look whether the
+    store answers.
+    """
 
     def __init__(self, submissions: list[Submission]) -> None:
         self.submissions = submissions
@@ -58,9 +65,18 @@ class _Job:
 
 
 class WrittenStore:
-    """A store that many threads use, and that may fail: then it says so at once until it is time to try again."""
+    """A store that many threads use, and that may fail: then it says so at once until it is time to
+    try again.
+    """
 
-    def __init__(self, database: _Database, log: logging.Logger, *, wait_s: float = WAIT_S, retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self,
+        database: _Database,
+        log: logging.Logger,
+        *,
+        wait_s: float = WAIT_S,
+        retry_s: float = RETRY_S,
+    ) -> None:
         self._database, self._log, self._wait_s, self._retry_s = database, log, wait_s, retry_s
         self._reset()
 
@@ -69,7 +85,8 @@ class WrittenStore:
         self._lock = threading.Condition()
         self._jobs: deque[_Job] = deque()
         self._coming = 0  # requests that are about to keep something, or wait until it is kept
-        self._waits_for_company, self._in_vain = False, 0  # waits for company that did not all come, since it did
+        # Waits for company that did not all come, since it did.
+        self._waits_for_company, self._in_vain = (False, 0)
         self._thread: threading.Thread | None = None
         self._failure: str | None = None
         self._lost = 0
@@ -117,14 +134,19 @@ class WrittenStore:
     def delete_before(self, moment: datetime) -> int:
         return self._database.delete_before(moment)
 
-    def delete_beyond(self, most_submissions: int | None, most_bytes: int | None) -> "tuple[int, Excess | None]":
+    def delete_beyond(
+        self, most_submissions: int | None, most_bytes: int | None
+    ) -> "tuple[int, Excess | None]":
         return self._database.delete_beyond(most_submissions, most_bytes)
 
-    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False) -> T:
+    def run(
+        self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False
+    ) -> T:
         """Do something with the tables; at once an error while the store is known to be down.
 
         Raises:
-            StoreUnavailableError: it is, or turns out to be, or does not answer in time, which `long` work need not.
+            StoreUnavailableError: it is, or turns out to be, or does not answer in time, which
+                `long` work need not.
         """
         if long:
             self._refuse_while_down()
@@ -150,7 +172,8 @@ class WrittenStore:
 
         _start(do, "store-run")
         if wait([done], self._wait_s).not_done:
-            # What reads for long may be much to read: whether something can be kept, those who keep it find out.
+            # What reads for long may be much to read: whether something can be kept, those who keep
+            # it find out.
             raise StoreUnavailableError(self._too_late()) if reads else self._give_up(0)
         return done.result()
 
@@ -176,7 +199,8 @@ class WrittenStore:
                 if now_s < self._retry_at_s or not all(waiting.given_up for waiting in self._jobs):
                     self._lost += len(job.submissions)
                     raise StoreUnavailableError(self._failure)
-                self._retry_at_s = now_s + self._retry_s  # this one tries; the others need not wait for it
+                # This one tries; the others need not wait for it.
+                self._retry_at_s = now_s + self._retry_s
             if self._thread is None:
                 self._thread = _start(self._write, "store")
             self._jobs.append(job)
@@ -205,7 +229,10 @@ class WrittenStore:
     def _recover(self) -> None:
         with self._lock:
             if self._failure is not None:
-                self._log.warning("store: it can be used again; %s predictions of this process were not kept.", f"{self._lost:,}")
+                self._log.warning(
+                    "store: it can be used again; %s predictions of this process were not kept.",
+                    f"{self._lost:,}",
+                )
             self._failure, self._lost = None, 0
 
     def _write(self) -> None:
@@ -229,21 +256,31 @@ class WrittenStore:
             except Exception as error:
                 if not isinstance(error, StoreUnavailableError):
                     self._log.error("store: a fault", exc_info=error)
-                failure = error if isinstance(error, StoreUnavailableError) else StoreUnavailableError("The store failed.")
+                failure = (
+                    error
+                    if isinstance(error, StoreUnavailableError)
+                    else StoreUnavailableError("The store failed.")
+                )
                 failed = [job for job in jobs if not job.answer]  # the others are committed
-                self._fail(str(failure), sum(len(job.submissions) for job in failed if not job.given_up))
+                self._fail(
+                    str(failure), sum(len(job.submissions) for job in failed if not job.given_up)
+                )
                 for job in failed:
                     job.error = StoreUnavailableError(str(failure))
             for job in jobs:
                 job.done.set()
 
     def _take(self) -> list[_Job]:
-        """Wait for jobs, and take as many as go into one transaction; those nobody waits for any more are dropped. No jobs: the end."""
+        """Wait for jobs, and take as many as go into one transaction; those nobody waits for any
+        more are dropped. No jobs: the end.
+        """
         with self._lock:
             while self._thread is threading.current_thread():
                 self._wait_for_company()
                 jobs, size = list[_Job](), 0
-                while self._jobs and (not jobs or size + len(self._jobs[0].submissions) <= _TOGETHER):
+                while self._jobs and (
+                    not jobs or size + len(self._jobs[0].submissions) <= _TOGETHER
+                ):
                     job = self._jobs.popleft()
                     if not job.given_up:
                         jobs.append(job)
@@ -254,9 +291,11 @@ class WrittenStore:
         return []
 
     def _wait_for_company(self) -> None:
-        """Wait, but not long, for requests that are about to keep something: what a transaction costs is then shared.
+        """Wait, but not long, for requests that are about to keep something: what a transaction
+        costs is then shared.
 
-        No more after some waits in vain, until all are there together: a slow client's request is on its way for long.
+        No more after some waits in vain, until all are there together: a slow client's request is
+        on its way for long.
         """
         until_s = time.monotonic() + (COMPANY_S if self._in_vain < MOST_IN_VAIN else 0)
         self._waits_for_company = True
@@ -270,7 +309,9 @@ class WrittenStore:
         self._waits_for_company = False
 
     def _wake(self) -> None:
-        """Wake the thread where what it waits for is there: each time costs more than a row does."""
+        """Wake the thread where what it waits for is there: each time costs more than a row
+        does.
+        """
         if self._jobs and (len(self._jobs) >= self._coming or not self._waits_for_company):
             self._lock.notify()
 
@@ -280,5 +321,7 @@ def _start(work: Callable[[], None], name: str) -> threading.Thread:
     try:
         thread.start()
     except RuntimeError as error:
-        raise StoreUnavailableError("The store cannot be asked: no thread can be started.") from error
+        raise StoreUnavailableError(
+            "The store cannot be asked: no thread can be started."
+        ) from error
     return thread

@@ -24,9 +24,11 @@ Card = dict[str, Any]
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` to write to; on success it takes the place of `path` in one step.
+    """Give a temporary name beside `path` to write to; on success it takes the place of `path` in
+    one step.
 
-    The suffix stays, for Keras chooses the format by it. On any failure, Ctrl-C included, `path` is as it was.
+    The suffix stays, for Keras chooses the format by it. On any failure, Ctrl-C included, `path` is
+    as it was.
     """
     path = path.resolve()
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
@@ -41,7 +43,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def save_artifact(model: "keras.Model", card: Card, path: Path) -> None:
     """Write the model without its optimizer, and its card, to `path`."""
-    logging.getLogger("absl").setLevel(logging.ERROR)  # by which Keras says of each .h5 file that there is a newer form
+    # By which Keras says of each .h5 file that there is a newer form.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     with replacing(path) as temporary:
         model.save(temporary, include_optimizer=False)
         with h5py.File(temporary, "r+") as file:
@@ -59,13 +62,16 @@ def read_card(path: Path) -> Card:
     return json.loads(card) if card is not None else {}
 
 
-def record_evaluation(path: Path, figures: dict[str, dict[str, int | float]], picture: bytes | None) -> None:
+def record_evaluation(
+    path: Path, figures: dict[str, dict[str, int | float]], picture: bytes | None
+) -> None:
     """Write what an evaluation found into an artifact's card, beside what was found on other sets.
 
     Args:
         path: the artifact; it becomes another file, with another SHA-256.
         figures: the measures on each set, by its name.
-        picture: a PNG of its mistakes on MNIST's test set, empty where it makes none; None leaves the one that is there.
+        picture: a PNG of its mistakes on MNIST's test set, empty where it makes none; None leaves
+            the one that is there.
 
     Raises:
         ModelFileError: the file is not in HDF5 form, or bears no card.
@@ -83,14 +89,17 @@ def record_evaluation(path: Path, figures: dict[str, dict[str, int | float]], pi
 
 
 def check_recordable(path: Path) -> Card:
-    """Fail before an evaluation rather than after it, where its figures could not be written; else give the card.
+    """Fail before an evaluation rather than after it, where its figures could not be written; else
+    give the card.
 
     Raises:
         ModelFileError: the file cannot be written to, is not in HDF5 form, or bears no card.
     """
     check_writable(path)
     if not (card := read_card(path)):
-        raise ModelFileError(f"{path.name}: bears no model card to write into; it was not made by train_mnist.py.")
+        raise ModelFileError(
+            f"{path.name}: bears no model card to write into; it was not made by train_mnist.py."
+        )
     return card
 
 
@@ -102,7 +111,10 @@ def read_picture(path: Path) -> bytes:
     """
     with h5py.File(path, "r") as file:
         if PICTURE_DATASET not in file:
-            raise ModelFileError(f"{path.name}: holds no picture; `python -m flaskapi evaluate MNIST --record` makes it.")
+            raise ModelFileError(
+                f"{path.name}: holds no picture; `python -m flaskapi evaluate MNIST --record` "
+                f"makes it."
+            )
         return file[PICTURE_DATASET][()].tobytes()
 
 
@@ -126,7 +138,8 @@ def strip_optimizer(path: Path) -> int:
             return 0
         before = path.stat()
         with replacing(path) as temporary:
-            # Copied rather than deleted in place: HDF5 would neither be safe from a crash nor give back the room.
+            # Copied rather than deleted in place: HDF5 would neither be safe from a crash nor give
+            # back the room.
             with h5py.File(temporary, "w") as stripped:
                 stripped.attrs.update(file.attrs)
                 for name in file:

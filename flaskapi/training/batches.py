@@ -1,4 +1,6 @@
-"""Batches of digits to learn from. Nothing of Keras is needed to make them, so that processes beside the training can, at little cost."""
+"""Batches of digits to learn from. Nothing of Keras is needed to make them, so that processes
+beside the training can, at little cost.
+"""
 
 import signal
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -15,7 +17,9 @@ from flaskapi.training.outliers import draw_outliers
 
 DIGITS = 10
 OUTLIERS = 40_000  # drawn once, varied in each epoch
-FINISHING_OUTLIERS = 1.6  # times as many of them in the last epochs: what teachers say of digits makes a network surer of all else too
+# Times as many of them in the last epochs: what teachers say of digits makes a network surer of all
+# else too.
+FINISHING_OUTLIERS = 1.6
 AHEAD = 4  # batches for each process that makes them
 
 Bytes = npt.NDArray[np.uint8]
@@ -23,7 +27,8 @@ Floats = npt.NDArray[np.float32]
 
 
 class Maker:
-    """Makes the batches of any epoch: the images shuffled anew and varied anew in each; the same for the same seed.
+    """Makes the batches of any epoch: the images shuffled anew and varied anew in each; the same
+    for the same seed.
 
     Args:
         images: `uint8 (n, 28, 28)`, 255 the ink.
@@ -36,17 +41,33 @@ class Maker:
     """
 
     def __init__(
-        self, images: Bytes, labels: Bytes, *, size: int, seed: int, is_augmented: bool, outliers_share: float, gently_from: int
+        self,
+        images: Bytes,
+        labels: Bytes,
+        *,
+        size: int,
+        seed: int,
+        is_augmented: bool,
+        outliers_share: float,
+        gently_from: int,
     ) -> None:
         self._images, self._labels, self._size, self._seed = images, labels, size, seed
-        self._is_augmented, self._outliers_share, self._gently_from = is_augmented, outliers_share, gently_from
-        self._outliers = draw_outliers(OUTLIERS if outliers_share else 0, images, labels, np.random.default_rng(seed))
+        self._is_augmented, self._outliers_share, self._gently_from = (
+            is_augmented,
+            outliers_share,
+            gently_from,
+        )
+        self._outliers = draw_outliers(
+            OUTLIERS if outliers_share else 0, images, labels, np.random.default_rng(seed)
+        )
 
     def __len__(self) -> int:
         return -(-len(self._images) // self._size)
 
     def make(self, epoch: int, index: int) -> tuple[Floats, Floats]:
-        """Make one batch: `float32 (n, 28, 28)` in [0, 1], 1 the ink, and `float32 (n, 10)`, what the network should answer."""
+        """Make one batch: `float32 (n, 28, 28)` in [0, 1], 1 the ink, and `float32 (n, 10)`, what
+        the network should answer.
+        """
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._images))
         chosen = order[index * self._size : (index + 1) * self._size]
         rng = np.random.default_rng([self._seed, epoch, index])
@@ -54,30 +75,48 @@ class Maker:
         if self._is_augmented:
             images, labels = flag_sevens(images, labels, rng)
         gently = epoch >= self._gently_from
-        if others := round(self._outliers_share * (FINISHING_OUTLIERS if gently else 1) * len(chosen)):
-            images = np.concatenate([images, self._outliers[rng.integers(0, len(self._outliers), others)]])
+        if others := round(
+            self._outliers_share * (FINISHING_OUTLIERS if gently else 1) * len(chosen)
+        ):
+            images = np.concatenate(
+                [images, self._outliers[rng.integers(0, len(self._outliers), others)]]
+            )
             labels = np.concatenate([labels, np.full(others, NO_DIGIT, np.uint8)])
-        pixels = augment(images, labels, rng, gently=gently) if self._is_augmented else images.astype(np.float32) / np.float32(255)
+        pixels = (
+            augment(images, labels, rng, gently=gently)
+            if self._is_augmented
+            else images.astype(np.float32) / np.float32(255)
+        )
         return pixels, targets(labels)
 
 
 def targets(labels: Bytes) -> Floats:
     """What the network should answer, `float32 (n, 10)`."""
-    return np.vstack([np.eye(DIGITS, dtype=np.float32), np.full((1, DIGITS), 1 / DIGITS, np.float32)])[labels]
+    return np.vstack(
+        [np.eye(DIGITS, dtype=np.float32), np.full((1, DIGITS), 1 / DIGITS, np.float32)]
+    )[labels]
 
 
 class Pool:
-    """Processes that make batches before they are asked for. They are the same batches as the maker's own."""
+    """Processes that make batches before they are asked for. They are the same batches as the
+    maker's own.
+    """
 
     def __init__(self, maker: Maker, processes: int) -> None:
         self._batches, self._ahead = len(maker), AHEAD * processes
         self._made: dict[tuple[int, int], Future[tuple[Floats, Floats]]] = {}
-        # Not forked: the libraries that train have threads, and a fork of a process with threads may never wake up.
-        self._processes = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_keep, initargs=(maker,))
+        # Not forked: the libraries that train have threads, and a fork of a process with threads
+        # may never wake up.
+        self._processes = ProcessPoolExecutor(
+            processes, get_context("spawn"), initializer=_keep, initargs=(maker,)
+        )
 
     def make(self, epoch: int, index: int) -> tuple[Floats, Floats]:
         """See `Maker.make`; what comes after it, in the next epoch too, is made meanwhile."""
-        wanted = [(epoch + step // self._batches, step % self._batches) for step in range(index, index + self._ahead)]
+        wanted = [
+            (epoch + step // self._batches, step % self._batches)
+            for step in range(index, index + self._ahead)
+        ]
         self._made = {at: self._made.get(at) or self._processes.submit(_make, *at) for at in wanted}
         return self._made[epoch, index].result()
 
@@ -93,7 +132,9 @@ def _keep(maker: Maker) -> None:
     global _kept
     _kept = maker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training, which stops them
-    cv2.setNumThreads(0)  # each process is one thread's work: as many threads as cores in each would only wait for each other
+    # Each process is one thread's work: as many threads as cores in each would only wait for each
+    # other.
+    cv2.setNumThreads(0)
 
 
 def _make(epoch: int, index: int) -> tuple[Floats, Floats]:

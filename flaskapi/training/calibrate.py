@@ -8,11 +8,15 @@ COLDEST, HOTTEST, STEPS = 0.25, 4.0, 200
 NEWTON_STEPS = 12
 
 
-def calibrate(model: keras.Model, images: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]) -> float:
-    """Scale the last layer so that the probabilities fit digits that the model has not learned from.
+def calibrate(
+    model: keras.Model, images: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]
+) -> float:
+    """Scale the last layer so that the probabilities fit digits that the model has not learned
+    from.
 
-    One number, the temperature, divides what goes into the softmax (Guo, Pleiss, Sun, Weinberger: "On Calibration of Modern
-    Neural Networks", ICML 2017). Divided into the last layer's weights, it costs nothing and travels with the model.
+    One number, the temperature, divides what goes into the softmax (Guo, Pleiss, Sun, Weinberger:
+    "On Calibration of Modern Neural Networks", ICML 2017). Divided into the last layer's weights,
+    it costs nothing and travels with the model.
 
     Args:
         model: ends in a dense layer with softmax; changed in place.
@@ -28,25 +32,36 @@ def calibrate(model: keras.Model, images: npt.NDArray[np.float32], labels: npt.N
     return temperature
 
 
-def fit_temperature(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
+def fit_temperature(
+    probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]
+) -> float:
     """The temperature at which probabilities, `(n, 10)`, fit labels, `(n,)`, best."""
     logarithms = np.log(np.maximum(probabilities.astype(np.float64), 1e-12))
     temperatures = np.geomspace(COLDEST, HOTTEST, STEPS)
     return float(min(temperatures, key=lambda t: _negative_log_likelihood(logarithms / t, labels)))
 
 
-def fit_logistic(logits: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """The slope and shift that make logits, `(n,)`, fit what happened (Platt scaling, by Newton's method)."""
+def fit_logistic(
+    logits: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_]
+) -> tuple[float, float]:
+    """The slope and shift that make logits, `(n,)`, fit what happened (Platt scaling, by Newton's
+    method).
+    """
     x = np.stack([logits, np.ones_like(logits)], axis=1).astype(np.float64)
     weights = np.array([1.0, 0.0])
     for _ in range(NEWTON_STEPS):
         expected = 1 / (1 + np.exp(-x @ weights))
         curvature = (x * (expected * (1 - expected))[:, np.newaxis]).T @ x + 1e-3 * np.eye(2)
-        # Where logits tell all hits from all misses, or there is only one kind, the best fit is without end: small steps stay finite.
+        # Where logits tell all hits from all misses, or there is only one kind, the best fit is
+        # without end: small steps stay finite.
         weights += np.clip(np.linalg.solve(curvature, x.T @ (hits - expected)), -1, 1)
     return float(weights[0]), float(weights[1])
 
 
-def _negative_log_likelihood(logits: npt.NDArray[np.float64], labels: npt.NDArray[np.integer]) -> float:
-    normalizer = np.log(np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)) + logits.max(axis=1)
+def _negative_log_likelihood(
+    logits: npt.NDArray[np.float64], labels: npt.NDArray[np.integer]
+) -> float:
+    normalizer = np.log(
+        np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
+    ) + logits.max(axis=1)
     return float((normalizer - logits[np.arange(len(labels)), labels]).mean())

@@ -57,16 +57,23 @@ class Pages(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no type
         return draw_batch(self._images, self._labels, self._recipe.batch_size, rng)
 
 
-def draw_batch(images: Bytes, labels: Bytes, count: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Draw pages, `float32 (count, 64, 256, 1)`, and what the network should answer, `float32 (count, 16, 128, 6)`."""
+def draw_batch(
+    images: Bytes, labels: Bytes, count: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Draw pages, `float32 (count, 64, 256, 1)`, and what the network should answer, `float32
+    (count, 16, 128, 6)`.
+    """
     pages = [draw_page(images, labels, rng) for _ in range(count)]
-    return np.stack([page.pixels for page in pages])[..., np.newaxis], np.stack([draw_targets(page.digits) for page in pages])
+    return np.stack([page.pixels for page in pages])[..., np.newaxis], np.stack(
+        [draw_targets(page.digits) for page in pages]
+    )
 
 
 def detection_loss(targets: Any, answers: Any) -> Any:
     """How far the answers are from the targets, one number for each page.
 
-    Whether a digit is there: focal loss, lenient near a centre ("Objects as Points"). Which one: cross-entropy. Where: absolute error.
+    Whether a digit is there: focal loss, lenient near a centre ("Objects as Points"). Which one:
+    cross-entropy. Where: absolute error.
     """
     answers = ops.reshape(answers, (-1, *targets.shape[1:3], VALUES))
     near, digit, box = targets[..., 0], ops.cast(targets[..., 1], "int32"), targets[..., 2:]
@@ -75,14 +82,19 @@ def detection_loss(targets: Any, answers: Any) -> Any:
     share = ops.sigmoid(presence)
     found = is_center * (1 - share) ** 2 * ops.log_sigmoid(presence)
     found += (1 - is_center) * (1 - near) ** 4 * share**2 * ops.log_sigmoid(-presence)
-    named = is_near * ops.sparse_categorical_crossentropy(digit, answers[..., 1:11], from_logits=True)
+    named = is_near * ops.sparse_categorical_crossentropy(
+        digit, answers[..., 1:11], from_logits=True
+    )
     placed = is_near * ops.sum(ops.abs(box - answers[..., 11:]), axis=-1)
     centers = ops.maximum(ops.mean(ops.sum(is_center, axis=(1, 2))), 1)
     return ops.sum(-found + 0.5 * named + 0.1 * placed, axis=(1, 2)) / centers
 
 
-def train_detector(dataset: Dataset, recipe: DetectorRecipe, *, backup: Path | None = None) -> tuple[keras.Model, Card]:
-    """Train the detector, with a progress bar, on pages written with all training digits but a part held out for validation.
+def train_detector(
+    dataset: Dataset, recipe: DetectorRecipe, *, backup: Path | None = None
+) -> tuple[keras.Model, Card]:
+    """Train the detector, with a progress bar, on pages written with all training digits but a part
+    held out for validation.
 
     Args:
         dataset: whose training digits to write with.
@@ -96,25 +108,53 @@ def train_detector(dataset: Dataset, recipe: DetectorRecipe, *, backup: Path | N
         DatasetError: fewer training images than the validation part takes.
     """
     if not 0 < recipe.validation < len(dataset.train_images):
-        raise DatasetError(f"Of {len(dataset.train_images)} training images, {recipe.validation} cannot be held out for validation.")
+        raise DatasetError(
+            f"Of {len(dataset.train_images)} training images, {recipe.validation} cannot be held "
+            f"out for validation."
+        )
     keras.utils.set_random_seed(recipe.seed)
     order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_images))
-    (held_images, images), (held_labels, labels) = (np.split(part[order], [recipe.validation]) for part in dataset[:2])
+    (held_images, images), (held_labels, labels) = (
+        np.split(part[order], [recipe.validation]) for part in dataset[:2]
+    )
     pages = Pages(images, labels, recipe)
     rng = np.random.default_rng(recipe.seed)
     model = detector((None, None, 1))
     schedule = keras.optimizers.schedules.CosineDecay(
-        LARGEST_RATE / 20, recipe.epochs * recipe.steps, alpha=0.001, warmup_target=LARGEST_RATE, warmup_steps=recipe.steps
+        LARGEST_RATE / 20,
+        recipe.epochs * recipe.steps,
+        alpha=0.001,
+        warmup_target=LARGEST_RATE,
+        warmup_steps=recipe.steps,
     )
-    model.compile(keras.optimizers.AdamW(schedule, weight_decay=0.01, use_ema=True, ema_momentum=0.999), loss=detection_loss)
-    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: pages.start(epoch)), keras.callbacks.SwapEMAWeights()]
+    model.compile(
+        keras.optimizers.AdamW(schedule, weight_decay=0.01, use_ema=True, ema_momentum=0.999),
+        loss=detection_loss,
+    )
+    callbacks = [
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: pages.start(epoch)),
+        keras.callbacks.SwapEMAWeights(),
+    ]
     if backup:
         callbacks.append(keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False))
     validation = draw_batch(held_images, held_labels, VALIDATION_PAGES, rng)
-    model.fit(pages, epochs=recipe.epochs, validation_data=validation, validation_batch_size=32, callbacks=callbacks)
-    calibration = calibrate_detector(model, [draw_page(held_images, held_labels, rng) for _ in range(CALIBRATION_PAGES)])
-    found = look_over(model, [draw_page(held_images, held_labels, rng) for _ in range(CALIBRATION_PAGES)])
-    return model, origin(dataset, recipe.validation, model) | {"training": recipe._asdict() | calibration, "pages": found.figures()}
+    model.fit(
+        pages,
+        epochs=recipe.epochs,
+        validation_data=validation,
+        validation_batch_size=32,
+        callbacks=callbacks,
+    )
+    calibration = calibrate_detector(
+        model, [draw_page(held_images, held_labels, rng) for _ in range(CALIBRATION_PAGES)]
+    )
+    found = look_over(
+        model, [draw_page(held_images, held_labels, rng) for _ in range(CALIBRATION_PAGES)]
+    )
+    return model, origin(dataset, recipe.validation, model) | {
+        "training": recipe._asdict() | calibration,
+        "pages": found.figures(),
+    }
 
 
 class Found(NamedTuple):
@@ -126,21 +166,34 @@ class Found(NamedTuple):
     labels: npt.NDArray[np.int64]  # what is there; -1: nothing
 
     def figures(self) -> dict[str, int]:
-        """How many of the digits were found, and found and named rightly; and how many answers there were where none is."""
+        """How many of the digits were found, and found and named rightly; and how many answers
+        there were where none is.
+        """
         sure, is_there = self.presence > 0.5, self.labels >= 0
         right = sure & (self.shares.argmax(axis=1) == self.labels)
-        counts = {"digits": self.digits, "found": int((sure & is_there).sum()), "right": int(right.sum())}
+        counts = {
+            "digits": self.digits,
+            "found": int((sure & is_there).sum()),
+            "right": int(right.sum()),
+        }
         return counts | {"false_alarms": int((sure & ~is_there).sum())}
 
 
 def look_over(model: keras.Model, pages: Sequence[Page]) -> Found:
-    """Compare what a detector says of pages with what is on them; digits that a page cuts off may be found or not."""
-    answers = model.predict(np.stack([page.pixels for page in pages])[..., np.newaxis], batch_size=32, verbose=0)
+    """Compare what a detector says of pages with what is on them; digits that a page cuts off may
+    be found or not.
+    """
+    answers = model.predict(
+        np.stack([page.pixels for page in pages])[..., np.newaxis], batch_size=32, verbose=0
+    )
     rows = []
     for page, answer in zip(pages, answers, strict=True):
         left = list(page.digits)
         for candidate in find_candidates(answer.reshape(len(answer), -1, VALUES), 1.0):
-            x, y = ((candidate.edges[side] + candidate.edges[side + 2]) / 2 + PADDING_PX for side in (0, 1))
+            x, y = (
+                (candidate.edges[side] + candidate.edges[side + 2]) / 2 + PADDING_PX
+                for side in (0, 1)
+            )
             nearest = min(left, key=lambda digit: _distance(digit, x, y), default=None)
             if nearest is None or _distance(nearest, x, y) > MATCH:
                 rows.append((candidate, -1))
@@ -150,8 +203,13 @@ def look_over(model: keras.Model, pages: Sequence[Page]) -> Found:
                 rows.append((candidate, nearest.digit))
     whole = sum(digit.is_whole for page in pages for digit in page.digits)
     candidates = [candidate for candidate, _ in rows]
-    presence, shares = np.array([one.presence for one in candidates]), np.array([one.probabilities for one in candidates])
-    return Found(whole, presence, shares.reshape(-1, 10), np.array([label for _, label in rows], np.int64))
+    presence, shares = (
+        np.array([one.presence for one in candidates]),
+        np.array([one.probabilities for one in candidates]),
+    )
+    return Found(
+        whole, presence, shares.reshape(-1, 10), np.array([label for _, label in rows], np.int64)
+    )
 
 
 def _distance(digit: Placed, x: float, y: float) -> float:
@@ -162,18 +220,31 @@ def _distance(digit: Placed, x: float, y: float) -> float:
 
 
 def calibrate_detector(model: keras.Model, pages: Sequence[Page]) -> dict[str, float]:
-    """Scale the last layers so that presence and the digits' probabilities mean what they say, on pages not learned from.
+    """Scale the last layers so that presence and the digits' probabilities mean what they say, on
+    pages not learned from.
 
     Returns:
-        What was done: `presence_slope` and `presence_shift` to the logit of presence, `temperature` under the digits' logits.
+        What was done: `presence_slope` and `presence_shift` to the logit of presence, `temperature`
+        under the digits' logits.
     """
     found = look_over(model, pages)
     share = np.clip(found.presence, 1e-6, 1 - 1e-6)
     slope, shift = fit_logistic(np.log(share / (1 - share)), found.labels >= 0)
     is_there = found.labels >= 0
-    temperature = fit_temperature(found.shares[is_there], found.labels[is_there]) if is_there.any() else 1.0
+    temperature = (
+        fit_temperature(found.shares[is_there], found.labels[is_there]) if is_there.any() else 1.0
+    )
     kernel, bias = model.get_layer("answer").get_weights()
-    of_presence, of_digits = (np.arange(len(bias)) % VALUES == 0), np.isin(np.arange(len(bias)) % VALUES, range(1, 11))
+    of_presence, of_digits = (
+        (np.arange(len(bias)) % VALUES == 0),
+        np.isin(np.arange(len(bias)) % VALUES, range(1, 11)),
+    )
     scale = np.where(of_presence, slope, np.where(of_digits, 1 / temperature, 1))
-    model.get_layer("answer").set_weights([kernel * scale, bias * scale + np.where(of_presence, shift, 0)])
-    return {"presence_slope": round(slope, 3), "presence_shift": round(shift, 3), "temperature": round(temperature, 3)}
+    model.get_layer("answer").set_weights(
+        [kernel * scale, bias * scale + np.where(of_presence, shift, 0)]
+    )
+    return {
+        "presence_slope": round(slope, 3),
+        "presence_shift": round(shift, 3),
+        "temperature": round(temperature, 3),
+    }

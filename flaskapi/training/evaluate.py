@@ -10,7 +10,9 @@ DIGITS = 10
 
 
 class Evaluation(NamedTuple):
-    """`confusion` is `int64 (10, 10)`: rows are what the digits were, columns what the model said."""
+    """`confusion` is `int64 (10, 10)`: rows are what the digits were, columns what the model
+    said.
+    """
 
     confusion: npt.NDArray[np.int64]
 
@@ -28,11 +30,18 @@ class Evaluation(NamedTuple):
 
     def __str__(self) -> str:
         head = "         " + "".join(f"{digit:>6}" for digit in range(DIGITS)) + "   (said)"
-        rows = (f"  {digit} is   " + "".join(f"{n or '.':>6}" for n in row) for digit, row in enumerate(self.confusion))
-        return "\n".join([f"{self.accuracy:.2%} of {self.total} right, {self.errors} wrong", head, *rows])
+        rows = (
+            f"  {digit} is   " + "".join(f"{n or '.':>6}" for n in row)
+            for digit, row in enumerate(self.confusion)
+        )
+        return "\n".join(
+            [f"{self.accuracy:.2%} of {self.total} right, {self.errors} wrong", head, *rows]
+        )
 
 
-def evaluate(model: keras.Model, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Evaluation:
+def evaluate(
+    model: keras.Model, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]
+) -> Evaluation:
     """Ask the model about every image.
 
     Args:

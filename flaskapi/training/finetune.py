@@ -1,4 +1,6 @@
-"""A model that serves, trained a little further: mostly on what it knows, and on what people said it should."""
+"""A model that serves, trained a little further: mostly on what it knows, and on what people said
+it should.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -41,20 +43,31 @@ class FinetuneRecipe(NamedTuple):
 
 
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """What people labelled, MNIST and what is no digit, drawn anew and varied anew for each step; the same for the same seed.
+    """What people labelled, MNIST and what is no digit, drawn anew and varied anew for each step;
+    the same for the same seed.
 
-    Of what people labelled the network should say what they say, of all else what the teacher says: so it changes as little as may be
-    (Li, Hoiem: "Learning without Forgetting", 2016).
+    Of what people labelled the network should say what they say, of all else what the teacher says:
+    so it changes as little as may be (Li, Hoiem: "Learning without Forgetting", 2016).
     """
 
-    def __init__(self, teacher: keras.Model, known: tuple[Bytes, Bytes], labelled: tuple[Bytes, Bytes], recipe: FinetuneRecipe) -> None:
+    def __init__(
+        self,
+        teacher: keras.Model,
+        known: tuple[Bytes, Bytes],
+        labelled: tuple[Bytes, Bytes],
+        recipe: FinetuneRecipe,
+    ) -> None:
         super().__init__(workers=1)
         outliers = draw_outliers(OUTLIERS, *known, np.random.default_rng(recipe.seed))
         mine = round(recipe.batch_size * recipe.labelled_share)
         self._parts = (
             (*labelled, mine),
             (*known, recipe.batch_size - mine),
-            (outliers, np.full(len(outliers), NO_DIGIT, np.uint8), round(recipe.batch_size * recipe.outliers_share)),
+            (
+                outliers,
+                np.full(len(outliers), NO_DIGIT, np.uint8),
+                round(recipe.batch_size * recipe.outliers_share),
+            ),
         )
         self._recipe, self._teacher, self._mine = recipe, teacher, mine
 
@@ -63,10 +76,15 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no t
 
     def __getitem__(self, index: int) -> tuple[Floats, Floats]:
         rng = np.random.default_rng([self._recipe.seed, index])
-        chosen = [(images, labels, rng.integers(0, len(images), count)) for images, labels, count in self._parts]
+        chosen = [
+            (images, labels, rng.integers(0, len(images), count))
+            for images, labels, count in self._parts
+        ]
         images = np.concatenate([images[rows] for images, _, rows in chosen])
         labels = np.concatenate([labels[rows] for _, labels, rows in chosen])
-        pixels = augment(images, labels, rng, gently=True).reshape(-1, *self._teacher.input_shape[1:])
+        pixels = augment(images, labels, rng, gently=True).reshape(
+            -1, *self._teacher.input_shape[1:]
+        )
         answers = targets(labels)
         answers[self._mine :] = self._teacher(pixels[self._mine :], training=False)
         return pixels, answers
@@ -82,13 +100,15 @@ def finetune(
 ) -> tuple[keras.Model, Card]:
     """Train a copy of a model further, and go half of the way back.
 
-    The mean of the weights before and those after has learned nearly as much and forgotten less than those after (Wortsman and others:
-    "Robust fine-tuning of zero-shot models", 2022). Layers of batch normalization keep the statistics that they have: those of a few
-    hundred mixed batches are none for either part.
+    The mean of the weights before and those after has learned nearly as much and forgotten less
+    than those after (Wortsman and others: "Robust fine-tuning of zero-shot models", 2022). Layers
+    of batch normalization keep the statistics that they have: those of a few hundred mixed batches
+    are none for either part.
 
     Args:
         source: the model file to start from.
-        dataset: MNIST; a twelfth of its training part is held out, the same as when the shipped model was trained.
+        dataset: MNIST; a twelfth of its training part is held out, the same as when the shipped
+            model was trained.
         labelled: `uint8 (n, 28, 28)`, 255 the ink, and `uint8 (n,)`, 0 to 9, or `NO_DIGIT`.
         recipe: how.
         progress: told the share of the steps that are done, 0 to 1.
@@ -102,52 +122,89 @@ def finetune(
     """
     validation = len(dataset.train_images) // HELD_OUT
     if not validation:
-        raise DatasetError(f"{len(dataset.train_images)} training images are too few to hold out a part.")
+        raise DatasetError(
+            f"{len(dataset.train_images)} training images are too few to hold out a part."
+        )
     keras.utils.set_random_seed(recipe.seed)
     model = load_artifact(source)
     if is_detector(model):
-        raise ModelFileError(f"{source.name}: finds digits rather than naming one; it cannot learn from labels.")
+        raise ModelFileError(
+            f"{source.name}: finds digits rather than naming one; it cannot learn from labels."
+        )
     shape = model.input_shape[1:]
-    order = np.random.default_rng(read_card(source).get("training", {}).get("seed", 0)).permutation(len(dataset.train_images))
+    order = np.random.default_rng(read_card(source).get("training", {}).get("seed", 0)).permutation(
+        len(dataset.train_images)
+    )
     images, labels = (part[order[:validation]] for part in dataset[:2])
     before = model.get_weights()
     kept = dataset.train_images[order[validation:]], dataset.train_labels[order[validation:]]
     batches = _Batches(load_artifact(source), kept, labelled, recipe)
     _fit(model, batches, recipe, progress)
-    model.set_weights([(old + new) / 2 for old, new in zip(before, model.get_weights(), strict=True)])
+    model.set_weights(
+        [(old + new) / 2 for old, new in zip(before, model.get_weights(), strict=True)]
+    )
     varied = augment(images, labels, np.random.default_rng(recipe.seed)).reshape(-1, *shape)
     temperature = round(calibrate(model, varied, labels), 3)
     how = {"labelled": len(labelled[0]), **recipe._asdict(), "temperature": temperature}
-    reference = {"reference": describe_digits(*_mix_digits(kept, labelled, recipe.labelled_share), augmented=True)}
+    reference = {
+        "reference": describe_digits(
+            *_mix_digits(kept, labelled, recipe.labelled_share), augmented=True
+        )
+    }
     return model, _card(source, dataset, validation, model, how) | reference
 
 
-def _fit(model: keras.Model, batches: _Batches, recipe: FinetuneRecipe, progress: Callable[[float], None]) -> None:
+def _fit(
+    model: keras.Model, batches: _Batches, recipe: FinetuneRecipe, progress: Callable[[float], None]
+) -> None:
     frozen = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     for layer in frozen:
         layer.trainable = False
     warmup = recipe.steps // 10
     schedule = keras.optimizers.schedules.CosineDecay(
-        RATE / 20, max(recipe.steps - warmup, 1), alpha=0.01, warmup_target=RATE, warmup_steps=warmup
+        RATE / 20,
+        max(recipe.steps - warmup, 1),
+        alpha=0.01,
+        warmup_target=RATE,
+        warmup_steps=warmup,
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, use_ema=True, ema_momentum=EMA_MOMENTUM)
+    optimizer = keras.optimizers.AdamW(
+        schedule, weight_decay=0.01, use_ema=True, ema_momentum=EMA_MOMENTUM
+    )
     model.compile(optimizer, loss="categorical_crossentropy")
-    told = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: progress((step + 1) / recipe.steps))
-    model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[told, keras.callbacks.SwapEMAWeights()])
+    told = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda step, logs: progress((step + 1) / recipe.steps)
+    )
+    model.fit(
+        batches,
+        epochs=1,
+        shuffle=False,
+        verbose=0,
+        callbacks=[told, keras.callbacks.SwapEMAWeights()],
+    )
     for layer in frozen:
         layer.trainable = True
 
 
-def _mix_digits(known: tuple[Bytes, Bytes], labelled: tuple[Bytes, Bytes], labelled_share: float) -> tuple[Bytes, Bytes]:
-    """Put together the digits that are learned from, what people labelled as often as it is among them; no digit is none of them."""
+def _mix_digits(
+    known: tuple[Bytes, Bytes], labelled: tuple[Bytes, Bytes], labelled_share: float
+) -> tuple[Bytes, Bytes]:
+    """Put together the digits that are learned from, what people labelled as often as it is among
+    them; no digit is none of them.
+    """
     digits = np.flatnonzero(labelled[1] != NO_DIGIT)
-    times = len(known[0]) * labelled_share / (1 - labelled_share) / len(labelled[0])  # that each labelled image comes to one of MNIST's
+    # That each labelled image comes to one of MNIST's.
+    times = len(known[0]) * labelled_share / (1 - labelled_share) / len(labelled[0])
     rows = np.resize(digits, round(times * len(digits)))
-    images, labels = (np.concatenate([part, mine[rows]]) for part, mine in zip(known, labelled, strict=True))
+    images, labels = (
+        np.concatenate([part, mine[rows]]) for part, mine in zip(known, labelled, strict=True)
+    )
     return images, labels
 
 
-def _card(source: Path, dataset: Dataset, validation: int, model: keras.Model, retraining: dict[str, Any]) -> Card:
+def _card(
+    source: Path, dataset: Dataset, validation: int, model: keras.Model, retraining: dict[str, Any]
+) -> Card:
     """What the model came from stays in its card; the figures are its own."""
     before, test = read_card(source), evaluate(model, dataset.test_images, dataset.test_labels)
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()

@@ -1,4 +1,6 @@
-"""Read any `.h5` model file for this task, of any Keras from 2.0 on, without running code from it."""
+"""Read any `.h5` model file for this task, of any Keras from 2.0 on, without running code from
+it.
+"""
 
 import contextlib
 import json
@@ -19,7 +21,8 @@ INPUT_SHAPES = ((28, 28, 1), (1, 28, 28), (28, 28), (784,))
 DETECTOR_SHAPES = (None, None, 1), (None, None, 2 * VALUES)  # its input and its output
 _NEEDED = (
     "needed are input (28, 28, 1), (1, 28, 28), (28, 28) or (784,) and output (10,)"
-    f" of a classifier, or {DETECTOR_SHAPES[0]} and {DETECTOR_SHAPES[1]} of a detector, as train_mnist.py makes them today"
+    f" of a classifier, or {DETECTOR_SHAPES[0]} and {DETECTOR_SHAPES[1]} of a detector, as "
+    f"train_mnist.py makes them today"
 )
 
 
@@ -30,7 +33,8 @@ def load_artifact(path: Path) -> keras.Model:
         path: an HDF5 file by Keras 3, tf.keras 2 or standalone Keras 2.0 to 2.3.
 
     Returns:
-        A model whose input is one of `INPUT_SHAPES` and whose output is 10 probabilities, or a detector.
+        A model whose input is one of `INPUT_SHAPES` and whose output is 10 probabilities, or a
+        detector.
 
     Raises:
         ModelFileError: anything else; the text says what it is and what is needed.
@@ -43,19 +47,33 @@ def load_artifact(path: Path) -> keras.Model:
     except ModelFileError:
         raise
     except Exception as error:  # Keras raises many kinds, with long texts, for what it cannot read
-        raise ModelFileError(f"{path.name}: Keras {keras.__version__} cannot load this model of Keras {version}: {error}") from error
+        raise ModelFileError(
+            f"{path.name}: Keras {keras.__version__} cannot load this model of Keras {version}: "
+            f"{error}"
+        ) from error
     inputs, outputs = model.input_shape, model.output_shape
     if is_detector(model):
         return model
-    if not isinstance(inputs, tuple) or inputs[1:] not in INPUT_SHAPES or not isinstance(outputs, tuple) or outputs[1:] != (10,):
-        raise ModelFileError(f"{path.name}: this model has input {_shape(inputs)} and output {_shape(outputs)}; {_NEEDED}.")
+    if (
+        not isinstance(inputs, tuple)
+        or inputs[1:] not in INPUT_SHAPES
+        or not isinstance(outputs, tuple)
+        or outputs[1:] != (10,)
+    ):
+        raise ModelFileError(
+            f"{path.name}: this model has input {_shape(inputs)} and output {_shape(outputs)}; "
+            f"{_NEEDED}."
+        )
     return model
 
 
 def is_detector(model: keras.Model) -> bool:
     """Does this model find digits in larger pictures, rather than name one?"""
     shapes = (model.input_shape, model.output_shape)
-    return all(isinstance(shape, tuple) for shape in shapes) and tuple(shape[1:] for shape in shapes) == DETECTOR_SHAPES
+    return (
+        all(isinstance(shape, tuple) for shape in shapes)
+        and tuple(shape[1:] for shape in shapes) == DETECTOR_SHAPES
+    )
 
 
 def _shape(shape: Any) -> str:
@@ -65,15 +83,22 @@ def _shape(shape: Any) -> str:
 def _read_config(path: Path) -> tuple[dict[str, Any], str, str]:
     try:
         with h5py.File(path, "r") as file:
-            attributes = {name: _text(file.attrs.get(name, "")) for name in ("model_config", "keras_version", "backend")}
+            attributes = {
+                name: _text(file.attrs.get(name, ""))
+                for name in ("model_config", "keras_version", "backend")
+            }
     except FileNotFoundError:
         raise ModelFileError(f"{path.name}: no such file.") from None
     except OSError as error:
-        raise ModelFileError(f"{path.name}: not a Keras model file, or damaged: it is not whole in HDF5 form.") from error
+        raise ModelFileError(
+            f"{path.name}: not a Keras model file, or damaged: it is not whole in HDF5 form."
+        ) from error
     try:
         config = json.loads(attributes["model_config"])
     except json.JSONDecodeError:
-        raise ModelFileError(f"{path.name}: holds no whole model; save it with model.save('my_model.h5').") from None
+        raise ModelFileError(
+            f"{path.name}: holds no whole model; save it with model.save('my_model.h5')."
+        ) from None
     return config, attributes["keras_version"] or "unknown", attributes["backend"]
 
 
@@ -90,10 +115,18 @@ def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:
 def _refuse(path: Path, config: dict[str, Any], version: str) -> None:
     kinds = {part["class_name"] for part in _walk(config)}
     if "Lambda" in kinds:
-        raise ModelFileError(f"{path.name}: this model has a Lambda layer, which holds code; code from model files is never run.")
+        raise ModelFileError(
+            f"{path.name}: this model has a Lambda layer, which holds code; code from model files "
+            f"is never run."
+        )
     settings = [part["config"] for part in _walk(config) if isinstance(part["config"], dict)]
-    if version.startswith("1.") or any({"nb_filter", "dim_ordering"} & part.keys() for part in settings):
-        raise ModelFileError(f"{path.name}: saved by Keras 1, which can no longer be read: train it anew with train_mnist.py.")
+    if version.startswith("1.") or any(
+        {"nb_filter", "dim_ordering"} & part.keys() for part in settings
+    ):
+        raise ModelFileError(
+            f"{path.name}: saved by Keras 1, which can no longer be read: train it anew with "
+            f"train_mnist.py."
+        )
 
 
 def _walk(node: Any) -> Iterator[dict[str, Any]]:
@@ -112,7 +145,9 @@ def _walk(node: Any) -> Iterator[dict[str, Any]]:
 def _in_the_form_of_today(path: Path, config: dict[str, Any], backend: str) -> Iterator[Path]:
     """Give the file itself, or, where standalone Keras 2 wrote it, a copy that Keras 3 reads."""
     layers = _layers(config)
-    names_its_input = config["class_name"] != "Sequential" or (layers and layers[0]["class_name"] == "InputLayer")
+    names_its_input = config["class_name"] != "Sequential" or (
+        layers and layers[0]["class_name"] == "InputLayer"
+    )
     if names_its_input and config["class_name"] != "Model" and backend != "theano":
         yield path
         return
@@ -122,27 +157,53 @@ def _in_the_form_of_today(path: Path, config: dict[str, Any], backend: str) -> I
         with h5py.File(copy, "r+") as file:
             file.attrs["model_config"] = json.dumps(_upgrade(config))
             if backend == "theano":
-                _flip_kernels(file, [layer["config"]["name"] for layer in layers if layer["class_name"] == "Conv2D"])
+                _flip_kernels(
+                    file,
+                    [
+                        layer["config"]["name"]
+                        for layer in layers
+                        if layer["class_name"] == "Conv2D"
+                    ],
+                )
         yield copy
 
 
 def _upgrade(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration that Keras 3 would write: a dict, an input layer, and nothing that only training needs."""
+    """The configuration that Keras 3 would write: a dict, an input layer, and nothing that only
+    training needs.
+    """
     layers = [layer | {"config": _inference_only(layer["config"])} for layer in _layers(config)]
     if config["class_name"] == "Sequential" and layers and layers[0]["class_name"] != "InputLayer":
         shape = layers[0]["config"].pop("batch_input_shape", None)
-        layers.insert(0, {"class_name": "InputLayer", "config": {"batch_shape": shape, "dtype": "float32", "name": "input"}})
+        layers.insert(
+            0,
+            {
+                "class_name": "InputLayer",
+                "config": {"batch_shape": shape, "dtype": "float32", "name": "input"},
+            },
+        )
     inner = config["config"] if isinstance(config["config"], dict) else {"name": "sequential"}
-    return {"class_name": {"Model": "Functional"}.get(config["class_name"], config["class_name"]), "config": inner | {"layers": layers}}
+    return {
+        "class_name": {"Model": "Functional"}.get(config["class_name"], config["class_name"]),
+        "config": inner | {"layers": layers},
+    }
 
 
 def _inference_only(config: dict[str, Any]) -> dict[str, Any]:
-    """Without initializers, regularizers and constraints, whose names changed most and which loaded weights do not need."""
-    return {name: value for name, value in config.items() if not name.endswith(("_initializer", "_regularizer", "_constraint"))}
+    """Without initializers, regularizers and constraints, whose names changed most and which loaded
+    weights do not need.
+    """
+    return {
+        name: value
+        for name, value in config.items()
+        if not name.endswith(("_initializer", "_regularizer", "_constraint"))
+    }
 
 
 def _flip_kernels(file: h5py.File, names: list[str]) -> None:
-    """Turn what Theano learnt for its convolution (kernel flipped) into what a correlation needs; Keras 3 does not."""
+    """Turn what Theano learnt for its convolution (kernel flipped) into what a correlation needs;
+    Keras 3 does not.
+    """
     for name in names:
         group = file["model_weights"][name]
         for weight in group.attrs["weight_names"]:

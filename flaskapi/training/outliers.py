@@ -1,8 +1,10 @@
-"""Pictures that are no digit, drawn: letters and signs, shapes, scribbles, several digits, parts of digits, blots and textures.
+"""Pictures that are no digit, drawn: letters and signs, shapes, scribbles, several digits, parts of
+digits, blots and textures.
 
-A network that has only seen digits names one for anything. Shown these with the answer "all ten alike", it learns to say so
-(Hendrycks, Mazeika, Dietterich: "Deep Anomaly Detection with Outlier Exposure", ICLR 2019). Letters come from OpenCV's
-Hershey fonts, which are strokes, as handwriting is; what could be taken for a digit is left out.
+A network that has only seen digits names one for anything. Shown these with the answer "all ten
+alike", it learns to say so (Hendrycks, Mazeika, Dietterich: "Deep Anomaly Detection with Outlier
+Exposure", ICLR 2019). Letters come from OpenCV's Hershey fonts, which are strokes, as handwriting
+is; what could be taken for a digit is left out.
 """
 
 from collections.abc import Callable
@@ -16,7 +18,8 @@ from flaskapi.errors import NoDigitFoundError
 from flaskapi.training.augment import crop
 from flaskapi.training.shapes import CANVAS_PX, blank, draw_shape, draw_stroke, pen_px, to_ink
 
-LETTERS = "ACDEFGHJKLMNPQRTUVWXYacdefhijkmnprtuvwxy"  # not O o l I S s Z z B b g q, which are also 0 1 5 2 8 6 9
+# Not O o l I S s Z z B b g q, which are also 0 1 5 2 8 6 9.
+LETTERS = "ACDEFGHJKLMNPQRTUVWXYacdefhijkmnprtuvwxy"
 HARD_LETTERS = "ACDGHJLUYacdeijuy"  # nearest to a digit: drawn twice as often
 SIGNS = '?&%@#$*+=<>{}~^;:"-_.'  # not strokes that stand, such as / ! ( [ or a comma: they are a 1
 _FONTS = (
@@ -102,7 +105,9 @@ def _scribble(rng: Random) -> Floats:
     """A pen that wanders: smooth or zigzag, in one to three strokes."""
     canvas, thickness = blank(), max(3, pen_px(rng) * 2 // 3)
     for _ in range(int(rng.integers(1, 4))):
-        knots = rng.uniform(0.15, 0.85, (1, int(rng.integers(5, 12)), 2)).astype(np.float32) * CANVAS_PX
+        knots = (
+            rng.uniform(0.15, 0.85, (1, int(rng.integers(5, 12)), 2)).astype(np.float32) * CANVAS_PX
+        )
         if rng.random() < 0.7:
             knots = cv2.resize(knots, (80, 1), interpolation=cv2.INTER_CUBIC)
         draw_stroke(canvas, knots[0], thickness)
@@ -139,13 +144,27 @@ def _parts(images: Bytes, rng: Random) -> Floats:
     if rng.random() < 0.3:  # the lower half of one above the upper half of another
         picture[:14], picture[14:] = a[14:], b[:14]
     else:
-        picture[:14, 14:], picture[14:, :14], picture[14:, 14:] = b[14:, :14], c[:14, 14:], d[:14, :14]
+        picture[:14, 14:], picture[14:, :14], picture[14:, 14:] = (
+            b[14:, :14],
+            c[:14, 14:],
+            d[:14, :14],
+        )
     return to_ink(picture)
 
 
 # By how many quarter turns, and then mirrored or not, a digit becomes none.
-_TURNS = {2: ((1, 0),), 3: ((1, 0), (2, 0), (3, 0), (0, 1)), 4: ((1, 0), (2, 0), (3, 0), (1, 1)), 5: ((1, 0), (3, 0))}
-_TURNS |= {6: ((1, 0), (3, 0), (1, 1)), 7: ((1, 0), (2, 0), (3, 0), (0, 1)), 8: ((1, 0),), 9: ((1, 0), (3, 0), (0, 1))}
+_TURNS = {
+    2: ((1, 0),),
+    3: ((1, 0), (2, 0), (3, 0), (0, 1)),
+    4: ((1, 0), (2, 0), (3, 0), (1, 1)),
+    5: ((1, 0), (3, 0)),
+}
+_TURNS |= {
+    6: ((1, 0), (3, 0), (1, 1)),
+    7: ((1, 0), (2, 0), (3, 0), (0, 1)),
+    8: ((1, 0),),
+    9: ((1, 0), (3, 0), (0, 1)),
+}
 
 
 def _turned(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Floats:
@@ -160,16 +179,31 @@ def _turned(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Floa
 
 
 def _blot(rng: Random) -> Floats:
-    """Blots, grain, weave and what is left of pictures: noise of any coarseness, cut at a level or in all its greys."""
+    """Blots, grain, weave and what is left of pictures: noise of any coarseness, cut at a level or
+    in all its greys.
+    """
     picture = np.zeros((28, 28), np.float32)
     for _ in range(int(rng.integers(1, 4))):
-        side = np.minimum(28, rng.integers(2, 29, 2) if rng.random() < 0.5 else int(rng.integers(2, 12)) * np.ones(2, int))
+        side = np.minimum(
+            28,
+            rng.integers(2, 29, 2)
+            if rng.random() < 0.5
+            else int(rng.integers(2, 12)) * np.ones(2, int),
+        )
         noise = rng.normal(0, 1, (int(side[0]), int(side[1]))).astype(np.float32)
-        picture += cv2.resize(noise, (28, 28), interpolation=cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_NEAREST)
+        picture += cv2.resize(
+            noise,
+            (28, 28),
+            interpolation=cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_NEAREST,
+        )
     picture = (picture - picture.min()) / max(float(np.ptp(picture)), 1e-6)
     if rng.random() < 0.6:
-        picture = np.clip((picture - np.quantile(picture, rng.uniform(0.3, 0.9))) * rng.uniform(2, 20) + 0.3, 0, 1)
-    if rng.random() < 0.6:  # as something filled, such as a garment or a hand: bounded by a smooth outline
+        picture = np.clip(
+            (picture - np.quantile(picture, rng.uniform(0.3, 0.9))) * rng.uniform(2, 20) + 0.3, 0, 1
+        )
+    if (
+        rng.random() < 0.6
+    ):  # as something filled, such as a garment or a hand: bounded by a smooth outline
         angles = np.linspace(0, 2 * np.pi, 9)[:-1]
         radii = rng.uniform(5, 14, (8, 1))
         outline = 14 + np.stack([np.cos(angles), np.sin(angles)], 1) * radii
@@ -180,20 +214,28 @@ def _blot(rng: Random) -> Floats:
 
 
 def _silhouette(rng: Random) -> Floats:
-    """Something whole and filled, such as a garment, a vase or a figure: alike on its left and right, in one grey or several."""
+    """Something whole and filled, such as a garment, a vase or a figure: alike on its left and
+    right, in one grey or several.
+    """
     knots = np.abs(rng.normal(0.55, 0.3, (int(rng.integers(3, 8)), 1))).astype(np.float32)
-    half = cv2.resize(knots, (1, 20), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_NEAREST)[:, 0]
+    half = cv2.resize(
+        knots, (1, 20), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_NEAREST
+    )[:, 0]
     half = 10 * np.clip(half * rng.uniform(0.5, 1.3), 0.25, 1)
     across = np.abs(np.arange(20) - 9.5)
     mask = across < half[:, np.newaxis]
     if rng.random() < 0.3:  # legs, or a vase's foot
         mask[int(rng.integers(6, 18)) :, across < rng.uniform(0.5, 3)] = False
     shade = _blot(rng)[4:24, 4:24] * np.float32(rng.uniform(0, 0.7))
-    return np.where(mask, np.clip(np.float32(rng.uniform(0.5, 1)) - shade, 0.15, 1), 0).astype(np.float32)
+    return np.where(mask, np.clip(np.float32(rng.uniform(0.5, 1)) - shade, 0.15, 1), 0).astype(
+        np.float32
+    )
 
 
 def _scene(rng: Random) -> Floats:
-    """What is left of a picture of the world, of light and dark on all scales, when it is taken for ink on paper."""
+    """What is left of a picture of the world, of light and dark on all scales, when it is taken for
+    ink on paper.
+    """
     side = int(rng.integers(48, 97))
     scene = np.zeros((side, side), np.float32)
     fading = rng.uniform(0.3, 0.75)  # how much less of each finer scale there is
@@ -207,14 +249,20 @@ def _scene(rng: Random) -> Floats:
             outline[:, 1] += rng.normal(0, rng.uniform(0, side / 10), 12)
             corners = np.concatenate([outline, [(side, side), (0, side)]])
         else:
-            turn = rng.uniform(0, 2 * np.pi) + np.linspace(0, 2 * np.pi, int(rng.integers(4, 7)))[:-1]
-            corners = center + np.stack([np.cos(turn), np.sin(turn)], 1) * rng.uniform(2, side / 2, 2)
+            turn = (
+                rng.uniform(0, 2 * np.pi) + np.linspace(0, 2 * np.pi, int(rng.integers(4, 7)))[:-1]
+            )
+            corners = center + np.stack([np.cos(turn), np.sin(turn)], 1) * rng.uniform(
+                2, side / 2, 2
+            )
         mask = np.zeros((side, side), np.uint8)
         cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 1)
         scene = scene * (1 - 0.8 * mask) + np.float32(shade) * mask
     low, high = float(scene.min()), float(scene.max())
     try:
-        return normalize_digit(np.rint(255 * (scene - low) / max(high - low, 1e-6)).astype(np.uint8)).pixels
+        return normalize_digit(
+            np.rint(255 * (scene - low) / max(high - low, 1e-6)).astype(np.uint8)
+        ).pixels
     except NoDigitFoundError:
         return np.zeros((1, 1), np.float32)
 
@@ -222,10 +270,17 @@ def _scene(rng: Random) -> Floats:
 def _shake(picture: Floats, rng: Random) -> Floats:
     """Slant, turn, stretch and bend what a font or a ruler drew, so that it looks like a hand's."""
     side = CANVAS_PX
-    grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).astype(np.float32) - (side - 1) / 2
+    grid = (
+        np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).astype(np.float32)
+        - (side - 1) / 2
+    )
     angle, slant = rng.normal(0, 0.15), rng.normal(0, 0.2)
     cos, sin = np.cos(angle), np.sin(angle)
-    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, slant], [0, 1]]) / np.exp(rng.normal(-0.05, 0.2, 2))
+    matrix = (
+        np.array([[cos, -sin], [sin, cos]])
+        @ np.array([[1, slant], [0, 1]])
+        / np.exp(rng.normal(-0.05, 0.2, 2))
+    )
     grid = grid @ matrix.T.astype(np.float32)
     knots = rng.normal(0, rng.uniform(0, 6), (4, 4, 2)).astype(np.float32)
     grid += cv2.resize(knots, (side, side), interpolation=cv2.INTER_CUBIC) + (side - 1) / 2

@@ -1,7 +1,9 @@
-"""Pages of handwritten numbers, put together from MNIST's digits, for the network that finds digits in larger pictures.
+"""Pages of handwritten numbers, put together from MNIST's digits, for the network that finds digits
+in larger pictures.
 
-Digits stand in lines that rise and fall, apart, touching and overlapping, between separators, words, rules and specks, on plain
-and on patterned ground, in ink that is bold or thin, even or broken, at about the size that a page is brought to before it is read.
+Digits stand in lines that rise and fall, apart, touching and overlapping, between separators,
+words, rules and specks, on plain and on patterned ground, in ink that is bold or thin, even or
+broken, at about the size that a page is brought to before it is read.
 """
 
 from typing import NamedTuple
@@ -11,14 +13,33 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapi.training.augment import write_otherwise
-from flaskapi.training.glyphs import Shape, copy_glyph, draw_glyph, draw_letter, draw_separator, flag_one, lean
-from flaskapi.training.paper import HEIGHT_PX, WIDTH_PX, draw_ground, draw_rules, press, reach_in, soften
+from flaskapi.training.glyphs import (
+    Shape,
+    copy_glyph,
+    draw_glyph,
+    draw_letter,
+    draw_separator,
+    flag_one,
+    lean,
+)
+from flaskapi.training.paper import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    draw_ground,
+    draw_rules,
+    press,
+    reach_in,
+    soften,
+)
 
-STRIDES_PX = 2, 4  # across and down, of the network's answer: it has one column and one row for so many pixels
-AT_CENTER, LENIENT = 0.75, 1.25  # of a cell: as near to a digit's centre, a cell says that it is there; may say so or not
+# Across and down, of the network's answer: it has one column and one row for so many pixels.
+STRIDES_PX = (2, 4)
+# Of a cell: as near to a digit's centre, a cell says that it is there; may say so or not.
+AT_CENTER, LENIENT = (0.75, 1.25)
 NEAR = 0.6  # what is that near to a digit's centre answers for it too
 SIZES_PX = 18, 52  # heights of digits; pages are brought to 32
-THINNEST_PEN_PX, LOWEST_ZERO_PX = 1.5, 13  # less is lost in a pattern, and digits are seen in every pattern then
+# Less is lost in a pattern, and digits are seen in every pattern then.
+THINNEST_PEN_PX, LOWEST_ZERO_PX = (1.5, 13)
 MORE_ONES = 0.1  # of the digits: where they touch their neighbours, they are what is missed most
 VISIBLE = 0.6  # of a digit: less is a neighbour that the page cuts off, which may be found or not
 
@@ -67,7 +88,11 @@ def draw_page(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Pa
         pixels = soften(pixels, rng)
     pixels += np.float32(rng.uniform(0, 0.07)) * rng.standard_normal(pixels.shape, np.float32)
     pixels = np.clip(pixels, 0, 1)
-    return _end_picture(pixels, writer.digits, rng) if rng.random() < 0.5 else Page(pixels, writer.digits)
+    return (
+        _end_picture(pixels, writer.digits, rng)
+        if rng.random() < 0.5
+        else Page(pixels, writer.digits)
+    )
 
 
 class _Hand(NamedTuple):
@@ -99,17 +124,34 @@ class _Writer:
         """Write one line, of as many digits as there is room for or fewer."""
         rng = self._rng
         hand = self._take_pen(lines)
-        touching, gap = rng.choice([0.05, 0.35, 0.7], p=[0.25, 0.35, 0.4]), hand.size * rng.choice([0.12, 0.3, 0.8], p=[0.4, 0.4, 0.2])
-        x = rng.uniform(-0.6, 1.5) * hand.size if rng.random() < 0.8 else rng.uniform(0, 0.6) * WIDTH_PX
-        middle = HEIGHT_PX * (line + 0.5 + rng.normal(0, 0.12)) / lines - (WIDTH_PX / 2) * np.tan(hand.angle)
+        touching, gap = (
+            rng.choice([0.05, 0.35, 0.7], p=[0.25, 0.35, 0.4]),
+            hand.size * rng.choice([0.12, 0.3, 0.8], p=[0.4, 0.4, 0.2]),
+        )
+        x = (
+            rng.uniform(-0.6, 1.5) * hand.size
+            if rng.random() < 0.8
+            else rng.uniform(0, 0.6) * WIDTH_PX
+        )
+        middle = HEIGHT_PX * (line + 0.5 + rng.normal(0, 0.12)) / lines - (WIDTH_PX / 2) * np.tan(
+            hand.angle
+        )
         before: tuple[Floats, int, int] | None = None
         for kind in self._plan():
             glyph, digit, lift = self._write(kind, hand)
             if glyph.size == 0:
                 continue
-            y = round(middle + np.tan(hand.angle) * x + lift + rng.normal(0, 0.05) * hand.size - glyph.shape[0] / 2)
+            y = round(
+                middle
+                + np.tan(hand.angle) * x
+                + lift
+                + rng.normal(0, 0.05) * hand.size
+                - glyph.shape[0] / 2
+            )
             if before is not None:
-                touches = rng.random() < (max(touching, 0.5) if hand.small_zeros and digit == 0 else touching)
+                touches = rng.random() < (
+                    max(touching, 0.5) if hand.small_zeros and digit == 0 else touching
+                )
                 wanted = rng.uniform(-0.14, 0.03) * hand.size if touches else rng.exponential(gap)
                 x += _advance(before[0], before[2], glyph, y) + wanted
             if round(x) >= WIDTH_PX:
@@ -125,16 +167,34 @@ class _Writer:
         low, high = SIZES_PX
         size = float(np.exp(rng.uniform(np.log(low), np.log(min(high, 0.8 * HEIGHT_PX / lines)))))
         angle = rng.normal(0, 0.05) if rng.random() < 0.88 else rng.uniform(-0.75, 0.75)
-        slant, evenness = (rng.normal(0, 0.15), 0.0) if rng.random() < 0.4 else (rng.normal(0.12, 0.25), rng.uniform(0.5, 1))
+        slant, evenness = (
+            (rng.normal(0, 0.15), 0.0)
+            if rng.random() < 0.4
+            else (rng.normal(0.12, 0.25), rng.uniform(0.5, 1))
+        )
         stretch = rng.normal(0, 0.15) if rng.random() < 0.5 else 0
         joins = rng.uniform(0.1, 0.8) if rng.random() < 0.12 else 0
         pen = max(size * rng.uniform(0.05, 0.1), THINNEST_PEN_PX) if rng.random() < 0.3 else 0
         has_small_zeros, is_elsewhere, is_plain = rng.random(3) < (0.2, 0.5, 0.15)
         bold = rng.normal(0, 0.12)
-        return _Hand(size, float(angle), slant, evenness, stretch, bold, pen, has_small_zeros, is_elsewhere, is_plain, joins)
+        return _Hand(
+            size,
+            float(angle),
+            slant,
+            evenness,
+            stretch,
+            bold,
+            pen,
+            has_small_zeros,
+            is_elsewhere,
+            is_plain,
+            joins,
+        )
 
     def _plan(self) -> list[str]:
-        """What follows what: words, or digits with a separator here and there, and zeros and more of them at the end, as amounts have."""
+        """What follows what: words, or digits with a separator here and there, and zeros and more
+        of them at the end, as amounts have.
+        """
         rng = self._rng
         count = int(rng.integers(1, 9 if rng.random() < 0.3 else 19))
         if rng.random() < 0.08:
@@ -144,7 +204,9 @@ class _Writer:
         return [*kinds, *["separator"] * int(rng.choice([0, 1, 2, 3], p=[0.6, 0.2, 0.14, 0.06]))]
 
     def _write(self, kind: str, hand: _Hand) -> tuple[Floats, int, float]:
-        """Give the ink, the digit (-1: none), and how far below the middle of the line it stands, in pixels."""
+        """Give the ink, the digit (-1: none), and how far below the middle of the line it stands,
+        in pixels.
+        """
         rng = self._rng
         if kind == "letter":
             return draw_letter(hand.size, rng), -1, 0.0
@@ -155,15 +217,28 @@ class _Writer:
         digit = int(self._labels[chosen])
         if hand.is_plain:
             return copy_glyph(self._images[chosen], hand.size * rng.uniform(0.9, 1.1)), digit, 0.0
-        is_seven = digit == 1 and hand.is_elsewhere and len(self._places[7]) > 0 and rng.random() < 0.5
+        is_seven = (
+            digit == 1 and hand.is_elsewhere and len(self._places[7]) > 0 and rng.random() < 0.5
+        )
         if is_seven:
             chosen = self._choose(7)
-        image = write_otherwise(self._images[chosen], digit, rng, share=0.85 if hand.is_elsewhere and not is_seven else 0.1, longest=1.0)
-        if digit == 9 and hand.is_elsewhere and rng.random() < 0.25:  # begun on the right, as a P is
+        image = write_otherwise(
+            self._images[chosen],
+            digit,
+            rng,
+            share=0.85 if hand.is_elsewhere and not is_seven else 0.1,
+            longest=1.0,
+        )
+        if (
+            digit == 9 and hand.is_elsewhere and rng.random() < 0.25
+        ):  # begun on the right, as a P is
             image = np.ascontiguousarray(image[:, ::-1])
         scale, stretch = np.exp(rng.normal(0, 0.1)), hand.stretch
         if hand.small_zeros and digit == 0:
-            scale, stretch = scale * max(rng.uniform(0.5, 0.8), LOWEST_ZERO_PX / hand.size), stretch + rng.uniform(0, 0.6)
+            scale, stretch = (
+                scale * max(rng.uniform(0.5, 0.8), LOWEST_ZERO_PX / hand.size),
+                stretch + rng.uniform(0, 0.6),
+            )
         bend = rng.normal(0, 0.25) if rng.random() < 0.25 else 0
         if digit == 9 and rng.random() < 0.2:  # the tail begins where the loop does, as in a P
             bend = rng.uniform(0.2, 0.8)
@@ -177,25 +252,42 @@ class _Writer:
         return glyph, digit, 0.5 * (1 - scale) * hand.size * rng.uniform(-0.3, 1)
 
     def _choose(self, digit: int | None) -> int:
-        """The place of an image of this digit; of any, if there is none of it or none is asked for."""
+        """The place of an image of this digit; of any, if there is none of it or none is asked
+        for.
+        """
         places = self._places[digit] if digit is not None else np.arange(0)
-        return int(self._rng.choice(places) if len(places) else self._rng.integers(0, len(self._images)))
+        return int(
+            self._rng.choice(places) if len(places) else self._rng.integers(0, len(self._images))
+        )
 
-    def _join(self, left: tuple[Floats, int, int], right: tuple[Floats, int, int], size: float) -> None:
-        """Draw a stroke from the outermost ink of one digit to that of the next, high up or low down."""
+    def _join(
+        self, left: tuple[Floats, int, int], right: tuple[Floats, int, int], size: float
+    ) -> None:
+        """Draw a stroke from the outermost ink of one digit to that of the next, high up or low
+        down.
+        """
         ends = []
-        for (ink, x, y), side, is_high in zip((left, right), (-1, 0), self._rng.random(2) < 0.6, strict=True):
+        for (ink, x, y), side, is_high in zip(
+            (left, right), (-1, 0), self._rng.random(2) < 0.6, strict=True
+        ):
             half = slice(0, len(ink) // 2) if is_high else slice(len(ink) // 2, None)
             rows, columns = np.nonzero(ink[half] > 0.3)
             if len(rows) == 0:
                 return
             outermost = np.argsort(columns)[side]
             ends.append((x + int(columns[outermost]), y + int(rows[outermost]) + (half.start or 0)))
-        cv2.line(self.ink, *ends, 1.0, max(1, round(size * self._rng.uniform(0.03, 0.1))), cv2.LINE_AA)
+        cv2.line(
+            self.ink, *ends, 1.0, max(1, round(size * self._rng.uniform(0.03, 0.1))), cv2.LINE_AA
+        )
 
     def _put(self, glyph: Floats, x: int, y: int, digit: int) -> None:
         height, width = glyph.shape
-        top, bottom, left, right = max(y, 0), min(y + height, HEIGHT_PX), max(x, 0), min(x + width, WIDTH_PX)
+        top, bottom, left, right = (
+            max(y, 0),
+            min(y + height, HEIGHT_PX),
+            max(x, 0),
+            min(x + width, WIDTH_PX),
+        )
         if top >= bottom or left >= right:
             return
         seen = glyph[top - y : bottom - y, left - x : right - x]
@@ -207,12 +299,17 @@ class _Writer:
 
 
 def _advance(left: Floats, left_top: int, right: Floats, right_top: int) -> int:
-    """How far right of where `left` begins `right` must begin for its ink to come next to, not into, the other's.
+    """How far right of where `left` begins `right` must begin for its ink to come next to, not
+    into, the other's.
 
-    Rows that both have count, and what is a little above and below, as a pen keeps away from what it comes near.
+    Rows that both have count, and what is a little above and below, as a pen keeps away from what
+    it comes near.
     """
     reach = 2
-    top, bottom = max(left_top, right_top) - reach, min(left_top + len(left), right_top + len(right)) + reach
+    top, bottom = (
+        max(left_top, right_top) - reach,
+        min(left_top + len(left), right_top + len(right)) + reach,
+    )
     a = _edge(left, top - left_top, bottom - left_top, last=True)
     b = _edge(right, top - right_top, bottom - right_top, last=False)
     if a is None or b is None:
@@ -226,8 +323,12 @@ def _edge(ink: Floats, top: int, bottom: int, *, last: bool) -> int | None:
 
 
 def _end_picture(pixels: Floats, digits: list[Placed], rng: Random) -> Page:
-    """Let the picture end before the page does, as pictures that are read do; what is beyond is blank."""
-    left, right, top, bottom = (int(rng.integers(0, most)) if rng.random() < 0.6 else 0 for most in (40, 80, 12, 12))
+    """Let the picture end before the page does, as pictures that are read do; what is beyond is
+    blank.
+    """
+    left, right, top, bottom = (
+        int(rng.integers(0, most)) if rng.random() < 0.6 else 0 for most in (40, 80, 12, 12)
+    )
     right, bottom = WIDTH_PX - right, HEIGHT_PX - bottom
     picture = np.zeros_like(pixels)
     if rng.random() < 0.3:
@@ -236,7 +337,10 @@ def _end_picture(pixels: Floats, digits: list[Placed], rng: Random) -> Page:
     seen = []
     for digit in digits:
         x, y = max(digit.x, left), max(digit.y, top)
-        width, height = min(digit.x + digit.width, right) - x, min(digit.y + digit.height, bottom) - y
+        width, height = (
+            min(digit.x + digit.width, right) - x,
+            min(digit.y + digit.height, bottom) - y,
+        )
         if width > 0 and height > 0:
             is_whole = digit.is_whole and width * height > VISIBLE * digit.width * digit.height
             seen.append(Placed(digit.digit, x, y, width, height, is_whole))
@@ -246,8 +350,9 @@ def _end_picture(pixels: Floats, digits: list[Placed], rng: Random) -> Page:
 def draw_targets(digits: list[Placed]) -> Floats:
     """What the network should answer, `float32 (16, 128, 6)`.
 
-    The last axis: how near a digit's centre is (1 there, falling off as a bell; Zhou, Wang, Krähenbühl: "Objects as Points", 2019),
-    which digit it is, and its box: from here to its centre (x, y, in cells), and the logarithms of its width and height in cells.
+    The last axis: how near a digit's centre is (1 there, falling off as a bell; Zhou, Wang,
+    Krähenbühl: "Objects as Points", 2019), which digit it is, and its box: from here to its centre
+    (x, y, in cells), and the logarithms of its width and height in cells.
     """
     across_px, down_px = STRIDES_PX
     targets = np.zeros((HEIGHT_PX // down_px, WIDTH_PX // across_px, 6), np.float32)
@@ -264,7 +369,11 @@ def draw_targets(digits: list[Placed]) -> Floats:
         away = np.hypot(across, down)
         near[away < LENIENT] = np.maximum(near[away < LENIENT], 0.9)
         # All cells next to the centre count: none could be sure of being the nearest.
-        near = np.where(away < AT_CENTER, 1, np.minimum(near, 0.99)) if digit.is_whole else np.minimum(near, 0.99)
+        near = (
+            np.where(away < AT_CENTER, 1, np.minimum(near, 0.99))
+            if digit.is_whole
+            else np.minimum(near, 0.99)
+        )
         closer = near > part[..., 0]
         part[closer, 0] = near[closer]
         part[closer, 1] = digit.digit

@@ -29,9 +29,12 @@ def pen_px(rng: Random) -> int:
 
 
 def draw_shape(rng: Random) -> Floats:
-    """A drawn shape, turned anyhow; a closed one is filled half of the time. A bare ring is none of them, for it is a 0."""
+    """A drawn shape, turned anyhow; a closed one is filled half of the time. A bare ring is none of
+    them, for it is a 0.
+    """
     strokes = _SHAPES[int(rng.integers(0, len(_SHAPES)))](rng)
-    angle = rng.uniform(0, 2 * np.pi) if len(strokes[0]) > 2 else rng.normal(0, 0.15)  # a dash that stands is a 1
+    # A dash that stands is a 1.
+    angle = rng.uniform(0, 2 * np.pi) if len(strokes[0]) > 2 else rng.normal(0, 0.15)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     canvas, thickness = blank(), pen_px(rng)
     for stroke in strokes:
@@ -54,13 +57,18 @@ def _polygon(rng: Random) -> list[Floats]:
 
 
 def _star(rng: Random) -> list[Floats]:
-    points = _around(np.arange(10) * np.pi / 5, np.where(np.arange(10) % 2, rng.uniform(0.3, 0.6), 1))
+    points = _around(
+        np.arange(10) * np.pi / 5, np.where(np.arange(10) % 2, rng.uniform(0.3, 0.6), 1)
+    )
     return [np.vstack([points, points[:1]])]
 
 
 def _cross(rng: Random) -> list[Floats]:
     strokes = int(rng.integers(2, 5))
-    return [np.linspace(-1, 1, 3)[:, np.newaxis] * _around(np.array([n * np.pi / strokes])) for n in range(strokes)]
+    return [
+        np.linspace(-1, 1, 3)[:, np.newaxis] * _around(np.array([n * np.pi / strokes]))
+        for n in range(strokes)
+    ]
 
 
 def _wave(rng: Random) -> list[Floats]:
@@ -80,14 +88,26 @@ def _face(rng: Random) -> list[Floats]:
 
 def _arrow(rng: Random) -> list[Floats]:
     tip = rng.uniform(0.3, 0.7)
-    return [np.array([[-1, 0], [0, 0], [1, 0]]), np.array([[1 - tip, -tip], [1, 0], [1 - tip, tip]])]
+    return [
+        np.array([[-1, 0], [0, 0], [1, 0]]),
+        np.array([[1 - tip, -tip], [1, 0], [1 - tip, tip]]),
+    ]
 
 
 def _dash(rng: Random) -> list[Floats]:
     return [np.array([[-1.0, 0.0], [1.0, 0.0]])]
 
 
-_SHAPES: tuple[Callable[[Random], list[Floats]], ...] = (_polygon, _star, _cross, _wave, _spiral, _face, _arrow, _dash)
+_SHAPES: tuple[Callable[[Random], list[Floats]], ...] = (
+    _polygon,
+    _star,
+    _cross,
+    _wave,
+    _spiral,
+    _face,
+    _arrow,
+    _dash,
+)
 
 
 def draw_stroke(canvas: Bytes, points: Floats, thickness: int) -> None:

@@ -36,9 +36,12 @@ class Recipe(NamedTuple):
     epochs: int
     batch_size: int
     augmented: bool
-    taught_epochs: int = 0  # after those, of what a teacher says, which is trained first, and what the network said itself
+    # After those, of what a teacher says, which is trained first, and what the network said itself.
+    taught_epochs: int = 0
     finishing_epochs: int = 0  # after those, varied gently and with a small step
-    outliers_share: float = 0.0  # pictures of no digit, beside the digits of each batch; more in the last epochs
+    outliers_share: float = (
+        0.0  # pictures of no digit, beside the digits of each batch; more in the last epochs
+    )
     seed: int = 0
     validation: int = 5000
     channels_first: bool = False
@@ -50,15 +53,27 @@ class Recipe(NamedTuple):
 
 
 RECIPES = {
-    "compact": Recipe("compact", epochs=120, batch_size=128, augmented=True, taught_epochs=28, finishing_epochs=14, outliers_share=0.1875),
+    "compact": Recipe(
+        "compact",
+        epochs=120,
+        batch_size=128,
+        augmented=True,
+        taught_epochs=28,
+        finishing_epochs=14,
+        outliers_share=0.1875,
+    ),
     "tutorial": Recipe("tutorial", epochs=5, batch_size=32, augmented=False),
 }
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """The batches of an epoch, as `Maker` makes them; in so many processes beside this one, or in none."""
+    """The batches of an epoch, as `Maker` makes them; in so many processes beside this one, or in
+    none.
+    """
 
-    def __init__(self, images: Bytes, labels: Bytes, recipe: Recipe, shape: Shape, processes: int = 0) -> None:
+    def __init__(
+        self, images: Bytes, labels: Bytes, recipe: Recipe, shape: Shape, processes: int = 0
+    ) -> None:
         super().__init__(workers=1)
         maker = Maker(
             images,
@@ -93,8 +108,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
 class TaughtBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
     """The same batches, with the mean of what teachers say of digits for most of the answer.
 
-    A teacher that hesitates says which digits an image is like, and which label may be none (Hinton, Vinyals, Dean: "Distilling the
-    Knowledge in a Neural Network", 2015).
+    A teacher that hesitates says which digits an image is like, and which label may be none
+    (Hinton, Vinyals, Dean: "Distilling the Knowledge in a Neural Network", 2015).
     """
 
     def __init__(self, batches: Batches, *teachers: keras.Model) -> None:
@@ -106,14 +121,20 @@ class TaughtBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships
 
     def __getitem__(self, index: int) -> tuple[Floats, Floats]:
         pixels, answers = self._batches[index]
-        said = sum(teacher.predict_on_batch(pixels) for teacher in self._teachers) / len(self._teachers)
+        said = sum(teacher.predict_on_batch(pixels) for teacher in self._teachers) / len(
+            self._teachers
+        )
         mixed = TEACHERS_SHARE * said + (1 - TEACHERS_SHARE) * answers
-        is_digit = answers.max(axis=1, keepdims=True) == 1  # of what is none the answer is known: all ten alike
+        # Of what is none the answer is known: all ten alike.
+        is_digit = answers.max(axis=1, keepdims=True) == 1
         return pixels, np.where(is_digit, mixed, answers)
 
 
-def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None, processes: int = 0) -> tuple[keras.Model, Card, Evaluation]:
-    """Train a network, with a progress bar, on all training images but a part held out for validation.
+def train(
+    dataset: Dataset, recipe: Recipe, *, backup: Path | None = None, processes: int = 0
+) -> tuple[keras.Model, Card, Evaluation]:
+    """Train a network, with a progress bar, on all training images but a part held out for
+    validation.
 
     Args:
         dataset: what to learn from; its test part is used once, at the end.
@@ -128,23 +149,36 @@ def train(dataset: Dataset, recipe: Recipe, *, backup: Path | None = None, proce
         DatasetError: fewer training images than the validation part takes.
     """
     if recipe.validation >= len(dataset.train_images):
-        raise DatasetError(f"{len(dataset.train_images)} training images are too few to hold out {recipe.validation} for validation.")
+        raise DatasetError(
+            f"{len(dataset.train_images)} training images are too few to hold out "
+            f"{recipe.validation} for validation."
+        )
     shape = recipe.shape
     order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_images))
     held_out, kept = order[: recipe.validation], order[recipe.validation :]
     learned = dataset.train_images[kept], dataset.train_labels[kept]
     validation = None
     if recipe.validation:
-        pixels = dataset.train_images[held_out].reshape(-1, *shape).astype(np.float32) / np.float32(255)
+        pixels = dataset.train_images[held_out].reshape(-1, *shape).astype(np.float32) / np.float32(
+            255
+        )
         validation = (pixels, targets(dataset.train_labels[held_out]))
     teacher = None
     if recipe.taught_epochs:
-        teacher = _fit(_teaching(recipe), learned, validation, None, backup and backup / "teacher", processes)
+        teacher = _fit(
+            _teaching(recipe), learned, validation, None, backup and backup / "teacher", processes
+        )
     model = _fit(recipe, learned, validation, teacher, backup, processes)
     temperature = None
     if recipe.validation and recipe.augmented:
-        images, labels = (np.repeat(part[held_out], CALIBRATION_COPIES, axis=0) for part in dataset[:2])
-        temperature = calibrate(model, augment(images, labels, np.random.default_rng(recipe.seed)).reshape(-1, *shape), labels)
+        images, labels = (
+            np.repeat(part[held_out], CALIBRATION_COPIES, axis=0) for part in dataset[:2]
+        )
+        temperature = calibrate(
+            model,
+            augment(images, labels, np.random.default_rng(recipe.seed)).reshape(-1, *shape),
+            labels,
+        )
     test = evaluate(model, dataset.test_images, dataset.test_labels)
     accuracy = {"test": round(test.accuracy, 6)}
     if recipe.validation:
@@ -167,10 +201,12 @@ def _fit(
     backup: Path | None,
     processes: int,
 ) -> keras.Model:
-    """Go through the parts of a training, each with its own schedule; each keeps its state in a folder of its own.
+    """Go through the parts of a training, each with its own schedule; each keeps its state in a
+    folder of its own.
 
-    What was taught goes half of the way back, as what is retrained does (see `finetune`), and in its last epochs is taught by what it
-    has become: as good with digits, it is to be less sure of what is none.
+    What was taught goes half of the way back, as what is retrained does (see `finetune`), and in
+    its last epochs is taught by what it has become: as good with digits, it is to be less sure of
+    what is none.
     """
     keras.utils.set_random_seed(recipe.seed)
     model = NETWORKS[recipe.network](recipe.shape)
@@ -191,11 +227,18 @@ def _fit(
             model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
             callbacks = _callbacks(recipe, source, backup and backup / name)
             # The order is the batches' own: what is made beforehand is what comes next.
-            fit = {"validation_data": validation, "validation_batch_size": 500, "callbacks": callbacks, "shuffle": False}
+            fit = {
+                "validation_data": validation,
+                "validation_batch_size": 500,
+                "callbacks": callbacks,
+                "shuffle": False,
+            }
             model.fit(batches, initial_epoch=done, epochs=done + epochs, **fit)
             done += epochs
             if name == "taught":
-                model.set_weights([(old + new) / 2 for old, new in zip(before, model.get_weights(), strict=True)])
+                model.set_weights(
+                    [(old + new) / 2 for old, new in zip(before, model.get_weights(), strict=True)]
+                )
                 batches = TaughtBatches(source, _copy(model))
     return model
 
@@ -206,42 +249,69 @@ def _copy(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _optimizer(recipe: Recipe, rate: float, epochs: int, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+def _optimizer(
+    recipe: Recipe, rate: float, epochs: int, steps_per_epoch: int
+) -> keras.optimizers.Optimizer:
     if recipe.network == "tutorial":
         return keras.optimizers.Adam()
     schedule = keras.optimizers.schedules.CosineDecay(
-        rate / 20, epochs * steps_per_epoch, alpha=0.001, warmup_target=rate, warmup_steps=steps_per_epoch
+        rate / 20,
+        epochs * steps_per_epoch,
+        alpha=0.001,
+        warmup_target=rate,
+        warmup_steps=steps_per_epoch,
     )
     # The averaged weights (of about the last two epochs) are what validation sees and what is kept.
     return keras.optimizers.AdamW(schedule, weight_decay=0.01, use_ema=True, ema_momentum=0.999)
 
 
-def _callbacks(recipe: Recipe, batches: Batches, backup: Path | None) -> list[keras.callbacks.Callback]:
-    # Keras tells the callback, unlike the batches, which epoch a training that goes on from a backup has come to.
-    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch))]
+def _callbacks(
+    recipe: Recipe, batches: Batches, backup: Path | None
+) -> list[keras.callbacks.Callback]:
+    # Keras tells the callback, unlike the batches, which epoch a training that goes on from a
+    # backup has come to.
+    callbacks = [
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch))
+    ]
     if recipe.network != "tutorial":
         callbacks.append(keras.callbacks.SwapEMAWeights())
     if backup:
-        # Kept after its part is done, so that a training interrupted in the next does not begin anew.
+        # Kept after its part is done, so that a training interrupted in the next does not begin
+        # anew.
         callbacks.append(keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False))
     return callbacks
 
 
 def _card(
-    dataset: Dataset, recipe: Recipe, model: keras.Model, accuracy: dict[str, float], temperature: float | None, test: Evaluation
+    dataset: Dataset,
+    recipe: Recipe,
+    model: keras.Model,
+    accuracy: dict[str, float],
+    temperature: float | None,
+    test: Evaluation,
 ) -> Card:
     return origin(dataset, recipe.validation, model) | {
-        "training": recipe._asdict() | ({} if temperature is None else {"temperature": round(temperature, 3)}),
+        "training": recipe._asdict()
+        | ({} if temperature is None else {"temperature": round(temperature, 3)}),
         "accuracy": accuracy,
         "confusion": test.confusion.tolist(),
     }
 
 
 def origin(dataset: Dataset, validation: int, model: keras.Model) -> Card:
-    """What every model's card begins with: when and of what it was made, and with which versions."""
+    """What every model's card begins with: when and of what it was made, and with which
+    versions.
+    """
     sha256 = dataset.sha256
-    data: dict[str, Any] = {"name": "MNIST" if sha256 == MNIST_SHA256 else "not MNIST", "sha256": sha256}
-    data |= {"training": len(dataset.train_images) - validation, "validation": validation, "test": len(dataset.test_images)}
+    data: dict[str, Any] = {
+        "name": "MNIST" if sha256 == MNIST_SHA256 else "not MNIST",
+        "sha256": sha256,
+    }
+    data |= {
+        "training": len(dataset.train_images) - validation,
+        "validation": validation,
+        "test": len(dataset.test_images),
+    }
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "data": data,

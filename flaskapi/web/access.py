@@ -1,7 +1,8 @@
-"""Who may do what: operators bear a key, `Authorization: Bearer <token>`; the predictions are open to all, unless a setting closes them.
+"""Who may do what: operators bear a key, `Authorization: Bearer <token>`; the predictions are open
+to all, unless a setting closes them.
 
-A view that is for operators says so with `operators_only`, one that reads images with `key_if_required`;
-`tests/web/test_access.py` holds every route against both.
+A view that is for operators says so with `operators_only`, one that reads images with
+`key_if_required`; `tests/web/test_access.py` holds every route against both.
 """
 
 import contextlib
@@ -22,7 +23,9 @@ _SEND_IT = "Send it as the header 'Authorization: Bearer <key>'."
 
 
 def init_app(app: Flask) -> None:
-    app.extensions["flaskapi-access"] = set[str]()  # the tokens that this process has seen to be good
+    app.extensions["flaskapi-access"] = set[
+        str
+    ]()  # the tokens that this process has seen to be good
 
 
 def operators_only(view: Callable[P, R]) -> Callable[P, R]:
@@ -43,9 +46,11 @@ def operators_only(view: Callable[P, R]) -> Callable[P, R]:
 
 
 def key_if_required(view: Callable[P, R]) -> Callable[P, R]:
-    """Let only those with a key into a view where PREDICT_KEY_REQUIRED says so; the request's body is not read before.
+    """Let only those with a key into a view where PREDICT_KEY_REQUIRED says so; the request's body
+    is not read before.
 
-    Where the store cannot be asked, a key that this process has seen to be good goes on to be so: predictions do not stop with the store.
+    Where the store cannot be asked, a key that this process has seen to be good goes on to be so:
+    predictions do not stop with the store.
 
     Raises:
         ForbiddenError: no key was ever made.
@@ -72,7 +77,8 @@ def operator_name() -> str | None:
 
     Raises:
         ForbiddenError: it bears one where none was ever made.
-        UnauthorizedError: it bears one that is not good: somebody who thinks to be an operator is not taken for somebody else.
+        UnauthorizedError: it bears one that is not good: somebody who thinks to be an operator is
+            not taken for somebody else.
     """
     if "operator" not in g:
         token = _token()
@@ -82,19 +88,24 @@ def operator_name() -> str | None:
 
 
 def _token() -> str | None:
-    """What the request has as its key; who authenticates otherwise, as with a proxy's password, has none.
+    """What the request has as its key; who authenticates otherwise, as with a proxy's password, has
+    none.
 
     Raises:
-        UnauthorizedError: it has one that is not sent as one: whoever thinks to be an operator is not taken for a sender.
+        UnauthorizedError: it has one that is not sent as one: whoever thinks to be an operator is
+            not taken for a sender.
     """
     if request.headers.get("Authorization", "").startswith(TOKEN_PREFIX):
-        raise _refuse("The header 'Authorization' has a key without the word Bearer before it. " + _SEND_IT)
+        raise _refuse(
+            "The header 'Authorization' has a key without the word Bearer before it. " + _SEND_IT
+        )
     found = request.authorization
     return (found.token or "") if found is not None and found.type == "bearer" else None
 
 
 def _find_name(token: str) -> str:
-    from flaskapi.submissions import keys  # not at the top: who keeps nothing has no need of a database's libraries
+    # Not at the top: who keeps nothing has no need of a database's libraries.
+    from flaskapi.submissions import keys
 
     _need_store()
     store, seen = services().store, current_app.extensions["flaskapi-access"]
@@ -115,9 +126,14 @@ def _refuse(reason: str) -> UnauthorizedError | ForbiddenError:
     _need_store()
     if keys.any_key(services().store):
         return UnauthorizedError(reason)
-    return ForbiddenError("This needs a key, and none was made yet. On the server: python -m flaskapi keys make NAME.")
+    return ForbiddenError(
+        "This needs a key, and none was made yet. On the server: python -m flaskapi keys make NAME."
+    )
 
 
 def _need_store() -> None:
     if current_app.config["STORE"] == "off":
-        raise ForbiddenError("This needs a key, and keys are kept in the store, which is off here (the setting STORE).")
+        raise ForbiddenError(
+            "This needs a key, and keys are kept in the store, which is off here (the setting "
+            "STORE)."
+        )

@@ -25,7 +25,8 @@ from flaskapi.web.services import services
 blueprint = Blueprint("batch", __name__)
 NDJSON = "application/x-ndjson"
 _CHUNK_BYTES = 1 << 22
-_FLUSH_LINES, _FLUSH_S = 64, 0.1  # lines go out together, for each piece of an answer costs as much as a small picture
+# Lines go out together, for each piece of an answer costs as much as a small picture.
+_FLUSH_LINES, _FLUSH_S = (64, 0.1)
 
 
 def init_app(app: Flask) -> None:
@@ -36,18 +37,26 @@ def init_app(app: Flask) -> None:
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
 def predict_batch() -> Response:
-    """Read the digit, or with `?route=number` the number, in each image; line by line with `Accept: application/x-ndjson`."""
+    """Read the digit, or with `?route=number` the number, in each image; line by line with `Accept:
+    application/x-ndjson`.
+    """
     query = read_query(request, route=("digit|number", "'digit' or 'number'"))
-    limits = {"max_pixels": current_app.config["MAX_IMAGE_PIXELS"], "uncertain_below": current_app.config["UNCERTAIN_BELOW"]}
+    limits = {
+        "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
+        "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
+    }
     route: Route = "number" if query.get("route") == "number" else "digit"
     read = choose_reader(route, services().classifier, services().detector, **limits)
     with ExitStack() as until_answered:
         items = until_answered.enter_context(closing(read_items(request)))
         results = _results(answer_items(items, read))
-        # The first is made here, so that what stops all of them, such as a missing model, still has a status of its own.
+        # The first is made here, so that what stops all of them, such as a missing model, still has
+        # a status of its own.
         results = chain([next(results)], results)
         if request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON:
-            return Response(stream_with_context(_stream(results, until_answered.pop_all())), content_type=NDJSON)
+            return Response(
+                stream_with_context(_stream(results, until_answered.pop_all())), content_type=NDJSON
+            )
         return _answer_whole(results)
 
 
@@ -59,7 +68,11 @@ def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
                 metrics.count_prediction(answer.outcome)
             elif isinstance(answer.outcome, NumberPrediction):
                 metrics.count_number(answer.outcome)
-        kept = [Kept(one.image, one.outcome, one.normalized) for one in chunk if not isinstance(one.outcome, Exception)]
+        kept = [
+            Kept(one.image, one.outcome, one.normalized)
+            for one in chunk
+            if not isinstance(one.outcome, Exception)
+        ]
         ids = iter(record(kept, batch))
         for answer in chunk:
             result = to_result(answer)
@@ -67,14 +80,20 @@ def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
 
 
 def _chunks(answers: Iterator[Answer]) -> Iterator[list[Answer]]:
-    """Put together what is kept in one transaction: the first alone, then as many as come within a moment."""
+    """Put together what is kept in one transaction: the first alone, then as many as come within a
+    moment.
+    """
     chunk: list[Answer] = []
     size, size_bytes, begun_s = 1, 0, time.monotonic()
     try:
         for answer in answers:
             chunk.append(answer)
             size_bytes += len(answer.image)
-            if len(chunk) >= size or size_bytes > _CHUNK_BYTES or time.monotonic() - begun_s > _FLUSH_S:
+            if (
+                len(chunk) >= size
+                or size_bytes > _CHUNK_BYTES
+                or time.monotonic() - begun_s > _FLUSH_S
+            ):
                 yield chunk
                 chunk, size, size_bytes, begun_s = [], _FLUSH_LINES, 0, time.monotonic()
     except Exception:
@@ -86,17 +105,23 @@ def _chunks(answers: Iterator[Answer]) -> Iterator[list[Answer]]:
 
 
 def _answer_whole(results: Iterator[dict[str, Any]]) -> Response:
-    """Answer with one document, written as it goes: the text of a result takes a sixth of the memory of its values."""
+    """Answer with one document, written as it goes: the text of a result takes a sixth of the
+    memory of its values.
+    """
     texts, failed = [], 0
     for result in results:
         texts.append(encode_result(result))
         failed += "error" in result
-    document = f'{{"results":[{",".join(texts)}],"succeeded":{len(texts) - failed},"failed":{failed}}}\n'
+    document = (
+        f'{{"results":[{",".join(texts)}],"succeeded":{len(texts) - failed},"failed":{failed}}}\n'
+    )
     return Response(document, content_type="application/json")
 
 
 def _stream(results: Iterator[dict[str, Any]], until_answered: ExitStack) -> Iterator[str]:
-    """Write a line for each result, the first at once; an error after that cannot change the status, and is the last line."""
+    """Write a line for each result, the first at once; an error after that cannot change the
+    status, and is the last line.
+    """
     lines: list[str] = []
     flushed_s = 0.0
     with until_answered:

@@ -1,7 +1,8 @@
-"""Who asks, as far as this service wants to know: one client can be told from another, and nothing else is known of it.
+"""Who asks, as far as this service wants to know: one client can be told from another, and nothing
+else is known of it.
 
-A client is its address under a keyed hash. Without the key, which is made once, in the instance folder, nobody can find the address by
-trying them all.
+A client is its address under a keyed hash. Without the key, which is made once, in the instance
+folder, nobody can find the address by trying them all.
 """
 
 import hashlib
@@ -24,7 +25,9 @@ class _Key(NamedTuple):
 
 
 def init_app(app: Flask) -> None:
-    """Believe as many proxies as the settings say: each adds to X-Forwarded-For, at its end, who asked it."""
+    """Believe as many proxies as the settings say: each adds to X-Forwarded-For, at its end, who
+    asked it.
+    """
     if proxies := app.config["TRUSTED_PROXIES"]:
         from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -32,12 +35,18 @@ def init_app(app: Flask) -> None:
 
 
 def client() -> bytes:
-    """Tell the client of this request from others that ask this process: 16 bytes, HMAC-SHA256 of its address."""
-    return hmac.digest(_key().secret, _place(request.remote_addr or "").encode(), hashlib.sha256)[:_CLIENT_BYTES]
+    """Tell the client of this request from others that ask this process: 16 bytes, HMAC-SHA256 of
+    its address.
+    """
+    return hmac.digest(_key().secret, _place(request.remote_addr or "").encode(), hashlib.sha256)[
+        :_CLIENT_BYTES
+    ]
 
 
 def lasting_client() -> bytes | None:
-    """The same, to be kept; None where the instance folder cannot keep the key, so that the same client would be another tomorrow."""
+    """The same, to be kept; None where the instance folder cannot keep the key, so that the same
+    client would be another tomorrow.
+    """
     return client() if _key().lasts else None
 
 
@@ -47,14 +56,17 @@ def _key() -> _Key:
         try:
             key = _Key(read_key(Path(current_app.instance_path) / "client.key"), lasts=True)
         except OSError as error:
-            current_app.logger.error("no client.key can be kept, so that labels do not bear who gave them: %s", error)
+            current_app.logger.error(
+                "no client.key can be kept, so that labels do not bear who gave them: %s", error
+            )
             key = _Key(secrets.token_bytes(_KEY_BYTES), lasts=False)
         current_app.extensions["flaskapi-client-key"] = key
     return key
 
 
 def read_key(path: Path) -> bytes:
-    """Read the key. Whichever process comes first makes it, whole, and readable by nobody else on this machine.
+    """Read the key. Whichever process comes first makes it, whole, and readable by nobody else on
+    this machine.
 
     Raises:
         OSError: it can be neither read nor made.
@@ -82,5 +94,7 @@ def _place(address: str) -> str:
     except ValueError:
         return address
     if isinstance(parsed, ipaddress.IPv6Address):
-        return str(parsed.ipv4_mapped or ipaddress.ip_network((int(parsed), _NETWORK_BITS), strict=False))
+        return str(
+            parsed.ipv4_mapped or ipaddress.ip_network((int(parsed), _NETWORK_BITS), strict=False)
+        )
     return str(parsed)

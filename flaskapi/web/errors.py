@@ -1,4 +1,6 @@
-"""Errors as the caller sees them: `application/problem+json` (RFC 9457), one shape for all of them."""
+"""Errors as the caller sees them: `application/problem+json` (RFC 9457), one shape for all of
+them.
+"""
 
 import logging
 from typing import Any
@@ -24,20 +26,27 @@ STATUS = {
 }
 PROBLEMS = {
     "missing-image": "The request carries no image, or an empty one.",
-    "invalid-request": "The request cannot be understood: malformed multipart or JSON, a damaged archive, or a bad value.",
-    "unauthorized": "A key is needed here, and the request bears none, or one that is unknown or was revoked.",
-    "forbidden": "The address is not open to this caller, or to nobody before an operator's key is made.",
+    "invalid-request": "The request cannot be understood: malformed multipart or JSON, a damaged "
+    "archive, or a bad value.",
+    "unauthorized": "A key is needed here, and the request bears none, or one that is unknown or "
+    "was revoked.",
+    "forbidden": "The address is not open to this caller, or to nobody before an operator's key is "
+    "made.",
     "not-found": "There is nothing at this address, or no submission of this id.",
-    "method-not-allowed": "The address exists, but not for this method; the header Allow names those it takes.",
+    "method-not-allowed": "The address exists, but not for this method; the header Allow names "
+    "those it takes.",
     "too-large": "More bytes, pixels, parts or images than the limits allow.",
     "unsupported-image": "Not an image or an archive, or of a format that is not read.",
     "invalid-image": "An image that cannot be decoded whole: truncated or damaged.",
     "no-digit-found": "An image on which nothing stands out: blank, only grain, only lines.",
-    "rate-limited": "This client asks more often than the limits allow; the header Retry-After says when to come back.",
+    "rate-limited": "This client asks more often than the limits allow; the header Retry-After "
+    "says when to come back.",
     "model-unavailable": "There is no model to answer with at the moment.",
-    "store-unavailable": "Nothing can be kept or looked up at the moment, and what was asked for needs it.",
+    "store-unavailable": "Nothing can be kept or looked up at the moment, and what was asked for "
+    "needs it.",
     "overloaded": "More requests than the service can answer in time; send it again later.",
-    "internal-error": "Something went wrong in the service; its log has it under the same request_id.",
+    "internal-error": "Something went wrong in the service; its log has it under the same "
+    "request_id.",
 }
 _BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 500: "internal-error"}
 RETRY_AFTER_S = 30
@@ -51,9 +60,13 @@ def init_app(app: Flask) -> None:
 
 
 def problem(name: str, status: int, detail: str, **more: Any) -> Response:
-    """Make an answer of the one shape: type, title, status, detail and request_id, then whatever else is worth saying."""
+    """Make an answer of the one shape: type, title, status, detail and request_id, then whatever
+    else is worth saying.
+    """
     document = _document(name, status, detail) | more
-    response = Response(json.dumps(document) + "\n", status, content_type="application/problem+json")
+    response = Response(
+        json.dumps(document) + "\n", status, content_type="application/problem+json"
+    )
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     if status == 401:
@@ -62,7 +75,9 @@ def problem(name: str, status: int, detail: str, **more: Any) -> Response:
 
 
 def describe(error: Exception) -> dict[str, Any]:
-    """The same shape without an answer of its own, for one image of many; of a crash only the log has more."""
+    """The same shape without an answer of its own, for one image of many; of a crash only the log
+    has more.
+    """
     if isinstance(error, errors.FlaskapiError):
         return _document(name_of(type(error)), STATUS[type(error)], str(error))
     logging.getLogger("flaskapi").error("an image of many could not be read", exc_info=error)
@@ -70,7 +85,9 @@ def describe(error: Exception) -> dict[str, Any]:
 
 
 def _document(name: str, status: int, detail: str) -> dict[str, Any]:
-    """The members of the one shape; outside of a request, as on the command line, there is no `request_id`."""
+    """The members of the one shape; outside of a request, as on the command line, there is no
+    `request_id`.
+    """
     document = {
         "type": url_for("problem", name=name) if has_request_context() else f"/problems/{name}",
         "title": name.replace("-", " ").capitalize(),
@@ -82,7 +99,10 @@ def _document(name: str, status: int, detail: str) -> dict[str, Any]:
 
 def name_of(kind: type[errors.FlaskapiError]) -> str:
     """The problem's name: `NoDigitFoundError` is `no-digit-found`."""
-    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__.removesuffix("Error"))
+    words = "".join(
+        f"-{letter.lower()}" if letter.isupper() else letter
+        for letter in kind.__name__.removesuffix("Error")
+    )
     return words.lstrip("-")
 
 
@@ -91,7 +111,9 @@ def _domain_error(error: errors.FlaskapiError) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response | HTTPException:
-    """Translate Flask's and Werkzeug's own errors, a crash (500) included, and keep their headers, such as Allow."""
+    """Translate Flask's and Werkzeug's own errors, a crash (500) included, and keep their headers,
+    such as Allow.
+    """
     status = error.code or 500
     if status < 400:
         return error
@@ -99,11 +121,17 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
     detail = error.description or ""
     if status == 413:
         whole = (request.content_length or 0) > current_app.config["MAX_REQUEST_BYTES"]
-        keys = ("MAX_REQUEST_BYTES",) if whole else ("MAX_FORM_FIELD_BYTES", "MAX_FORM_PARTS", "MAX_REQUEST_BYTES")
+        keys = (
+            ("MAX_REQUEST_BYTES",)
+            if whole
+            else ("MAX_FORM_FIELD_BYTES", "MAX_FORM_PARTS", "MAX_REQUEST_BYTES")
+        )
         limits = (f"{key} = {current_app.config[key]:,}" for key in keys)
-        detail = f"The request is larger than {'the limit' if whole else 'one of the limits'} of this service: {', '.join(limits)}."
+        which = "the limit" if whole else "one of the limits"
+        detail = f"The request is larger than {which} of this service: {', '.join(limits)}."
     elif status == 405:
-        detail = f"{request.method} is not for {request.path}, but {', '.join(sorted(getattr(error, 'valid_methods', None) or ()))}."
+        methods = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+        detail = f"{request.method} is not for {request.path}, but {methods}."
     elif status == 404:
         detail = f"There is nothing at {request.path}. {_hint(request.path)}"
     elif isinstance(error, InternalServerError):
@@ -116,7 +144,9 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
 
 
 def _hint(path: str) -> str:
-    """What may have been meant: where there are addresses with ids, most likely an id was mistyped."""
+    """What may have been meant: where there are addresses with ids, most likely an id was
+    mistyped.
+    """
     if path.startswith(("/submissions/", "/retrainings/")):
         return "An id is written as answers have it, such as 01a20550-970d-7108-901e-df08ce33c220."
     return "There are POST /predict, /predict/number and /predict/batch."
@@ -124,7 +154,10 @@ def _hint(path: str) -> str:
 
 def _list() -> Response:
     """Name every problem with its meaning, a line for each."""
-    return Response("".join(f"{name}: {meaning}\n" for name, meaning in PROBLEMS.items()), content_type="text/plain; charset=utf-8")
+    return Response(
+        "".join(f"{name}: {meaning}\n" for name, meaning in PROBLEMS.items()),
+        content_type="text/plain; charset=utf-8",
+    )
 
 
 def _explain(name: str) -> Response:

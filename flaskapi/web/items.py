@@ -1,4 +1,6 @@
-"""Read the images out of a request that carries many, one after the other, in any of the ways they may be sent."""
+"""Read the images out of a request that carries many, one after the other, in any of the ways they
+may be sent.
+"""
 
 import tempfile
 from collections.abc import Generator, Iterator
@@ -9,18 +11,29 @@ from flask import Request, current_app
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedData
 
-from flaskapi.errors import FlaskapiError, InvalidRequestError, MissingImageError, TooLargeError, UnsupportedImageError
+from flaskapi.errors import (
+    FlaskapiError,
+    InvalidRequestError,
+    MissingImageError,
+    TooLargeError,
+    UnsupportedImageError,
+)
 from flaskapi.sources import Allowance, Item
 from flaskapi.sources.archives import FORMAT_NAMES, kind_of, read_file
 from flaskapi.sources.tarred import BLOCK_BYTES
 from flaskapi.web.payload import decode_text, read_document
 
 _WAYS = (
-    f"Send an archive ({FORMAT_NAMES}) as the body (curl --data-binary @images.zip -H 'Content-Type: application/zip'), images or archives "
-    'as multipart/form-data in fields \'file\' (curl -F file=@1.png -F file=@2.png), or JSON {"images": ["<base64>", …]}.'
+    f"Send an archive ({FORMAT_NAMES}) as the body (curl --data-binary @images.zip -H "
+    f"'Content-Type: application/zip'), images or archives "
+    "as multipart/form-data in fields 'file' (curl -F file=@1.png -F file=@2.png), or JSON "
+    '{"images": ["<base64>", …]}.'
 )
 _BROKEN_FORM = f"The multipart body cannot be read: is it cut off, or its boundary wrong? {_WAYS}"
-_ARCHIVES = {f"application/{name}" for name in ("zip", "x-zip-compressed", "x-tar", "x-gtar", "gzip", "x-gzip", "octet-stream")} | {""}
+_ARCHIVES = {
+    f"application/{name}"
+    for name in ("zip", "x-zip-compressed", "x-tar", "x-gtar", "gzip", "x-gzip", "octet-stream")
+} | {""}
 _IN_MEMORY_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 16
 
@@ -28,9 +41,10 @@ _BLOCK_BYTES = 1 << 16
 def read_items(request: Request) -> Generator[Item]:
     """Read every image that a request carries, at least one, in the order sent.
 
-    A body is taken whole, into a temporary file if it is large, before the first image comes out of it: under mod_wsgi's
-    daemons no line of an answer reaches a client that is still sending, and an application that answers while it reads
-    stands still with Apache as soon as both their buffers are full (measured).
+    A body is taken whole, into a temporary file if it is large, before the first image comes out of
+    it: under mod_wsgi's daemons no line of an answer reaches a client that is still sending, and an
+    application that answers while it reads stands still with Apache as soon as both their buffers
+    are full (measured).
 
     Raises:
         MissingImageError: there is none.
@@ -39,16 +53,27 @@ def read_items(request: Request) -> Generator[Item]:
         UnsupportedImageError: neither an archive nor an image.
     """
     most: int = current_app.config["MAX_BATCH_IMAGES"]
-    allowance = Allowance(current_app.config["MAX_REQUEST_BYTES"], current_app.config["MAX_BATCH_BYTES"])
+    allowance = Allowance(
+        current_app.config["MAX_REQUEST_BYTES"], current_app.config["MAX_BATCH_BYTES"]
+    )
     if request.is_json:
         return _read_json(request, most)
     if request.mimetype == "multipart/form-data":
-        return _at_most(most, _read_form(_spool(request), request.mimetype_params.get("boundary", ""), allowance))
+        return _at_most(
+            most,
+            _read_form(_spool(request), request.mimetype_params.get("boundary", ""), allowance),
+        )
     if request.mimetype in _ARCHIVES or request.mimetype.startswith("image/"):
         return _at_most(most, _read_body(_spool(request), request.mimetype, allowance))
-    if request.mimetype == "application/x-www-form-urlencoded":  # what curl --data-binary says unless told otherwise
-        raise MissingImageError(f"The request carries no image: its type is {request.mimetype}. {_WAYS}")
-    raise UnsupportedImageError(f"The request's type, {request.mimetype}, is neither an archive's nor an image's. {_WAYS}")
+    if (
+        request.mimetype == "application/x-www-form-urlencoded"
+    ):  # what curl --data-binary says unless told otherwise
+        raise MissingImageError(
+            f"The request carries no image: its type is {request.mimetype}. {_WAYS}"
+        )
+    raise UnsupportedImageError(
+        f"The request's type, {request.mimetype}, is neither an archive's nor an image's. {_WAYS}"
+    )
 
 
 def _spool(request: Request) -> IO[bytes]:
@@ -59,7 +84,9 @@ def _spool(request: Request) -> IO[bytes]:
             spool.write(block)
     except RequestEntityTooLarge:
         spool.close()
-        raise TooLargeError(f"The request is larger than the limit of this service: MAX_BATCH_BYTES = {most:,}.") from None
+        raise TooLargeError(
+            f"The request is larger than the limit of this service: MAX_BATCH_BYTES = {most:,}."
+        ) from None
     except BaseException:
         spool.close()
         raise
@@ -76,7 +103,11 @@ def _first(most: int, items: Iterator[Item]) -> Iterator[Item]:
     for count, item in enumerate(items):
         if count == most:
             yield Item(
-                item.name, TooLargeError(f"There are more than {most:,} images (MAX_BATCH_IMAGES); this one and the rest were not read.")
+                item.name,
+                TooLargeError(
+                    f"There are more than {most:,} images (MAX_BATCH_IMAGES); this one and the "
+                    f"rest were not read."
+                ),
             )
             return
         yield item
@@ -94,7 +125,9 @@ def _read_body(body: IO[bytes], mimetype: str, allowance: Allowance) -> Generato
 
 
 def _read_form(body: IO[bytes], boundary: str, allowance: Allowance) -> Generator[Item]:
-    """Read the files in the fields `file`, each an image or an archive; a form that breaks off ends in an error of its own."""
+    """Read the files in the fields `file`, each an image or an archive; a form that breaks off ends
+    in an error of its own.
+    """
     with body:
         empty = True
         try:
@@ -118,8 +151,12 @@ def _read_file_of_form(filename: str, file: IO[bytes], allowance: Allowance) -> 
 
 
 def _read_files(body: IO[bytes], boundary: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """Give the files of the fields `file`, one at a time: not by Werkzeug's form, which keeps all of them."""
-    decoder = MultipartDecoder(boundary.encode("latin-1", "replace"), current_app.config["MAX_FORM_FIELD_BYTES"])
+    """Give the files of the fields `file`, one at a time: not by Werkzeug's form, which keeps all
+    of them.
+    """
+    decoder = MultipartDecoder(
+        boundary.encode("latin-1", "replace"), current_app.config["MAX_FORM_FIELD_BYTES"]
+    )
     most = current_app.config["MAX_BATCH_IMAGES"] + current_app.config["MAX_FORM_PARTS"]
     wanted, parts = None, 0
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as file:
@@ -132,15 +169,20 @@ def _read_files(body: IO[bytes], boundary: str) -> Iterator[tuple[str, IO[bytes]
                 parts += 1
                 if parts > most:
                     raise TooLargeError(
-                        f"The form has more than {most:,} parts (MAX_BATCH_IMAGES + MAX_FORM_PARTS); the rest was not read."
+                        f"The form has more than {most:,} parts (MAX_BATCH_IMAGES + "
+                        f"MAX_FORM_PARTS); the rest was not read."
                     )
-                wanted = event.filename if isinstance(event, File) and event.name == "file" else None
+                wanted = (
+                    event.filename if isinstance(event, File) and event.name == "file" else None
+                )
                 file.seek(0)
                 file.truncate()
             elif isinstance(event, Data):
                 if wanted is not None:
                     file.write(event.data)
-                if wanted is not None and not event.more_data and (wanted or file.tell()):  # neither: no file was chosen
+                if (
+                    wanted is not None and not event.more_data and (wanted or file.tell())
+                ):  # neither: no file was chosen
                     file.seek(0)
                     yield wanted, file
             elif decoder.complete:
@@ -153,7 +195,9 @@ def _read_json(request: Request, most: int) -> Generator[Item]:
     if not isinstance(images, list) or not images:
         raise MissingImageError(f'The JSON has no list "images", or an empty one. {_WAYS}')
     if len(images) > most:
-        raise TooLargeError(f"There are {len(images):,} images; at most {most:,} are read (MAX_BATCH_IMAGES).")
+        raise TooLargeError(
+            f"There are {len(images):,} images; at most {most:,} are read (MAX_BATCH_IMAGES)."
+        )
     return (_read_entry(entry, f"images[{place}]") for place, entry in enumerate(images))
 
 

@@ -1,4 +1,6 @@
-"""`PUT` and `DELETE /submissions/{id}/label`: what an image really shows, by whoever has the id, or by an operator."""
+"""`PUT` and `DELETE /submissions/{id}/label`: what an image really shows, by whoever has the id, or
+by an operator.
+"""
 
 import re
 from typing import Any
@@ -15,7 +17,10 @@ from flaskapi.web.services import services
 
 blueprint = Blueprint("labels", __name__)
 MOST_DIGITS, MOST_SIGNS = 256, 200  # of a number, of a reason
-_WAYS = 'Send JSON: {"digit": 9}, {"number": "5550123"}, or {"digit": null, "reason": "a letter"} where there is none.'
+_WAYS = (
+    'Send JSON: {"digit": 9}, {"number": "5550123"}, '
+    'or {"digit": null, "reason": "a letter"} where there is none.'
+)
 
 
 def init_app(app: Flask) -> None:
@@ -28,7 +33,9 @@ def put_label(id: UUID) -> dict[str, Any]:
     """Say what a submission really is."""
     operator = operator_name()
     if not request.is_json:
-        raise InvalidRequestError(f"The request's type, {request.mimetype or 'none'}, is not application/json. {_WAYS}")
+        raise InvalidRequestError(
+            f"The request's type, {request.mimetype or 'none'}, is not application/json. {_WAYS}"
+        )
     return _say(id, operator, *read_label(read_document(request)))
 
 
@@ -40,7 +47,8 @@ def delete_label(id: UUID) -> dict[str, Any]:
 
 
 def read_label(document: Any) -> tuple[str, str, str | None]:
-    """Read a label: what it is, the field that it came in, `digit` or `number`, and the reason why there is none, if one is given.
+    """Read a label: what it is, the field that it came in, `digit` or `number`, and the reason why
+    there is none, if one is given.
 
     Raises:
         InvalidRequestError: it is none; the text names the field.
@@ -54,25 +62,42 @@ def read_label(document: Any) -> tuple[str, str, str | None]:
     field = "digit" if "digit" in document else "number"
     value, reason = document[field], document.get("reason")
     if value is None:
-        if reason is not None and not (isinstance(reason, str) and 0 < len(reason) <= MOST_SIGNS and reason.isprintable()):
-            raise InvalidRequestError(f"The field 'reason' can be a line of 1 to {MOST_SIGNS} signs, or be left out.")
+        if reason is not None and not (
+            isinstance(reason, str) and 0 < len(reason) <= MOST_SIGNS and reason.isprintable()
+        ):
+            raise InvalidRequestError(
+                f"The field 'reason' can be a line of 1 to {MOST_SIGNS} signs, or be left out."
+            )
         return "none", field, reason
     if "reason" in document:
-        raise InvalidRequestError(f"The field 'reason' says why there is no {field}; beside one it has no place.")
+        raise InvalidRequestError(
+            f"The field 'reason' says why there is no {field}; beside one it has no place."
+        )
     if field == "digit":
         if type(value) is not int or not 0 <= value <= 9:  # `true` is an int as well
-            raise InvalidRequestError(f"The field 'digit' must be a whole number from 0 to 9, or null where there is none. {_WAYS}")
+            raise InvalidRequestError(
+                f"The field 'digit' must be a whole number from 0 to 9, or null where there is "
+                f"none. {_WAYS}"
+            )
     elif not isinstance(value, str) or not re.fullmatch(rf"[0-9]{{1,{MOST_DIGITS}}}", value):
-        raise InvalidRequestError(f"The field 'number' must be text of 1 to {MOST_DIGITS} digits, or null where there is none. {_WAYS}")
+        raise InvalidRequestError(
+            f"The field 'number' must be text of 1 to {MOST_DIGITS} digits, or null where there is "
+            f"none. {_WAYS}"
+        )
     return str(value), field, None
 
 
-def _say(id: UUID, operator: str | None, label: str | None, field: str | None, reason: str | None) -> dict[str, Any]:
-    from flaskapi.submissions.labels import Said, say  # not at the top: who keeps nothing has no need of a database's libraries
+def _say(
+    id: UUID, operator: str | None, label: str | None, field: str | None, reason: str | None
+) -> dict[str, Any]:
+    # Not at the top: who keeps nothing has no need of a database's libraries.
+    from flaskapi.submissions.labels import Said, say
 
     read_query(request)
     if current_app.config["STORE"] == "off":
-        raise NotFoundError("Nothing is kept here (the setting STORE is off), so that there is nothing to label.")
+        raise NotFoundError(
+            "Nothing is kept here (the setting STORE is off), so that there is nothing to label."
+        )
     if operator:
         said = Said(label, "operator", field, reason, key_name=operator)
     else:

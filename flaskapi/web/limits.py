@@ -1,4 +1,6 @@
-"""How often one client may ask. A view says by `limited_by` which setting limits it; all views of one setting are counted together."""
+"""How often one client may ask. A view says by `limited_by` which setting limits it; all views of
+one setting are counted together.
+"""
 
 import logging
 import math
@@ -34,8 +36,14 @@ def init_app(app: Flask) -> None:
     Raises:
         SettingError: the library that the storage of the settings needs is not installed.
     """
-    named = {endpoint: getattr(view, "limited_by", None) for endpoint, view in app.view_functions.items()}
-    limited = {endpoint: setting for endpoint, setting in named.items() if setting and app.config[setting] != "off"}
+    named = {
+        endpoint: getattr(view, "limited_by", None) for endpoint, view in app.view_functions.items()
+    }
+    limited = {
+        endpoint: setting
+        for endpoint, setting in named.items()
+        if setting and app.config[setting] != "off"
+    }
     if not limited:
         return
     from flask_limiter import Limiter, RateLimitExceeded
@@ -47,12 +55,21 @@ def init_app(app: Flask) -> None:
     else:
         options = {"socket_timeout": _REDIS_TIMEOUT_S, "socket_connect_timeout": _REDIS_TIMEOUT_S}
     try:
-        # While Redis is down each process counts for itself, and now and then looks whether it is back.
-        # The limiter's hooks before and after every request, which these limits do not need, took 0.2 ms of each (measured under load):
-        # they are given to an application that answers none.
-        limiter = Limiter(_key, app=Flask("limits"), storage_uri=storage, storage_options=options, in_memory_fallback_enabled=True)
+        # While Redis is down each process counts for itself, and now and then looks whether it is
+        # back. The limiter's hooks before and after every request, which these limits do not need,
+        # took 0.2 ms of each (measured under load): they are given to an application that answers
+        # none.
+        limiter = Limiter(
+            _key,
+            app=Flask("limits"),
+            storage_uri=storage,
+            storage_options=options,
+            in_memory_fallback_enabled=True,
+        )
     except ConfigurationError as error:
-        raise SettingError(f"RATE_LIMIT_STORAGE: Redis needs the extra 'redis': pip install '.[redis]' ({error}).") from error
+        raise SettingError(
+            f"RATE_LIMIT_STORAGE: Redis needs the extra 'redis': pip install '.[redis]' ({error})."
+        ) from error
     limiter.logger.setLevel(logging.WARNING)
     limiter.logger.addHandler(default_handler)
     for endpoint, setting in limited.items():
@@ -65,8 +82,15 @@ def init_app(app: Flask) -> None:
         app.view_functions[endpoint] = limit(app.view_functions[endpoint])
 
     def refuse(error: RateLimitExceeded) -> Response:
-        wait_s = max(1, math.ceil(limiter.current_limit.reset_at - time.time())) if limiter.current_limit else 1
-        said = f"This client asks more often than the limit of this service: {error.description}. Ask again in {wait_s} s."
+        wait_s = (
+            max(1, math.ceil(limiter.current_limit.reset_at - time.time()))
+            if limiter.current_limit
+            else 1
+        )
+        said = (
+            "This client asks more often than the limit of this service: "
+            f"{error.description}. Ask again in {wait_s} s."
+        )
         response = problem("rate-limited", 429, said)
         response.headers["Retry-After"] = str(wait_s)
         return response
@@ -80,7 +104,9 @@ def _key() -> str:
 
 
 def _is_operator() -> bool:
-    """Does the request bear a good key? If it is a bad one, or none can be looked up, the view says so."""
+    """Does the request bear a good key? If it is a bad one, or none can be looked up, the view says
+    so.
+    """
     try:
         return operator_name() is not None
     except FlaskapiError:

@@ -1,4 +1,6 @@
-"""Log lines on standard error, which Apache writes to its error log: time, level, request and message."""
+"""Log lines on standard error, which Apache writes to its error log: time, level, request and
+message.
+"""
 
 import logging
 
@@ -9,7 +11,9 @@ from flaskapi.web.request_id import request_id
 
 
 def init_app(app: Flask) -> None:
-    default_handler.setFormatter(_Formatter("%(asctime)s %(levelname)s [%(request_id)s] %(message)s"))
+    default_handler.setFormatter(
+        _Formatter("%(asctime)s %(levelname)s [%(request_id)s] %(message)s")
+    )
     app.logger.setLevel(app.config["LOG_LEVEL"])
 
 

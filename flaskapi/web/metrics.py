@@ -1,4 +1,6 @@
-"""`GET /metrics`: what happens, for Prometheus, of all processes together where they share a folder."""
+"""`GET /metrics`: what happens, for Prometheus, of all processes together where they share a
+folder.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,16 @@ def create_metrics(shared_path: Path | None) -> Metrics:
     """
     if shared_path is not None:
         shared_path = _folder_of_this_server(shared_path)
-        # Read when prometheus_client is first imported, which is why no module here imports it at its top.
+        # Read when prometheus_client is first imported, which is why no module here imports it at
+        # its top.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared_path)
     return Metrics(shared_path)
 
 
 def _folder_of_this_server(shared_path: Path) -> Path:
-    """One folder for the processes of one server, named by the parent they share; those of dead servers are removed."""
+    """One folder for the processes of one server, named by the parent they share; those of dead
+    servers are removed.
+    """
     folder = shared_path / str(os.getppid())
     folder.mkdir(parents=True, exist_ok=True)
     for other in shared_path.iterdir():
@@ -50,18 +55,37 @@ class Metrics:
 
         self._shared_path = shared_path
         self._registry = CollectorRegistry()
-        self.requests = Counter("flaskapi_requests", "Requests answered.", ["route", "status"], registry=self._registry)
+        self.requests = Counter(
+            "flaskapi_requests", "Requests answered.", ["route", "status"], registry=self._registry
+        )
         self.duration = Histogram(
-            "flaskapi_request_duration_seconds", "Time in the application.", ["route"], buckets=_BUCKETS_S, registry=self._registry
+            "flaskapi_request_duration_seconds",
+            "Time in the application.",
+            ["route"],
+            buckets=_BUCKETS_S,
+            registry=self._registry,
         )
         self.queued = Histogram(
-            "flaskapi_request_queue_seconds", "Time a request waited for Apache to hand it on.", buckets=_BUCKETS_S, registry=self._registry
+            "flaskapi_request_queue_seconds",
+            "Time a request waited for Apache to hand it on.",
+            buckets=_BUCKETS_S,
+            registry=self._registry,
         )
-        self.numbers = Counter("flaskapi_numbers", "Numbers answered.", ["uncertain"], registry=self._registry)
+        self.numbers = Counter(
+            "flaskapi_numbers", "Numbers answered.", ["uncertain"], registry=self._registry
+        )
         self.submissions = Counter(
-            "flaskapi_submissions", "Answers that were to be kept, and whether they are.", ["kept"], registry=self._registry
+            "flaskapi_submissions",
+            "Answers that were to be kept, and whether they are.",
+            ["kept"],
+            registry=self._registry,
         )
-        self.predictions = Counter("flaskapi_predictions", "Digits answered.", ["digit", "uncertain"], registry=self._registry)
+        self.predictions = Counter(
+            "flaskapi_predictions",
+            "Digits answered.",
+            ["digit", "uncertain"],
+            registry=self._registry,
+        )
 
     def count_request(self, route: str, status: int, duration_s: float) -> None:
         """Count one request answered."""
@@ -99,9 +123,12 @@ def init_app(app: Flask) -> None:
     @app.before_request
     def start() -> None:
         g.started_s = time.perf_counter()
-        arrived = float(request.environ.get("mod_wsgi.queue_start", 0))  # since 1970, in seconds; mod_wsgi 4 says microseconds
+        # Since 1970, in seconds; mod_wsgi 4 says microseconds.
+        arrived = float(request.environ.get("mod_wsgi.queue_start", 0))
         if arrived:
-            metrics.queued.observe(max(0.0, time.time() - (arrived if arrived < 1e11 else arrived / 1e6)))
+            metrics.queued.observe(
+                max(0.0, time.time() - (arrived if arrived < 1e11 else arrived / 1e6))
+            )
 
     @app.after_request
     def observe(response: Response) -> Response:

@@ -50,9 +50,13 @@ def number() -> dict[str, Any]:
 def as_answer(prediction: NumberPrediction, *, alternatives: bool = False) -> dict[str, Any]:
     """What is answered to a number, its other readings where they were asked for."""
     answer = prediction._asdict()
-    answer["digits"] = [digit._asdict() | {"box": digit.box._asdict()} for digit in prediction.digits]
+    answer["digits"] = [
+        digit._asdict() | {"box": digit.box._asdict()} for digit in prediction.digits
+    ]
     others = answer.pop("alternatives")
-    return answer | {"alternatives": [other._asdict() for other in others]} if alternatives else answer
+    return (
+        answer | {"alternatives": [other._asdict() for other in others]} if alternatives else answer
+    )
 
 
 def _pattern(query: dict[str, str]) -> str | None:
@@ -61,5 +65,7 @@ def _pattern(query: dict[str, str]) -> str | None:
     if pattern is None:
         return ANY * int(length) if length else None
     if length and int(length) != len(pattern):
-        raise InvalidRequestError(f"The query's 'length' is {length}, but its 'pattern' has {len(pattern)} signs.")
+        raise InvalidRequestError(
+            f"The query's 'length' is {length}, but its 'pattern' has {len(pattern)} signs."
+        )
     return pattern

@@ -35,7 +35,11 @@ def ready() -> dict[str, Any] | Response:
             checks[name] = {"status": "unavailable", "detail": str(error)}
             missing = missing or str(error)
     checks["model"] |= {"generation": classifier.generation}
-    checks["model"] |= {name: value for name, value in (("refused", models.refused), ("broken", models.broken)) if value}
+    checks["model"] |= {
+        name: value
+        for name, value in (("refused", models.refused), ("broken", models.broken))
+        if value
+    }
     checks["store"], unkept = _check_store()
     answer = {"checks": checks, "processes": models.processes()}
     if missing:
@@ -46,7 +50,9 @@ def ready() -> dict[str, Any] | Response:
 
 
 def _check_store() -> tuple[dict[str, Any], str]:
-    """What is said of the store, and why nothing can be kept, if so; only where it is required is the service not ready then."""
+    """What is said of the store, and why nothing can be kept, if so; only where it is required is
+    the service not ready then.
+    """
     if current_app.config["STORE"] == "off":
         return {"status": "off"}, ""
     try:
@@ -59,7 +65,11 @@ def _check_store() -> tuple[dict[str, Any], str]:
 def model() -> dict[str, Any]:
     """The card of the model that serves, with that of the detector in it."""
     classifier = services().classifier
-    card: dict[str, Any] = {"version": classifier.version, "generation": classifier.generation} | classifier.card | {"detector": None}
+    card: dict[str, Any] = (
+        {"version": classifier.version, "generation": classifier.generation}
+        | classifier.card
+        | {"detector": None}
+    )
     with contextlib.suppress(ModelUnavailableError):
         card["detector"] = services().detector.card
     return card

@@ -12,7 +12,8 @@ from flaskapi.sources.archives import kind_of
 from flaskapi.sources.tarred import BLOCK_BYTES
 
 _WAYS = (
-    "Send it as multipart/form-data in the field 'file' (curl -F file=@7.png), as the body with its own type "
+    "Send it as multipart/form-data in the field 'file' (curl -F file=@7.png), as the body with "
+    "its own type "
     '(curl --data-binary @7.png -H \'Content-Type: image/png\'), or as JSON {"image": "<base64>"}.'
 )
 _MANY = "Many images, and archives of them, go to POST /predict/batch."
@@ -37,7 +38,10 @@ def read_query(request: Request, **known: tuple[str, str]) -> dict[str, str]:
     """
     for name, value in request.args.items(multi=True):
         if name not in known:
-            raise InvalidRequestError(f"The query's {name!r} is unknown; the query can have {' or '.join(map(repr, known)) or 'nothing'}.")
+            raise InvalidRequestError(
+                f"The query's {name!r} is unknown; the query can have "
+                f"{' or '.join(map(repr, known)) or 'nothing'}."
+            )
         if len(request.args.getlist(name)) > 1:
             raise InvalidRequestError(f"The query has {name!r} more than once.")
         form, words = known[name]
@@ -58,12 +62,21 @@ def read_image(request: Request) -> Upload:
         upload = _read_form(request)
     elif request.is_json:
         upload = _read_json(request)
-    elif request.mimetype.startswith("image/") or request.mimetype in ("application/octet-stream", ""):
+    elif request.mimetype.startswith("image/") or request.mimetype in (
+        "application/octet-stream",
+        "",
+    ):
         upload = Upload("the body", request.get_data(cache=False))
-    elif request.mimetype == "application/x-www-form-urlencoded":  # what curl --data-binary says unless told otherwise
-        raise MissingImageError(f"The request carries no image: its type is {request.mimetype}. {_WAYS}")
+    elif (
+        request.mimetype == "application/x-www-form-urlencoded"
+    ):  # what curl --data-binary says unless told otherwise
+        raise MissingImageError(
+            f"The request carries no image: its type is {request.mimetype}. {_WAYS}"
+        )
     else:
-        raise UnsupportedImageError(f"The request's type, {request.mimetype}, is not an image's. {_WAYS} {_MANY}")
+        raise UnsupportedImageError(
+            f"The request's type, {request.mimetype}, is not an image's. {_WAYS} {_MANY}"
+        )
     if not upload.data:
         raise MissingImageError(f"{upload.name[:1].upper()}{upload.name[1:]} is empty. {_WAYS}")
     if kind_of(upload.data[:BLOCK_BYTES]) is not None:
@@ -75,12 +88,23 @@ def _read_form(request: Request) -> Upload:
     files = request.files.getlist("file")
     if not files:
         if "file" in request.form:
-            raise MissingImageError(f"The field 'file' came as text, not as a file; with curl, write file=@7.png. {_WAYS}")
+            raise MissingImageError(
+                f"The field 'file' came as text, not as a file; with curl, write file=@7.png. "
+                f"{_WAYS}"
+            )
         if not request.files and not request.form:
-            raise InvalidRequestError(f"The multipart body has no readable part: is it cut off, or its boundary wrong? {_WAYS}")
-        raise MissingImageError(f"There is no field 'file'; there are: {', '.join(map(repr, [*request.files, *request.form]))}. {_WAYS}")
+            raise InvalidRequestError(
+                f"The multipart body has no readable part: is it cut off, or its boundary wrong? "
+                f"{_WAYS}"
+            )
+        raise MissingImageError(
+            f"There is no field 'file'; there are: "
+            f"{', '.join(map(repr, [*request.files, *request.form]))}. {_WAYS}"
+        )
     if len(files) > 1:
-        raise InvalidRequestError(f"The field 'file' came {len(files)} times; one image is read here. {_MANY}")
+        raise InvalidRequestError(
+            f"The field 'file' came {len(files)} times; one image is read here. {_MANY}"
+        )
     if not files[0].filename:
         raise MissingImageError(f"No file was chosen in the field 'file'. {_WAYS}")
     return Upload(f"the file '{files[0].filename}'", files[0].read())

@@ -23,9 +23,14 @@ def init_app(app: Flask) -> None:
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
 def predict() -> dict[str, Any]:
-    """Read the one digit in the image that was sent; with `?include=normalized`, show what the network saw of it."""
+    """Read the one digit in the image that was sent; with `?include=normalized`, show what the
+    network saw of it.
+    """
     include = read_query(request, include=("normalized", "'normalized'")).get("include")
-    limits = {"max_pixels": current_app.config["MAX_IMAGE_PIXELS"], "uncertain_below": current_app.config["UNCERTAIN_BELOW"]}
+    limits = {
+        "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
+        "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
+    }
     with services().store.expect():
         upload = read_image(request)
         prediction, normalized = predict_digit(upload.data, services().classifier, **limits)
@@ -33,5 +38,8 @@ def predict() -> dict[str, Any]:
         (identifier,) = record([Kept(upload.data, prediction, normalized)])
     answer = add_id(prediction._asdict(), identifier)
     if include:
-        answer |= {"normalized": data_url(encode_png(normalized.pixels)), "noticed": list(normalized.noticed)}
+        answer |= {
+            "normalized": data_url(encode_png(normalized.pixels)),
+            "noticed": list(normalized.noticed),
+        }
     return answer

@@ -1,4 +1,6 @@
-"""The step between a prediction and its answer: keep it, so that the `id` in the answer is a receipt."""
+"""The step between a prediction and its answer: keep it, so that the `id` in the answer is a
+receipt.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,7 +22,9 @@ from flaskapi.web.services import services
 
 
 class Kept(NamedTuple):
-    """An image as it was sent, what is answered to it, and what the network saw, if it is a digit."""
+    """An image as it was sent, what is answered to it, and what the network saw, if it is a
+    digit.
+    """
 
     image: bytes
     prediction: Prediction | NumberPrediction

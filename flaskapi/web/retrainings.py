@@ -1,4 +1,6 @@
-"""`/retrainings`: ask for one, and watch it. A worker does it, `python -m flaskapi retrain --watch`; no web process ever trains."""
+"""`/retrainings`: ask for one, and watch it. A worker does it, `python -m flaskapi retrain
+--watch`; no web process ever trains.
+"""
 
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -25,7 +27,8 @@ def init_app(app: Flask) -> None:
 @operators_only
 def ask() -> Response:
     """Note that a retraining is asked for, and say where to watch it."""
-    from flaskapi.submissions import retrainings  # not at the top: who keeps nothing has no need of a database's libraries
+    # Not at the top: who keeps nothing has no need of a database's libraries.
+    from flaskapi.submissions import retrainings
 
     read_query(request)
     identifier = retrainings.request(services().store, _read_options(), operator_name())
@@ -53,7 +56,8 @@ def _find(id: UUID) -> "Retraining":
 
 
 def _read_options() -> dict[str, Any]:
-    """What the body says, which may be empty: `since`, a day, and `promote`, whether a better model is to serve at once.
+    """What the body says, which may be empty: `since`, a day, and `promote`, whether a better model
+    is to serve at once.
 
     Raises:
         InvalidRequestError: something else; the text names it.
@@ -62,7 +66,10 @@ def _read_options() -> dict[str, Any]:
         return {}
     body = read_document(request)
     if not isinstance(body, dict):
-        raise InvalidRequestError('The JSON is no object. Send nothing, or JSON such as {"since": "2026-11-22", "promote": false}.')
+        raise InvalidRequestError(
+            'The JSON is no object. Send nothing, or JSON such as {"since": "2026-11-22", '
+            '"promote": false}.'
+        )
     if unknown := set(body) - {"since", "promote"}:
         raise InvalidRequestError(f"{min(unknown)!r} is unknown; there are 'since' and 'promote'.")
     if not isinstance(body.get("promote", True), bool):

@@ -39,7 +39,9 @@ class Models(Protocol):
         """Give the classifier for one request."""
 
     def watch(self) -> None:
-        """See to it that this process follows what is promoted. Costs next to nothing where it does."""
+        """See to it that this process follows what is promoted. Costs next to nothing where it
+        does.
+        """
 
     def processes(self) -> list[dict[str, Any]]:
         """What each process of this server serves."""
@@ -56,7 +58,9 @@ class Services:
 
     @property
     def classifier(self) -> Classifier:
-        """The classifier for one request, which asks for it once: the next time it may be another."""
+        """The classifier for one request, which asks for it once: the next time it may be
+        another.
+        """
         return self.models.take()
 
 

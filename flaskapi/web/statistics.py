@@ -1,4 +1,6 @@
-"""`GET /statistics`: what was answered, by day and model, how well, and whether what is sent is like what the network learned from."""
+"""`GET /statistics`: what was answered, by day and model, how well, and whether what is sent is
+like what the network learned from.
+"""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -24,24 +26,35 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/statistics")
 @operators_only
 def statistics() -> dict[str, Any]:
-    """Counts, confidence, accuracy on what was labelled, and drift, of the days since one and until another."""
-    from flaskapi.submissions.statistics import count_days  # not at the top: who keeps nothing has no need of a database's libraries
+    """Counts, confidence, accuracy on what was labelled, and drift, of the days since one and until
+    another.
+    """
+    # Not at the top: who keeps nothing has no need of a database's libraries.
+    from flaskapi.submissions.statistics import count_days
 
-    query = read_query(request, since=_DAY, until=_DAY, model=(r"[\w.:+-]{1,100}", "a model's version"))
+    query = read_query(
+        request, since=_DAY, until=_DAY, model=(r"[\w.:+-]{1,100}", "a model's version")
+    )
     since, until = _read_period(query)
     days = count_days(services().store, since, until)
     if "model" in query:
         only = query["model"]
         days = {day: {only: models[only]} for day, models in days.items() if only in models}
     versions = sorted({version for models in days.values() for version in models})
-    by_model = {version: total(models[version] for models in days.values() if version in models) for version in versions}
+    by_model = {
+        version: total(models[version] for models in days.values() if version in models)
+        for version in versions
+    }
     whole = total(by_model.values())
     return {
         "since": since.isoformat(),
         "until": until.isoformat(),
         "total": describe(whole),
         "models": _describe(by_model),
-        "days": [{"day": day.isoformat(), "models": _describe(models)} for day, models in sorted(days.items())],
+        "days": [
+            {"day": day.isoformat(), "models": _describe(models)}
+            for day, models in sorted(days.items())
+        ],
         "drift": _compare(whole),
     }
 
@@ -58,7 +71,10 @@ def _compare(counts: Counts) -> dict[str, Any]:
         card = {}
     source, reference = drift.find_reference(card)
     histograms = counts.get("histograms", {})
-    measures = {name: drift.compare(name, histograms.get(name, [0] * len(expected)), expected) for name, expected in reference.items()}
+    measures = {
+        name: drift.compare(name, histograms.get(name, [0] * len(expected)), expected)
+        for name, expected in reference.items()
+    }
     return {"reference": source, "measures": measures}
 
 
@@ -73,10 +89,14 @@ def _read_period(query: dict[str, str]) -> tuple[date, date]:
     if since is None:
         since = date.fromordinal(max(1, until.toordinal() - USUAL_DAYS))
     if since >= until:
-        raise InvalidRequestError(f"The query's 'until' is {until}, and its 'since' {since}; 'until' is the day after the last, and later.")
+        raise InvalidRequestError(
+            f"The query's 'until' is {until}, and its 'since' {since}; 'until' is the day after "
+            f"the last, and later."
+        )
     if (until - since).days > MOST_DAYS:
         raise InvalidRequestError(
-            f"From 'since', {since}, to 'until', {until}, are {(until - since).days:,} days; at most {MOST_DAYS} are counted."
+            f"From 'since', {since}, to 'until', {until}, are {(until - since).days:,} days; at "
+            f"most {MOST_DAYS} are counted."
         )
     return since, until
 
@@ -85,4 +105,6 @@ def _read_day(name: str, query: dict[str, str]) -> date | None:
     try:
         return date.fromisoformat(query[name]) if name in query else None
     except ValueError:
-        raise InvalidRequestError(f"The query's {name!r} is {query[name]!r}; there is no such day.") from None
+        raise InvalidRequestError(
+            f"The query's {name!r} is {query[name]!r}; there is no such day."
+        ) from None

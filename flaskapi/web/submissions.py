@@ -46,33 +46,54 @@ def list_submissions() -> dict[str, Any]:
     from flaskapi.submissions.listing import find_page
 
     query = read_query(request, **_FIELDS)
-    page = find_page(services().store, read_filters(query), int(query.get("limit", USUAL)), read_cursor(query.get("cursor")))
+    page = find_page(
+        services().store,
+        read_filters(query),
+        int(query.get("limit", USUAL)),
+        read_cursor(query.get("cursor")),
+    )
     following = None
     if page.last is not None:
-        following = f"{url_for('.list_submissions')}?{urlencode(query | {'cursor': write_cursor(page.last)})}"
+        following_query = urlencode(query | {"cursor": write_cursor(page.last)})
+        following = f"{url_for('.list_submissions')}?{following_query}"
     return {"submissions": [_describe(row) for row in page.rows], "next": following}
 
 
 @blueprint.get("/submissions/<uuid:id>")
 @operators_only
 def show_submission(id: UUID) -> dict[str, Any]:
-    """All that is kept of one submission but its pictures, which have addresses of their own, and all that was said of it."""
+    """All that is kept of one submission but its pictures, which have addresses of their own, and
+    all that was said of it.
+    """
     from flaskapi.submissions.listing import find_one
 
     read_query(request)
     row, history = find_one(services().store, id)
     answer = _describe(row)
-    for name in ("probabilities", "digits", "media_type", "size_bytes", "ink_share", "stroke_px", "size_px", "contrast"):
+    for name in (
+        "probabilities",
+        "digits",
+        "media_type",
+        "size_bytes",
+        "ink_share",
+        "stroke_px",
+        "size_px",
+        "contrast",
+    ):
         if row[name] is not None:
             answer[name] = row[name]
-    answer["labels"] = [past._asdict() | {"labelled_at": _write_moment(past.labelled_at)} for past in history]
+    answer["labels"] = [
+        past._asdict() | {"labelled_at": _write_moment(past.labelled_at)} for past in history
+    ]
     return answer
 
 
 @blueprint.get("/submissions/<uuid:id>/image")
 @operators_only
 def show_image(id: UUID) -> Response:
-    """The image as it was sent, to the byte. Somebody sent it, so that no browser may take it for anything but a picture."""
+    """The image as it was sent, to the byte. Somebody sent it, so that no browser may take it for
+    anything but a picture.
+    """
     read_query(request)
     found = _get(id)
     return _picture(found.image, found.media_type, str(id))
@@ -92,7 +113,9 @@ def show_normalized(id: UUID) -> Response:
 @blueprint.delete("/submissions/<uuid:id>")
 @operators_only
 def delete_submission(id: UUID) -> Response:
-    """Erase a submission, what was said of it, and its image unless another submission has the same."""
+    """Erase a submission, what was said of it, and its image unless another submission has the
+    same.
+    """
     read_query(request)
     if not services().store.delete(id):
         raise _missing(id)
@@ -108,8 +131,12 @@ def read_filters(query: dict[str, str]) -> Any:
     from flaskapi.submissions.listing import Filters
 
     plain = {name: query[name] for name in ("digit", "label", "model", "route") if name in query}
-    switches = {name: query[name] == "true" for name in ("disagreement", "uncertain") if name in query}
-    moments = {name: _read_moment(name, query[name]) for name in ("since", "until") if name in query}
+    switches = {
+        name: query[name] == "true" for name in ("disagreement", "uncertain") if name in query
+    }
+    moments = {
+        name: _read_moment(name, query[name]) for name in ("since", "until") if name in query
+    }
     return Filters(**plain, **switches, **moments)  # type: ignore[arg-type]
 
 
@@ -131,7 +158,9 @@ def read_cursor(text: str | None) -> UUID | None:
     except (binascii.Error, ValueError):
         id = None
     if id is None or write_cursor(id) != text:
-        raise InvalidRequestError(f"The query's 'cursor' is {text!r}; it can be {_FIELDS['cursor'][1]}.")
+        raise InvalidRequestError(
+            f"The query's 'cursor' is {text!r}; it can be {_FIELDS['cursor'][1]}."
+        )
     return id
 
 
@@ -139,7 +168,9 @@ def _read_moment(name: str, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidRequestError(f"The query's {name!r} is {text!r}; it can be {_MOMENT[1]}.") from None
+        raise InvalidRequestError(
+            f"The query's {name!r} is {text!r}; it can be {_MOMENT[1]}."
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -148,9 +179,15 @@ def _write_moment(moment: datetime) -> str:
 
 
 def _describe(row: dict[str, Any]) -> dict[str, Any]:
-    """What is said of one submission on a page: as it was answered, with what it is labelled and where its pictures are."""
+    """What is said of one submission on a page: as it was answered, with what it is labelled and
+    where its pictures are.
+    """
     id = str(row["id"])
-    answered = {"number": row["prediction"], "lines": row["lines"]} if row["lines"] is not None else {"digit": int(row["prediction"])}
+    answered = (
+        {"number": row["prediction"], "lines": row["lines"]}
+        if row["lines"] is not None
+        else {"digit": int(row["prediction"])}
+    )
     place = url_for(".show_submission", id=id)
     return {
         "id": id,
@@ -158,7 +195,10 @@ def _describe(row: dict[str, Any]) -> dict[str, Any]:
         "route": row["route"],
         "batch": str(row["batch"]) if row["batch"] else None,
         **answered,
-        **{name: row[name] for name in ("confidence", "uncertain", "model", "label", "label_source")},
+        **{
+            name: row[name]
+            for name in ("confidence", "uncertain", "model", "label", "label_source")
+        },
         "image": f"{place}/image",
         "normalized": f"{place}/normalized" if row["lines"] is None else None,
     }
@@ -176,8 +216,14 @@ def _missing(id: UUID) -> NotFoundError:
 
 
 def _picture(content: bytes, media_type: str, name: str) -> Response:
-    """A picture that strangers sent: shown as nothing else, run by nobody, and kept by no cache after it is erased here."""
-    shown, ending = ("inline", media_type.removeprefix("image/")) if media_type.startswith("image/") else ("attachment", "bin")
+    """A picture that strangers sent: shown as nothing else, run by nobody, and kept by no cache
+    after it is erased here.
+    """
+    shown, ending = (
+        ("inline", media_type.removeprefix("image/"))
+        if media_type.startswith("image/")
+        else ("attachment", "bin")
+    )
     headers = {
         "Content-Disposition": f'{shown}; filename="{name}.{ending}"',
         "X-Content-Type-Options": "nosniff",

@@ -1,4 +1,6 @@
-"""Pictures under other conditions: the same every time, still pictures, with the labels as they were."""
+"""Pictures under other conditions: the same every time, still pictures, with the labels as they
+were.
+"""
 
 from pathlib import Path
 
@@ -19,17 +21,32 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "labelled"
 
 
-def test_each_condition_has_all_pictures_with_their_labels_the_same_every_time(folder: Path, tmp_path: Path) -> None:
+def test_each_condition_has_all_pictures_with_their_labels_the_same_every_time(
+    folder: Path, tmp_path: Path
+) -> None:
     for target in ("a", "b"):
         conditions.main(folder, tmp_path / target)
-    files = {path.relative_to(tmp_path / "a"): path.read_bytes() for path in (tmp_path / "a").rglob("*.*")}
-    assert files == {path.relative_to(tmp_path / "b"): path.read_bytes() for path in (tmp_path / "b").rglob("*.*")}
+    files = {
+        path.relative_to(tmp_path / "a"): path.read_bytes()
+        for path in (tmp_path / "a").rglob("*.*")
+    }
+    assert files == {
+        path.relative_to(tmp_path / "b"): path.read_bytes()
+        for path in (tmp_path / "b").rglob("*.*")
+    }
     for name in conditions.CONDITIONS:
         assert (folder / "labels.csv").read_bytes() == files[Path(name, "labels.csv")]
-        assert {"3.png", "8.png", "labels.csv"} == {path.name for path in (tmp_path / "a" / name).iterdir()}
-    as_they_are = [cv2.imdecode(np.frombuffer(files[Path("as-it-is", f"{digit}.png")], np.uint8), 0) for digit in (3, 8)]
+        assert {"3.png", "8.png", "labels.csv"} == {
+            path.name for path in (tmp_path / "a" / name).iterdir()
+        }
+    as_they_are = [
+        cv2.imdecode(np.frombuffer(files[Path("as-it-is", f"{digit}.png")], np.uint8), 0)
+        for digit in (3, 8)
+    ]
     np.testing.assert_array_equal(as_they_are[0], draw_digit(3, side=28))
-    assert len(conditions.CONDITIONS) == len({files[Path(name, "8.png")] for name in conditions.CONDITIONS}), "each is another"
+    assert len(conditions.CONDITIONS) == len(
+        {files[Path(name, "8.png")] for name in conditions.CONDITIONS}
+    ), "each is another"
 
 
 def test_what_is_no_picture_is_named(folder: Path, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""The strings that reading of numbers is measured with: the same every time, and as far apart as they say."""
+"""The strings that reading of numbers is measured with: the same every time, and as far apart as
+they say.
+"""
 
 import csv
 import io
@@ -27,7 +29,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_files_are_the_same_every_time_and_fewer_are_the_first_of_more(mnist: Path, tmp_path: Path) -> None:
+def test_the_files_are_the_same_every_time_and_fewer_are_the_first_of_more(
+    mnist: Path, tmp_path: Path
+) -> None:
     for name, count in (("a", 6), ("b", 6), ("c", 3)):
         strings.main(mnist, tmp_path / name, count)
     files, fewer = contents(tmp_path / "a"), contents(tmp_path / "c")
@@ -37,7 +41,9 @@ def test_the_files_are_the_same_every_time_and_fewer_are_the_first_of_more(mnist
     assert files["labels.csv"].startswith(fewer["labels.csv"])
 
 
-def test_each_picture_is_dark_on_light_with_a_margin_and_its_label_has_2_to_12_digits(mnist: Path, tmp_path: Path) -> None:
+def test_each_picture_is_dark_on_light_with_a_margin_and_its_label_has_2_to_12_digits(
+    mnist: Path, tmp_path: Path
+) -> None:
     strings.main(mnist, tmp_path / "strings", 40)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "strings" / "labels.csv").read_text())))
     assert {len(row["label"]) for row in rows} <= set(range(2, 13))
@@ -45,9 +51,19 @@ def test_each_picture_is_dark_on_light_with_a_margin_and_its_label_has_2_to_12_d
     for row in rows:
         page = np.asarray(Image.open(tmp_path / "strings" / row["file"]))
         border = strings.MARGIN_PX[0]
-        assert 255 == page[:border].min() == page[-border:].min() == page[:, :border].min() == page[:, -border:].min()
+        assert (
+            255
+            == page[:border].min()
+            == page[-border:].min()
+            == page[:, :border].min()
+            == page[:, -border:].min()
+        )
         assert page.min() < 20
-        assert 24 <= len(page) - 2 * border <= 1.2 * strings.HEIGHT_PX[1] + 2 * (strings.MARGIN_PX[1] - border)
+        assert (
+            24
+            <= len(page) - 2 * border
+            <= 1.2 * strings.HEIGHT_PX[1] + 2 * (strings.MARGIN_PX[1] - border)
+        )
 
 
 def test_a_third_of_the_neighbours_come_as_near_as_touching_and_the_others_stay_apart() -> None:
@@ -61,19 +77,26 @@ def test_a_third_of_the_neighbours_come_as_near_as_touching_and_the_others_stay_
 
 
 def test_distance_is_from_ink_to_ink_and_not_from_box_to_box() -> None:
-    """The foot of one may stand under the roof of another; across a corner is as near as beside it."""
+    """The foot of one may stand under the roof of another; across a corner is as near as beside
+    it.
+    """
     roof = np.zeros((10, 8), np.float32)
     roof[0], roof[:, 0] = 1, 1
     dot = np.ones((2, 2), np.float32)
     assert 3 == strings.distance(strings.Placed(roof, 0, 0), strings.Placed(dot, 4, 6))
-    assert -4 == strings.distance(strings.Placed(roof, 0, 0), strings.Placed(dot, 4, 1)), "under it, as near as over it"
+    assert -4 == strings.distance(strings.Placed(roof, 0, 0), strings.Placed(dot, 4, 1)), (
+        "under it, as near as over it"
+    )
     assert 0 == strings.distance(strings.Placed(dot, 0, 0), strings.Placed(dot, 2, 2))
-    assert 5 == strings.distance(strings.Placed(dot, 0, 0), strings.Placed(dot, 7, 30)), "no row in common: the boxes"
+    assert 5 == strings.distance(strings.Placed(dot, 0, 0), strings.Placed(dot, 7, 30)), (
+        "no row in common: the boxes"
+    )
 
 
 def test_where_ink_overlaps_the_darker_is_drawn() -> None:
     page = strings.draw(
-        [strings.Placed(np.full((3, 3), ink, np.float32), x, 0) for ink, x in ((0.9, 0), (0.5, 1))], np.random.default_rng(0)
+        [strings.Placed(np.full((3, 3), ink, np.float32), x, 0) for ink, x in ((0.9, 0), (0.5, 1))],
+        np.random.default_rng(0),
     )
     row = page[page.any(axis=1)][:, page.any(axis=0)][0]
     assert [0.9, 0.9, 0.9, 0.5] == pytest.approx(row.tolist())

@@ -36,7 +36,8 @@ MANY = [(f"{place:04}.png", DIGITS[place % 10]) for place in range(600)]
 def _own_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path / "instance"))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
-        monkeypatch.setenv(name, "1")  # as the command sets them, so that they do not outlive the test
+        # As the command sets them, so that they do not outlive the test.
+        monkeypatch.setenv(name, "1")
 
 
 @pytest.fixture
@@ -47,20 +48,30 @@ def archive(tmp_path: Path) -> Path:
 
 
 def start(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    pipes = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+    } | options
     return subprocess.Popen([*COMMAND, *map(str, arguments)], cwd=ROOT, **pipes)
 
 
-def test_rows_go_to_standard_output_errors_to_standard_error_and_the_status_tells(tmp_path: Path, capfdbinary: Any) -> None:
+def test_rows_go_to_standard_output_errors_to_standard_error_and_the_status_tells(
+    tmp_path: Path, capfdbinary: Any
+) -> None:
     (tmp_path / "7.png").write_bytes(DIGITS[7])
     (tmp_path / "bad.png").write_bytes(b"words")
     assert 0 == main(["predict", str(tmp_path / "7.png")])
     out, err = capfdbinary.readouterr()
-    assert out.startswith(b"name,digit,confidence,uncertain,error\n%s/7.png,7," % os.fsencode(tmp_path))
+    assert out.startswith(
+        b"name,digit,confidence,uncertain,error\n%s/7.png,7," % os.fsencode(tmp_path)
+    )
     assert b"" == err
     assert 1 == main(["predict", str(tmp_path)])
     out, err = capfdbinary.readouterr()
-    assert [b"name", b"7.png", b"bad.png"] == [line.split(b",")[0].split(b"/")[-1] for line in out.splitlines()]
+    assert [b"name", b"7.png", b"bad.png"] == [
+        line.split(b",")[0].split(b"/")[-1] for line in out.splitlines()
+    ]
     assert err.startswith(b"error: %s/bad.png: This is not an image" % os.fsencode(tmp_path))
     assert err.endswith(b"\n1 got no answer.\n")
 
@@ -68,7 +79,9 @@ def test_rows_go_to_standard_output_errors_to_standard_error_and_the_status_tell
 def test_lines_are_those_of_the_endpoint(archive: Path, tmp_path: Path) -> None:
     assert 1 == main(["predict", str(archive), "--output", "ndjson", "--to", str(tmp_path / "out")])
     client = create_app().test_client()
-    answered = client.post("/predict/batch", data=archive.read_bytes(), content_type="application/zip").get_json()["results"]
+    answered = client.post(
+        "/predict/batch", data=archive.read_bytes(), content_type="application/zip"
+    ).get_json()["results"]
     lines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     for result in answered:
         assert result.pop("id", None) is None, "the command keeps nothing, and has none"
@@ -80,13 +93,28 @@ def test_lines_are_those_of_the_endpoint(archive: Path, tmp_path: Path) -> None:
 
 def test_workers_change_nothing_but_the_time(archive: Path, tmp_path: Path) -> None:
     for workers in (1, 2):
-        assert 1 == main(["predict", str(archive), "--output", "ndjson", "--to", str(tmp_path / str(workers)), "--workers", str(workers)])
+        assert 1 == main(
+            [
+                "predict",
+                str(archive),
+                "--output",
+                "ndjson",
+                "--to",
+                str(tmp_path / str(workers)),
+                "--workers",
+                str(workers),
+            ]
+        )
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
 @pytest.mark.parametrize("setting", [None, "MODEL_PATH", "DETECTOR_PATH"])
 def test_what_cannot_be_done_is_one_line(
-    setting: str | None, archive: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    setting: str | None,
+    archive: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if setting:
         monkeypatch.setenv(f"FLASKAPI_{setting}", "models/none.h5")
@@ -98,7 +126,9 @@ def test_what_cannot_be_done_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_is_replaced_when_it_is_whole_and_a_link_or_a_pipe_written_into(archive: Path, tmp_path: Path) -> None:
+def test_a_file_is_replaced_when_it_is_whole_and_a_link_or_a_pipe_written_into(
+    archive: Path, tmp_path: Path
+) -> None:
     target, link = tmp_path / "out", tmp_path / "link"
     target.write_text("before")
     link.symlink_to(target)
@@ -112,17 +142,27 @@ def test_a_file_is_replaced_when_it_is_whole_and_a_link_or_a_pipe_written_into(a
     assert written == start(archive, "--to", "/dev/stdout").communicate()[0].decode()
 
 
-def test_a_folder_that_is_not_there_is_said_before_the_work(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_not_there_is_said_before_the_work(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert 1 == main(["predict", str(archive), "--to", str(tmp_path / "none" / "out")])
-    assert f"error: {tmp_path}/none/out: there is no such folder to write into.\n" == capsys.readouterr().err
+    assert (
+        f"error: {tmp_path}/none/out: there is no such folder to write into.\n"
+        == capsys.readouterr().err
+    )
 
 
 def test_without_a_model_nothing_is_read_or_written(
-    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    archive: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FLASKAPI_MODEL_PATH", "models/none.h5")
     for workers in ("1", "2"):
-        assert 1 == main(["predict", str(archive), "--to", str(tmp_path / "out"), "--workers", workers])
+        assert 1 == main(
+            ["predict", str(archive), "--to", str(tmp_path / "out"), "--workers", workers]
+        )
         assert "none.h5 cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -132,7 +172,11 @@ def test_standard_input_and_output_can_be_pipes(form: str) -> None:
     process = start("-", "--output", form, stdin=subprocess.PIPE)
     out, err = process.communicate(make_tar(MANY[:30]), 60)
     assert (0, b"") == (process.returncode, err)
-    rows = pyarrow.parquet.read_table(io.BytesIO(out)).to_pylist() if form == "parquet" else out.splitlines()
+    rows = (
+        pyarrow.parquet.read_table(io.BytesIO(out)).to_pylist()
+        if form == "parquet"
+        else out.splitlines()
+    )
     assert 30 + (form == "csv") == len(rows)
 
 
@@ -158,7 +202,17 @@ def feed(process: "subprocess.Popen[bytes]", archive: bytes, stop_before: int) -
 def test_ctrl_c_leaves_what_was_done_written_whole(form: str, workers: int, tmp_path: Path) -> None:
     """Sent to the whole group of processes, as a terminal does, and twice, as people do."""
     target = tmp_path / "out"
-    process = start("-", "--output", form, "--to", target, "--workers", workers, stdin=subprocess.PIPE, start_new_session=True)
+    process = start(
+        "-",
+        "--output",
+        form,
+        "--to",
+        target,
+        "--workers",
+        workers,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
     feed(process, make_tar(MANY), 100_000)
     time.sleep(1)
     assert process.poll() is None
@@ -171,7 +225,11 @@ def test_ctrl_c_leaves_what_was_done_written_whole(form: str, workers: int, tmp_
     else:
         assert target.read_text().endswith("\n")
         lines = target.read_text().splitlines()
-        rows = [json.loads(line) for line in lines] if form == "ndjson" else list(csv.DictReader(lines))
+        rows = (
+            [json.loads(line) for line in lines]
+            if form == "ndjson"
+            else list(csv.DictReader(lines))
+        )
     assert len(rows) >= 100
     assert [name for name, _ in MANY[: len(rows)]] == [row["name"] for row in rows]
     assert {"out", "instance"} >= {path.name for path in tmp_path.iterdir()}
@@ -198,13 +256,21 @@ def test_an_error_that_nobody_expected_leaves_what_was_done(
     target = tmp_path / "out"
     with contextlib.suppress(RuntimeError):
         assert 1 == main(["predict", str(archive), "--to", str(target), "--output", form])
-    assert 100 == (pyarrow.parquet.read_table(target).num_rows if form == "parquet" else len(target.read_text().splitlines()) - 1)
+    assert 100 == (
+        pyarrow.parquet.read_table(target).num_rows
+        if form == "parquet"
+        else len(target.read_text().splitlines()) - 1
+    )
     assert {"out", "it.zip", "instance"} >= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_file_that_cannot_be_written_whole_replaces_none(
-    form: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    form: str,
+    archive: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def make_failing(*arguments: Any) -> Writer:
         writer, write = make_writer(*arguments), iter(range(2))
@@ -227,7 +293,9 @@ def test_a_file_that_cannot_be_written_whole_replaces_none(
 
 
 @pytest.mark.usefixtures("_own_signals")
-def test_ctrl_c_before_there_is_a_row_replaces_no_file(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_before_there_is_a_row_replaces_no_file(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def make_slowly(*arguments: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.05)
@@ -241,7 +309,9 @@ def test_ctrl_c_before_there_is_a_row_replaces_no_file(archive: Path, tmp_path: 
 
 
 @pytest.mark.usefixtures("_own_signals")
-def test_ctrl_c_loses_no_error_of_a_row_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_loses_no_error_of_a_row_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = []
 
     def say(line: str, **options: Any) -> None:
@@ -255,7 +325,9 @@ def test_ctrl_c_loses_no_error_of_a_row_that_is_written(tmp_path: Path, monkeypa
     assert len((tmp_path / "out").read_text().splitlines()) - 1 == len(said) > 1
 
 
-def test_a_name_that_a_terminal_would_obey_is_quoted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_a_terminal_would_obey_is_quoted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "it.zip"
     path.write_bytes(make_zip([("\x1b[2J\nerror: b.png", b"words"), ("七.png", b"words")]))
     assert 1 == main(["predict", str(path), "--to", str(tmp_path / "out")])
@@ -290,6 +362,9 @@ def test_workers_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
     process.kill()
     process.communicate()
     deadline = time.monotonic() + 20
-    while any(Path(f"/proc/{child}/cmdline").exists() and Path(f"/proc/{child}/cmdline").read_bytes() for child in started):
+    while any(
+        Path(f"/proc/{child}/cmdline").exists() and Path(f"/proc/{child}/cmdline").read_bytes()
+        for child in started
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -47,34 +47,70 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 def labels_by_image(url: str) -> list[tuple[str, str]]:
     engine = make_engine(url, "process")
-    query = sa.select(images.c.content, submissions.c.label).join(images).where(submissions.c.label.is_not(None))
+    query = (
+        sa.select(images.c.content, submissions.c.label)
+        .join(images)
+        .where(submissions.c.label.is_not(None))
+    )
     with engine.connect() as connection:
-        found = sorted((hashlib.sha256(content).hexdigest(), label) for content, label in connection.execute(query))
-        assert len(found) <= connection.execute(sa.select(sa.func.count()).select_from(submissions)).scalar_one()
+        found = sorted(
+            (hashlib.sha256(content).hexdigest(), label)
+            for content, label in connection.execute(query)
+        )
+        assert (
+            len(found)
+            <= connection.execute(sa.select(sa.func.count()).select_from(submissions)).scalar_one()
+        )
     engine.dispose()
     return found
 
 
 def test_an_export_is_evaluated_and_taken_into_an_empty_store(
-    store: DatabaseStore, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: DatabaseStore,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     pictures = {digit: encode(draw_digit(digit)) for digit in (2, 3, 7)}
     blank = encode(draw_digit(8)[:130])  # half an 8: read as something
-    sent = [labelled(str(digit), picture) for digit, picture in pictures.items()] + [labelled("none", blank), {"image": pictures[7]}]
+    sent = [labelled(str(digit), picture) for digit, picture in pictures.items()] + [
+        labelled("none", blank),
+        {"image": pictures[7]},
+    ]
     ids = keep(store, *sent)
     folder = tmp_path / "exported"
     assert 0 == main(["export", str(folder)])
     assert f"Wrote 4 labelled and 1 other images into {folder}." in capsys.readouterr().out
-    assert {f"{one}.png" for one in ids} | {"labels.csv", "unlabelled.csv"} == {path.name for path in folder.iterdir()}
-    assert [change["image"] for change in sent] == [(folder / f"{one}.png").read_bytes() for one in ids], "a PNG stays as it was sent"
+    assert {f"{one}.png" for one in ids} | {"labels.csv", "unlabelled.csv"} == {
+        path.name for path in folder.iterdir()
+    }
+    assert [change["image"] for change in sent] == [
+        (folder / f"{one}.png").read_bytes() for one in ids
+    ], "a PNG stays as it was sent"
     assert 0o700 == folder.stat().st_mode & 0o777
-    assert {0o600} == {path.stat().st_mode & 0o777 for path in folder.iterdir()}, "in a folder that was there others may look"
+    assert {0o600} == {path.stat().st_mode & 0o777 for path in folder.iterdir()}, (
+        "in a folder that was there others may look"
+    )
     rows = read_table(folder / "labels.csv")
-    assert [(f"{one}.png", label) for one, label in zip(ids, ["2", "3", "7", "none"], strict=False)] == [
-        (row["file"], row["label"]) for row in rows
+    assert [
+        (f"{one}.png", label) for one, label in zip(ids, ["2", "3", "7", "none"], strict=False)
+    ] == [(row["file"], row["label"]) for row in rows]
+    assert [
+        "file",
+        "label",
+        "source",
+        "prediction",
+        "confidence",
+        "uncertain",
+        "model",
+        "received_at",
+        "sha256",
+    ] == list(rows[0])
+    assert [(f"{ids[4]}.png", "", "7")] == [
+        (row["file"], row["label"], row["prediction"])
+        for row in read_table(folder / "unlabelled.csv")
     ]
-    assert ["file", "label", "source", "prediction", "confidence", "uncertain", "model", "received_at", "sha256"] == list(rows[0])
-    assert [(f"{ids[4]}.png", "", "7")] == [(row["file"], row["label"], row["prediction"]) for row in read_table(folder / "unlabelled.csv")]
 
     assert 0 == main(["evaluate", str(folder)])
     assert "100" in capsys.readouterr().out
@@ -82,34 +118,58 @@ def test_an_export_is_evaluated_and_taken_into_an_empty_store(
     before = labels_by_image(url)
     other = f"sqlite:///{tmp_path}/other.db"
     monkeypatch.setenv("FLASKAPI_DATABASE_URL", other)
-    for expected in ("Kept 4 images with their labels; 0 were there already", "Kept 0 images with their labels; 4 were there already"):
+    for expected in (
+        "Kept 4 images with their labels; 0 were there already",
+        "Kept 0 images with their labels; 4 were there already",
+    ):
         assert 0 == main(["import", str(folder)])
         assert expected in capsys.readouterr().out
     assert before == labels_by_image(other)
     engine = make_engine(other, "process")
     with engine.connect() as connection:
-        assert {"operator"} == set(connection.execute(sa.select(submissions.c.label_source)).scalars())
-        assert sorted(label for _, label in before) == sorted(connection.execute(sa.select(labels.c.label)).scalars())
-        assert {784} == set(connection.execute(sa.select(sa.func.length(submissions.c.normalized))).scalars())
+        assert {"operator"} == set(
+            connection.execute(sa.select(submissions.c.label_source)).scalars()
+        )
+        assert sorted(label for _, label in before) == sorted(
+            connection.execute(sa.select(labels.c.label)).scalars()
+        )
+        assert {784} == set(
+            connection.execute(sa.select(sa.func.length(submissions.c.normalized))).scalars()
+        )
     engine.dispose()
 
 
 def test_what_a_sender_said_is_taken_in_as_that(
-    store: DatabaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: DatabaseStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    keep(store, labelled("7", encode(draw_digit(7)), label_source="sender"), labelled("3", encode(draw_digit(3))))
+    keep(
+        store,
+        labelled("7", encode(draw_digit(7)), label_source="sender"),
+        labelled("3", encode(draw_digit(3))),
+    )
     assert 0 == main(["export", str(tmp_path / "exported")])
     monkeypatch.setenv("FLASKAPI_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
     assert 0 == main(["import", str(tmp_path / "exported")])
     engine = make_engine(f"sqlite:///{tmp_path}/other.db", "process")
     with engine.connect() as connection:
-        query = sa.select(submissions.c.label, submissions.c.label_source).order_by(submissions.c.label)
-        assert [("3", "operator"), ("7", "sender")] == [tuple(row) for row in connection.execute(query)]
+        query = sa.select(submissions.c.label, submissions.c.label_source).order_by(
+            submissions.c.label
+        )
+        assert [("3", "operator"), ("7", "sender")] == [
+            tuple(row) for row in connection.execute(query)
+        ]
     engine.dispose()
 
 
 def test_numbers_are_exported_as_evaluate_takes_them_and_taken_in(
-    store: DatabaseStore, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: DatabaseStore,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A label has no line ends; they are put where they were read, if that fits."""
     picture = encode(draw_digit(7))
@@ -125,20 +185,30 @@ def test_numbers_are_exported_as_evaluate_takes_them_and_taken_in(
     folder = tmp_path / "exported"
     assert 0 == main(["export", str(folder), "--number", "--labelled"])
     rows = [(row["file"], row["label"]) for row in read_table(folder / "labels.csv")]
-    assert [(f"{one}.png", label) for one, label in zip(ids, ["7", "12|4", "12", "none"], strict=False)] == rows
+    assert [
+        (f"{one}.png", label) for one, label in zip(ids, ["7", "12|4", "12", "none"], strict=False)
+    ] == rows
     assert not (folder / "unlabelled.csv").exists()
     assert 0 == main(["evaluate", str(folder), "--number"])
     monkeypatch.setenv("FLASKAPI_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
     assert 0 == main(["import", str(folder), "--number"])
-    assert ["12", "124", "7", "none"] == sorted(label for _, label in labels_by_image(f"sqlite:///{tmp_path}/other.db"))
+    assert ["12", "124", "7", "none"] == sorted(
+        label for _, label in labels_by_image(f"sqlite:///{tmp_path}/other.db")
+    )
 
 
-def test_what_is_no_png_becomes_one_and_only_what_was_asked_for_is_written(store: DatabaseStore, tmp_path: Path) -> None:
+def test_what_is_no_png_becomes_one_and_only_what_was_asked_for_is_written(
+    store: DatabaseStore, tmp_path: Path
+) -> None:
     def at(day: int) -> UUID:
         return first_id(datetime(2026, 11, day, tzinfo=UTC))
 
     jpeg = encode(draw_digit(7), "JPEG")
-    keep(store, *({"id": at(day), "image": jpeg, "media_type": "image/jpeg"} for day in (20, 21, 22)), labelled("7", jpeg, id=at(23)))
+    keep(
+        store,
+        *({"id": at(day), "image": jpeg, "media_type": "image/jpeg"} for day in (20, 21, 22)),
+        labelled("7", jpeg, id=at(23)),
+    )
     for options, days in (
         (["--since", "2026-11-21", "--until", "2026-11-22"], [21]),
         (["--since", "2026-11-22T01:00+01:00"], [22, 23]),
@@ -146,12 +216,18 @@ def test_what_is_no_png_becomes_one_and_only_what_was_asked_for_is_written(store
     ):
         folder = tmp_path / "-".join(["of", *options])
         assert 0 == main(["export", str(folder), *options])
-        assert [f"{at(day)}.png" for day in days] == sorted(path.name for path in folder.glob("*.png"))
+        assert [f"{at(day)}.png" for day in days] == sorted(
+            path.name for path in folder.glob("*.png")
+        )
         assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.glob("*.png"))
 
 
 def test_what_became_a_png_is_known_where_it_was_sent_and_new_elsewhere(
-    store: DatabaseStore, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: DatabaseStore,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Else a picture could be learned from as one file and judged by as the other."""
     jpeg = encode(draw_digit(7), "JPEG")
@@ -165,18 +241,24 @@ def test_what_became_a_png_is_known_where_it_was_sent_and_new_elsewhere(
     table.write_text(table.read_text().replace(".png,7,", ".png,1,"))
     assert 0 == main(["import", str(folder)])
     sha256 = hashlib.sha256(jpeg).hexdigest()
-    assert [(sha256, "1"), (sha256, "7")] == labels_by_image(url), "another label is one of the same image"
+    assert [(sha256, "1"), (sha256, "7")] == labels_by_image(url), (
+        "another label is one of the same image"
+    )
 
     monkeypatch.setenv("FLASKAPI_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
     for expected in ("Kept 1 images", "Kept 0 images"):
         assert 0 == main(["import", str(folder)])
         assert expected in capsys.readouterr().out
     png = next(folder.glob("*.png")).read_bytes()
-    assert [(hashlib.sha256(png).hexdigest(), "1")] == labels_by_image(f"sqlite:///{tmp_path}/other.db")
+    assert [(hashlib.sha256(png).hexdigest(), "1")] == labels_by_image(
+        f"sqlite:///{tmp_path}/other.db"
+    )
 
 
 @pytest.mark.parametrize("sha256", ["", "of another kind", "abc", "00" * 32])
-def test_a_column_of_that_name_that_names_no_image_changes_nothing(store: DatabaseStore, url: str, tmp_path: Path, sha256: str) -> None:
+def test_a_column_of_that_name_that_names_no_image_changes_nothing(
+    store: DatabaseStore, url: str, tmp_path: Path, sha256: str
+) -> None:
     png = encode(draw_digit(7))
     (tmp_path / "7.png").write_bytes(png)
     (tmp_path / "labels.csv").write_text(f"file,label,sha256\n7.png,7,{sha256}\n")
@@ -197,8 +279,15 @@ def test_an_export_writes_into_no_folder_that_holds_something(
 def test_an_export_that_is_broken_off_leaves_whole_images_and_no_table(
     store: DatabaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the third image, as Ctrl-C does it; and an image that cannot be made a PNG is named, and the others are written."""
-    ids = keep(store, {"image": encode(draw_digit(1))}, {"image": b"damaged", "media_type": "image/gif"}, {"image": encode(draw_digit(2))})
+    """At the third image, as Ctrl-C does it; and an image that cannot be made a PNG is named, and
+    the others are written.
+    """
+    ids = keep(
+        store,
+        {"image": encode(draw_digit(1))},
+        {"image": b"damaged", "media_type": "image/gif"},
+        {"image": encode(draw_digit(2))},
+    )
 
     def break_off(_: DatabaseStore, id: UUID, get: Any = DatabaseStore.get) -> Any:
         if id == ids[2]:
@@ -210,7 +299,9 @@ def test_an_export_that_is_broken_off_leaves_whole_images_and_no_table(
         assert 130 == main(["export", str(tmp_path / "broken")])
     assert [f"{ids[0]}.png"] == [path.name for path in (tmp_path / "broken").iterdir()]
     assert 1 == main(["export", str(tmp_path / "whole")])
-    assert [f"{ids[0]}.png", f"{ids[2]}.png"] == [row["file"] for row in read_table(tmp_path / "whole" / "unlabelled.csv")]
+    assert [f"{ids[0]}.png", f"{ids[2]}.png"] == [
+        row["file"] for row in read_table(tmp_path / "whole" / "unlabelled.csv")
+    ]
 
 
 def test_an_import_names_each_file_that_gets_no_answer_and_keeps_the_others(
@@ -225,12 +316,17 @@ def test_an_import_names_each_file_that_gets_no_answer_and_keeps_the_others(
     assert 1 == main(["import", str(folder)])
     said = capsys.readouterr()
     assert "Kept 1 images with their labels; 0 were there already, 2 got no answer." in said.out
-    assert ["error: blank.png", "error: words.png"] == sorted(line[: line.index(".png") + 4] for line in said.err.splitlines())
+    assert ["error: blank.png", "error: words.png"] == sorted(
+        line[: line.index(".png") + 4] for line in said.err.splitlines()
+    )
     assert ["7"] == [label for _, label in labels_by_image(url)]
 
 
 def test_what_cannot_be_done_is_said(
-    store: DatabaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: DatabaseStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert 1 == main(["import", "none"])

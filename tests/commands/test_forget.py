@@ -1,4 +1,6 @@
-"""`forget` and `housekeeping`, on the database of the settings; by id and by age, `tests/test_main.py` has it."""
+"""`forget` and `housekeeping`, on the database of the settings; by id and by age,
+`tests/test_main.py` has it.
+"""
 
 from pathlib import Path
 
@@ -33,10 +35,20 @@ def still_kept(database: DatabaseStore, sent: list[Submission]) -> list[bool]:
 
 
 @pytest.mark.parametrize(
-    "command", [["forget", "--older-than", "1"], ["housekeeping"], ["export", "folder", "--until", "2000-01-01"], ["keys", "list"]]
+    "command",
+    [
+        ["forget", "--older-than", "1"],
+        ["housekeeping"],
+        ["export", "folder", "--until", "2000-01-01"],
+        ["keys", "list"],
+    ],
 )
 def test_what_was_kept_is_there_without_the_models(
-    kept: list[Submission], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, command: list[str]
+    kept: list[Submission],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    command: list[str],
 ) -> None:
     """None is loaded, or even compiled, and nothing is said of one that is missing."""
     monkeypatch.setenv("FLASKAPI_MODEL_PATH", str(tmp_path / "none.h5"))
@@ -45,9 +57,16 @@ def test_what_was_kept_is_there_without_the_models(
     assert "none.h5" not in caplog.text
 
 
-@pytest.mark.parametrize(("option", "amount"), [("--beyond-count", "2"), ("--beyond-bytes", "20"), ("--beyond-bytes", "29")])
+@pytest.mark.parametrize(
+    ("option", "amount"),
+    [("--beyond-count", "2"), ("--beyond-bytes", "20"), ("--beyond-bytes", "29")],
+)
 def test_forget_erases_the_oldest_of_too_many_but_for_the_labelled(
-    database: DatabaseStore, kept: list[Submission], capsys: pytest.CaptureFixture[str], option: str, amount: str
+    database: DatabaseStore,
+    kept: list[Submission],
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    amount: str,
 ) -> None:
     assert 0 == main(["forget", option, amount])
     assert "Erased 2 submissions" in capsys.readouterr().out
@@ -76,7 +95,10 @@ def test_forget_erases_nothing_for_an_amount_that_is_none(
 
 
 def test_housekeeping_applies_the_limits_of_the_settings_at_once(
-    database: DatabaseStore, kept: list[Submission], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    database: DatabaseStore,
+    kept: list[Submission],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert 0 == main(["housekeeping"])
     assert [True] * 4 == still_kept(database, kept)
@@ -86,4 +108,7 @@ def test_housekeeping_applies_the_limits_of_the_settings_at_once(
     monkeypatch.setenv("FLASKAPI_KEEP_DAYS", "0.0000001")
     assert 0 == main(["housekeeping"])
     assert [False] * 4 == still_kept(database, kept)
-    assert "Housekeeping erased 3 submissions for their age, 0 for want of room." in capsys.readouterr().out
+    assert (
+        "Housekeeping erased 3 submissions for their age, 0 for want of room."
+        in capsys.readouterr().out
+    )

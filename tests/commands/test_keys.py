@@ -23,7 +23,9 @@ def test_make_prints_the_key_alone_and_list_never(capsys: pytest.CaptureFixture[
     assert ("ada@example.org", 10, "-", "-") == (name, len(made), used, revoked)
 
 
-def test_revoke_takes_a_key_away_and_says_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_revoke_takes_a_key_away_and_says_where_there_is_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert 0 == main(["keys", "make", "ada"])
     assert [0, 1, 1] == [main(["keys", "revoke", name]) for name in ("ada", "ada", "bob")]
     assert "no key of the name 'bob'" in capsys.readouterr().err
@@ -32,7 +34,9 @@ def test_revoke_takes_a_key_away_and_says_where_there_is_none(capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("name", ["", "two words", "x" * 65, "a\nb", "a/b"])
-def test_a_name_that_would_break_a_line_or_an_address_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_would_break_a_line_or_an_address_is_refused(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert 1 == main(["keys", "make", name])
     assert "cannot be a key's name" in capsys.readouterr().err
 
@@ -49,7 +53,10 @@ def test_list_says_how_to_make_the_first(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("arguments", [["keys", "make", "ada"], ["import", "."]])
 def test_where_nothing_is_kept_no_key_is_made_and_nothing_taken_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
 ) -> None:
     monkeypatch.setenv("FLASKAPI_STORE", "off")
     assert 1 == main(arguments)

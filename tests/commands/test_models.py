@@ -14,9 +14,14 @@ from flaskapi.serving.registry import Registry
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """The one of the settings, with two versions; cards are written as where the extra `train` is missing."""
+    """The one of the settings, with two versions; cards are written as where the extra `train` is
+    missing.
+    """
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
-    monkeypatch.setattr("flaskapi.serving.versions.run_command", lambda *command: subprocess.CompletedProcess(command, 1))
+    monkeypatch.setattr(
+        "flaskapi.serving.versions.run_command",
+        lambda *command: subprocess.CompletedProcess(command, 1),
+    )
     for mark in range(2):
         assert 0 == main(["models", "register", str(make_artifact(tmp_path / str(mark), mark))])
     return Registry(tmp_path / "versions", MODELS / "my_model.h5", tmp_path / "cache")
@@ -30,7 +35,11 @@ def names(registry: Registry, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_list_marks_what_serves(names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     main(["models", "list"])
-    assert ["*"] == [line[0] for line in capsys.readouterr().out.splitlines() if MODEL_FILE in line and "generation 0" in line]
+    assert ["*"] == [
+        line[0]
+        for line in capsys.readouterr().out.splitlines()
+        if MODEL_FILE in line and "generation 0" in line
+    ]
     main(["models", "promote", names[1]])
     main(["models", "shadow", names[0], "--share", "0.1"])
     capsys.readouterr()
@@ -54,13 +63,17 @@ def test_show_prints_the_card_and_what_it_was_learned_from(
     assert said.splitlines()[-1].startswith(f"State: {learned.name}")
 
 
-def test_a_file_that_is_no_model_is_named_as_it_was_given(registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_no_model_is_named_as_it_was_given(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "notes.md").write_text("# Notes")
     assert 1 == main(["models", "register", str(tmp_path / "notes.md")])
     assert capsys.readouterr().err.startswith("error: notes.md: ")
 
 
-def test_promote_and_rollback_say_what_serves_now(registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_promote_and_rollback_say_what_serves_now(
+    registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["models", "promote", names[0]])
     main(["models", "promote", names[1][-8:]])
     main(["models", "rollback"])
@@ -84,14 +97,18 @@ def test_promote_and_rollback_say_what_serves_now(registry: Registry, names: lis
         ["promote", "MODEL_PATH", "--wait", "http://127.0.0.1:9", "--timeout", "0"],
     ],
 )
-def test_what_cannot_be_is_one_line_on_standard_error(names: list[str], capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_what_cannot_be_is_one_line_on_standard_error(
+    names: list[str], capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
     assert 1 == main(["models", *arguments])
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert 1 == said.count("\n")
 
 
-@pytest.mark.parametrize("wait", [["http://127.0.0.1:9", "--timeout", "0"], ["http://127.0.0.1:9"], ["no-address"]])
+@pytest.mark.parametrize(
+    "wait", [["http://127.0.0.1:9", "--timeout", "0"], ["http://127.0.0.1:9"], ["no-address"]]
+)
 @pytest.mark.parametrize("arguments", [["promote", MODEL_FILE], ["rollback"]])
 def test_a_wait_that_cannot_be_is_refused_before_anything_is_changed(
     registry: Registry, names: list[str], arguments: list[str], wait: list[str]
@@ -102,7 +119,9 @@ def test_a_wait_that_cannot_be_is_refused_before_anything_is_changed(
 
 
 @pytest.mark.parametrize("share", ["0", "-1", "1.1", "nan"])
-def test_a_share_is_above_0_and_1_at_most(registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str], share: str) -> None:
+def test_a_share_is_above_0_and_1_at_most(
+    registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str], share: str
+) -> None:
     assert 1 == main(["models", "shadow", names[0], "--share", share])
     assert "--share is" in capsys.readouterr().err
     assert registry.read().shadow is None
@@ -118,7 +137,10 @@ def test_a_shadow_begins_and_ends(registry: Registry, names: list[str]) -> None:
 def test_prune_says_what_it_removed(names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     main(["models", "prune", "--keep", "1"])
     main(["models", "prune", "--keep", "1"])
-    assert [f"Removed {names[0]}.", "There is nothing to remove."] == capsys.readouterr().out.splitlines()
+    assert [
+        f"Removed {names[0]}.",
+        "There is nothing to remove.",
+    ] == capsys.readouterr().out.splitlines()
 
 
 def test_compare_holds_two_cards_and_what_both_read_against_each_other(
@@ -128,7 +150,9 @@ def test_compare_holds_two_cards_and_what_both_read_against_each_other(
     folder.mkdir()
     for digit in range(10):
         (folder / f"{digit}.png").write_bytes(encode(draw_digit(digit)))
-    (folder / "labels.csv").write_text("file,label\n" + "".join(f"{digit}.png,{digit}\n" for digit in range(9)) + "9.png,8\n")
+    (folder / "labels.csv").write_text(
+        "file,label\n" + "".join(f"{digit}.png,{digit}\n" for digit in range(9)) + "9.png,8\n"
+    )
     assert 0 == main(["models", "compare", *names, "--on", str(folder)])
     rows = {line[:32].strip(): line[32:].split() for line in capsys.readouterr().out.splitlines()}
     assert names == rows[""]
@@ -137,7 +161,9 @@ def test_compare_holds_two_cards_and_what_both_read_against_each_other(
     assert 1 == main(["models", "compare", names[0], names[0]])
 
 
-def test_check_says_where_what_was_promoted_cannot_serve(registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_says_where_what_was_promoted_cannot_serve(
+    registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """The service would be ready all the same, with what served before."""
     for name in names:
         main(["models", "promote", name])
@@ -151,7 +177,10 @@ def test_check_says_where_what_was_promoted_cannot_serve(registry: Registry, nam
 
 @pytest.mark.train
 def test_figures_are_not_recorded_into_a_file_that_does_not_serve(
-    names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    names: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = make_artifact(tmp_path / "mine", 9)
     monkeypatch.setenv("FLASKAPI_MODEL_PATH", str(model))

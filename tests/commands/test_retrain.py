@@ -1,4 +1,6 @@
-"""What `retrain` says before it trains, and that it refuses what cannot be; `tests/learning/test_retrain.py` trains."""
+"""What `retrain` says before it trains, and that it refuses what cannot be;
+`tests/learning/test_retrain.py` trains.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +40,10 @@ def test_a_dry_run_says_what_would_be_used_and_makes_no_version(
     say(store, [(one.id, one.digit) for one in sent[80:]], client="somebody")
     assert 0 == main(["retrain", "--dry-run"])
     said = capsys.readouterr().out
-    assert "0 suspicious, 0 on which operators contradict each other, 20 of which only senders speak, without support." in said
+    assert (
+        "0 suspicious, 0 on which operators contradict each other, 20 of which only senders speak, "
+        "without support." in said
+    )
     assert not (tmp_path / "versions").exists()
 
 
@@ -74,18 +79,29 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--html", "no/where.html"], "there is no such folder"), (["--data", "nowhere"], "nowhere: expected a folder")],
+    [
+        (["--html", "no/where.html"], "there is no such folder"),
+        (["--data", "nowhere"], "nowhere: expected a folder"),
+    ],
 )
 def test_what_cannot_be_is_said_before_any_training(
-    store: DatabaseStore, sent: list[Sent], capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    store: DatabaseStore,
+    sent: list[Sent],
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
 ) -> None:
     say(store, [(one.id, one.digit) for one in sent])
     assert 1 == main(["retrain", *arguments])
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", [["--no-promote"], ["--dry-run"], ["--since", "2026-11-01"], ["--html", "page.html"]])
-def test_a_worker_refuses_what_a_request_decides(store: DatabaseStore, option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "option", [["--no-promote"], ["--dry-run"], ["--since", "2026-11-01"], ["--html", "page.html"]]
+)
+def test_a_worker_refuses_what_a_request_decides(
+    store: DatabaseStore, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Else one that was started with --no-promote would promote."""
     assert 1 == main(["retrain", "--watch", *option])
     assert f"leave {option[0]} out" in capsys.readouterr().err

@@ -42,7 +42,12 @@ def service(*answers: tuple[int, Any]) -> Iterator[str]:
 
 
 def processes(*generations: int) -> dict[str, Any]:
-    return {"processes": [{"pid": 10 + place, "version": "v", "generation": one} for place, one in enumerate(generations)]}
+    return {
+        "processes": [
+            {"pid": 10 + place, "version": "v", "generation": one}
+            for place, one in enumerate(generations)
+        ]
+    }
 
 
 def wait(url: str | None, generation: int, timeout: float = 5) -> int:
@@ -53,13 +58,17 @@ def test_without_a_url_nothing_is_waited_for() -> None:
     assert 0 == wait(None, 3)
 
 
-def test_it_ends_when_all_processes_serve_this_generation(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_ends_when_all_processes_serve_this_generation(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with service((200, processes(2, 2)), (503, processes(3, 2)), (200, processes(3, 3))) as url:
         assert 0 == wait(url, 3)
     assert "All 2 processes serve it" in capsys.readouterr().out
 
 
-def test_where_a_later_one_took_its_place_it_does_not_say_that_this_one_serves(capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_a_later_one_took_its_place_it_does_not_say_that_this_one_serves(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """As where it broke in its first request, and was rolled back."""
     with service((200, processes(3, 2)), (200, processes(3, 4)), (200, {})) as url:
         assert 1 == wait(url, 3)

@@ -49,4 +49,6 @@ def test_nothing_is_restarted_where_the_service_would_not_be_ready(folder: Path)
 
 def roll(server: Server) -> "subprocess.CompletedProcess[str]":
     environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(server.folder / "instance")}
-    return subprocess.run([ROOT / "deploy" / "roll"], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [ROOT / "deploy" / "roll"], env=environment, capture_output=True, text=True, check=False
+    )

@@ -1,4 +1,6 @@
-"""`deploy/run`, which `make run` calls: Apache where there is one, else a plain server, stopped by Ctrl-C."""
+"""`deploy/run`, which `make run` calls: Apache where there is one, else a plain server, stopped by
+Ctrl-C.
+"""
 
 import contextlib
 import os
@@ -15,22 +17,33 @@ from servers import ROOT, Server, free_port, stop, wait_until_it_answers
 
 @contextlib.contextmanager
 def running(folder: Path, path: str, *, into_file: bool = False) -> Iterator[Server]:
-    """Start it with this PATH on a free port; what it prints goes to `run.log`, through a pipe or straight; Ctrl-C at the end."""
+    """Start it with this PATH on a free port; what it prints goes to `run.log`, through a pipe or
+    straight; Ctrl-C at the end.
+    """
     port = free_port()
     (folder / "logs").mkdir(parents=True)
     environment = os.environ | {"PORT": str(port), "PATH": path}
-    with (folder / "logs" / "run.log").open("wb") as log, subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log) as reader:
+    with (
+        (folder / "logs" / "run.log").open("wb") as log,
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log) as reader,
+    ):
         output = log if into_file else reader.stdin
-        process = subprocess.Popen([ROOT / "deploy" / "run"], env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [ROOT / "deploy" / "run"], env=environment, stdout=output, stderr=output
+        )
         try:
             yield wait_until_it_answers(Server(port, process, folder))
         finally:
             stop(process, signal.SIGINT)
 
 
-@pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates")
+@pytest.mark.skipif(
+    not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates"
+)
 @pytest.mark.parametrize("kind", [pytest.param("Apache", marks=pytest.mark.apache), "waitress"])
-def test_it_serves_until_ctrl_c_and_says_what_with(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
+def test_it_serves_until_ctrl_c_and_says_what_with(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
     path, folder = os.environ["PATH"], tmp_path / kind
     if kind == "Apache":
         folder = request.getfixturevalue("folder") / kind
@@ -39,10 +52,19 @@ def test_it_serves_until_ctrl_c_and_says_what_with(request: pytest.FixtureReques
             (tmp_path / name).symlink_to(str(shutil.which(name)))
         path = str(tmp_path)
     with running(folder, path) as server:
-        assert server.ask("/predict", encode(draw_digit(7)), content_type="image/png").json["digit"] == 7
+        assert (
+            server.ask("/predict", encode(draw_digit(7)), content_type="image/png").json["digit"]
+            == 7
+        )
         if kind == "Apache":
             assert server.ask("/%00").headers["Content-Type"] == "application/problem+json"
-            before, files = server.daemons(), sorted((path, path.stat().st_mtime_ns) for path in (ROOT / "instance").rglob("httpd.conf"))
+            before, files = (
+                server.daemons(),
+                sorted(
+                    (path, path.stat().st_mtime_ns)
+                    for path in (ROOT / "instance").rglob("httpd.conf")
+                ),
+            )
             second = subprocess.run(
                 [ROOT / "deploy" / "run"],
                 env=os.environ | {"PORT": str(server.port)},
@@ -54,14 +76,21 @@ def test_it_serves_until_ctrl_c_and_says_what_with(request: pytest.FixtureReques
             assert (1, "") == (second.returncode, second.stdout)
             assert "something listens there already" in second.stderr
             assert before == server.daemons()
-            assert files == sorted((path, path.stat().st_mtime_ns) for path in (ROOT / "instance").rglob("httpd.conf"))
-    assert f"erving {'under Apache' if kind == 'Apache' else 'with waitress'} at http://127.0.0.1:{server.port}" in server.log("run")
+            assert files == sorted(
+                (path, path.stat().st_mtime_ns) for path in (ROOT / "instance").rglob("httpd.conf")
+            )
+    assert (
+        f"erving {'under Apache' if kind == 'Apache' else 'with waitress'} at "
+        f"http://127.0.0.1:{server.port}" in server.log("run")
+    )
     with pytest.raises(OSError, match="refused"):
         server.ask("/health/live")
 
 
 @pytest.mark.apache
-@pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates")
+@pytest.mark.skipif(
+    not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates"
+)
 def test_into_a_file_goes_all_that_it_says(folder: Path) -> None:
     with running(folder / "file", os.environ["PATH"], into_file=True) as server:
         pass
@@ -71,18 +100,38 @@ def test_into_a_file_goes_all_that_it_says(folder: Path) -> None:
     assert "INFO [-] ready: model" in said, "the service's own log, which follows"
 
 
-@pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates")
+@pytest.mark.skipif(
+    not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates"
+)
 def test_a_bad_setting_stops_the_start_with_one_clear_line() -> None:
     environment = os.environ | {"PORT": str(free_port()), "FLASKAPI_UNCERTAIN_BELOW": "2"}
-    done = subprocess.run([ROOT / "deploy" / "run"], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [ROOT / "deploy" / "run"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert 1 == done.returncode
-    assert "error: UNCERTAIN_BELOW in the environment: expected a number from 0 to 1, found '2'." in done.stderr
+    assert (
+        "error: UNCERTAIN_BELOW in the environment: expected a number from 0 to 1, found '2'."
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("port", ["abc", "-1", "0", "80 81", "65536", "123456"])
 def test_a_port_that_is_none_is_called_so(port: str) -> None:
     done = subprocess.run(
-        [ROOT / "deploy" / "run"], env=os.environ | {"PORT": port}, capture_output=True, text=True, timeout=60, check=False
+        [ROOT / "deploy" / "run"],
+        env=os.environ | {"PORT": port},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
-    assert (1, f"error: PORT is '{port}'; it must be a number from 1 to 65535.\n") == (done.returncode, done.stderr)
+    assert (1, f"error: PORT is '{port}'; it must be a number from 1 to 65535.\n") == (
+        done.returncode,
+        done.stderr,
+    )

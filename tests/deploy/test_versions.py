@@ -1,4 +1,6 @@
-"""Versions are promoted and rolled back under a real Apache with its three processes, while it is asked."""
+"""Versions are promoted and rolled back under a real Apache with its three processes, while it is
+asked.
+"""
 
 import concurrent.futures
 import http.client
@@ -31,7 +33,9 @@ PROMOTIONS = 50
 
 
 class Place(NamedTuple):
-    """A server, its versions by the digit that each answers to a 7, and one that breaks at much ink."""
+    """A server, its versions by the digit that each answers to a 7, and one that breaks at much
+    ink.
+    """
 
     server: Server
     registry: Registry
@@ -47,15 +51,34 @@ class Place(NamedTuple):
 def place(folder: Path) -> Iterator[Place]:
     with pytest.MonkeyPatch.context() as patch, apache(folder / "versions") as server:
         # Cards are written as where the extra `train` is missing, which takes no second each.
-        patch.setattr("flaskapi.serving.versions.run_command", lambda *command: subprocess.CompletedProcess(command, 1))
+        patch.setattr(
+            "flaskapi.serving.versions.run_command",
+            lambda *command: subprocess.CompletedProcess(command, 1),
+        )
         patch.setenv("FLASKAPI_INSTANCE_PATH", str(server.folder / "instance"))
-        registry = Registry(server.folder / "instance" / "versions", MODELS / "my_model.h5", server.folder / "instance" / "cache")
-        names = {7 + shift: registry.add(make_other(folder / str(shift), shift=shift)).name for shift in range(2)}
-        yield Place(server, registry, names, registry.add(make_other(folder / "breaking", most_ink=250)).name)
+        registry = Registry(
+            server.folder / "instance" / "versions",
+            MODELS / "my_model.h5",
+            server.folder / "instance" / "cache",
+        )
+        names = {
+            7 + shift: registry.add(make_other(folder / str(shift), shift=shift)).name
+            for shift in range(2)
+        }
+        yield Place(
+            server,
+            registry,
+            names,
+            registry.add(make_other(folder / "breaking", most_ink=250)).name,
+        )
 
 
-def load(server: Server, done: threading.Event, route: str, body: bytes) -> list[tuple[int, list[dict[str, Any]]]]:
-    """Send the same again and again, over one connection; gives each status, and the results that came with it."""
+def load(
+    server: Server, done: threading.Event, route: str, body: bytes
+) -> list[tuple[int, list[dict[str, Any]]]]:
+    """Send the same again and again, over one connection; gives each status, and the results that
+    came with it.
+    """
     answers = []
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     while not done.is_set():
@@ -67,14 +90,19 @@ def load(server: Server, done: threading.Event, route: str, body: bytes) -> list
     return answers
 
 
-def test_50_promotions_under_load_fail_no_request_and_none_is_answered_by_two_versions(place: Place) -> None:
+def test_50_promotions_under_load_fail_no_request_and_none_is_answered_by_two_versions(
+    place: Place,
+) -> None:
     """Every process serves each within 2 s, the idle ones included; none is replaced."""
     server, registry = place.server, place.registry
     before, done = server.daemons(), threading.Event()
     digits, by_generation = {name: digit for digit, name in place.names.items()}, {}
     sent = [("/predict", SEVEN), ("/predict", SEVEN), ("/predict/batch", MANY)]
     registry.promote(place.names[7], "ann")
-    assert main(["models", "promote", place.names[8], "--wait", f"http://127.0.0.1:{server.port}"]) == 0
+    assert (
+        main(["models", "promote", place.names[8], "--wait", f"http://127.0.0.1:{server.port}"])
+        == 0
+    )
     by_generation[registry.read().generation] = place.names[8]
     with concurrent.futures.ThreadPoolExecutor(len(sent)) as senders:
         sending = [senders.submit(load, server, done, route, body) for route, body in sent]
@@ -90,12 +118,21 @@ def test_50_promotions_under_load_fail_no_request_and_none_is_answered_by_two_ve
             done.set()
     answers = [answer for sender in sending for answer in sender.result()]
     assert {200} == {status for status, _ in answers}
-    named = [{(one["digit"], one["model"], one["generation"]) for one in results} for _, results in answers]
+    named = [
+        {(one["digit"], one["model"], one["generation"]) for one in results}
+        for _, results in answers
+    ]
     assert {1} == {len(one) for one in named}, "an answer to many images is of one version too"
     expected = {(digits[name], name, generation) for generation, name in by_generation.items()}
-    assert expected == set().union(*named), "each version that was promoted answered, and no answer names another than it has"
+    assert expected == set().union(*named), (
+        "each version that was promoted answered, and no answer names another than it has"
+    )
     assert PROMOTIONS + 1 == len(expected)
-    assert sorted(before) == sorted(server.daemons()) == sorted(one["pid"] for one in place.processes())
+    assert (
+        sorted(before)
+        == sorted(server.daemons())
+        == sorted(one["pid"] for one in place.processes())
+    )
 
 
 def test_it_is_rolled_back_as_quickly(place: Place) -> None:
@@ -107,15 +144,24 @@ def test_it_is_rolled_back_as_quickly(place: Place) -> None:
     assert place.server.ask("/predict", SEVEN, content_type="image/png").json["digit"] == 7
 
 
-def test_a_version_that_breaks_while_it_serves_is_rolled_back_in_every_process_and_no_request_fails(place: Place) -> None:
+def test_a_version_that_breaks_while_it_serves_is_rolled_back_in_every_process_and_no_request_fails(
+    place: Place,
+) -> None:
     """Apache's user does it, which is not the one that promoted it."""
     server = place.server
     place.registry.promote(place.names[7], "ann")
-    assert main(["models", "promote", place.breaking, "--wait", f"http://127.0.0.1:{server.port}"]) == 0
+    assert (
+        main(["models", "promote", place.breaking, "--wait", f"http://127.0.0.1:{server.port}"])
+        == 0
+    )
     broken = place.registry.read().generation
     assert place.breaking == server.ask("/predict", SEVEN, content_type="image/png").json["model"]
     answer = server.ask("/predict", BLOT, content_type="image/png")
-    assert (200, place.names[7], broken + 1) == (answer.status, answer.json["model"], answer.json["generation"])
+    assert (200, place.names[7], broken + 1) == (
+        answer.status,
+        answer.json["model"],
+        answer.json["generation"],
+    )
     deadline_s = time.monotonic() + 2
     while {broken + 1} != {one["generation"] for one in place.processes()}:
         assert time.monotonic() < deadline_s
@@ -125,12 +171,26 @@ def test_a_version_that_breaks_while_it_serves_is_rolled_back_in_every_process_a
     assert main(["models", "promote", place.breaking]) == 1
 
 
-def test_promote_says_which_process_does_not_follow(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    (idle,) = [pid for pid in place.server.daemons() if b"(wsgi:flaskapi-" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+def test_promote_says_which_process_does_not_follow(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (idle,) = [
+        pid
+        for pid in place.server.daemons()
+        if b"(wsgi:flaskapi-" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
     os.kill(idle, signal.SIGSTOP)
     try:
         place.registry.promote(place.names[7], "ann")
-        command = ["models", "promote", place.names[8], "--wait", f"http://127.0.0.1:{place.server.port}", "--timeout", "2"]
+        command = [
+            "models",
+            "promote",
+            place.names[8],
+            "--wait",
+            f"http://127.0.0.1:{place.server.port}",
+            "--timeout",
+            "2",
+        ]
         assert main(command) == 1
         said = capsys.readouterr().err
     finally:
@@ -139,7 +199,9 @@ def test_promote_says_which_process_does_not_follow(place: Place, capsys: pytest
     assert "1 of 3 processes do not serve it after 2 s." in said
 
 
-def test_a_process_that_takes_the_place_of_a_killed_one_serves_what_was_promoted(place: Place) -> None:
+def test_a_process_that_takes_the_place_of_a_killed_one_serves_what_was_promoted(
+    place: Place,
+) -> None:
     place.registry.promote(place.names[7], "ann")
     generation = place.registry.promote(place.names[8], "ann").generation
     killed = min(place.server.daemons())
@@ -149,5 +211,10 @@ def test_a_process_that_takes_the_place_of_a_killed_one_serves_what_was_promoted
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
     assert set(place.server.daemons()) == pids
-    assert main(["models", "promote", place.names[8], "--wait", f"http://127.0.0.1:{place.server.port}"]) == 0
+    assert (
+        main(
+            ["models", "promote", place.names[8], "--wait", f"http://127.0.0.1:{place.server.port}"]
+        )
+        == 0
+    )
     assert {generation} == {one["generation"] for one in place.processes()}

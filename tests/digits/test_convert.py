@@ -18,7 +18,11 @@ CLEAR.putalpha(GREY.point(lambda value: 255 - value))
 
 
 def views(data: bytes) -> list[np.ndarray]:
-    return [view for by_colour in (False, True) for view in decode_image(data, max_pixels=10_000, max_side_px=1024, by_colour=by_colour)]
+    return [
+        view
+        for by_colour in (False, True)
+        for view in decode_image(data, max_pixels=10_000, max_side_px=1024, by_colour=by_colour)
+    ]
 
 
 def turned(image: Image.Image) -> bytes:
@@ -48,7 +52,9 @@ SENT = {
 
 @pytest.mark.parametrize("name", SENT)
 def test_in_the_png_the_same_is_seen(name: str) -> None:
-    """A JPEG in colours has its luminance in it, which is rounded otherwise than that of the colours which come of it."""
+    """A JPEG in colours has its luminance in it, which is rounded otherwise than that of the
+    colours which come of it.
+    """
     png, most = convert_to_png(SENT[name]), 2 if name in ("colour", "turned") else 0
     assert png.startswith(b"\x89PNG")
     before, after = views(SENT[name]), views(png)
@@ -70,6 +76,8 @@ def test_of_exif_only_how_it_is_turned_goes_along() -> None:
 
 
 def test_of_an_animation_the_first_frame_is_taken() -> None:
-    animation = encode(GREY, "GIF", save_all=True, append_images=[Image.new("L", GREY.size)], duration=100)
+    animation = encode(
+        GREY, "GIF", save_all=True, append_images=[Image.new("L", GREY.size)], duration=100
+    )
     assert 1 == getattr(Image.open(io.BytesIO(convert_to_png(animation))), "n_frames", 1)
     assert np.array_equal(views(animation)[0], views(convert_to_png(animation))[0])

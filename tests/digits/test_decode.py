@@ -41,7 +41,9 @@ def in_mode(mode: str) -> Pillow.Image:
     if mode in wide:
         return Pillow.fromarray(wide[mode])
     if mode == "LA":
-        return Pillow.merge("LA", (Pillow.fromarray(DRAWN), Pillow.new("L", DRAWN.shape[::-1], 255)))
+        return Pillow.merge(
+            "LA", (Pillow.fromarray(DRAWN), Pillow.new("L", DRAWN.shape[::-1], 255))
+        )
     return Pillow.fromarray(DRAWN).convert(mode)
 
 
@@ -51,7 +53,9 @@ def assert_alike(expected: Image, actual: Image) -> None:
     assert float(np.abs(expected.astype(int) - actual).mean()) < 3
 
 
-@pytest.mark.parametrize(("form", "mode"), [(form, mode) for form, modes in MODES.items() for mode in modes])
+@pytest.mark.parametrize(
+    ("form", "mode"), [(form, mode) for form, modes in MODES.items() for mode in modes]
+)
 def test_every_format_and_mode_decodes_to_the_same_grey_picture(form: str, mode: str) -> None:
     assert_alike(DRAWN, decode(encode(in_mode(mode), form)))
 
@@ -59,7 +63,9 @@ def test_every_format_and_mode_decodes_to_the_same_grey_picture(form: str, mode:
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_picture_that_exif_says_is_turned_comes_out_upright(form: str, orientation: int) -> None:
-    """The table is EXIF 2.3's: where the stored picture's first row and column are in the upright one."""
+    """The table is EXIF 2.3's: where the stored picture's first row and column are in the upright
+    one.
+    """
     stored = {
         1: DRAWN,
         2: DRAWN[:, ::-1],
@@ -75,7 +81,9 @@ def test_a_picture_that_exif_says_is_turned_comes_out_upright(form: str, orienta
     data = encode(np.ascontiguousarray(stored[orientation]), form, exif=exif)
     assert_alike(DRAWN, decode(data))
     as_stored = decode_image(data, max_pixels=10**6, max_side_px=1024)[1:]
-    assert (orientation != 1 and form != "TIFF") == len(as_stored), "Pillow turns TIFF itself, and no telephone writes it"
+    assert (orientation != 1 and form != "TIFF") == len(as_stored), (
+        "Pillow turns TIFF itself, and no telephone writes it"
+    )
     for image in as_stored:
         assert_alike(np.ascontiguousarray(stored[orientation]), image)
 
@@ -87,7 +95,9 @@ def test_ink_on_a_transparent_ground_is_visible(ink: int, hidden: int, form: str
     """Black ink or white, whatever the colour that nobody sees under the transparent pixels."""
     opacity = 255 - DRAWN
     grey = np.where(opacity > 0, np.uint8(ink), np.uint8(hidden))
-    picture = Pillow.merge("RGBA", [Pillow.fromarray(plane) for plane in (grey, grey, grey, opacity)])
+    picture = Pillow.merge(
+        "RGBA", [Pillow.fromarray(plane) for plane in (grey, grey, grey, opacity)]
+    )
     assert_alike(255 - DRAWN if ink else DRAWN, decode(encode(picture, form)))
 
 
@@ -115,12 +125,20 @@ def test_pixels_over_the_limit_are_refused_and_the_limit_named() -> None:
 
 def png_of(width: int, height: int) -> bytes:
     """Header and end of a PNG, which claims a size and holds no pixels at all."""
-    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"")),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks
+    )
 
 
 @pytest.mark.parametrize("side", [1001, 10_000, 60_000, 2**31 - 1])
-def test_a_header_that_claims_too_many_pixels_is_refused_before_anything_is_decoded(side: int) -> None:
+def test_a_header_that_claims_too_many_pixels_is_refused_before_anything_is_decoded(
+    side: int,
+) -> None:
     with pytest.raises(TooLargeError, match="1,000,000"):
         decode(png_of(side, side))
     with pytest.raises(InvalidImageError):
@@ -129,9 +147,17 @@ def test_a_header_that_claims_too_many_pixels_is_refused_before_anything_is_deco
 
 @pytest.mark.parametrize("form", MODES)
 @pytest.mark.parametrize(
-    ("shape", "reduced"), [((200, 50), (100, 25)), ((90, 300), (30, 100)), ((3000, 1), (100, 1)), ((100, 100), (100, 100))]
+    ("shape", "reduced"),
+    [
+        ((200, 50), (100, 25)),
+        ((90, 300), (30, 100)),
+        ((3000, 1), (100, 1)),
+        ((100, 100), (100, 100)),
+    ],
 )
-def test_a_larger_picture_is_reduced_to_the_longer_side_asked_for(shape: tuple[int, int], reduced: tuple[int, int], form: str) -> None:
+def test_a_larger_picture_is_reduced_to_the_longer_side_asked_for(
+    shape: tuple[int, int], reduced: tuple[int, int], form: str
+) -> None:
     assert reduced == decode(encode(np.full(shape, 200, np.uint8), form), max_side_px=100).shape
 
 
@@ -139,7 +165,11 @@ def test_a_larger_picture_is_reduced_to_the_longer_side_asked_for(shape: tuple[i
 def test_a_stroke_of_one_pixel_survives_reduction(mode: str) -> None:
     picture = np.full((1000, 1000), 255, np.uint8)
     picture[:, 500] = 0
-    wide = Pillow.fromarray(picture.astype(np.uint16) * 257) if mode == "I;16" else Pillow.fromarray(picture).convert(mode)
+    wide = (
+        Pillow.fromarray(picture.astype(np.uint16) * 257)
+        if mode == "I;16"
+        else Pillow.fromarray(picture).convert(mode)
+    )
     assert decode(encode(wide), max_side_px=250)[:, 125].max() < 210
 
 
@@ -154,7 +184,18 @@ def test_a_truncated_file_is_an_invalid_image_unless_all_of_it_is_there(data: by
     assert refused > 0.9 * (len(data) // 10)
 
 
-@pytest.mark.parametrize("data", [b"", b"words", b"%PDF-1.7", b"<svg/>", b"\0" * 100, encode(DRAWN, "PPM"), encode(DRAWN, "PCX")])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"words",
+        b"%PDF-1.7",
+        b"<svg/>",
+        b"\0" * 100,
+        encode(DRAWN, "PPM"),
+        encode(DRAWN, "PCX"),
+    ],
+)
 def test_what_is_no_image_of_a_format_that_is_read_is_unsupported(data: bytes) -> None:
     with pytest.raises(UnsupportedImageError, match="PNG, JPEG, GIF, BMP, WebP or TIFF"):
         decode(data)
@@ -176,10 +217,17 @@ def test_no_bytes_raise_anything_else(data: bytes, start: bytes) -> None:
     assert_answers(start + data)
 
 
-@given(st.sampled_from(FILES), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4)), max_size=8))
+@given(
+    st.sampled_from(FILES),
+    st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4)), max_size=8
+    ),
+)
 @example(FILES[0], [])
 @settings(deadline=None, max_examples=300)
-def test_no_damage_to_a_file_raises_anything_else(data: bytes, damages: list[tuple[float, bytes]]) -> None:
+def test_no_damage_to_a_file_raises_anything_else(
+    data: bytes, damages: list[tuple[float, bytes]]
+) -> None:
     damaged = bytearray(data)
     for place, put in damages:
         at = int(place**2 * len(data))  # more often near the beginning, where the headers are

@@ -1,4 +1,6 @@
-"""Ink is told from its ground, and dark from light, under any light. What `find_ink` makes of it is in `test_ink.py`."""
+"""Ink is told from its ground, and dark from light, under any light. What `find_ink` makes of it is
+in `test_ink.py`.
+"""
 
 import cv2
 import numpy as np
@@ -30,7 +32,9 @@ def write(light: np.ndarray, contrast: float = 0.7) -> Image:
 
 @pytest.mark.parametrize("light", LIGHTS.values(), ids=LIGHTS)
 @pytest.mark.parametrize("contrast", [0.3, 0.9])
-def test_dark_ink_and_light_ink_are_told_apart_however_strong_the_shadows(light: np.ndarray, contrast: float) -> None:
+def test_dark_ink_and_light_ink_are_told_apart_however_strong_the_shadows(
+    light: np.ndarray, contrast: float
+) -> None:
     assert find_polarity(write(light, contrast)) is True
     assert find_polarity(255 - write(light, contrast)) is False
 
@@ -39,7 +43,12 @@ def test_dark_ink_and_light_ink_are_told_apart_however_strong_the_shadows(light:
 def test_where_there_is_no_ink_it_cannot_be_told(shape: tuple[int, int]) -> None:
     assert find_polarity(np.full(shape, 128, np.uint8)) is None
     if min(shape) > 100:
-        assert find_polarity(np.random.default_rng(0).normal(128, 20, shape).clip(0, 255).astype(np.uint8)) is None
+        assert (
+            find_polarity(
+                np.random.default_rng(0).normal(128, 20, shape).clip(0, 255).astype(np.uint8)
+            )
+            is None
+        )
 
 
 def test_as_much_ink_as_ground_cannot_be_told_apart() -> None:
@@ -66,23 +75,34 @@ def test_ink_in_the_shadow_is_as_strong_as_ink_in_the_light(falls_to: float, wid
     light = falls_to + (1 - falls_to) / (1 + np.exp((RIGHT - 0.4) * 4 / width))
     lifted = lift_ink(write(light), is_dark=True)
     ink = write(np.ones(SHAPE)) < 100
-    lit, shaded = (float(lifted.light[:, side][ink[:, side]].mean()) for side in (np.s_[:180], np.s_[230:]))
+    lit, shaded = (
+        float(lifted.light[:, side][ink[:, side]].mean()) for side in (np.s_[:180], np.s_[230:])
+    )
     assert shaded == pytest.approx(lit, rel=0.25)
     assert float((lifted.mask.view(bool) != ink).mean()) < 0.02
 
 
 def test_a_lifted_picture_has_a_ground_of_0_and_light_ink() -> None:
     lifted = lift_ink(write(LIGHTS["a shadow from the left"]), is_dark=True)
-    assert (np.uint8, SHAPE, np.uint8, SHAPE) == (lifted.light.dtype, lifted.light.shape, lifted.mask.dtype, lifted.mask.shape)
+    assert (np.uint8, SHAPE, np.uint8, SHAPE) == (
+        lifted.light.dtype,
+        lifted.light.shape,
+        lifted.mask.dtype,
+        lifted.mask.shape,
+    )
     away = cv2.dilate(lifted.mask, np.ones((5, 5), np.uint8)) == 0
     assert float(lifted.light[away].mean()) < 3
-    assert lifted.contrast == pytest.approx(lifted.light[lifted.mask == 1].mean() - lifted.light[lifted.mask == 0].mean(), abs=1)
+    assert lifted.contrast == pytest.approx(
+        lifted.light[lifted.mask == 1].mean() - lifted.light[lifted.mask == 0].mean(), abs=1
+    )
     assert lifted.inverted
 
 
 def test_a_digit_cut_out_closely_may_have_more_ink_than_ground() -> None:
     """The border tells, where both have much of the picture."""
-    bold = cv2.dilate(draw_digit(8, side=100, dark_on_light=False), np.ones((13, 13), np.uint8))[8:92, 18:82]
+    bold = cv2.dilate(draw_digit(8, side=100, dark_on_light=False), np.ones((13, 13), np.uint8))[
+        8:92, 18:82
+    ]
     assert 0.5 < (bold > 127).mean() < 0.65
     assert (False, True) == (lift_ink(bold).inverted, lift_ink(255 - bold).inverted)
 
@@ -90,7 +110,10 @@ def test_a_digit_cut_out_closely_may_have_more_ink_than_ground() -> None:
 @pytest.mark.parametrize("is_dark", [None, True, False])
 @pytest.mark.parametrize("is_even", [False, True])
 def test_nothing_stands_out_of_a_blank_picture(is_dark: bool | None, is_even: bool) -> None:
-    for blank in (np.full(SHAPE, 200, np.uint8), (200 + (np.indices(SHAPE).sum(axis=0) % 2) * 4).astype(np.uint8)):
+    for blank in (
+        np.full(SHAPE, 200, np.uint8),
+        (200 + (np.indices(SHAPE).sum(axis=0) % 2) * 4).astype(np.uint8),
+    ):
         with pytest.raises(NoDigitFoundError, match="No digit was found"):
             lift_ink(blank, is_dark=is_dark, is_even=is_even)
 
@@ -102,6 +125,8 @@ def test_a_quantile_is_one_of_the_values_with_that_share_of_them_below_it(share:
 
 
 @given(st.binary(min_size=1, max_size=3000), st.floats(0, 1))
-def test_a_quantile_is_the_value_in_its_place_however_many_there_are(data: bytes, share: float) -> None:
+def test_a_quantile_is_the_value_in_its_place_however_many_there_are(
+    data: bytes, share: float
+) -> None:
     values = np.frombuffer(data, np.uint8)
     assert sorted(data)[int(share * (len(data) - 1))] == quantile(values, share)

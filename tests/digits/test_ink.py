@@ -21,7 +21,9 @@ def assert_alike(expected: Digit, actual: Digit) -> None:
 
 @EVERY_DIGIT
 def test_what_comes_out_is_the_ink_and_nothing_around_it(image: Image) -> None:
-    """`float32` in [0, 1], 1 the ink, cropped: the whole of the ink, to a pixel, with some of it on each edge."""
+    """`float32` in [0, 1], 1 the ink, cropped: the whole of the ink, to a pixel, with some of it on
+    each edge.
+    """
     ink = find_ink(image).pixels
     assert np.float32 == ink.dtype
     assert (0, 1) == (float(ink.min()), float(ink.max()))
@@ -53,11 +55,20 @@ def test_specks_are_ignored(image: Image) -> None:
 
 
 @EVERY_DIGIT
-@pytest.mark.parametrize("sides", ["left", "left top", "left right", "left right top", "left right top bottom"])
+@pytest.mark.parametrize(
+    "sides", ["left", "left top", "left right", "left right top", "left right top bottom"]
+)
 @pytest.mark.parametrize("width", [1, 6])
 def test_lines_along_the_border_are_ignored(image: Image, sides: str, width: int) -> None:
-    """The edge of the paper, of a table's cell, of a window: dark on one side of the picture or on all of them."""
-    edges = {"left": np.s_[:, :width], "right": np.s_[:, -width:], "top": np.s_[:width], "bottom": np.s_[-width:]}
+    """The edge of the paper, of a table's cell, of a window: dark on one side of the picture or on
+    all of them.
+    """
+    edges = {
+        "left": np.s_[:, :width],
+        "right": np.s_[:, -width:],
+        "top": np.s_[:width],
+        "bottom": np.s_[-width:],
+    }
     lined = image.copy()
     for side in sides.split():
         lined[edges[side]] = 0
@@ -67,14 +78,20 @@ def test_lines_along_the_border_are_ignored(image: Image, sides: str, width: int
 @EVERY_DIGIT
 @pytest.mark.parametrize("side", [60, 100])
 @pytest.mark.parametrize("every", [150, 260])
-def test_rules_across_the_page_are_not_taken_for_a_small_digit(image: Image, side: int, every: int) -> None:
+def test_rules_across_the_page_are_not_taken_for_a_small_digit(
+    image: Image, side: int, every: int
+) -> None:
     page = np.full((750, 1000), 255, np.uint8)
     for row in range(every // 2 + 60, 750, every):
         page[row : row + 3] = 90
     top = next(row for row in range(every // 2 + 60, 750, every) if row > 300) - side - 20
-    page[top : top + side, 450 : 450 + side] = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    page[top : top + side, 450 : 450 + side] = cv2.resize(
+        image, (side, side), interpolation=cv2.INTER_AREA
+    )
     expected, found = find_ink(image).pixels, find_ink(page).pixels
-    assert found.shape[0] / found.shape[1] == pytest.approx(expected.shape[0] / expected.shape[1], rel=0.25)
+    assert found.shape[0] / found.shape[1] == pytest.approx(
+        expected.shape[0] / expected.shape[1], rel=0.25
+    )
 
 
 @EVERY_DIGIT
@@ -82,7 +99,12 @@ def test_rules_across_the_page_are_not_taken_for_a_small_digit(image: Image, sid
 def test_a_grid_around_the_digit_is_ignored(image: Image, gap: int) -> None:
     """Thin lines that run off the picture, some of them not from border to border."""
     lined = np.pad(image, 30, constant_values=255)
-    for line in (np.s_[gap:, 20:23], np.s_[: 340 - gap, 318:321], np.s_[18:21, gap:], np.s_[322:325, : 340 - gap]):
+    for line in (
+        np.s_[gap:, 20:23],
+        np.s_[: 340 - gap, 318:321],
+        np.s_[18:21, gap:],
+        np.s_[322:325, : 340 - gap],
+    ):
         lined[line] = 60
     expected = find_ink(np.pad(image, 30, constant_values=255)).pixels
     np.testing.assert_allclose(expected, find_ink(lined).pixels, atol=0.1)
@@ -92,7 +114,9 @@ def test_a_grid_around_the_digit_is_ignored(image: Image, gap: int) -> None:
 @pytest.mark.parametrize("light", ["from the left", "from above", "from a corner"])
 @pytest.mark.parametrize("paper", [255, 120])
 @pytest.mark.parametrize("contrast", [1, 0.5])
-def test_a_shadow_over_the_paper_is_ignored(image: Image, light: str, paper: int, contrast: float) -> None:
+def test_a_shadow_over_the_paper_is_ignored(
+    image: Image, light: str, paper: int, contrast: float
+) -> None:
     """Also where more of the picture lies in shadow than is ink: it is not taken for it."""
     down, right = np.mgrid[:SIDE, :SIDE] / SIDE
     fall = {"from the left": right, "from above": down, "from a corner": (down + right) / 2}[light]
@@ -127,7 +151,9 @@ def test_coarse_and_strong_grain_is_no_digit(side: int, blur: float, deviation: 
 @pytest.mark.parametrize("fall", [0.2, 0.4, 0.6])
 @pytest.mark.parametrize("angle", [0, 0.7, 1.6, 2.8, 4.0])
 @pytest.mark.parametrize("deviation", [0.5, 1, 2, 4])
-def test_an_empty_page_under_a_shadow_is_no_digit(fall: float, angle: float, deviation: float) -> None:
+def test_an_empty_page_under_a_shadow_is_no_digit(
+    fall: float, angle: float, deviation: float
+) -> None:
     y, x = np.mgrid[:300, :400] / 400
     light = 200 * (1 - fall * (x * np.cos(angle) + y * np.sin(angle)) / 1.5)
     grain = np.random.default_rng(2).normal(0, deviation, light.shape)
@@ -136,13 +162,18 @@ def test_an_empty_page_under_a_shadow_is_no_digit(fall: float, angle: float, dev
 
 
 def test_ink_fainter_than_the_faintest_is_no_digit() -> None:
-    shades = [np.where(DRAWN[3] < 128, 200 - FAINTEST + brighter, 200).astype(np.uint8) for brighter in (1, -3)]
+    shades = [
+        np.where(DRAWN[3] < 128, 200 - FAINTEST + brighter, 200).astype(np.uint8)
+        for brighter in (1, -3)
+    ]
     with pytest.raises(NoDigitFoundError):
         find_ink(shades[0])
     assert find_ink(shades[1]).pixels.size
 
 
-@pytest.mark.parametrize("shape", [(1, 28), (1, 300), (300, 1), (1, 1024), (1024, 2), (3, 1024), (1024, 1024)])
+@pytest.mark.parametrize(
+    "shape", [(1, 28), (1, 300), (300, 1), (1, 1024), (1024, 2), (3, 1024), (1024, 1024)]
+)
 def test_a_picture_of_any_shape_is_looked_at(shape: tuple[int, int]) -> None:
     image = np.full(shape, 255, np.uint8)
     image[shape[0] // 3 : 2 * shape[0] // 3 + 1, shape[1] // 3 : 2 * shape[1] // 3 + 1] = 0
@@ -153,8 +184,12 @@ def test_a_picture_of_any_shape_is_looked_at(shape: tuple[int, int]) -> None:
 @EVERY_DIGIT
 @pytest.mark.parametrize("share", [0.3, 0.1, 0.05])
 @pytest.mark.parametrize("place", [(0.5, 0.5), (0.3, 0.7)], ids=["in the middle", "aside"])
-def test_a_digit_of_any_size_is_found_under_a_shadow(image: Image, share: float, place: tuple[float, float]) -> None:
-    """A hundredth of the paper and less, where the shadow changes the picture more than the ink does."""
+def test_a_digit_of_any_size_is_found_under_a_shadow(
+    image: Image, share: float, place: tuple[float, float]
+) -> None:
+    """A hundredth of the paper and less, where the shadow changes the picture more than the ink
+    does.
+    """
     side = round(1000 * share)
     page = np.full((750, 1000), 255, np.float32)
     x, y = (round(place[0] * 1000 - side / 2), round(place[1] * 750 - side / 2))
@@ -163,7 +198,9 @@ def test_a_digit_of_any_size_is_found_under_a_shadow(image: Image, share: float,
     grain = np.random.default_rng(0).normal(0, 2, page.shape)
     ink = find_ink((light * (0.4 + 0.6 * page / 255) + grain).astype(np.uint8)).pixels
     expected = find_ink(image).pixels
-    assert ink.shape[0] / ink.shape[1] == pytest.approx(expected.shape[0] / expected.shape[1], rel=0.2)
+    assert ink.shape[0] / ink.shape[1] == pytest.approx(
+        expected.shape[0] / expected.shape[1], rel=0.2
+    )
     scaled = cv2.resize(ink, expected.shape[::-1], interpolation=cv2.INTER_AREA)
     assert np.corrcoef(scaled.ravel(), expected.ravel())[0, 1] > 0.8
 
@@ -173,17 +210,27 @@ def test_on_an_even_ground_the_strokes_stay_where_the_pen_was_pressed_less(side:
     """Also where all of it is faint: what is left of a 9 is a 1."""
     image = draw_digit(0, side=side, thickness=side // 14, dark_on_light=False) // 2
     fading = (image * np.linspace(1, 0.25, side)[:, np.newaxis]).astype(np.uint8)
-    assert find_ink(image).pixels.shape == pytest.approx(find_ink(fading).pixels.shape, abs=max(1, side // 40))
+    assert find_ink(image).pixels.shape == pytest.approx(
+        find_ink(fading).pixels.shape, abs=max(1, side // 40)
+    )
 
 
 @pytest.mark.parametrize("digit", range(10))
 @pytest.mark.parametrize("is_dark", [True, False])
-@pytest.mark.parametrize("light", [(0.5, 1.0, 0.5, 1.0), (1.0, 1.0, 0.4, 0.4), (0.3, 0.6, 0.5, 1.0)], ids=["aside", "below", "around"])
-def test_a_small_picture_is_read_in_light_from_a_side(digit: int, is_dark: bool, light: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(
+    "light",
+    [(0.5, 1.0, 0.5, 1.0), (1.0, 1.0, 0.4, 0.4), (0.3, 0.6, 0.5, 1.0)],
+    ids=["aside", "below", "around"],
+)
+def test_a_small_picture_is_read_in_light_from_a_side(
+    digit: int, is_dark: bool, light: tuple[float, ...]
+) -> None:
     """Each corner as light as that."""
     image = draw_digit(digit, side=28, thickness=2, dark_on_light=is_dark)
     down, right = np.mgrid[:28, :28] / 27
-    shade = (1 - down) * ((1 - right) * light[0] + right * light[1]) + down * ((1 - right) * light[2] + right * light[3])
+    shade = (1 - down) * ((1 - right) * light[0] + right * light[1]) + down * (
+        (1 - right) * light[2] + right * light[3]
+    )
     lit = ((0.2 + 0.8 * image / 255) * shade * 220).astype(np.uint8)
     assert find_ink(image).pixels.shape == pytest.approx(find_ink(lit).pixels.shape, abs=2)
 
@@ -191,7 +238,9 @@ def test_a_small_picture_is_read_in_light_from_a_side(digit: int, is_dark: bool,
 @pytest.mark.parametrize("digit", range(10))
 @pytest.mark.parametrize("is_dark", [True, False])
 @pytest.mark.parametrize("is_level", [True, False])
-def test_a_small_picture_is_read_half_in_a_shadow(digit: int, is_dark: bool, is_level: bool) -> None:
+def test_a_small_picture_is_read_half_in_a_shadow(
+    digit: int, is_dark: bool, is_level: bool
+) -> None:
     image = draw_digit(digit, side=28, thickness=2, dark_on_light=is_dark)
     shade = np.broadcast_to(0.4 + 0.6 / (1 + np.exp((np.arange(28) - 14) / 1.5)), (28, 28))
     lit = ((0.2 + 0.8 * image / 255) * (shade.T if is_level else shade) * 220).astype(np.uint8)
@@ -215,9 +264,18 @@ def test_what_is_drawn_around_the_digit_is_ignored(image: Image, shape: str, pen
     if shape == "a circle":
         cv2.circle(framed, middle, 185, 0, pen, cv2.LINE_AA)
     for side in {"a box": (300,), "two boxes": (300, 340)}.get(shape, ()):
-        cv2.rectangle(framed, (260 - side // 2, 260 - side // 2), (260 + side // 2, 260 + side // 2), 0, pen)
+        cv2.rectangle(
+            framed, (260 - side // 2, 260 - side // 2), (260 + side // 2, 260 + side // 2), 0, pen
+        )
     if shape == "a box askew":
-        cv2.polylines(framed, [cv2.boxPoints((middle, (310, 300), 8)).astype(np.int32)], True, 0, pen, cv2.LINE_AA)
+        cv2.polylines(
+            framed,
+            [cv2.boxPoints((middle, (310, 300), 8)).astype(np.int32)],
+            True,
+            0,
+            pen,
+            cv2.LINE_AA,
+        )
     assert not np.array_equal(framed, page)
     np.testing.assert_allclose(find_ink(page).pixels, find_ink(framed).pixels, atol=0.03)
 
@@ -247,11 +305,20 @@ def test_what_is_as_large_as_the_digit_is_not_left_out(count: int) -> None:
 NOTICED = {
     "nothing": (draw_digit(3, dark_on_light=False), ()),
     "dark ink": (draw_digit(3), ("inverted",)),
-    "faint ink": ((200 + 30 * (draw_digit(3, dark_on_light=False) / 255)).astype(np.uint8), ("low-contrast",)),
+    "faint ink": (
+        (200 + 30 * (draw_digit(3, dark_on_light=False) / 255)).astype(np.uint8),
+        ("low-contrast",),
+    ),
     "ink to the edge": (draw_digit(3, dark_on_light=False)[:150], ("touches-border",)),
     "few pixels": (draw_digit(3, side=20, dark_on_light=False), ("small",)),
-    "few pixels in a large picture": (np.pad(draw_digit(3, side=20, dark_on_light=False), 400), ("small",)),
-    "a digit of some size in a large picture": (np.pad(draw_digit(3, side=60, dark_on_light=False), 400), ()),
+    "few pixels in a large picture": (
+        np.pad(draw_digit(3, side=20, dark_on_light=False), 400),
+        ("small",),
+    ),
+    "a digit of some size in a large picture": (
+        np.pad(draw_digit(3, side=60, dark_on_light=False), 400),
+        (),
+    ),
 }
 
 
@@ -264,6 +331,8 @@ def test_what_may_surprise_is_noticed(image: Image, noticed: tuple[str, ...]) ->
 @pytest.mark.parametrize("upright", [True, False])
 def test_stripes_are_no_digit(period: int, upright: bool) -> None:
     """Each of them would be a 1."""
-    stripes = np.tile(127 + 100 * np.sin(2 * np.pi * np.arange(200) / period), (200, 1)).astype(np.uint8)
+    stripes = np.tile(127 + 100 * np.sin(2 * np.pi * np.arange(200) / period), (200, 1)).astype(
+        np.uint8
+    )
     with pytest.raises(NoDigitFoundError, match=r"pattern|lines|stands out"):
         find_ink(stripes if upright else stripes.T)

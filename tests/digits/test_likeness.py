@@ -6,8 +6,10 @@ from flaskapi.digits.likeness import measure_likeness
 from flaskapi.digits.normalize import normalize_digit
 
 
-def test_ink_and_strokes_are_those_that_the_network_saw_size_and_contrast_those_of_the_picture() -> None:
-    """A bar of 10 by 200 pixels in the middle, 100 grey levels from its ground; in 28x28 it is 20 high and 2 wide."""
+def test_ink_is_what_the_network_saw_size_and_contrast_the_pictures() -> None:
+    """A bar of 10 by 200 pixels in the middle, 100 grey levels from its ground; in 28x28 it is 20
+    high and 2 wide.
+    """
     image = np.full((400, 400), 230, np.uint8)
     image[100:300, 195:205] = 130
     found = measure_likeness(normalize_digit(image))

@@ -21,14 +21,18 @@ def assert_prepared(digit: Digit) -> None:
 
 
 def likeness(one: Digit, other: Digit) -> float:
-    """The correlation of two digits, where a shift by a pixel, which rounding the centre makes, does not count."""
+    """The correlation of two digits, where a shift by a pixel, which rounding the centre makes,
+    does not count.
+    """
     shifted = (np.roll(one, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1))
     return max(float(np.corrcoef(digit.ravel(), other.ravel())[0, 1]) for digit in shifted)
 
 
 @EVERY_DIGIT
 def test_a_digit_is_prepared_as_mnist_was_made(image: Image) -> None:
-    """20 pixels for the longer side, the aspect ratio kept, the centre of mass at (14, 14) to half a pixel."""
+    """20 pixels for the longer side, the aspect ratio kept, the centre of mass at (14, 14) to half
+    a pixel.
+    """
     digit = normalize_digit(image).pixels
     assert_prepared(digit)
     *_, width, height = cv2.boundingRect((digit > 0).astype(np.uint8))
@@ -36,19 +40,25 @@ def test_a_digit_is_prepared_as_mnist_was_made(image: Image) -> None:
     assert 20 == max(width, height)
     assert width / height == pytest.approx(drawn_width / drawn_height, abs=0.06)
     moments = cv2.moments(digit)
-    assert (moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]) == pytest.approx((14, 14), abs=0.5)
+    assert (moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]) == pytest.approx(
+        (14, 14), abs=0.5
+    )
 
 
 @pytest.mark.parametrize("side", [64, 280, 1000])
 @pytest.mark.parametrize("digit", range(10))
 def test_an_image_in_mnists_form_comes_out_as_it_went_in(digit: int, side: int) -> None:
     prepared = normalize_digit(draw_digit(digit, side=side)).pixels
-    np.testing.assert_allclose(prepared, normalize_digit(np.round(prepared * 255).astype(np.uint8)).pixels, atol=2 / 255)
+    np.testing.assert_allclose(
+        prepared, normalize_digit(np.round(prepared * 255).astype(np.uint8)).pixels, atol=2 / 255
+    )
 
 
 @EVERY_DIGIT
 def test_polarity_does_not_matter(image: Image) -> None:
-    np.testing.assert_array_equal(normalize_digit(image).pixels, normalize_digit(255 - image).pixels)
+    np.testing.assert_array_equal(
+        normalize_digit(image).pixels, normalize_digit(255 - image).pixels
+    )
 
 
 @EVERY_DIGIT
@@ -63,14 +73,24 @@ def test_a_digit_that_fills_the_picture_keeps_all_its_strokes(digit: int, margin
     """The bar of a 7 runs from border to border then, as a ruled line does."""
     image = DRAWN[digit]
     x, y, width, height = cv2.boundingRect((image < 128).astype(np.uint8))
-    tight = cv2.copyMakeBorder(image[y : y + height, x : x + width], *[margin] * 4, cv2.BORDER_CONSTANT, value=255)
+    tight = cv2.copyMakeBorder(
+        image[y : y + height, x : x + width], *[margin] * 4, cv2.BORDER_CONSTANT, value=255
+    )
     assert likeness(normalize_digit(image).pixels, normalize_digit(tight).pixels) > 0.9
 
 
-@pytest.mark.parametrize(("side", "least"), [(28, 0.85), (64, 0.9), (100, 0.9), (560, 0.93), (1000, 0.93)])
+@pytest.mark.parametrize(
+    ("side", "least"), [(28, 0.85), (64, 0.9), (100, 0.9), (560, 0.93), (1000, 0.93)]
+)
 @pytest.mark.parametrize("digit", range(10))
 def test_scale_matters_little(digit: int, side: int, least: float) -> None:
-    assert likeness(normalize_digit(DRAWN[digit]).pixels, normalize_digit(draw_digit(digit, side=side)).pixels) > least
+    assert (
+        likeness(
+            normalize_digit(DRAWN[digit]).pixels,
+            normalize_digit(draw_digit(digit, side=side)).pixels,
+        )
+        > least
+    )
 
 
 @pytest.mark.parametrize("digit", range(10))
@@ -84,7 +104,12 @@ def test_a_thin_pen_leaves_a_stroke_that_does_not_fade(digit: int) -> None:
 @EVERY_DIGIT
 def test_a_shadow_matters_little(image: Image) -> None:
     fall = np.linspace(0.3, 1, image.shape[1])
-    assert likeness(normalize_digit(image).pixels, normalize_digit((image * fall).astype(np.uint8)).pixels) > 0.9
+    assert (
+        likeness(
+            normalize_digit(image).pixels, normalize_digit((image * fall).astype(np.uint8)).pixels
+        )
+        > 0.9
+    )
 
 
 IMAGES = arrays.arrays(
@@ -102,7 +127,15 @@ def split(shape: tuple[int, int], row: int, column: int, shades: tuple[int, int]
     return image
 
 
-@given(IMAGES | st.builds(split, st.tuples(*[st.integers(1, 80)] * 2), *[st.integers(0, 79)] * 2, st.tuples(*[st.integers(0, 255)] * 2)))
+@given(
+    IMAGES
+    | st.builds(
+        split,
+        st.tuples(*[st.integers(1, 80)] * 2),
+        *[st.integers(0, 79)] * 2,
+        st.tuples(*[st.integers(0, 255)] * 2),
+    )
+)
 @example(split((4, 1), 2, 0, (0, 255)))
 @example(split((51, 14), 2, 10, (67, 228)))
 @example(split((300, 300), 0, 260, (235, 20)))

@@ -1,4 +1,6 @@
-"""Whatever a page was written on and photographed by, the detector and the classifier see ink, at their own size."""
+"""Whatever a page was written on and photographed by, the detector and the classifier see ink, at
+their own size.
+"""
 
 import sys
 
@@ -28,10 +30,14 @@ from flaskapi.errors import NoDigitFoundError
 SHAPE = (300, 700)
 
 
-def write(text: str = "2468", *, shape: tuple[int, int] = SHAPE, scale: float = 2.0, pen: int = 5) -> Image:
+def write(
+    text: str = "2468", *, shape: tuple[int, int] = SHAPE, scale: float = 2.0, pen: int = 5
+) -> Image:
     """Dark ink on white paper, digits about 21 pixels high for each unit of scale."""
     page = np.full(shape, 255, np.uint8)
-    cv2.putText(page, text, (60, shape[0] // 2), cv2.FONT_HERSHEY_SIMPLEX, scale, 0, pen, cv2.LINE_AA)
+    cv2.putText(
+        page, text, (60, shape[0] // 2), cv2.FONT_HERSHEY_SIMPLEX, scale, 0, pen, cv2.LINE_AA
+    )
     return page
 
 
@@ -52,7 +58,9 @@ GROUNDS = {
     "a hand's soft shadow": under(1 - 0.5 * np.exp(-((RIGHT - 0.5) ** 2) / 0.05), write()),
     "fine lines": under(np.where((DOWN * 700) % 12 < 1, 0.85, 1.0), write()),
     "waves": under(0.9 + 0.1 * np.sin(RIGHT * 90 + 3 * np.sin(DOWN * 40)), write()),
-    "grain": np.clip(under(np.ones(SHAPE), write()) + np.random.default_rng(0).normal(0, 6, SHAPE), 0, 255).astype(np.uint8),
+    "grain": np.clip(
+        under(np.ones(SHAPE), write()) + np.random.default_rng(0).normal(0, 6, SHAPE), 0, 255
+    ).astype(np.uint8),
 }
 
 
@@ -62,9 +70,13 @@ def test_shadows_and_textures_move_no_digit(page: Image) -> None:
 
 
 def test_digits_are_lifted_from_printed_lines_that_no_grain_comes_near() -> None:
-    """As on cheques, whose digits are 30 pixels high: the lines of the ground are half as dark as the ink."""
+    """As on cheques, whose digits are 30 pixels high: the lines of the ground are half as dark as
+    the ink.
+    """
     down, right = np.mgrid[:60, :170]
-    lines = (abs((down + 0.3 * right) / 5 % 1 - 0.5) > 0.3) | (abs((down - 0.6 * right) / 5 % 1 - 0.5) > 0.3)
+    lines = (abs((down + 0.3 * right) / 5 % 1 - 0.5) > 0.3) | (
+        abs((down - 0.6 * right) / 5 % 1 - 0.5) > 0.3
+    )
     ground = 200 - 60 * cv2.GaussianBlur(lines.astype(np.float32), (0, 0), 0.7)
     plain = np.full((60, 170), 255, np.uint8)
     cv2.putText(plain, "2468", (20, 46), cv2.FONT_HERSHEY_SIMPLEX, 1.5, 0, 4, cv2.LINE_AA)
@@ -78,7 +90,12 @@ def test_digits_are_lifted_from_printed_lines_that_no_grain_comes_near() -> None
 
 def test_a_page_is_ink_from_0_to_1_its_mask_and_how_high_its_digits_are() -> None:
     page = lift_page(write())
-    assert (np.float32, SHAPE, np.uint8, SHAPE) == (page.ink.dtype, page.ink.shape, page.mask.dtype, page.mask.shape)
+    assert (np.float32, SHAPE, np.uint8, SHAPE) == (
+        page.ink.dtype,
+        page.ink.shape,
+        page.mask.dtype,
+        page.mask.shape,
+    )
     assert (0, 1) == (float(page.ink.min()), float(page.ink.max()))
     assert {0, 1} == set(np.unique(page.mask))
     assert float((page.mask.view(bool) != (page.ink > 0.5)).mean()) < 0.001
@@ -102,7 +119,9 @@ def test_the_height_of_digits_is_guessed_among_dots_dashes_and_rules(scale: floa
 
 
 @pytest.mark.parametrize("specks", [0, 5])
-def test_the_height_of_digits_is_guessed_where_a_line_holds_all_of_them_together(specks: int) -> None:
+def test_the_height_of_digits_is_guessed_where_a_line_holds_all_of_them_together(
+    specks: int,
+) -> None:
     """From border to border, as an underline does: not that of the specks which are left."""
     page = write("2468", shape=(120, 260), pen=4)
     page[58:61] = 0
@@ -113,7 +132,9 @@ def test_the_height_of_digits_is_guessed_where_a_line_holds_all_of_them_together
 
 @pytest.mark.parametrize("pen", [1, 4, 9])
 @pytest.mark.parametrize("lines", [1, 3])
-def test_the_height_of_digits_is_guessed_within_a_box_drawn_around_them(pen: int, lines: int) -> None:
+def test_the_height_of_digits_is_guessed_within_a_box_drawn_around_them(
+    pen: int, lines: int
+) -> None:
     page = np.vstack([write("24680")] * lines)
     boxed = page.copy()
     cv2.rectangle(boxed, (20, 20), (page.shape[1] - 20, len(page) - 20), 0, pen)
@@ -171,10 +192,16 @@ def test_the_part_that_is_looked_over_has_all_digits_with_some_paper_around_them
 
 
 @pytest.mark.parametrize(("contrast", "grain"), [(14, 1.8), (16, 2), (20, 2.5)])
-def test_no_digit_is_left_out_where_there_is_little_ink_and_it_is_faint(contrast: float, grain: float) -> None:
+def test_no_digit_is_left_out_where_there_is_little_ink_and_it_is_faint(
+    contrast: float, grain: float
+) -> None:
     """On a large grainy page, the ink fainter on one side."""
     ink = 255.0 - write("24680135", shape=(900, 1000), pen=2)
-    page = 100 - contrast / 255 * ink * np.linspace(1, 0.4, 1000) + np.random.default_rng(0).normal(0, grain, ink.shape)
+    page = (
+        100
+        - contrast / 255 * ink * np.linspace(1, 0.4, 1000)
+        + np.random.default_rng(0).normal(0, grain, ink.shape)
+    )
     lifted = lift_page(page.clip(0, 255).astype(np.uint8))
     times = ink.shape[1] / lifted.ink.shape[1]
     left, top, right, bottom = (times * edge for edge in lifted.part)
@@ -193,7 +220,12 @@ def test_the_part_ends_where_the_picture_does() -> None:
 def test_only_that_part_is_brought_to_the_detectors_size() -> None:
     page = lift_page(write())
     left, top, right, bottom = page.part
-    cut = Page(page.ink[top:bottom, left:right], page.mask[top:bottom, left:right], page.digit_px, (0, 0, right - left, bottom - top))
+    cut = Page(
+        page.ink[top:bottom, left:right],
+        page.mask[top:bottom, left:right],
+        page.digit_px,
+        (0, 0, right - left, bottom - top),
+    )
     for scale in (0.3, 0.8, 1.5):
         np.testing.assert_array_equal(scale_page(cut, scale), scale_page(page, scale))
         assert fit_scale(cut, 100 * scale) == fit_scale(page, 100 * scale)
@@ -203,11 +235,19 @@ def test_only_that_part_is_brought_to_the_detectors_size() -> None:
 def test_grain_that_hides_the_ink_is_met_by_halving(deviation: float, halved: int) -> None:
     """Each time four pixels become one, which halves the grain and leaves the ink."""
     faint = 165 + 55 * (write().astype(float) / 255)
-    page = lift_page(np.clip(faint + np.random.default_rng(0).normal(0, deviation, SHAPE), 0, 255).astype(np.uint8))
+    page = lift_page(
+        np.clip(faint + np.random.default_rng(0).normal(0, deviation, SHAPE), 0, 255).astype(
+            np.uint8
+        )
+    )
     assert (SHAPE[0] >> halved, SHAPE[1] >> halved) == page.ink.shape
-    *_, width, height = cv2.boundingRect(cv2.morphologyEx(page.mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)))
+    *_, width, height = cv2.boundingRect(
+        cv2.morphologyEx(page.mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    )
     *_, expected_width, expected_height = cv2.boundingRect((write() < 128).astype(np.uint8))
-    assert (width << halved, height << halved) == pytest.approx((expected_width, expected_height), abs=5 << halved)
+    assert (width << halved, height << halved) == pytest.approx(
+        (expected_width, expected_height), abs=5 << halved
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (30, 200), (300, 700), (1024, 1024)])
@@ -225,10 +265,18 @@ def page_of(ink: np.ndarray) -> Page:
 
 @pytest.mark.parametrize("scale", [0.05, 0.31, 0.5, 1, 2.3])
 @pytest.mark.parametrize("shape", [(1, 1), (16, 16), (47, 300), (300, 700)])
-def test_what_the_detector_sees_has_sides_of_whole_cells_and_a_margin(shape: tuple[int, int], scale: float) -> None:
-    """The picture lies 8 pixels from the top and the left and at least as far from the other sides."""
+def test_what_the_detector_sees_has_sides_of_whole_cells_and_a_margin(
+    shape: tuple[int, int], scale: float
+) -> None:
+    """The picture lies 8 pixels from the top and the left and at least as far from the other
+    sides.
+    """
     scaled = scale_page(page_of(np.ones(shape)), scale)
-    assert (np.float32, 0, 0) == (scaled.dtype, scaled.shape[0] % MULTIPLE_PX, scaled.shape[1] % MULTIPLE_PX)
+    assert (np.float32, 0, 0) == (
+        scaled.dtype,
+        scaled.shape[0] % MULTIPLE_PX,
+        scaled.shape[1] % MULTIPLE_PX,
+    )
     x, y, width, height = cv2.boundingRect((scaled > 0).astype(np.uint8))
     assert (PADDING_PX, PADDING_PX) == (x, y)
     assert [max(1, round(side * scale)) for side in shape] == [height, width]
@@ -245,7 +293,9 @@ def test_thin_strokes_survive_the_scaling(pen: int, scale: float) -> None:
     scaled = scale_page(page_of(drawn / 255), scale)
     found, expected = boxes_of(scaled), boxes_of(drawn > 127)
     assert 2 == len(found), "a stroke is broken"
-    np.testing.assert_allclose(np.array(found) - [PADDING_PX, PADDING_PX, 0, 0], np.array(expected) * scale, atol=3)
+    np.testing.assert_allclose(
+        np.array(found) - [PADDING_PX, PADDING_PX, 0, 0], np.array(expected) * scale, atol=3
+    )
     assert scaled.max() > 0.8
 
 
@@ -300,7 +350,10 @@ def test_the_bar_of_a_5_that_stands_apart_is_kept() -> None:
     assert cut[:, 16:].max() > 0.5
 
 
-@pytest.mark.parametrize("edges", [(-50, -50, -20, -20), (500, 10, 540, 40), (30, 30, 30, 30), (0, 0, 15, 15), (60, 80, 20, 10)])
+@pytest.mark.parametrize(
+    "edges",
+    [(-50, -50, -20, -20), (500, 10, 540, 40), (30, 30, 30, 30), (0, 0, 15, 15), (60, 80, 20, 10)],
+)
 def test_a_box_without_ink_is_no_digit(edges: Edges) -> None:
     """Beside the page, of no size, on blank paper."""
     page, _ = row_of("1")

@@ -1,4 +1,6 @@
-"""A reading's confidence is a product of probabilities, and the best readings are those that trying all of them finds."""
+"""A reading's confidence is a product of probabilities, and the best readings are those that trying
+all of them finds.
+"""
 
 import itertools
 import math
@@ -11,13 +13,20 @@ from hypothesis import strategies as st
 
 from flaskapi.digits.readings import ANY, TRIED_DIGITS, Reading, best_readings, weigh_readings
 
-SHARES = st.lists(st.integers(1, 1000), min_size=10, max_size=10).map(lambda weights: np.array(weights) / sum(weights))
+SHARES = st.lists(st.integers(1, 1000), min_size=10, max_size=10).map(
+    lambda weights: np.array(weights) / sum(weights)
+)
 CANDIDATES = st.lists(st.tuples(st.floats(0.01, 0.99), SHARES), min_size=1, max_size=4)
 Seen = list[tuple[float, np.ndarray]]
 
 
 def read(seen: Seen, pattern: str | None, count: int) -> tuple[list[Reading], bool]:
-    return best_readings([presence for presence, _ in seen], np.array([shares for _, shares in seen]).reshape(-1, 10), pattern, count)
+    return best_readings(
+        [presence for presence, _ in seen],
+        np.array([shares for _, shares in seen]).reshape(-1, 10),
+        pattern,
+        count,
+    )
 
 
 def surely(number: str, share: float = 0.9, presence: float = 1.0) -> Seen:
@@ -32,13 +41,21 @@ def surely(number: str, share: float = 0.9, presence: float = 1.0) -> Seen:
 
 def every_choice(seen: Seen) -> Iterator[tuple[float, str]]:
     """All ways to read the candidates, each with its probability and its number."""
-    options = [[(1 - presence, ""), *((presence * share, str(digit)) for digit, share in enumerate(shares))] for presence, shares in seen]
+    options = [
+        [
+            (1 - presence, ""),
+            *((presence * share, str(digit)) for digit, share in enumerate(shares)),
+        ]
+        for presence, shares in seen
+    ]
     for choice in itertools.product(*options):
         yield math.prod(share for share, _ in choice), "".join(digit for _, digit in choice)
 
 
 def fits(number: str, pattern: str) -> bool:
-    return len(number) == len(pattern) and all(sign in (ANY, digit) for sign, digit in zip(pattern, number, strict=True))
+    return len(number) == len(pattern) and all(
+        sign in (ANY, digit) for sign, digit in zip(pattern, number, strict=True)
+    )
 
 
 def test_a_confidence_is_the_product_of_what_each_candidate_is() -> None:
@@ -57,7 +74,9 @@ def test_the_best_reading_is_the_best_of_all_choices(seen: Seen) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(seen=CANDIDATES, pattern=st.text("0123456789d", min_size=1, max_size=4))
-def test_the_best_reading_that_fits_is_the_best_of_all_choices_that_fit(seen: Seen, pattern: str) -> None:
+def test_the_best_reading_that_fits_is_the_best_of_all_choices_that_fit(
+    seen: Seen, pattern: str
+) -> None:
     """Its share of them, as exactly as the digits that are not tried allow."""
     fitting = [(share, number) for share, number in every_choice(seen) if fits(number, pattern)]
     readings, misfits = read(seen, pattern, 3)
@@ -73,12 +92,21 @@ def test_the_best_reading_that_fits_is_the_best_of_all_choices_that_fit(seen: Se
 
 def probability(seen: Seen, choices: Sequence[int | None]) -> float:
     pairs = zip(seen, choices, strict=True)
-    return math.prod(1 - presence if digit is None else presence * float(shares[digit]) for (presence, shares), digit in pairs)
+    return math.prod(
+        1 - presence if digit is None else presence * float(shares[digit])
+        for (presence, shares), digit in pairs
+    )
 
 
 @settings(deadline=None, max_examples=30)
-@given(seen=CANDIDATES, pattern=st.none() | st.text("0123456789d", min_size=1, max_size=4), count=st.integers(1, 21))
-def test_readings_are_of_different_numbers_the_likeliest_first_and_sum_to_1_at_most(seen: Seen, pattern: str | None, count: int) -> None:
+@given(
+    seen=CANDIDATES,
+    pattern=st.none() | st.text("0123456789d", min_size=1, max_size=4),
+    count=st.integers(1, 21),
+)
+def test_readings_are_of_different_numbers_the_likeliest_first_and_sum_to_1_at_most(
+    seen: Seen, pattern: str | None, count: int
+) -> None:
     readings, _ = read(seen, pattern, count)
     assert 1 <= len(readings) <= count
     assert len(readings) == len({reading.number for reading in readings})
@@ -91,9 +119,13 @@ def test_readings_are_of_different_numbers_the_likeliest_first_and_sum_to_1_at_m
 @settings(deadline=None, max_examples=30)
 @given(seen=CANDIDATES, count=st.integers(1, 21))
 def test_a_reading_of_nothing_stands_alone(seen: Seen, count: int) -> None:
-    """Nobody is told that a number may be no number at all; where that is likeliest, there is no number."""
+    """Nobody is told that a number may be no number at all; where that is likeliest, there is no
+    number.
+    """
     readings, _ = read(seen, None, count)
-    assert [""] == [reading.number for reading in readings] or all(reading.number for reading in readings)
+    assert [""] == [reading.number for reading in readings] or all(
+        reading.number for reading in readings
+    )
     assert probability(seen, readings[0].choices) == pytest.approx(max(every_choice(seen))[0])
 
 
@@ -111,7 +143,10 @@ def test_a_number_that_can_be_read_in_two_ways_is_given_once_by_the_likelier() -
     assert ((3, None), 0.28) == (readings[1].choices, readings[1].confidence)
 
 
-@pytest.mark.parametrize(("pattern", "expected"), [("47", "47"), ("d7", "47"), ("48", "48"), ("5d", "57"), ("dd", "47"), ("d", "4")])
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [("47", "47"), ("d7", "47"), ("48", "48"), ("5d", "57"), ("dd", "47"), ("d", "4")],
+)
 def test_what_the_caller_knows_decides_between_readings(pattern: str, expected: str) -> None:
     seen = surely("4", 0.9, presence=0.95) + surely("7", 0.8, presence=0.9)
     (best,), misfits = read(seen, pattern, 1)
@@ -135,7 +170,9 @@ def test_a_pattern_makes_a_reading_surer() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["ddd", "9d", "d4", "d" * 64])
-def test_a_pattern_that_cannot_fit_gives_what_would_be_read_without_it_and_says_so(pattern: str) -> None:
+def test_a_pattern_that_cannot_fit_gives_what_would_be_read_without_it_and_says_so(
+    pattern: str,
+) -> None:
     seen = surely("47")
     assert (read(seen, None, 4)[0], True) == read(seen, pattern, 4)
 
@@ -145,10 +182,12 @@ def test_a_pattern_that_hardly_anything_speaks_for_says_so_too() -> None:
     assert (1, True) == (len(best.number), misfits)
 
 
-def test_the_confidence_in_a_number_is_its_mean_over_all_looks_and_the_reading_that_of_the_surest() -> None:
+def test_confidence_is_the_mean_of_all_looks_the_reading_the_surests() -> None:
     one, other = Reading((4, 7), 0.6), Reading((None, 4, 7), 0.9)
     looks = [[one, Reading((4, 1), 0.3)], [other], [Reading((None,), 1.0)]]
-    assert [(1, other._replace(confidence=0.5)), (0, Reading((4, 1), 0.1))] == weigh_readings(looks, 2)
+    assert [(1, other._replace(confidence=0.5)), (0, Reading((4, 1), 0.1))] == weigh_readings(
+        looks, 2
+    )
     assert [(1, other._replace(confidence=0.5))] == weigh_readings(looks, 1)
     assert [] == weigh_readings([[Reading((), 1.0)], []], 3)
 

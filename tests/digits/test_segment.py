@@ -1,4 +1,6 @@
-"""The detector's answer becomes boxes in the page's pixels, and boxes become lines as a person reads them."""
+"""The detector's answer becomes boxes in the page's pixels, and boxes become lines as a person
+reads them.
+"""
 
 import random
 
@@ -20,28 +22,53 @@ def empty_answer(rows: int = 16, columns: int = 128) -> np.ndarray:
 
 
 def put(
-    answer: np.ndarray, edges: Edges, digit: int, *, scale: float = 1.0, presence: float = 4.0, cell: tuple[int, int] | None = None
+    answer: np.ndarray,
+    edges: Edges,
+    digit: int,
+    *,
+    scale: float = 1.0,
+    presence: float = 4.0,
+    cell: tuple[int, int] | None = None,
 ) -> None:
-    """Answer as a network would that finds this box of the page: in the cell of its centre, or in another."""
-    left, top, right, bottom = (edge * scale / side for edge, side in zip(edges, 2 * CELL_PX, strict=True))
-    x, y = (left + right) / 2 + PADDING_PX / CELL_PX[0], (top + bottom) / 2 + PADDING_PX / CELL_PX[1]
+    """Answer as a network would that finds this box of the page: in the cell of its centre, or in
+    another.
+    """
+    left, top, right, bottom = (
+        edge * scale / side for edge, side in zip(edges, 2 * CELL_PX, strict=True)
+    )
+    x, y = (
+        (left + right) / 2 + PADDING_PX / CELL_PX[0],
+        (top + bottom) / 2 + PADDING_PX / CELL_PX[1],
+    )
     row, column = cell or (int(y), int(x))
     answer[row, column, 0] = presence
     answer[row, column, 1:11] = 0
     answer[row, column, 1 + digit] = 5
-    answer[row, column, 11:] = x - column - 0.5, y - row - 0.5, np.log(right - left), np.log(bottom - top)
+    answer[row, column, 11:] = (
+        x - column - 0.5,
+        y - row - 0.5,
+        np.log(right - left),
+        np.log(bottom - top),
+    )
 
 
 @SCALES
 def test_each_peak_is_a_candidate_with_its_box_in_pixels_of_the_page(scale: float) -> None:
-    boxes = [tuple(edge / scale for edge in box) for box in ((3.0, 5.0, 21.0, 40.0), (60.5, 2.0, 90.0, 34.5), (150.0, 8.0, 158.0, 44.0))]
+    boxes = [
+        tuple(edge / scale for edge in box)
+        for box in ((3.0, 5.0, 21.0, 40.0), (60.5, 2.0, 90.0, 34.5), (150.0, 8.0, 158.0, 44.0))
+    ]
     answer = empty_answer()
     for digit, (edges, presence) in enumerate(zip(boxes, (1.0, 3.0, 2.0), strict=True)):
         put(answer, edges, digit, scale=scale, presence=presence)
     found = find_candidates(answer, scale)
-    assert [1, 2, 0] == [int(candidate.probabilities.argmax()) for candidate in found], "the likeliest first"
+    assert [1, 2, 0] == [int(candidate.probabilities.argmax()) for candidate in found], (
+        "the likeliest first"
+    )
     for candidate in found:
-        assert candidate.edges == pytest.approx(boxes[int(candidate.probabilities.argmax())], abs=0.01 / scale)
+        assert candidate.edges == pytest.approx(
+            boxes[int(candidate.probabilities.argmax())], abs=0.01 / scale
+        )
 
 
 @SCALES
@@ -68,7 +95,9 @@ def test_cells_around_a_peak_are_no_candidates_of_their_own() -> None:
     row, column = (int(place) for place in np.argwhere(answer[..., 0] == 4)[0])
     for cell in ((row, column - 1), (row + 1, column + 1), (row - 1, column)):
         put(answer, (0, 0, 300, 300), 9, presence=3.9, cell=cell)
-    assert [3] == [int(candidate.probabilities.argmax()) for candidate in find_candidates(answer, 1.0)]
+    assert [3] == [
+        int(candidate.probabilities.argmax()) for candidate in find_candidates(answer, 1.0)
+    ]
 
 
 @pytest.mark.parametrize("presences", [(4.0, 3.0), (3.0, 4.0), (4.0, 4.0)])
@@ -86,7 +115,9 @@ def test_a_thin_digit_within_the_box_of_a_wide_one_stays() -> None:
     answer = empty_answer()
     put(answer, (100, 10, 130, 44), 7, presence=4.0)
     put(answer, (118, 14, 125, 42), 1, presence=3.0)
-    assert [7, 1] == [int(candidate.probabilities.argmax()) for candidate in find_candidates(answer, 1.0)]
+    assert [7, 1] == [
+        int(candidate.probabilities.argmax()) for candidate in find_candidates(answer, 1.0)
+    ]
 
 
 @pytest.mark.parametrize("presence", [0.5, 3.0])
@@ -103,7 +134,9 @@ def test_digits_that_touch_or_overlap_a_little_stay_two() -> None:
     answer = empty_answer()
     put(answer, (20, 8, 46, 40), 4)
     put(answer, (38, 8, 64, 40), 5)
-    assert {4, 5} == {int(candidate.probabilities.argmax()) for candidate in find_candidates(answer, 1.0)}
+    assert {4, 5} == {
+        int(candidate.probabilities.argmax()) for candidate in find_candidates(answer, 1.0)
+    }
 
 
 def test_what_is_fainter_than_the_faintest_is_none() -> None:
@@ -129,20 +162,36 @@ def box(x: float, y: float, height: float = 32.0, width: float = 20.0) -> Edges:
 LAYOUTS: dict[str, list[list[Edges]]] = {
     "a row": [[box(30 * i, 50) for i in range(7)]],
     "two rows": [[box(30 * i, 50) for i in range(7)], [box(30 * i + 10, 95) for i in range(5)]],
-    "rows close together": [[box(30 * i, 50) for i in range(7)], [box(30 * i, 85) for i in range(7)], [box(30 * i, 120) for i in range(7)]],
+    "rows close together": [
+        [box(30 * i, 50) for i in range(7)],
+        [box(30 * i, 85) for i in range(7)],
+        [box(30 * i, 120) for i in range(7)],
+    ],
     "a rising line": [[box(30 * i, 300 - 15 * i) for i in range(9)]],
     "a falling line": [[box(30 * i, 50 + 15 * i) for i in range(9)]],
-    "two rising lines": [[box(30 * i, 300 - 12 * i) for i in range(9)], [box(30 * i, 380 - 12 * i) for i in range(9)]],
-    "a long falling line over a short one": [[box(30 * i, 50 + 12 * i) for i in range(12)], [box(30 * i, 100 + 12 * i) for i in range(2)]],
+    "two rising lines": [
+        [box(30 * i, 300 - 12 * i) for i in range(9)],
+        [box(30 * i, 380 - 12 * i) for i in range(9)],
+    ],
+    "a long falling line over a short one": [
+        [box(30 * i, 50 + 12 * i) for i in range(12)],
+        [box(30 * i, 100 + 12 * i) for i in range(2)],
+    ],
     "a line that rises and falls": [[box(30 * i, 100 + 20 * np.sin(i / 2)) for i in range(15)]],
     "a column": [[box(50, 40 * i)] for i in range(5)],
     "a diagonal of single digits": [[box(30 * i, 60 * i)] for i in range(5)],
     "far apart": [[box(400 * i, 50) for i in range(4)]],
-    "small zeros on the line": [[box(30 * i, 58 if i % 2 else 50, 16 if i % 2 else 32) for i in range(8)]],
-    "small zeros above the line": [[box(30 * i, 42 if i % 2 else 50, 16 if i % 2 else 32) for i in range(8)]],
+    "small zeros on the line": [
+        [box(30 * i, 58 if i % 2 else 50, 16 if i % 2 else 32) for i in range(8)]
+    ],
+    "small zeros above the line": [
+        [box(30 * i, 42 if i % 2 else 50, 16 if i % 2 else 32) for i in range(8)]
+    ],
     "unsteady": [[box(30 * i, 50 + (7 if i % 2 else -7), 28 + 4 * (i % 3)) for i in range(9)]],
     "overlapping": [[box(15 * i, 50) for i in range(9)]],
-    "a table of two columns": [[box(30 * i + 500 * j, 50 + 60 * k) for j in range(2) for i in range(4)] for k in range(3)],
+    "a table of two columns": [
+        [box(30 * i + 500 * j, 50 + 60 * k) for j in range(2) for i in range(4)] for k in range(3)
+    ],
     "one digit": [[box(10, 10)]],
     "nothing": [],
 }
@@ -151,7 +200,9 @@ LAYOUTS: dict[str, list[list[Edges]]] = {
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("scale", [0.2, 1.0, 10.0])
 def test_digits_are_read_as_a_person_reads(layout: list[list[Edges]], scale: float) -> None:
-    """Lines from top to bottom, each from left to right, in whatever order the boxes come, at any size."""
+    """Lines from top to bottom, each from left to right, in whatever order the boxes come, at any
+    size.
+    """
     boxes = [tuple(edge * scale for edge in edges) for line in layout for edges in line]
     shuffled = random.Random(0).sample(boxes, len(boxes))
     lines = arrange_lines(shuffled, [True] * len(boxes))
@@ -160,7 +211,12 @@ def test_digits_are_read_as_a_person_reads(layout: list[list[Edges]], scale: flo
     ]
 
 
-BOXES = st.lists(st.tuples(*[st.integers(0, 400)] * 2, *[st.integers(1, 60)] * 2).map(lambda b: box(*map(float, b))), max_size=25)
+BOXES = st.lists(
+    st.tuples(*[st.integers(0, 400)] * 2, *[st.integers(1, 60)] * 2).map(
+        lambda b: box(*map(float, b))
+    ),
+    max_size=25,
+)
 
 
 @settings(deadline=None)
@@ -176,13 +232,17 @@ def test_every_likely_digit_is_read_exactly_once(boxes: list[Edges]) -> None:
 
 @settings(deadline=None)
 @given(boxes=BOXES, likely=st.lists(st.booleans(), min_size=25, max_size=25))
-def test_what_is_unlikely_has_no_say_in_how_the_likely_are_read(boxes: list[Edges], likely: list[bool]) -> None:
+def test_what_is_unlikely_has_no_say_in_how_the_likely_are_read(
+    boxes: list[Edges], likely: list[bool]
+) -> None:
     """It stands at most once, and among them they stand as they do without it."""
     likely = likely[: len(boxes)]
     places = [place for place, is_likely in enumerate(likely) if is_likely]
     alone = arrange_lines([boxes[place] for place in places], [True] * len(places))
     together = arrange_lines(boxes, likely)
-    assert [[places[place] for place in line] for line in alone] == [[place for place in line if likely[place]] for line in together]
+    assert [[places[place] for place in line] for line in alone] == [
+        [place for place in line if likely[place]] for line in together
+    ]
     read = [place for line in together for place in line]
     assert len(read) == len(set(read))
 

@@ -1,4 +1,6 @@
-"""The classifier in this process and a service over HTTP give the same answers; what is no such service is named."""
+"""The classifier in this process and a service over HTTP give the same answers; what is no such
+service is named.
+"""
 
 import contextlib
 import functools
@@ -23,7 +25,12 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
 from flaskapi import create_app
-from flaskapi.errors import InvalidImageError, ModelUnavailableError, NoDigitFoundError, ServiceUnreachableError
+from flaskapi.errors import (
+    InvalidImageError,
+    ModelUnavailableError,
+    NoDigitFoundError,
+    ServiceUnreachableError,
+)
 from flaskapi.evaluation.ask import Answered, ask_classifier, ask_reader, ask_service
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import Outcome
@@ -43,7 +50,9 @@ FILES = {
     "large.png": encode(np.zeros((200, 600), np.uint8)),
 }
 LIMITS = {"MAX_IMAGE_PIXELS": 100_000, "UNCERTAIN_BELOW": 0.8}
-ask_here = functools.partial(ask_classifier, max_pixels=LIMITS["MAX_IMAGE_PIXELS"], uncertain_below=LIMITS["UNCERTAIN_BELOW"])
+ask_here = functools.partial(
+    ask_classifier, max_pixels=LIMITS["MAX_IMAGE_PIXELS"], uncertain_below=LIMITS["UNCERTAIN_BELOW"]
+)
 
 
 def labelled(name: str, label: str | None = "7") -> LabelledImage:
@@ -76,7 +85,9 @@ class SpeaksNoHttp(socketserver.BaseRequestHandler):
 
 
 @pytest.mark.parametrize(("confidence", "uncertain"), [(0.9, False), (0.7, True)])
-def test_an_answer_is_the_outcome_and_the_28x28_picture_that_the_network_saw(confidence: float, uncertain: bool) -> None:
+def test_an_answer_is_the_outcome_and_the_28x28_picture_that_the_network_saw(
+    confidence: float, uncertain: bool
+) -> None:
     classifier = FixedClassifier(7, confidence)
     outcome, normalized, boxes = ask_here(classifier)(labelled("digit.png", "1"))
     assert Outcome("digit.png", "1", "7", confidence, uncertain) == outcome
@@ -87,12 +98,20 @@ def test_an_answer_is_the_outcome_and_the_28x28_picture_that_the_network_saw(con
 
 @pytest.mark.parametrize(
     ("name", "problem"),
-    [("blank.png", "blank"), ("cut-off.png", "truncated"), ("text.txt", "not an image"), ("large.png", "100,000 pixels")],
+    [
+        ("blank.png", "blank"),
+        ("cut-off.png", "truncated"),
+        ("text.txt", "not an image"),
+        ("large.png", "100,000 pixels"),
+    ],
 )
 def test_a_file_in_which_nothing_can_be_read_is_an_answer_too(name: str, problem: str) -> None:
     answered = ask_here(FixedClassifier())(labelled(name))
     refused = name != "blank.png"
-    assert Answered(Outcome(name, "7", None, problem=answered.outcome.problem, refused=refused)) == answered
+    assert (
+        Answered(Outcome(name, "7", None, problem=answered.outcome.problem, refused=refused))
+        == answered
+    )
     assert problem in answered.outcome.problem
 
 
@@ -104,7 +123,9 @@ def test_a_service_answers_as_the_classifier_in_this_process(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("path", ["", "/", "/digits", "/digits/"])
-def test_a_service_may_lie_below_the_root_and_its_address_may_end_in_a_slash(app: Flask, path: str) -> None:
+def test_a_service_may_lie_below_the_root_and_its_address_may_end_in_a_slash(
+    app: Flask, path: str
+) -> None:
     with serving(DispatcherMiddleware(app, {"/digits": app})) as url:
         assert "7" == ask_service(url + path)(labelled("digit.png")).outcome.said
 
@@ -116,13 +137,19 @@ def test_without_a_model_nothing_is_asked_further(tmp_path: Path) -> None:
         ask_here(classifier)(labelled("digit.png"))
     with serving(create_app({"INSTANCE_PATH": tmp_path}, classifier=classifier)) as url:
         ask = ask_service(url)
-        with pytest.raises(ServiceUnreachableError, match=r"answered 503 to digit\.png: my_model\.h5 is gone"):
+        with pytest.raises(
+            ServiceUnreachableError, match=r"answered 503 to digit\.png: my_model\.h5 is gone"
+        ):
             ask(labelled("digit.png"))
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "file:///etc", "127.0.0.1:8000", "localhost", "http://["])
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1", "file:///etc", "127.0.0.1:8000", "localhost", "http://["]
+)
 def test_what_is_no_address_of_a_service_is_named_before_anything_is_asked(url: str) -> None:
-    with pytest.raises(ServiceUnreachableError, match=f"^{re.escape(url)}: expected the address of a service"):
+    with pytest.raises(
+        ServiceUnreachableError, match=f"^{re.escape(url)}: expected the address of a service"
+    ):
         ask_service(url)
 
 
@@ -140,7 +167,9 @@ def test_where_nothing_listens_the_address_is_named() -> None:
 
 
 @pytest.mark.parametrize("handler", [http.server.BaseHTTPRequestHandler, SpeaksNoHttp])
-def test_a_server_of_another_kind_is_no_such_service(handler: type[socketserver.BaseRequestHandler]) -> None:
+def test_a_server_of_another_kind_is_no_such_service(
+    handler: type[socketserver.BaseRequestHandler],
+) -> None:
     with (
         running(socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)) as url,
         pytest.raises(ServiceUnreachableError, match=url),
@@ -150,7 +179,13 @@ def test_a_server_of_another_kind_is_no_such_service(handler: type[socketserver.
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(200, "<html>Welcome</html>"), (200, '{"ok": true}'), (200, "[7]"), (404, '{"detail": "Not Found"}'), (422, '"no"')],
+    [
+        (200, "<html>Welcome</html>"),
+        (200, '{"ok": true}'),
+        (200, "[7]"),
+        (404, '{"detail": "Not Found"}'),
+        (422, '"no"'),
+    ],
 )
 def test_a_server_of_other_answers_is_no_such_service(status: int, body: str) -> None:
     with serving(Response(body, status)) as url, pytest.raises(ServiceUnreachableError, match=url):
@@ -168,11 +203,25 @@ NUMBER = {
     "confidence": 0.81,
     "uncertain": False,
     "lines": ["12", "345"],
-    "digits": [{"digit": 1, "confidence": 0.9, "uncertain": False, "box": {"x": 3, "y": 4, "width": 20, "height": 30}}],
+    "digits": [
+        {
+            "digit": 1,
+            "confidence": 0.9,
+            "uncertain": False,
+            "box": {"x": 3, "y": 4, "width": 20, "height": 30},
+        }
+    ],
     "model": "2026-01-01-00000000",
 }
 PREDICTED = NumberPrediction(
-    "12345", 0.81, False, ["12", "345"], [NumberDigit(1, 0.9, False, Box(3, 4, 20, 30))], "2026-01-01-00000000", 0, []
+    "12345",
+    0.81,
+    False,
+    ["12", "345"],
+    [NumberDigit(1, 0.9, False, Box(3, 4, 20, 30))],
+    "2026-01-01-00000000",
+    0,
+    [],
 )
 READ = Answered(Outcome("digit.png", "12|345", "12|345", 0.81, False), boxes=(Box(3, 4, 20, 30),))
 
@@ -190,8 +239,13 @@ def test_numbers_are_read_in_this_process_by_what_the_service_reads_them_with() 
     assert [(PNG, "classifier", "detector", {"max_pixels": 9, "uncertain_below": 0.5})] == asked
 
 
-@pytest.mark.parametrize("error", [NoDigitFoundError("Blank."), InvalidImageError("Damaged."), ModelUnavailableError("Gone.")])
-def test_what_is_wrong_with_a_picture_of_a_number_is_an_answer_and_a_missing_model_is_none(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [NoDigitFoundError("Blank."), InvalidImageError("Damaged."), ModelUnavailableError("Gone.")],
+)
+def test_what_is_wrong_with_a_picture_of_a_number_is_an_answer_and_a_missing_model_is_none(
+    error: Exception,
+) -> None:
     def predict(*_: Any, **__: Any) -> NumberPrediction:
         raise error
 
@@ -201,7 +255,9 @@ def test_what_is_wrong_with_a_picture_of_a_number_is_an_answer_and_a_missing_mod
             ask(labelled("digit.png"))
     else:
         refused = isinstance(error, InvalidImageError)
-        assert Answered(Outcome("digit.png", "12", None, problem=str(error), refused=refused)) == ask(labelled("digit.png", "12"))
+        assert Answered(
+            Outcome("digit.png", "12", None, problem=str(error), refused=refused)
+        ) == ask(labelled("digit.png", "12"))
 
 
 def test_a_service_is_asked_for_numbers_where_it_reads_them() -> None:
@@ -216,7 +272,19 @@ def test_a_service_is_asked_for_numbers_where_it_reads_them() -> None:
     assert ["/predict/number"] == paths
 
 
-@pytest.mark.parametrize("wrong", [{"number": "1234"}, {"lines": None}, {"lines": [12, 345]}, {"digits": [{"digit": 1}]}, {"digits": None}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"number": "1234"},
+        {"lines": None},
+        {"lines": [12, 345]},
+        {"digits": [{"digit": 1}]},
+        {"digits": None},
+    ],
+)
 def test_a_number_of_another_form_comes_from_no_such_service(wrong: dict[str, Any]) -> None:
-    with serving(Response(json.dumps(NUMBER | wrong))) as url, pytest.raises(ServiceUnreachableError, match="as no such service does"):
+    with (
+        serving(Response(json.dumps(NUMBER | wrong))) as url,
+        pytest.raises(ServiceUnreachableError, match="as no such service does"),
+    ):
         ask_service(url, numbers=True)(labelled("digit.png"))

@@ -43,24 +43,66 @@ def labels(*labelled: Labelled) -> list[tuple[int, str, bool]]:
     ("statements", "expected"),
     [
         pytest.param([operator("4")], [(4, "operator", False)], id="an operator's label counts"),
-        pytest.param([operator("none")], [(NO_DIGIT, "operator", False)], id="also that there is no digit"),
+        pytest.param(
+            [operator("none")], [(NO_DIGIT, "operator", False)], id="also that there is no digit"
+        ),
         pytest.param([operator("4"), operator("9")], [(9, "operator", False)], id="the newest"),
-        pytest.param([operator("4"), operator("4")], [(4, "operator", True)], id="given again it is confirmed"),
-        pytest.param([operator("4"), operator("9"), operator("4")], [(4, "operator", False)], id="but not with another between"),
+        pytest.param(
+            [operator("4"), operator("4")],
+            [(4, "operator", True)],
+            id="given again it is confirmed",
+        ),
+        pytest.param(
+            [operator("4"), operator("9"), operator("4")],
+            [(4, "operator", False)],
+            id="but not with another between",
+        ),
         pytest.param([operator("4"), operator(None)], [], id="withdrawn it is gone"),
-        pytest.param([operator("4"), operator(None), operator("4")], [(4, "operator", False)], id="and so is what it would confirm"),
+        pytest.param(
+            [operator("4"), operator(None), operator("4")],
+            [(4, "operator", False)],
+            id="and so is what it would confirm",
+        ),
         pytest.param([sender("4"), sender("4")], [], id="one sender is not two"),
-        pytest.param([sender("4"), operator("9")], [(9, "operator", False)], id="an operator goes before senders"),
-        pytest.param([sender("4"), operator("4")], [(4, "operator", False)], id="who confirms a sender has said it once"),
-        pytest.param([sender("4"), sender("4", b"b")], [(4, "senders", False)], id="two senders who agree count"),
+        pytest.param(
+            [sender("4"), operator("9")],
+            [(9, "operator", False)],
+            id="an operator goes before senders",
+        ),
+        pytest.param(
+            [sender("4"), operator("4")],
+            [(4, "operator", False)],
+            id="who confirms a sender has said it once",
+        ),
+        pytest.param(
+            [sender("4"), sender("4", b"b")],
+            [(4, "senders", False)],
+            id="two senders who agree count",
+        ),
         pytest.param([sender("4"), sender("9", b"b")], [], id="who disagree do not"),
-        pytest.param([sender("4"), sender("4", b"b"), sender("9", b"c")], [], id="nor where a third disagrees"),
-        pytest.param([sender("4"), sender("4", b"b"), sender(None, b"b")], [], id="nor where one takes it back"),
-        pytest.param([sender("4", None), sender("4", None)], [], id="nor where they cannot be told apart"),
-        pytest.param([sender("4"), sender("4", b"b"), operator(None)], [], id="an operator withdraws theirs too"),
+        pytest.param(
+            [sender("4"), sender("4", b"b"), sender("9", b"c")],
+            [],
+            id="nor where a third disagrees",
+        ),
+        pytest.param(
+            [sender("4"), sender("4", b"b"), sender(None, b"b")],
+            [],
+            id="nor where one takes it back",
+        ),
+        pytest.param(
+            [sender("4", None), sender("4", None)], [], id="nor where they cannot be told apart"
+        ),
+        pytest.param(
+            [sender("4"), sender("4", b"b"), operator(None)],
+            [],
+            id="an operator withdraws theirs too",
+        ),
     ],
 )
-def test_a_label_counts_by_who_says_it(statements: list[Statement], expected: list[tuple[int, str, bool]]) -> None:
+def test_a_label_counts_by_who_says_it(
+    statements: list[Statement], expected: list[tuple[int, str, bool]]
+) -> None:
     assert expected == labels(submission(*statements))
 
 
@@ -76,7 +118,9 @@ def test_an_image_sent_twice_is_one_example_that_names_both() -> None:
 
 
 def test_operators_who_contradict_each_other_on_the_same_image_are_named_and_not_used() -> None:
-    found, contradicted, unsupported = find_examples([submission(operator("4")), submission(operator("9"))])
+    found, contradicted, unsupported = find_examples(
+        [submission(operator("4")), submission(operator("9"))]
+    )
     assert ([], 1, 0) == (found, len(contradicted), unsupported)
 
 
@@ -100,16 +144,24 @@ def used(chosen: Chosen) -> int:
         ("none", 7, 0.2, True),
     ],
 )
-def test_a_label_is_suspicious_where_the_model_is_sure_of_something_else(label: str, said: int, confidence: float, is_used: bool) -> None:
+def test_a_label_is_suspicious_where_the_model_is_sure_of_something_else(
+    label: str, said: int, confidence: float, is_used: bool
+) -> None:
     chosen = choose([submission(operator(label))], sure_of(said, confidence), 0.95)
     assert (is_used, 0 if is_used else 1) == (used(chosen) == 1, len(chosen.suspicious))
-    confirmed = choose([submission(operator(label), operator(label))], sure_of(said, confidence), 0.95)
+    confirmed = choose(
+        [submission(operator(label), operator(label))], sure_of(said, confidence), 0.95
+    )
     assert (1, []) == (used(confirmed), confirmed.suspicious)
 
 
 def test_agreeing_senders_are_suspicious_too_until_an_operator_has_said_it_twice() -> None:
     senders = [sender("1"), sender("1", b"b")]
-    for statements, expected in ((senders, 1), ([*senders, operator("1")], 1), ([*senders, operator("1"), operator("1")], 0)):
+    for statements, expected in (
+        (senders, 1),
+        ([*senders, operator("1")], 1),
+        ([*senders, operator("1"), operator("1")], 0),
+    ):
         assert expected == len(choose([submission(*statements)], sure_of(7), 0.95).suspicious)
 
 
@@ -124,7 +176,10 @@ def test_a_quarter_is_held_back_by_the_hash_of_the_image_whatever_else_is_there(
 
 
 def test_a_picture_that_is_held_back_is_not_learned_from_as_another_file() -> None:
-    files = [submission(operator("7"), image=b"%d" % place)._replace(normalized=bytes(784)) for place in range(40)]
+    files = [
+        submission(operator("7"), image=b"%d" % place)._replace(normalized=bytes(784))
+        for place in range(40)
+    ]
     chosen = choose(files, sure_of(7), 0.95)
     assert chosen.held_back
     assert [] == chosen.learned

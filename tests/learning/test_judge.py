@@ -12,7 +12,9 @@ SURE, LOST = 0.999, 0.2
 
 
 class Reader:
-    """Reads the digits of `pictures`, but the first few wrongly, however they are moved by a pixel."""
+    """Reads the digits of `pictures`, but the first few wrongly, however they are moved by a
+    pixel.
+    """
 
     version, generation = "2026-01-01-00000000", 0
 
@@ -38,11 +40,15 @@ def pictures(count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(images[:, :, np.newaxis], 28, axis=2), (places % 10).astype(np.uint8)
 
 
-def pairs(count: int, wrong: tuple[int, int] = (0, 0), confidence: tuple[float, float] = (SURE, SURE)) -> list[Pair]:
+def pairs(
+    count: int, wrong: tuple[int, int] = (0, 0), confidence: tuple[float, float] = (SURE, SURE)
+) -> list[Pair]:
     """The first images are those that are read wrongly."""
     images, labels = pictures(count)
     readers = [Reader(*one) for one in zip(wrong, confidence, strict=True)]
-    return compare(readers[0], readers[1], images, labels, [str(place) for place in range(count)], 0.95)
+    return compare(
+        readers[0], readers[1], images, labels, [str(place) for place in range(count)], 0.95
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,7 +70,8 @@ def test_the_test_is_exact(fixed: int, broken: int, expected: float) -> None:
 
 
 def test_a_thousand_differences_are_no_matter() -> None:
-    assert mcnemar(1000, 900) == pytest.approx(0.0116, abs=0.0005)  # by the normal approximation with continuity: 99 / sqrt(1900) = 2.271
+    # By the normal approximation with continuity: 99 / sqrt(1900) = 2.271.
+    assert mcnemar(1000, 900) == pytest.approx(0.0116, abs=0.0005)
 
 
 def test_images_are_asked_about_some_at_a_time_and_in_order() -> None:
@@ -78,31 +85,58 @@ def test_images_are_asked_about_some_at_a_time_and_in_order() -> None:
 def test_what_is_no_digit_is_read_rightly_when_it_is_left_uncertain() -> None:
     images, labels = pictures(10)
     labels[:] = NO_DIGIT
-    found = compare(Reader(confidence=0.96), Reader(confidence=0.94), images, labels, [""] * 10, 0.95)
+    found = compare(
+        Reader(confidence=0.96), Reader(confidence=0.94), images, labels, [""] * 10, 0.95
+    )
     assert ((10, 0), (0.0, 0.0)) == figures(found)
 
 
 def test_a_candidate_that_fixes_five_and_breaks_none_may_serve() -> None:
     judgement = Judgement(pairs(1000), pairs(50, (5, 0)))
-    assert (5, 0, 1 / 32, []) == (len(judgement.fixed), len(judgement.broken), judgement.p_value, judgement.reasons)
+    assert (5, 0, 1 / 32, []) == (
+        len(judgement.fixed),
+        len(judgement.broken),
+        judgement.p_value,
+        judgement.reasons,
+    )
 
 
 @pytest.mark.parametrize(
     ("mnist", "held_back", "said"),
     [
-        pytest.param(pairs(1000, (1, 4)), pairs(50, (5, 0)), "wrong 4 times, not 1; allowed are 2 more", id="worse on MNIST"),
-        pytest.param(pairs(1000), pairs(50, (4, 0)), "4 fixed, 0 broken, p = 0.062; needed is less than 0.05", id="four are too few"),
-        pytest.param(pairs(1000), pairs(0), "0 fixed, 0 broken, p = 1;", id="nothing to judge by"),
-        pytest.param(pairs(1000), pairs(50, (0, 5), (0.9, SURE)), "0 fixed, 5 broken, p = 1;", id="worse"),
         pytest.param(
-            pairs(1000, confidence=(SURE, 0.98)), pairs(50, (5, 0)), "calibration error is 2.00%; allowed is 1%", id="too modest on MNIST"
+            pairs(1000, (1, 4)),
+            pairs(50, (5, 0)),
+            "wrong 4 times, not 1; allowed are 2 more",
+            id="worse on MNIST",
         ),
         pytest.param(
-            pairs(1000), pairs(50, (5, 0), (SURE, 0.8)), r"is 20.0%, not 9.9%; allowed are 2% more", id="too modest on what is held back"
+            pairs(1000),
+            pairs(50, (4, 0)),
+            "4 fixed, 0 broken, p = 0.062; needed is less than 0.05",
+            id="four are too few",
+        ),
+        pytest.param(pairs(1000), pairs(0), "0 fixed, 0 broken, p = 1;", id="nothing to judge by"),
+        pytest.param(
+            pairs(1000), pairs(50, (0, 5), (0.9, SURE)), "0 fixed, 5 broken, p = 1;", id="worse"
+        ),
+        pytest.param(
+            pairs(1000, confidence=(SURE, 0.98)),
+            pairs(50, (5, 0)),
+            "calibration error is 2.00%; allowed is 1%",
+            id="too modest on MNIST",
+        ),
+        pytest.param(
+            pairs(1000),
+            pairs(50, (5, 0), (SURE, 0.8)),
+            r"is 20.0%, not 9.9%; allowed are 2% more",
+            id="too modest on what is held back",
         ),
     ],
 )
-def test_a_candidate_stays_for_each_of_four_reasons(mnist: list[Pair], held_back: list[Pair], said: str) -> None:
+def test_a_candidate_stays_for_each_of_four_reasons(
+    mnist: list[Pair], held_back: list[Pair], said: str
+) -> None:
     reasons = Judgement(mnist, held_back).reasons
     assert said in reasons[0]
 

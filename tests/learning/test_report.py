@@ -17,21 +17,40 @@ from flaskapi.training.dataset import NO_DIGIT
 
 def example(label: int) -> Example:
     id = new_id()
-    return Example(hashlib.sha256(id.bytes).digest(), (id,), bytes([label * 20]) * 784, label, "operator", False)
+    return Example(
+        hashlib.sha256(id.bytes).digest(),
+        (id,),
+        bytes([label * 20]) * 784,
+        label,
+        "operator",
+        False,
+    )
 
 
 def pair(one: Example, before: int, after: int) -> Pair:
-    return Pair(*(Outcome(one.name, str(one.label), str(said), 0.99, False) for said in (before, after)))
+    return Pair(
+        *(Outcome(one.name, str(one.label), str(said), 0.99, False) for said in (before, after))
+    )
 
 
 @pytest.fixture
 def done() -> Retraining:
-    """Of 20 held-back images six are fixed and one is broken; a label is suspicious, one is contradicted, and one doubted."""
-    learned, held_back = [example(place % 10) for place in range(60)], [example(place % 10) for place in range(20)]
+    """Of 20 held-back images six are fixed and one is broken; a label is suspicious, one is
+    contradicted, and one doubted.
+    """
+    learned, held_back = (
+        [example(place % 10) for place in range(60)],
+        [example(place % 10) for place in range(20)],
+    )
     changed = [*((place, 5) for place in (0, 1, 2, 3, 4, 6)), (7, 7)]
     said = {place: (5, held_back[place].label) if place < 7 else (7, 5) for place, _ in changed}
-    pairs = [pair(one, *said.get(place, (one.label, one.label))) for place, one in enumerate(held_back)]
-    mnist = [Pair(*(outcome._replace(name=f"test-{place:05}") for outcome in both)) for place, both in enumerate(pairs)]
+    pairs = [
+        pair(one, *said.get(place, (one.label, one.label))) for place, one in enumerate(held_back)
+    ]
+    mnist = [
+        Pair(*(outcome._replace(name=f"test-{place:05}") for outcome in both))
+        for place, both in enumerate(pairs)
+    ]
     chosen = Chosen(learned, held_back, [Doubt(example(NO_DIGIT), 3, 0.9876)], [example(1)], 4)
     return Retraining(
         "2026-11-22-aaaaaaaa",
@@ -46,40 +65,65 @@ def done() -> Retraining:
 def test_the_text_says_what_was_used_how_both_compare_and_what_follows(done: Retraining) -> None:
     text = render_text(done, promoted=True)
     assert "MNIST's test set, wrong         6        1  of 20" in text
-    assert "60 to learn from, 20 held back to judge by, 1 suspicious, 1 on which operators contradict each other, 4 of which only" in text
+    assert (
+        "60 to learn from, 20 held back to judge by, 1 suspicious, 1 on which operators contradict "
+        "each other, 4 of which only" in text
+    )
     assert "To learn from: 0: 6, 1: 6, 2: 6, 3: 6, 4: 6, 5: 6, 6: 6, 7: 6, 8: 6, 9: 6." in text
-    assert f"  {done.chosen.suspicious[0].example.name}  labelled no digit, read as 3 with 98.76%" in text
+    assert (
+        f"  {done.chosen.suspicious[0].example.name}  labelled no digit, read as 3 with 98.76%"
+        in text
+    )
     assert f"  {done.chosen.contradicted[0].name}\n" in text
     assert f"  {done.chosen.learned[4].name}  labelled 4, read as 6 with 96.00%\n" in text
     assert "held back, wrong                6        1  of 20" in text
-    assert "held back: 6 fixed, 1 broken; McNemar's exact test, one-sided: p = 0.062." in text  # (7 + 1) / 128
+    # (7 + 1) / 128.
+    assert "held back: 6 fixed, 1 broken; McNemar's exact test, one-sided: p = 0.062." in text
     assert text.endswith("2026-11-25-bbbbbbbb is better, and serves.")
 
 
 def test_a_candidate_that_stays_is_said_to_with_every_reason(done: Retraining) -> None:
     text = render_text(done._replace(reasons=("It is worse.", "It is late.")), promoted=False)
-    assert text.endswith("2026-11-22-aaaaaaaa goes on to serve. It is worse.\n2026-11-22-aaaaaaaa goes on to serve. It is late.")
+    assert text.endswith(
+        "2026-11-22-aaaaaaaa goes on to serve. It is worse.\n2026-11-22-aaaaaaaa goes on to serve. "
+        "It is late."
+    )
     assert render_text(done, promoted=False).endswith("is better, and may serve.")
 
 
-def test_the_page_has_a_picture_of_everything_that_changed_or_is_suspicious(done: Retraining) -> None:
+def test_the_page_has_a_picture_of_everything_that_changed_or_is_suspicious(
+    done: Retraining,
+) -> None:
     page = render_page(done, promoted=False)
     assert 1 + 1 + 6 + 1 + 7 == page.count('<img src="data:image/png;base64,')
     for one in (*done.judgement.fixed, *done.judgement.broken):  # type: ignore[union-attr]
-        assert f"{one.after.name}: is {one.after.label}, was read as {one.before.said} (99%) and now as {one.after.said} (99%)" in page
+        assert (
+            f"{one.after.name}: is {one.after.label}, was read as {one.before.said} (99%) and now "
+            f"as {one.after.said} (99%)" in page
+        )
 
 
-def test_where_the_model_of_the_setting_serves_no_more_it_is_said_how_that_read_mnist(done: Retraining) -> None:
+def test_where_the_model_of_the_setting_serves_no_more_it_is_said_how_that_read_mnist(
+    done: Retraining,
+) -> None:
     assert "MODEL_PATH" not in render_text(done, promoted=True)
     assert "mnist_wrong_at_first" not in to_figures(done)
     assert done.judgement
     later = done._replace(judgement=done.judgement._replace(wrong_at_first=5))
-    assert "  Of MNIST's test set the model of MODEL_PATH reads 5 wrongly." in render_text(later, promoted=True)
+    assert "  Of MNIST's test set the model of MODEL_PATH reads 5 wrongly." in render_text(
+        later, promoted=True
+    )
     assert 5 == to_figures(later)["mnist_wrong_at_first"]
 
 
 def test_the_figures_are_plain_values(done: Retraining) -> None:
     figures = to_figures(done)
-    assert {"fixed": 6, "broken": 1, "p_value": 0.0625, "held_back_wrong": [6, 1], "learned": 60}.items() <= figures.items()
+    assert {
+        "fixed": 6,
+        "broken": 1,
+        "p_value": 0.0625,
+        "held_back_wrong": [6, 1],
+        "learned": 60,
+    }.items() <= figures.items()
     assert [done.chosen.suspicious[0].example.name] == figures["suspicious_ids"]
     assert [done.chosen.learned[4].name] == figures["doubted_ids"]

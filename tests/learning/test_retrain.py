@@ -1,4 +1,6 @@
-"""Whole retrainings, with the shipped model: what makes no better model does not get one to serve, and a failure leaves it alone."""
+"""Whole retrainings, with the shipped model: what makes no better model does not get one to serve,
+and a failure leaves it alone.
+"""
 
 import json
 import os
@@ -34,7 +36,9 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng, labels = np.random.default_rng(1), np.arange(300, dtype=np.uint8) % 10
     images = normalize(write_digit(int(digit), rng) for digit in labels)
     path = tmp_path_factory.mktemp("data") / "mnist.npz"
-    np.savez(path, x_train=images[:240], y_train=labels[:240], x_test=images[240:], y_test=labels[240:])
+    np.savez(
+        path, x_train=images[:240], y_train=labels[:240], x_test=images[240:], y_test=labels[240:]
+    )
     return path
 
 
@@ -45,7 +49,9 @@ def send_digits(store: DatabaseStore, count: int, *, otherwise: bool = False) ->
 
 
 def write_more(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Others by the hand that the model reads badly, as the network sees them, with what they are."""
+    """Others by the hand that the model reads badly, as the network sees them, with what they
+    are.
+    """
     rng, digits = np.random.default_rng(7), np.arange(count) % 10
     return normalize(write_otherwise(int(digit), rng) for digit in digits), digits
 
@@ -55,8 +61,12 @@ def quiet(share: float, said: str) -> None:
 
 
 @pytest.mark.train
-def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(store: DatabaseStore, registry: Registry, mnist: Path) -> None:
-    """Of one class of a hand that the model reads badly 30 % are wrong, and so are 300 on which two senders agree."""
+def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
+    store: DatabaseStore, registry: Registry, mnist: Path
+) -> None:
+    """Of one class of a hand that the model reads badly 30 % are wrong, and so are 300 on which two
+    senders agree.
+    """
     sent = send_digits(store, 250, otherwise=True)
     nines = [one for one in sent if one.digit == 9]
     wrong = {one.id for one in nines[: round(0.3 * len(nines))]}
@@ -66,34 +76,52 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(store
         say(store, [(one.id, (one.digit + 1) % 10) for one in others], client)
     before = registry.load(MODEL_FILE)
     done = retrain(store, registry, Order(mnist, steps=100), quiet)
-    pointed_at = {id for doubt in (*done.chosen.suspicious, *done.doubted) for id in doubt.example.ids}
-    assert len(pointed_at & wrong) > len(wrong) / 3, "the others are not contradicted for sure by either model"
+    pointed_at = {
+        id for doubt in (*done.chosen.suspicious, *done.doubted) for id in doubt.example.ids
+    }
+    assert len(pointed_at & wrong) > len(wrong) / 3, (
+        "the others are not contradicted for sure by either model"
+    )
     assert len(pointed_at & {one.id for one in others}) > 0.95 * len(others)
     pixels, digits = write_more(300)
-    wrong_before, wrong_after = (int((ask(one, pixels).argmax(axis=1) != digits).sum()) for one in (before, registry.load(done.candidate)))
+    wrong_before, wrong_after = (
+        int((ask(one, pixels).argmax(axis=1) != digits).sum())
+        for one in (before, registry.load(done.candidate))
+    )
     assert done.reasons or wrong_after <= wrong_before
     used = {str(id) for one in done.chosen.learned for id in one.ids}
     assert used == set(registry.get(done.candidate or "").submissions or [])
 
 
 @pytest.mark.train
-def test_errors_are_counted_from_the_model_of_the_setting_too(store: DatabaseStore, mnist: Path, tmp_path: Path) -> None:
+def test_errors_are_counted_from_the_model_of_the_setting_too(
+    store: DatabaseStore, mnist: Path, tmp_path: Path
+) -> None:
     """Here that one reads every digit as the next, and another was promoted."""
     from artifacts import make_artifact, make_other
 
-    registry = Registry(tmp_path / "versions", make_other(tmp_path / "first", shift=1), tmp_path / "cache")
+    registry = Registry(
+        tmp_path / "versions", make_other(tmp_path / "first", shift=1), tmp_path / "cache"
+    )
     registry.promote(registry.add(make_artifact(tmp_path / "second", 1)).name, "ada")
     sent = send_digits(store, 60)
     say(store, [(one.id, one.digit) for one in sent])
     judgement = retrain(store, registry, Order(mnist, steps=1), quiet).judgement
     assert judgement
-    assert (0, 60) == (sum(not pair.before.right for pair in judgement.mnist), judgement.wrong_at_first)
+    assert (0, 60) == (
+        sum(not pair.before.right for pair in judgement.mnist),
+        judgement.wrong_at_first,
+    )
 
 
-def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(registry: Registry, tmp_path: Path) -> None:
+def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
+    registry: Registry, tmp_path: Path
+) -> None:
     from artifacts import make_artifact
 
-    first, second = (registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2))
+    first, second = (
+        registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2)
+    )
     done = Retraining("before", Chosen([], [], [], [], 0), first, generation=0)
     registry.promote(second, "ada")
     with pytest.raises(VersionError, match="promoted meanwhile"):
@@ -103,10 +131,14 @@ def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(regis
     assert first == registry.read().version
 
 
-def test_nor_where_another_is_promoted_while_the_candidate_is_loaded(registry: Registry, tmp_path: Path) -> None:
+def test_nor_where_another_is_promoted_while_the_candidate_is_loaded(
+    registry: Registry, tmp_path: Path
+) -> None:
     from artifacts import make_artifact
 
-    first, second = (registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2))
+    first, second = (
+        registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2)
+    )
 
     class Overtaken(Registry):
         def load(self, name: str) -> OnnxClassifier:
@@ -116,19 +148,39 @@ def test_nor_where_another_is_promoted_while_the_candidate_is_loaded(registry: R
 
     overtaken = Overtaken(registry.path, MODEL, tmp_path / "cache")
     with pytest.raises(VersionError, match="promoted meanwhile"):
-        promote(overtaken, Retraining("before", Chosen([], [], [], [], 0), first, generation=0), "ada")
+        promote(
+            overtaken, Retraining("before", Chosen([], [], [], [], 0), first, generation=0), "ada"
+        )
     assert second == registry.read().version
 
 
 @pytest.mark.train
-def test_a_disk_that_is_full_is_said_to_be_and_leaves_what_serves_alone(store: DatabaseStore, registry: Registry, mnist: Path) -> None:
-    """No file may grow beyond 100 kB, which is less than a model takes; the database was written before."""
+def test_a_disk_that_is_full_is_said_to_be_and_leaves_what_serves_alone(
+    store: DatabaseStore, registry: Registry, mnist: Path
+) -> None:
+    """No file may grow beyond 100 kB, which is less than a model takes; the database was written
+    before.
+    """
     sent = send_digits(store, 60)
     say(store, [(one.id, one.digit) for one in sent])
     store.close()
     folder = registry.path.parent
-    environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(folder), "FLASKAPI_STORE": "on", "FLASKAPI_VERSIONS_PATH": "versions"}
-    command = [sys.executable, "-m", "flaskapi", "retrain", "--json", "--steps", "1", "--data", str(mnist)]
+    environment = os.environ | {
+        "FLASKAPI_INSTANCE_PATH": str(folder),
+        "FLASKAPI_STORE": "on",
+        "FLASKAPI_VERSIONS_PATH": "versions",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "flaskapi",
+        "retrain",
+        "--json",
+        "--steps",
+        "1",
+        "--data",
+        str(mnist),
+    ]
     done = subprocess.run(
         command,
         capture_output=True,

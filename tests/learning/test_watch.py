@@ -21,7 +21,14 @@ from flaskapi.submissions import retrainings
 from flaskapi.submissions.retrainings import SILENT, Retraining
 from flaskapi.submissions.store import DatabaseStore
 
-DONE = json.dumps({"say": "It is better.", "done": "promoted", "version": "2026-11-25-12345678", "figures": {"fixed": 9}})
+DONE = json.dumps(
+    {
+        "say": "It is better.",
+        "done": "promoted",
+        "version": "2026-11-25-12345678",
+        "figures": {"fixed": 9},
+    }
+)
 Watch = Callable[[str], Worker]
 
 
@@ -32,7 +39,12 @@ def watch(store: DatabaseStore) -> Iterator[Watch]:
 
     def start(code: str) -> Worker:
         program = "import json, os, signal, sys, time\n" + textwrap.dedent(code)
-        worker = Worker(store, lambda options: [sys.executable, "-c", program, json.dumps(options)], hear_s=0.05, poll_s=0.05)
+        worker = Worker(
+            store,
+            lambda options: [sys.executable, "-c", program, json.dumps(options)],
+            hear_s=0.05,
+            poll_s=0.05,
+        )
         thread = threading.Thread(target=worker.run)
         thread.start()
         workers.append((worker, thread))
@@ -60,7 +72,9 @@ def is_over(found: Retraining) -> bool:
     return found.finished_at is not None
 
 
-def test_progress_and_what_is_said_can_be_watched_and_the_result_is_kept(store: DatabaseStore, watch: Watch, tmp_path: Path) -> None:
+def test_progress_and_what_is_said_can_be_watched_and_the_result_is_kept(
+    store: DatabaseStore, watch: Watch, tmp_path: Path
+) -> None:
     go_on = tmp_path / "go on"
     id = retrainings.request(store, {"since": "2026-11-01"}, None)
     watch(f"""
@@ -70,14 +84,25 @@ def test_progress_and_what_is_said_can_be_watched_and_the_result_is_kept(store: 
         print({DONE!r}, flush=True)
     """)
     found = wait(store, id, lambda found: "warning" in found.log)
-    assert ("running", 0.25, 'Options: {"since": "2026-11-01"}\na library\'s warning\n') == (found.state, found.progress, found.log)
+    assert ("running", 0.25, 'Options: {"since": "2026-11-01"}\na library\'s warning\n') == (
+        found.state,
+        found.progress,
+        found.log,
+    )
     go_on.touch()
     found = wait(store, id, is_over)
-    assert ("promoted", "2026-11-25-12345678", {"fixed": 9}, 1.0) == (found.state, found.version, found.figures, found.progress)
+    assert ("promoted", "2026-11-25-12345678", {"fixed": 9}, 1.0) == (
+        found.state,
+        found.version,
+        found.figures,
+        found.progress,
+    )
     assert found.log.endswith("It is better.\n")
 
 
-def test_a_candidate_that_does_not_serve_is_said_to_have_stayed(store: DatabaseStore, watch: Watch) -> None:
+def test_a_candidate_that_does_not_serve_is_said_to_have_stayed(
+    store: DatabaseStore, watch: Watch
+) -> None:
     id = retrainings.request(store, {}, None)
     watch(f"print({DONE.replace('promoted', 'stayed')!r})")
     assert "stayed" == wait(store, id, is_over).state
@@ -86,15 +111,27 @@ def test_a_candidate_that_does_not_serve_is_said_to_have_stayed(store: DatabaseS
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        pytest.param("os.kill(os.getpid(), signal.SIGKILL)", "killed, most likely because memory ran out", id="out of memory"),
-        pytest.param("os.kill(os.getpid(), signal.SIGSEGV)", "ended by SIGSEGV before it was done", id="crash"),
+        pytest.param(
+            "os.kill(os.getpid(), signal.SIGKILL)",
+            "killed, most likely because memory ran out",
+            id="out of memory",
+        ),
+        pytest.param(
+            "os.kill(os.getpid(), signal.SIGSEGV)",
+            "ended by SIGSEGV before it was done",
+            id="crash",
+        ),
         pytest.param(
             "sys.exit('error: [Errno 28] No space left on device')",
             "No space left on device\nThe training ended with status 1 before it was done",
             id="disk full",
         ),
         pytest.param("pass", "ended with status 0 before it was done", id="no result"),
-        pytest.param(f"print({DONE!r}, flush=True); os.abort()", "ended by SIGABRT", id="a result, and then a crash"),
+        pytest.param(
+            f"print({DONE!r}, flush=True); os.abort()",
+            "ended by SIGABRT",
+            id="a result, and then a crash",
+        ),
     ],
 )
 def test_a_training_that_does_not_end_well_has_failed_and_the_log_says_how(
@@ -110,7 +147,9 @@ def test_a_training_that_does_not_end_well_has_failed_and_the_log_says_how(
     assert wait(store, after, is_over).state == "failed", "the worker goes on"
 
 
-def test_a_worker_that_is_stopped_ends_its_child_and_gives_the_request_back(store: DatabaseStore, watch: Watch) -> None:
+def test_a_worker_that_is_stopped_ends_its_child_and_gives_the_request_back(
+    store: DatabaseStore, watch: Watch
+) -> None:
     id = retrainings.request(store, {}, None)
     worker = watch("print(os.getpid(), flush=True); time.sleep(600)")
     child = int(wait(store, id, lambda found: bool(found.log)).log)
@@ -120,7 +159,9 @@ def test_a_worker_that_is_stopped_ends_its_child_and_gives_the_request_back(stor
     assert not Path(f"/proc/{child}").exists()
 
 
-def test_a_worker_to_whom_it_does_not_belong_any_more_ends_its_child(store: DatabaseStore, watch: Watch) -> None:
+def test_a_worker_to_whom_it_does_not_belong_any_more_ends_its_child(
+    store: DatabaseStore, watch: Watch
+) -> None:
     id = retrainings.request(store, {}, None)
     watch("print(os.getpid(), flush=True); time.sleep(600)")
     found = wait(store, id, lambda found: bool(found.log))
@@ -131,14 +172,25 @@ def test_a_worker_to_whom_it_does_not_belong_any_more_ends_its_child(store: Data
 
 
 def work_for_ever(url: str) -> None:
-    """A worker in a process of its own, whose child tells of itself again and again, as a training does."""
+    """A worker in a process of its own, whose child tells of itself again and again, as a training
+    does.
+    """
     code = "import os, time\nwhile True: print(os.getpid(), flush=True); time.sleep(0.05)"
-    Worker(DatabaseStore(url, "process"), lambda options: [sys.executable, "-c", code], hear_s=0.05, poll_s=0.05).run()
+    Worker(
+        DatabaseStore(url, "process"),
+        lambda options: [sys.executable, "-c", code],
+        hear_s=0.05,
+        poll_s=0.05,
+    ).run()
 
 
-def test_what_a_killed_worker_had_is_done_by_the_next_and_its_child_ends(store: DatabaseStore, watch: Watch, tmp_path: Path) -> None:
+def test_what_a_killed_worker_had_is_done_by_the_next_and_its_child_ends(
+    store: DatabaseStore, watch: Watch, tmp_path: Path
+) -> None:
     id = retrainings.request(store, {}, None)
-    worker = multiprocessing.get_context("spawn").Process(target=work_for_ever, args=(f"sqlite:///{tmp_path}/submissions.db",))
+    worker = multiprocessing.get_context("spawn").Process(
+        target=work_for_ever, args=(f"sqlite:///{tmp_path}/submissions.db",)
+    )
     worker.start()
     child = int(wait(store, id, lambda found: bool(found.log)).log.split()[0])
     worker.kill()
@@ -159,14 +211,23 @@ def wait_until_gone(process: int) -> None:
     assert not Path(f"/proc/{process}").exists()
 
 
-def test_the_command_waits_for_requests_and_ends_at_sigterm(store: DatabaseStore, tmp_path: Path) -> None:
+def test_the_command_waits_for_requests_and_ends_at_sigterm(
+    store: DatabaseStore, tmp_path: Path
+) -> None:
     """With nothing to learn from, which is said without any training."""
     id = retrainings.request(store, {"since": "2026-11-01", "promote": False}, None)
-    environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(tmp_path), "FLASKAPI_STORE": "on", "FLASKAPI_VERSIONS_PATH": "versions"}
+    environment = os.environ | {
+        "FLASKAPI_INSTANCE_PATH": str(tmp_path),
+        "FLASKAPI_STORE": "on",
+        "FLASKAPI_VERSIONS_PATH": "versions",
+    }
     command = [sys.executable, "-m", "flaskapi", "retrain", "--watch"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as worker:
         found = wait(store, id, is_over)
         worker.terminate()
         assert 0 == worker.wait(30)
-    assert ("stayed", ["There are 0 images to learn from; 20 are needed."]) == (found.state, (found.figures or {})["reasons"])
+    assert ("stayed", ["There are 0 images to learn from; 20 are needed."]) == (
+        found.state,
+        (found.figures or {})["reasons"],
+    )
     assert "20 are needed." in found.log

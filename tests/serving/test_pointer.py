@@ -4,16 +4,31 @@ from pathlib import Path
 import pytest
 
 from flaskapi.errors import VersionError
-from flaskapi.serving.pointer import MODEL_FILE, REMEMBERED, Candidate, Pointer, Served, read_pointer, write_pointer
+from flaskapi.serving.pointer import (
+    MODEL_FILE,
+    REMEMBERED,
+    Candidate,
+    Pointer,
+    Served,
+    read_pointer,
+    write_pointer,
+)
 
 
-def test_where_nothing_was_promoted_the_models_own_file_serves_as_generation_0(tmp_path: Path) -> None:
+def test_where_nothing_was_promoted_the_models_own_file_serves_as_generation_0(
+    tmp_path: Path,
+) -> None:
     assert (MODEL_FILE, 0) == read_pointer(tmp_path / "serving.json")[:2]
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "serving.json"
-    written = Pointer().promote("a", "ann").promote("b", "ben")._replace(shadow=Candidate("c", 0.1), broken={"d": "It raised."})
+    written = (
+        Pointer()
+        .promote("a", "ann")
+        .promote("b", "ben")
+        ._replace(shadow=Candidate("c", 0.1), broken={"d": "It raised."})
+    )
     write_pointer(path, written)
     assert written == read_pointer(path)
     assert [path] == list(tmp_path.iterdir()), "nothing is left beside it"
@@ -43,7 +58,11 @@ def test_a_version_that_broke_is_left_and_not_taken_again() -> None:
 def test_what_was_promoted_in_the_meantime_stays_when_a_version_breaks() -> None:
     pointer = Pointer().promote("a", "ann").promote("b", "ann").promote("c", "ann")
     left = pointer.leave("b", "It raised.", Served("a", 1), "process 7")
-    assert (pointer.version, pointer.generation, {"b": "It raised."}) == (left.version, left.generation, left.broken)
+    assert (pointer.version, pointer.generation, {"b": "It raised."}) == (
+        left.version,
+        left.generation,
+        left.broken,
+    )
 
 
 def test_a_candidate_that_is_promoted_or_breaks_leaves_the_shadow() -> None:
@@ -68,7 +87,17 @@ def test_the_file_does_not_grow_without_end() -> None:
     assert REMEMBERED == len(pointer.before)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"version": "a"}', json.dumps(Pointer()._asdict() | {"generation": "x"})])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"version": "a"}',
+        json.dumps(Pointer()._asdict() | {"generation": "x"}),
+    ],
+)
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, content: str) -> None:
     (tmp_path / "serving.json").write_text(content)
     with pytest.raises(VersionError, match=r"serving\.json"):

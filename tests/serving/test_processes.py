@@ -17,14 +17,19 @@ sys.stdin.read()
 
 
 def test_each_process_tells_what_it_serves_and_any_tells_of_all(tmp_path: Path) -> None:
-    """Those of one parent, until they are gone: killed, or replaced by another process of the same id."""
+    """Those of one parent, until they are gone: killed, or replaced by another process of the same
+    id.
+    """
     here = Processes(tmp_path)
     here.tell(version="v1", generation=1)
     mine = {"pid": os.getpid(), "version": "v1", "generation": 1}
     assert [mine] == here.all()
-    # A child of this process has another parent than this process has: a link puts its folder in the same place.
+    # A child of this process has another parent than this process has: a link puts its folder in
+    # the same place.
     (tmp_path / str(os.getpid())).symlink_to(tmp_path / str(os.getppid()))
-    child = subprocess.Popen([sys.executable, "-c", TELL, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", TELL, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert child.stdout is not None
     child.stdout.readline()
     theirs = {"pid": child.pid, "version": "v2", "generation": 2}
@@ -32,13 +37,17 @@ def test_each_process_tells_what_it_serves_and_any_tells_of_all(tmp_path: Path) 
     child.kill()
     child.communicate()
     assert [mine] == here.all()
-    assert [f"{os.getpid()}.json"] == [path.name for path in (tmp_path / str(os.getppid())).iterdir()]
+    assert [f"{os.getpid()}.json"] == [
+        path.name for path in (tmp_path / str(os.getppid())).iterdir()
+    ]
 
 
 def test_a_later_process_of_the_same_id_is_not_taken_for_it(tmp_path: Path) -> None:
     folder = tmp_path / str(os.getppid())
     folder.mkdir()
-    (folder / f"{os.getppid()}.json").write_text(json.dumps({"pid": os.getppid(), "started": "1", "version": "v", "generation": 9}))
+    (folder / f"{os.getppid()}.json").write_text(
+        json.dumps({"pid": os.getppid(), "started": "1", "version": "v", "generation": 9})
+    )
     (folder / "damaged.json").write_text("{")
     assert [] == Processes(tmp_path).all()
 

@@ -1,4 +1,6 @@
-"""What a classifier is not sure of it is shown again, moved by a pixel to each side and corner; the rest once."""
+"""What a classifier is not sure of it is shown again, moved by a pixel to each side and corner; the
+rest once.
+"""
 
 import numpy as np
 import pytest
@@ -30,19 +32,25 @@ class Scripted(FixedClassifier):
 
 def test_what_is_sure_is_looked_at_once_and_answered_as_it_was() -> None:
     classifier = FixedClassifier(3, 0.995)
-    np.testing.assert_array_equal(FixedClassifier(3, 0.995).probabilities(BATCH), look_twice(classifier, BATCH))
+    np.testing.assert_array_equal(
+        FixedClassifier(3, 0.995).probabilities(BATCH), look_twice(classifier, BATCH)
+    )
     assert [3] == [len(batch) for batch in classifier.batches]
 
 
 def test_what_looks_like_no_digit_is_looked_at_once() -> None:
-    """All ten digits nearly alike is an answer: it stays uncertain, and costs no more than others."""
+    """All ten digits nearly alike is an answer: it stays uncertain, and costs no more than
+    others.
+    """
     classifier = FixedClassifier(3, 0.995)
     classifier._row = np.linspace(0.09, 0.11, 10, dtype=np.float32)
     np.testing.assert_array_equal(np.tile(classifier._row, (3, 1)), look_twice(classifier, BATCH))
     assert [3] == [len(batch) for batch in classifier.batches]
 
 
-def test_only_what_is_not_sure_is_looked_at_again_moved_by_a_pixel_to_each_side_and_corner() -> None:
+def test_only_what_is_not_sure_is_looked_at_again_moved_by_a_pixel_to_each_side_and_corner() -> (
+    None
+):
     classifier = Scripted([[1, 0, 0], [0.6, 0.4, 0], [1, 0, 0], *[[0.5, 0.5, 0]] * 8])
     look_twice(classifier, BATCH)
     first, *again = classifier.batches
@@ -50,19 +58,30 @@ def test_only_what_is_not_sure_is_looked_at_again_moved_by_a_pixel_to_each_side_
     assert [1] * 8 == [len(batch) for batch in again], "never more at once than it was given"
     seen = sorted(batch[0, :, :, 0].tobytes() for batch in again)
     padded = np.pad(BATCH[1, :, :, 0], 1)
-    moved = [padded[down : down + SIDE, right : right + SIDE] for down in range(3) for right in range(3) if (down, right) != (1, 1)]
+    moved = [
+        padded[down : down + SIDE, right : right + SIDE]
+        for down in range(3)
+        for right in range(3)
+        if (down, right) != (1, 1)
+    ]
     assert sorted(np.ascontiguousarray(view).tobytes() for view in moved) == seen
 
 
 def test_the_answer_is_what_no_view_rules_out() -> None:
-    answers = look_twice(Scripted([[0.6, 0.4, 0], *[[0.9, 0.1, 0]] * 6, *[[0, 0.1, 0.9]] * 2]), BATCH[:1])
+    answers = look_twice(
+        Scripted([[0.6, 0.4, 0], *[[0.9, 0.1, 0]] * 6, *[[0, 0.1, 0.9]] * 2]), BATCH[:1]
+    )
     assert 0.4 > answers[0, 0] > 0.2, "seven of nine see a 0, but two do not at all"
     assert 1 == answers.argmax()
     assert answers[0, 2] < 0.02
 
 
 def test_opinions_that_agree_are_the_answer() -> None:
-    np.testing.assert_allclose(FixedClassifier(5, 0.7).probabilities(BATCH), look_twice(FixedClassifier(5, 0.7), BATCH), atol=1e-6)
+    np.testing.assert_allclose(
+        FixedClassifier(5, 0.7).probabilities(BATCH),
+        look_twice(FixedClassifier(5, 0.7), BATCH),
+        atol=1e-6,
+    )
 
 
 @given(arrays.arrays(np.float32, (9, 10), elements=st.floats(0, 1, width=32)))

@@ -44,7 +44,9 @@ def test_what_comes_while_too_many_wait_is_left_out() -> None:
     assert ids[: module.WAITING] == [one.submission_id for one in kept]
 
 
-def test_a_fault_is_logged_once_and_does_not_end_it(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_is_logged_once_and_does_not_end_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "PAUSE_S", 0.001)
     seen: list[int] = []
 

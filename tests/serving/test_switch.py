@@ -1,4 +1,6 @@
-"""What a process does when something else is promoted, cannot be loaded, or breaks while it serves."""
+"""What a process does when something else is promoted, cannot be loaded, or breaks while it
+serves.
+"""
 
 import os
 import threading
@@ -13,7 +15,14 @@ from fakes import FixedClassifier
 
 from flaskapi.errors import ModelUnavailableError
 from flaskapi.serving import switch as module
-from flaskapi.serving.pointer import MODEL_FILE, Candidate, Pointer, Served, read_pointer, write_pointer
+from flaskapi.serving.pointer import (
+    MODEL_FILE,
+    Candidate,
+    Pointer,
+    Served,
+    read_pointer,
+    write_pointer,
+)
 from flaskapi.serving.processes import Processes
 from flaskapi.serving.registry import Registry
 from flaskapi.serving.shadow import Shadowed
@@ -25,7 +34,9 @@ BATCH = np.zeros((1, 28, 28, 1), np.float32)
 
 
 class Version(FixedClassifier):
-    """Answers the digit that its name ends in. Once `broken` is set it raises that, or answers it."""
+    """Answers the digit that its name ends in. Once `broken` is set it raises that, or answers
+    it.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(int(name[-1]))
@@ -66,7 +77,9 @@ class Place:
         return read_pointer(self.registry.path / "serving.json")
 
     def switch(self, **more: Any) -> Switch:
-        return Switch(self.registry, Processes(self.folder / "processes"), **{"load": self.load} | more)
+        return Switch(
+            self.registry, Processes(self.folder / "processes"), **{"load": self.load} | more
+        )
 
 
 @pytest.fixture
@@ -111,7 +124,11 @@ def test_a_request_is_answered_by_one_version_throughout(place: Place) -> None:
     lease = switch.take()
     place.promote("v2")
     switch.look()
-    assert (1, "v1", 1) == (int(lease.probabilities(BATCH).argmax()), lease.version, lease.generation)
+    assert (1, "v1", 1) == (
+        int(lease.probabilities(BATCH).argmax()),
+        lease.version,
+        lease.generation,
+    )
     assert "v1" == lease.card["version"]
 
 
@@ -128,7 +145,9 @@ def test_a_version_is_warm_and_has_answered_before_it_serves(place: Place) -> No
     assert all(answered >= 10 for _, answered in seen)
 
 
-def test_a_version_that_cannot_be_loaded_is_not_switched_to(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_version_that_cannot_be_loaded_is_not_switched_to(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
     place.promote("v1")
     switch = place.switch()
     place.unloadable = {"v2"}
@@ -138,10 +157,14 @@ def test_a_version_that_cannot_be_loaded_is_not_switched_to(place: Place, caplog
     assert (1, "v1", 1) == served(switch)
     assert "v2, generation 2, does not serve here: v2 is damaged." == switch.refused
     assert 1 == caplog.text.count("v2 is damaged."), "said once"
-    assert [{"pid": os.getpid(), "version": "v1", "generation": 1, "refused": switch.refused}] == switch.processes()
+    assert [
+        {"pid": os.getpid(), "version": "v1", "generation": 1, "refused": switch.refused}
+    ] == switch.processes()
 
 
-def test_it_is_tried_again_and_a_later_one_is_taken_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_tried_again_and_a_later_one_is_taken_at_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     switch = place.switch()
     place.unloadable = {"v1", "v2"}
     place.promote("v1")
@@ -171,7 +194,9 @@ def broken_from_the_start(name: str, answer: float) -> Version:
     return version
 
 
-def test_a_process_that_starts_where_it_cannot_be_loaded_serves_what_served_before(place: Place) -> None:
+def test_a_process_that_starts_where_it_cannot_be_loaded_serves_what_served_before(
+    place: Place,
+) -> None:
     for name in ("v1", "v2", "v3"):
         place.promote(name)
     place.unloadable = {"v2", "v3"}
@@ -180,7 +205,9 @@ def test_a_process_that_starts_where_it_cannot_be_loaded_serves_what_served_befo
     assert "v3, generation 3, does not serve here" in switch.refused
 
 
-def test_where_nothing_can_be_loaded_the_reason_takes_its_place_until_something_is_promoted(place: Place) -> None:
+def test_where_nothing_can_be_loaded_the_reason_takes_its_place_until_something_is_promoted(
+    place: Place,
+) -> None:
     place.unloadable = {MODEL_FILE}
     switch = place.switch()
     with pytest.raises(ModelUnavailableError, match="MODEL_PATH is damaged"):
@@ -239,7 +266,10 @@ def test_it_is_not_blamed_where_the_version_before_fails_too(place: Place) -> No
 
 def test_without_anything_to_go_back_to_the_error_is_the_requests(place: Place) -> None:
     switch = place.switch()
-    for broken, kind in ((RuntimeError("no such node"), RuntimeError), (np.nan, ModelUnavailableError)):
+    for broken, kind in (
+        (RuntimeError("no such node"), RuntimeError),
+        (np.nan, ModelUnavailableError),
+    ):
         place.loaded[0].broken = broken
         with pytest.raises(kind):
             served(switch)
@@ -253,7 +283,11 @@ def test_one_that_breaks_after_another_was_promoted_does_not_take_that_back(plac
     place.loaded[0].broken = RuntimeError("no such node")
     place.promote("v3")
     assert "v1" == served(switch)[1]
-    assert ("v3", 3, {"v2"}) == (place.pointer.version, place.pointer.generation, set(place.pointer.broken))
+    assert ("v3", 3, {"v2"}) == (
+        place.pointer.version,
+        place.pointer.generation,
+        set(place.pointer.broken),
+    )
     switch.look()
     assert (3, "v3", 3) == served(switch)
 
@@ -266,7 +300,12 @@ def test_requests_that_were_under_way_are_answered_too(place: Place) -> None:
     leases = [switch.take() for _ in range(8)]
     place.loaded[0].broken = RuntimeError("no such node")
     digits: list[int] = []
-    threads = [threading.Thread(target=lambda lease=lease: digits.append(int(lease.probabilities(BATCH).argmax()))) for lease in leases]
+    threads = [
+        threading.Thread(
+            target=lambda lease=lease: digits.append(int(lease.probabilities(BATCH).argmax()))
+        )
+        for lease in leases
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -305,7 +344,9 @@ def until(found: Any) -> bool:
     return True
 
 
-def test_a_process_that_watches_serves_what_is_promoted_within_2_s_though_nothing_is_asked(place: Place) -> None:
+def test_a_process_that_watches_serves_what_is_promoted_within_2_s_though_nothing_is_asked(
+    place: Place,
+) -> None:
     switch = place.switch()
     switch.watch()
     place.promote("v1")
@@ -322,7 +363,10 @@ def test_a_forked_process_watches_by_itself_and_looks_before_it_answers(place: P
     child = os.fork()
     if not child:
         switch.watch()
-        os.write(write, repr((served(switch), switch._thread.is_alive() if switch._thread else None)).encode())
+        os.write(
+            write,
+            repr((served(switch), switch._thread.is_alive() if switch._thread else None)).encode(),
+        )
         os._exit(0)
     os.waitpid(child, 0)
     assert repr(((1, "v1", 1), True)).encode() == os.read(read, 1000)
@@ -346,7 +390,9 @@ def test_a_candidate_answers_in_the_shadow_until_it_is_called_back(place: Place)
     kept: list[Shadowed] = []
     switch = place.switch(keep=kept.extend)
     switch.watch()
-    write_pointer(place.registry.path / "serving.json", place.pointer._replace(shadow=Candidate("v3", 1.0)))
+    write_pointer(
+        place.registry.path / "serving.json", place.pointer._replace(shadow=Candidate("v3", 1.0))
+    )
     switch.look()
     assert switch.shadow is not None
     assert (0, "m0", 0) == served(switch), "what is answered is not the candidate's"
@@ -360,10 +406,14 @@ def test_a_candidate_answers_in_the_shadow_until_it_is_called_back(place: Place)
     switch.close()
 
 
-def test_a_candidate_that_cannot_be_loaded_leaves_what_serves(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_candidate_that_cannot_be_loaded_leaves_what_serves(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
     switch = place.switch(keep=lambda _: None)
     place.unloadable = {"v3"}
-    write_pointer(place.registry.path / "serving.json", place.pointer._replace(shadow=Candidate("v3", 1.0)))
+    write_pointer(
+        place.registry.path / "serving.json", place.pointer._replace(shadow=Candidate("v3", 1.0))
+    )
     switch.look()
     assert switch.shadow is None
     assert (0, "m0", 0) == served(switch)

@@ -13,7 +13,13 @@ from archives import make_tar, make_tar_gz, make_zip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaskapi.errors import FlaskapiError, InvalidRequestError, MissingImageError, TooLargeError, UnsupportedImageError
+from flaskapi.errors import (
+    FlaskapiError,
+    InvalidRequestError,
+    MissingImageError,
+    TooLargeError,
+    UnsupportedImageError,
+)
 from flaskapi.sources import Allowance, Item, is_clutter
 from flaskapi.sources.archives import kind_of, read_file, read_stream
 
@@ -28,7 +34,9 @@ MAKERS = {
 }
 
 
-def read(data: bytes, name: str = "it.zip", image_bytes: int = 1000, total_bytes: int | None = None) -> list[Item]:
+def read(
+    data: bytes, name: str = "it.zip", image_bytes: int = 1000, total_bytes: int | None = None
+) -> list[Item]:
     return list(read_file(io.BytesIO(data), name, Allowance(image_bytes, total_bytes)))
 
 
@@ -52,13 +60,21 @@ def spool() -> IO[bytes]:
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_members_come_in_the_archives_order_with_their_names(make, spool: IO[bytes]) -> None:
     assert [Item(*member) for member in THREE] == read(make(THREE))
-    assert [Item(*member) for member in THREE] == list(read_stream(Pipe(make(THREE)), "-", Allowance(1000), spool))
+    assert [Item(*member) for member in THREE] == list(
+        read_stream(Pipe(make(THREE)), "-", Allowance(1000), spool)
+    )
 
 
 NAMES = st.text(
-    st.characters(codec="utf-8", exclude_characters="\0/\\:", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=120
+    st.characters(codec="utf-8", exclude_characters="\0/\\:", exclude_categories=["Cs", "Cc"]),
+    min_size=1,
+    max_size=120,
 ).filter(lambda name: name != ".." and not is_clutter(name))
-MEMBERS = st.lists(st.tuples(NAMES, st.binary(max_size=1500).map(lambda content: b"\x89PNG" + content)), min_size=1, max_size=8)
+MEMBERS = st.lists(
+    st.tuples(NAMES, st.binary(max_size=1500).map(lambda content: b"\x89PNG" + content)),
+    min_size=1,
+    max_size=8,
+)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
@@ -71,7 +87,9 @@ def test_whatever_is_packed_comes_out_in_order(members: list[tuple[str, bytes]],
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @given(st.data())
 @settings(deadline=None, max_examples=60)
-def test_a_damaged_archive_gives_what_it_still_holds_and_errors_and_nothing_else(make, data: st.DataObject) -> None:
+def test_a_damaged_archive_gives_what_it_still_holds_and_errors_and_nothing_else(
+    make, data: st.DataObject
+) -> None:
     """Cut off anywhere, or with any bytes changed: no crash, no member larger than the limit."""
     packed = bytearray(make([(f"{n}.png", b"\x89PNG" + bytes([n]) * 100 * n) for n in range(6)]))
     for _ in range(data.draw(st.integers(0, 4))):
@@ -81,10 +99,15 @@ def test_a_damaged_archive_gives_what_it_still_holds_and_errors_and_nothing_else
         items = read(cut, image_bytes=600, total_bytes=20_000)
     except FlaskapiError:
         return
-    assert all(isinstance(item.content, FlaskapiError) or len(item.content) <= 600 for item in items)
+    assert all(
+        isinstance(item.content, FlaskapiError) or len(item.content) <= 600 for item in items
+    )
 
 
-@given(st.binary(max_size=600), st.sampled_from([b"PK\3\4", b"PK\5\6", b"\x1f\x8b", b"\x1f\x8b\x08\0\0\0\0\0\0\xff", b""]))
+@given(
+    st.binary(max_size=600),
+    st.sampled_from([b"PK\3\4", b"PK\5\6", b"\x1f\x8b", b"\x1f\x8b\x08\0\0\0\0\0\0\xff", b""]),
+)
 @settings(deadline=None, max_examples=200)
 def test_bytes_that_begin_like_an_archive_are_an_error_at_worst(data: bytes, start: bytes) -> None:
     try:
@@ -109,27 +132,38 @@ def test_an_archive_of_another_kind_is_named(pack) -> None:
 @pytest.mark.parametrize("make", [make_zip, make_tar, make_tar_gz])
 def test_an_archive_without_images_is_an_error_of_its_own(make) -> None:
     clutter = [("__MACOSX/._a.png", b"x"), (".DS_Store", b"x"), ("a/Thumbs.db", b"x")]
-    for members in [clutter] if make is make_tar else [clutter, []]:  # an empty tar has nothing that one could know it by
+    for members in (
+        [clutter] if make is make_tar else [clutter, []]
+    ):  # an empty tar has nothing that one could know it by
         with pytest.raises(MissingImageError, match=r"'it\.zip' holds no image"):
             read(make(members))
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 def test_what_a_system_adds_is_not_unpacked(make) -> None:
-    """In a ZIP, whose members need not be read one after the other, it counts against no limit either."""
+    """In a ZIP, whose members need not be read one after the other, it counts against no limit
+    either.
+    """
     data = make([("__MACOSX/._a.png", b"clutter" * 1000), ("a.png", b"\x89PNG")])
-    assert [Item("a.png", b"\x89PNG")] == read(data, image_bytes=10_000, total_bytes=5_000 if make is make_zip else None)
+    assert [Item("a.png", b"\x89PNG")] == read(
+        data, image_bytes=10_000, total_bytes=5_000 if make is make_zip else None
+    )
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar, make_tar_gz])
 def test_an_archive_within_an_archive_is_not_opened(make) -> None:
-    inner, image = read(make([("in.zip", make_zip(THREE)), ("a.png", b"\x89PNG")]), image_bytes=100_000)
+    inner, image = read(
+        make([("in.zip", make_zip(THREE)), ("a.png", b"\x89PNG")]), image_bytes=100_000
+    )
     assert isinstance(inner.content, UnsupportedImageError)
     assert b"\x89PNG" == image.content
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
-@pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/etc/passwd", "C:\\a.png", "..\\a.png", "\\\\host\\a.png"])
+@pytest.mark.parametrize(
+    "name",
+    ["../a.png", "a/../../b.png", "/etc/passwd", "C:\\a.png", "..\\a.png", "\\\\host\\a.png"],
+)
 def test_a_name_that_leads_elsewhere_is_an_error_of_that_member(make, name: str) -> None:
     member, other = read(make([(name, b"\x89PNG"), ("b.png", b"\x89PNG")]))
     assert name.replace("\\", "/") == member.name.replace("\\", "/")
@@ -167,7 +201,9 @@ def test_a_pipe_is_read_no_further_than_the_member_that_is_asked_for(spool: IO[b
 
 
 def test_a_gz_bomb_is_read_up_to_the_limit_and_held_in_pieces() -> None:
-    bomb = gzip.compress(make_tar([("a.png", b"\x89PNG")])[:1024] + make_tar([("bomb", bytes(50_000_000))]), mtime=0)
+    bomb = gzip.compress(
+        make_tar([("a.png", b"\x89PNG")])[:1024] + make_tar([("bomb", bytes(50_000_000))]), mtime=0
+    )
     assert len(bomb) < 100_000
     image, bomb_item, rest = read(bomb, total_bytes=10_000_000)
     assert (b"\x89PNG", True) == (image.content, isinstance(bomb_item.content, TooLargeError))
@@ -180,7 +216,8 @@ def test_kinds_are_told_by_the_first_bytes() -> None:
         file.seek(0)
         assert "tar" == kind_of(file.read(512))
     assert ["zip", "zip", "gzip", "other", None, None] == [
-        kind_of(head) for head in (make_zip(THREE), make_zip([]), gzip.compress(b""), b"BZh9", b"\x89PNG", b"")
+        kind_of(head)
+        for head in (make_zip(THREE), make_zip([]), gzip.compress(b""), b"BZh9", b"\x89PNG", b"")
     ]
 
 

@@ -46,7 +46,9 @@ def test_a_file_that_is_named_is_read_whatever_its_suffix(folder: Path) -> None:
     assert [Item(str(folder / "labels.csv"), b"labels.csv")] == read(folder / "labels.csv")
 
 
-def test_a_file_needs_no_room_for_temporary_ones(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_needs_no_room_for_temporary_ones(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "none"))
     assert [Item(str(folder / "a.png"), b"a.png")] == read(folder / "a.png")
 
@@ -55,7 +57,9 @@ def test_paths_are_read_in_the_order_given_and_an_archive_names_its_members(fold
     (folder / "it.zip").write_bytes(make_zip([("x/7.png", b"7")]))
     (folder / "it.tar").write_bytes(make_tar([("8.png", b"8")]))
     paths = [folder / "it.tar", folder / "a.png", folder / "it.zip"]
-    assert [f"{folder}/it.tar/8.png", f"{folder}/a.png", f"{folder}/it.zip/x/7.png"] == [item.name for item in read(*paths)]
+    assert [f"{folder}/it.tar/8.png", f"{folder}/a.png", f"{folder}/it.zip/x/7.png"] == [
+        item.name for item in read(*paths)
+    ]
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
@@ -73,13 +77,21 @@ def test_what_cannot_be_read_is_an_error_in_its_place(folder: Path) -> None:
     items = read(*(folder / name for name in names))
     assert [str(folder / name) for name in names] == [item.name for item in items]
     errors = [item.content for item in items if isinstance(item.content, FlaskapiError)]
-    assert [MissingImageError, TooLargeError, MissingImageError] == [type(error) for error in errors[:3]]
+    assert [MissingImageError, TooLargeError, MissingImageError] == [
+        type(error) for error in errors[:3]
+    ]
     assert ["No such file", "1,000 bytes", "holds no image", "cut off"] == [
-        said for said, error in zip(["No such file", "1,000 bytes", "holds no image", "cut off"], errors, strict=True) if said in str(error)
+        said
+        for said, error in zip(
+            ["No such file", "1,000 bytes", "holds no image", "cut off"], errors, strict=True
+        )
+        if said in str(error)
     ]
 
 
-def test_a_folder_that_cannot_be_read_is_one_error_and_the_walk_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_read_is_one_error_and_the_walk_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scandir = os.scandir
 
     def refuse(path: str) -> Any:
@@ -90,7 +102,9 @@ def test_a_folder_that_cannot_be_read_is_one_error_and_the_walk_goes_on(folder: 
     monkeypatch.setattr(os, "scandir", refuse)
     (folder / "z.png").write_bytes(b"z.png")
     first, closed, last = read(folder)
-    assert ("a.png", "b", "z.png") == tuple(os.path.relpath(item.name, folder) for item in (first, closed, last))
+    assert ("a.png", "b", "z.png") == tuple(
+        os.path.relpath(item.name, folder) for item in (first, closed, last)
+    )
     assert isinstance(closed.content, MissingImageError)
     assert "Permission denied" in str(closed.content)
     assert count_images([str(folder)]) is None
@@ -102,7 +116,10 @@ def test_a_pipe_with_a_name_is_read_as_standard_input_is(make, tmp_path: Path) -
     """As a shell gives one for <(command)."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    for data, expected in [(make([("7.png", b"7")]), Item(f"{path}/7.png", b"7")), (b"\x89PNG", Item(str(path), b"\x89PNG"))]:
+    for data, expected in [
+        (make([("7.png", b"7")]), Item(f"{path}/7.png", b"7")),
+        (b"\x89PNG", Item(str(path), b"\x89PNG")),
+    ]:
         sender = threading.Thread(target=path.write_bytes, args=(data,))
         sender.start()
         items = read(path)

@@ -44,7 +44,11 @@ def test_a_long_name_in_two_fields_is_put_together() -> None:
     [
         *((kind, "a link") for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE)),
         *((kind, "a device") for kind in (tarfile.CHRTYPE, tarfile.BLKTYPE)),
-        *((tarfile.FIFOTYPE, "a pipe"), (tarfile.GNUTYPE_SPARSE, "a sparse file"), (b"M", "of a kind")),
+        *(
+            (tarfile.FIFOTYPE, "a pipe"),
+            (tarfile.GNUTYPE_SPARSE, "a sparse file"),
+            (b"M", "of a kind"),
+        ),
     ],
 )
 def test_what_is_no_regular_file_is_an_error(kind: bytes, said: str) -> None:
@@ -57,7 +61,9 @@ def test_what_is_no_regular_file_is_an_error(kind: bytes, said: str) -> None:
 
 
 def test_a_sparse_file_is_an_error_in_either_form() -> None:
-    pax = make_tar([("a.png", b"x" * 600)], pax_headers={"GNU.sparse.major": "1", "GNU.sparse.minor": "0"})
+    pax = make_tar(
+        [("a.png", b"x" * 600)], pax_headers={"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+    )
     assert [UnsupportedImageError] == [type(item.content) for item in read(pax)]
     header = bytearray(make_tar([("a.png", b"")], type=tarfile.GNUTYPE_SPARSE)[:512])
     header[482] = 1
@@ -74,7 +80,9 @@ def test_folders_are_left_out() -> None:
 
 def test_global_headers_are_left_out() -> None:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "made by git"}) as archive:
+    with tarfile.open(
+        fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "made by git"}
+    ) as archive:
         archive.addfile(tarfile.TarInfo("a.png"))
     assert [Item("a.png", b"")] == read(buffer.getvalue())
 
@@ -116,7 +124,15 @@ def test_a_name_that_claims_gigabytes_is_an_error_and_takes_no_memory(kind: byte
 @pytest.mark.parametrize(
     "record",
     [
-        *(b"9999 path=a\n", b"0 path=a\n", b"x path=a\n", b"99999999 path=a\n", b"11 size=-1\n", b"12 size=1e1\n", b"11 size=\xb21\n"),
+        *(
+            b"9999 path=a\n",
+            b"0 path=a\n",
+            b"x path=a\n",
+            b"99999999 path=a\n",
+            b"11 size=-1\n",
+            b"12 size=1e1\n",
+            b"11 size=\xb21\n",
+        ),
         *(b"8 path7\n", b"5 =a\n", b"9 path=ab"),
     ],
 )
@@ -126,20 +142,27 @@ def test_a_broken_extended_header_is_an_error(record: bytes) -> None:
 
 
 def test_a_member_has_a_handful_of_extended_headers_at_most() -> None:
-    member, header = make_tar([("a.png", b"x")], tarfile.USTAR_FORMAT)[:1024], extended(b"14 path=7.png\n")
+    member, header = (
+        make_tar([("a.png", b"x")], tarfile.USTAR_FORMAT)[:1024],
+        extended(b"14 path=7.png\n"),
+    )
     assert [Item("7.png", b"x")] * 2 == read((header * 8 + member) * 2 + bytes(1024))
     with pytest.raises(InvalidRequestError, match="more than 8 extended headers"):
         read(header * 9 + member + bytes(1024))
 
 
 def test_the_time_for_extended_headers_grows_with_their_length_and_no_faster() -> None:
-    """Some 64 times as long: a copy of the rest at each record would take more than 200 times as long."""
+    """Some 64 times as long: a copy of the rest at each record would take more than 200 times as
+    long.
+    """
 
     def least_s(records: int) -> float:
         times = []
         for _ in range(3):
             begun = time.process_time()
-            assert [Item("a.png", b"x")] == read(extended(b"5 a=\n" * records) * 4 + make_tar([("a.png", b"x")]))
+            assert [Item("a.png", b"x")] == read(
+                extended(b"5 a=\n" * records) * 4 + make_tar([("a.png", b"x")])
+            )
             times.append(time.process_time() - begun)
         return min(times)
 

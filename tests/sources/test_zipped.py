@@ -10,7 +10,13 @@ from archives import make_zip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaskapi.errors import FlaskapiError, InvalidImageError, InvalidRequestError, TooLargeError, UnsupportedImageError
+from flaskapi.errors import (
+    FlaskapiError,
+    InvalidImageError,
+    InvalidRequestError,
+    TooLargeError,
+    UnsupportedImageError,
+)
 from flaskapi.sources import Allowance, Item
 from flaskapi.sources.zipped import read_zip
 
@@ -45,9 +51,22 @@ def patched(data: bytes, at: int, form: str, *values: int, entry: int = 0) -> by
         (patched(TWO, 42, "<L", 7), InvalidImageError, "not where"),
         (patched(TWO, 42, "<L", 2_000_000_000), InvalidImageError, "not where"),
     ],
-    ids=["encrypted", "LZMA", "checksum", "too short", "too long", "cut", "too large", "link", "elsewhere", "outside"],
+    ids=[
+        "encrypted",
+        "LZMA",
+        "checksum",
+        "too short",
+        "too long",
+        "cut",
+        "too large",
+        "link",
+        "elsewhere",
+        "outside",
+    ],
 )
-def test_a_bad_member_is_an_error_and_the_next_is_read(data: bytes, error: type[FlaskapiError], said: str) -> None:
+def test_a_bad_member_is_an_error_and_the_next_is_read(
+    data: bytes, error: type[FlaskapiError], said: str
+) -> None:
     bad, good = read(data)
     assert "a.png" == bad.name
     assert isinstance(bad.content, error)
@@ -56,7 +75,9 @@ def test_a_bad_member_is_an_error_and_the_next_is_read(data: bytes, error: type[
 
 
 def test_a_bomb_that_hides_its_size_is_unpacked_no_further_than_it_says() -> None:
-    (item,) = read(patched(make_zip([("a", bytes(10_000_000))], zipfile.ZIP_DEFLATED), 24, "<L", 900))
+    (item,) = read(
+        patched(make_zip([("a", bytes(10_000_000))], zipfile.ZIP_DEFLATED), 24, "<L", 900)
+    )
     assert isinstance(item.content, InvalidImageError | TooLargeError)
 
 
@@ -78,7 +99,11 @@ def test_whatever_an_entry_claims_is_an_error_of_that_member_at_most(
     for place in (20, 24, 42):
         struct.pack_into("<L", bad, place, 0xFFFFFFFF)
     directory = good + bytes(bad) if good_first else bytes(bad) + good
-    whole = data[:start] + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 2, 2, len(directory), start, 0)
+    whole = (
+        data[:start]
+        + directory
+        + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 2, 2, len(directory), start, 0)
+    )
     with tempfile.TemporaryFile() as file:
         file.write(whole)
         for items in (read(whole), list(read_zip(file, Allowance(1000)))):
@@ -92,7 +117,11 @@ def test_members_that_share_their_bytes_are_found_out() -> None:
     data = make_zip([("a", b"x" * 900)])
     start, end = data.index(b"PK\1\2"), data.index(b"PK\5\6")
     directory = data[start:end] * 50
-    bomb = data[:start] + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 50, 50, len(directory), start, 0)
+    bomb = (
+        data[:start]
+        + directory
+        + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 50, 50, len(directory), start, 0)
+    )
     with pytest.raises(InvalidRequestError, match="lie over each other"):
         read(bomb)
 
@@ -118,36 +147,56 @@ def test_sizes_that_come_after_the_bytes_are_read() -> None:
 
 def test_fields_of_64_bits_are_read() -> None:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive, archive.open("a.png", "w", force_zip64=True) as member:
+    with (
+        zipfile.ZipFile(buffer, "w") as archive,
+        archive.open("a.png", "w", force_zip64=True) as member,
+    ):
         member.write(b"first")
     data = buffer.getvalue()
     assert [Item("a.png", b"first")] == read(data)
     at = data.index(b"PK\5\6")
     start = data.index(b"PK\1\2")
-    record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, at - start, start) + struct.pack("<4sLQL", b"PK\6\7", 0, at, 1)
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    record = struct.pack(
+        "<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, at - start, start
+    ) + struct.pack("<4sLQL", b"PK\6\7", 0, at, 1)
+    end = struct.pack(
+        "<4s4H2LH", b"PK\5\6", 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0
+    )
     assert [Item("a.png", b"first")] == read(data[:at] + record + end)
-    packed, unpacked, offset = (struct.unpack_from("<L", data, start + place)[0] for place in (20, 24, 42))
+    packed, unpacked, offset = (
+        struct.unpack_from("<L", data, start + place)[0] for place in (20, 24, 42)
+    )
     extra = struct.pack("<2H3Q", 1, 24, unpacked, packed, offset)
     entry = bytearray(data[start:at])
     for place in (20, 24, 42):
         struct.pack_into("<L", entry, place, 0xFFFFFFFF)
     struct.pack_into("<H", entry, 30, len(extra))
     entry += extra
-    assert [Item("a.png", b"first")] == read(data[:start] + entry + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(entry), start, 0))
+    assert [Item("a.png", b"first")] == read(
+        data[:start] + entry + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(entry), start, 0)
+    )
 
 
 def test_the_time_for_extra_fields_grows_with_their_length_and_no_faster() -> None:
-    """Sixteen times as many: a copy of the rest at each field would take a hundred times as long."""
+    """Sixteen times as many: a copy of the rest at each field would take a hundred times as
+    long.
+    """
 
     def least_s(fields: int) -> float:
-        data, extra = make_zip([("a.png", b"first")]), struct.pack("<2H", 7, 0) * fields + struct.pack("<2HQ", 1, 8, 5)
+        data, extra = (
+            make_zip([("a.png", b"first")]),
+            struct.pack("<2H", 7, 0) * fields + struct.pack("<2HQ", 1, 8, 5),
+        )
         start, end = data.index(b"PK\1\2"), data.index(b"PK\5\6")
         entry = bytearray(data[start:end] + extra)
         struct.pack_into("<L", entry, 24, 0xFFFFFFFF)
         struct.pack_into("<H", entry, 30, len(extra))
         entry *= 8
-        packed = data[:start] * 8 + entry + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 8, 8, len(entry), start * 8, 0)
+        packed = (
+            data[:start] * 8
+            + entry
+            + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 8, 8, len(entry), start * 8, 0)
+        )
         times = []
         for _ in range(3):
             begun = time.process_time()

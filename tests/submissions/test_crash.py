@@ -1,4 +1,6 @@
-"""Processes that write, killed and in each other's way, and databases that go away: what was answered is there."""
+"""Processes that write, killed and in each other's way, and databases that go away: what was
+answered is there.
+"""
 
 import contextlib
 import logging
@@ -24,9 +26,12 @@ from flaskapi.submissions.tables import images, submissions
 from flaskapi.submissions.writer import WrittenStore
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60  # with a machine that has much else to do; that no request waits longer than a second is a test of its own
-# Three threads write as those of a web process do, each its own images, and print each id once they have it. They go on for some
-# seconds, and until each has kept something a few times; what is slow is waited for here.
+# With a machine that has much else to do; that no request waits longer than a second is a test of
+# its own.
+PATIENCE_S = 60
+# Three threads write as those of a web process do, each its own images, and print each id once they
+# have it. They go on for some seconds, and until each has kept something a few times; what is slow
+# is waited for here.
 WRITER = """
 import hashlib, logging, os, sys, threading, time
 sys.path.insert(0, "tests")
@@ -36,14 +41,18 @@ from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.writer import WrittenStore
 logging.basicConfig()
 url, seconds, patience_s = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
-store = WrittenStore(DatabaseStore(url, "process", patience_s=patience_s), logging.getLogger("store"), wait_s=patience_s)
+database = DatabaseStore(url, "process", patience_s=patience_s)
+store = WrittenStore(database, logging.getLogger("store"), wait_s=patience_s)
 until_s = time.monotonic() + seconds
 def write(thread):
     count = kept = 0
     while time.monotonic() < until_s or kept < 10:
         count += 1
-        image = f"{os.getpid()} {thread} {count}".encode() * 50 if count % 2 else b"the same for all"
-        many = [make_submission(image=image, model=hashlib.sha256(image).hexdigest()) for _ in range(1 + count % 3)]
+        image = b"the same for all"
+        if count % 2:
+            image = f"{os.getpid()} {thread} {count}".encode() * 50
+        sha256 = hashlib.sha256(image).hexdigest()
+        many = [make_submission(image=image, model=sha256) for _ in range(1 + count % 3)]
         try:
             store.record(many)
         except StoreUnavailableError as error:
@@ -58,7 +67,10 @@ threads = [threading.Thread(target=write, args=(thread,)) for thread in range(3)
 
 
 def start(url: str, seconds: float, folder: Path, name: str) -> "subprocess.Popen[bytes]":
-    with (folder / f"{name}.ids").open("wb") as ids, (folder / f"{name}.errors").open("wb") as errors:
+    with (
+        (folder / f"{name}.ids").open("wb") as ids,
+        (folder / f"{name}.errors").open("wb") as errors,
+    ):
         command = [sys.executable, "-c", WRITER, url, str(seconds), str(PATIENCE_S)]
         return subprocess.Popen(command, cwd=ROOT, stdout=ids, stderr=errors)
 
@@ -66,7 +78,10 @@ def start(url: str, seconds: float, folder: Path, name: str) -> "subprocess.Pope
 def answered(folder: Path) -> list[UUID]:
     """The ids that were answered; a last line that is cut off was not."""
     return [
-        UUID(line.strip()) for path in folder.glob("*.ids") for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")
+        UUID(line.strip())
+        for path in folder.glob("*.ids")
+        for line in path.read_text().splitlines(keepends=True)
+        if line.endswith("\n")
     ]
 
 
@@ -74,12 +89,21 @@ def check_all_are_there_and_whole(folder: Path, engine: sa.Engine) -> int:
     """Every answered id has its row, each row its image, each image its submission."""
     ids = answered(folder)
     with engine.connect() as connection:
-        rows = connection.execute(sa.select(submissions.c.id, submissions.c.model, images.c.sha256).join(images)).all()
+        rows = connection.execute(
+            sa.select(submissions.c.id, submissions.c.model, images.c.sha256).join(images)
+        ).all()
         found = {row.id: row for row in rows}
         assert set() == set(ids) - set(found)
-        assert all(row.model == row.sha256.hex() for row in rows), "each has the image that it was sent with"
-        assert len(rows) == connection.execute(sa.select(sa.func.count()).select_from(submissions)).scalar()
-        assert {row.sha256 for row in rows} == set(connection.execute(sa.select(images.c.sha256)).scalars())
+        assert all(row.model == row.sha256.hex() for row in rows), (
+            "each has the image that it was sent with"
+        )
+        assert (
+            len(rows)
+            == connection.execute(sa.select(sa.func.count()).select_from(submissions)).scalar()
+        )
+        assert {row.sha256 for row in rows} == set(
+            connection.execute(sa.select(images.c.sha256)).scalars()
+        )
         if connection.dialect.name == "sqlite":
             assert "ok" == connection.exec_driver_sql("PRAGMA integrity_check").scalar()
     assert len(set(ids)) == len(ids)
@@ -125,8 +149,12 @@ def test_eight_processes_write_at_once_and_none_finds_the_database_locked(
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("victim", ["one connection's process", "the whole server"])
-def test_what_was_answered_survives_the_killing_of_postgresql(postgres: Postgres, tmp_path: Path, victim: str) -> None:
-    """PostgreSQL ends all connections where one process of it was killed, and starts them anew; writers go on by themselves."""
+def test_what_was_answered_survives_the_killing_of_postgresql(
+    postgres: Postgres, tmp_path: Path, victim: str
+) -> None:
+    """PostgreSQL ends all connections where one process of it was killed, and starts them anew;
+    writers go on by themselves.
+    """
     url = postgres.make_database()
     store = DatabaseStore(url, "process")
     store.check()
@@ -139,7 +167,14 @@ def test_what_was_answered_survives_the_killing_of_postgresql(postgres: Postgres
         postgres.stop()
         postgres.start()
     else:
-        os.kill(next(process for process in postgres.processes() if b"postgres: postgres test_" in command_line(process)), signal.SIGKILL)
+        os.kill(
+            next(
+                process
+                for process in postgres.processes()
+                if b"postgres: postgres test_" in command_line(process)
+            ),
+            signal.SIGKILL,
+        )
     wait_for_ids(tmp_path, len(answered(tmp_path)) + 100)
     for writer in writers:
         writer.kill()
@@ -158,8 +193,12 @@ def command_line(process: int) -> bytes:
 
 
 @pytest.mark.postgres
-def test_a_server_that_stands_still_keeps_no_request_waiting_and_is_used_again_when_it_goes_on(postgres: Postgres) -> None:
-    """Stopped, as by a frozen machine: connections stay open, and nothing answers. Then gone, which refuses them; then back."""
+def test_a_server_that_stands_still_keeps_no_request_waiting_and_is_used_again_when_it_goes_on(
+    postgres: Postgres,
+) -> None:
+    """Stopped, as by a frozen machine: connections stay open, and nothing answers. Then gone, which
+    refuses them; then back.
+    """
     database = DatabaseStore(postgres.make_database(), "process")
     store = WrittenStore(database, logging.getLogger("flaskapi"), retry_s=0.3)
     assert store.record([make_submission()])
@@ -178,7 +217,9 @@ def test_a_server_that_stands_still_keeps_no_request_waiting_and_is_used_again_w
 
 
 @pytest.mark.postgres
-def test_a_server_that_was_started_anew_between_two_requests_costs_no_receipt(postgres: Postgres) -> None:
+def test_a_server_that_was_started_anew_between_two_requests_costs_no_receipt(
+    postgres: Postgres,
+) -> None:
     store = DatabaseStore(postgres.make_database(), "process")
     store.record([make_submission()])
     postgres.stop()
@@ -207,7 +248,9 @@ def wait_until_it_keeps(store: WrittenStore) -> None:
 
 
 def test_a_full_disk_is_said_and_is_over_when_there_is_room_again(tmp_path: Path) -> None:
-    """Full by a limit of its pages. Nothing is half stored: of what did not fit neither the image nor the submission is there."""
+    """Full by a limit of its pages. Nothing is half stored: of what did not fit neither the image
+    nor the submission is there.
+    """
     database = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
     store = WrittenStore(database, logging.getLogger("flaskapi"), retry_s=0.1)
     store.check()
@@ -231,14 +274,20 @@ def test_a_full_disk_is_said_and_is_over_when_there_is_room_again(tmp_path: Path
     wait_until_it_keeps(store)
     store.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "submissions.db")) as connection:
-        assert [(1, 1)] == connection.execute("SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM submissions)").fetchall()
+        assert [(1, 1)] == connection.execute(
+            "SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM submissions)"
+        ).fetchall()
 
 
-def test_a_database_that_may_only_be_read_or_is_in_the_middle_of_something_is_said_in_time(tmp_path: Path) -> None:
+def test_a_database_that_may_only_be_read_or_is_in_the_middle_of_something_is_said_in_time(
+    tmp_path: Path,
+) -> None:
     database = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
     store = WrittenStore(database, logging.getLogger("flaskapi"), retry_s=0.1)
     assert store.record([make_submission()])
-    with contextlib.closing(sqlite3.connect(tmp_path / "submissions.db", isolation_level=None)) as other:
+    with contextlib.closing(
+        sqlite3.connect(tmp_path / "submissions.db", isolation_level=None)
+    ) as other:
         other.execute("BEGIN IMMEDIATE")
         check_none_waits(store)
     wait_until_it_keeps(store)

@@ -15,7 +15,13 @@ from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import labels
 
-NUMBER = {"prediction": "12", "probabilities": None, "normalized": None, "lines": ["1", "2"], "digits": []}
+NUMBER = {
+    "prediction": "12",
+    "probabilities": None,
+    "normalized": None,
+    "lines": ["1", "2"],
+    "digits": [],
+}
 OPERATOR = {"label": "7", "label_source": "operator"}
 
 
@@ -24,7 +30,11 @@ def at(day: int, number: int = 0) -> dict[str, Any]:
 
 
 def test_they_are_given_from_the_oldest_by_kind_label_and_time(store: DatabaseStore) -> None:
-    first, second, third = digits = [make_submission(**at(20)), make_submission(**at(21), **OPERATOR), make_submission(**at(22))]
+    first, second, third = digits = [
+        make_submission(**at(20)),
+        make_submission(**at(21), **OPERATOR),
+        make_submission(**at(22)),
+    ]
     number = make_submission(**at(21, 1), **NUMBER)
     store.record([third, number, second, first])
     for wanted, expected in (
@@ -33,12 +43,22 @@ def test_they_are_given_from_the_oldest_by_kind_label_and_time(store: DatabaseSt
         (Wanted(labelled=True), [second]),
         (Wanted(since=datetime(2026, 11, 21, tzinfo=UTC)), [second, third]),
         (Wanted(until=datetime(2026, 11, 21, tzinfo=UTC)), [first]),
-        (Wanted(since=datetime(2026, 11, 21, tzinfo=UTC), until=datetime(2026, 11, 22, tzinfo=UTC)), [second]),
+        (
+            Wanted(
+                since=datetime(2026, 11, 21, tzinfo=UTC), until=datetime(2026, 11, 22, tzinfo=UTC)
+            ),
+            [second],
+        ),
     ):
-        assert (len(expected), expected) == (count_wanted(store, wanted), list(read_wanted(store, wanted)))
+        assert (len(expected), expected) == (
+            count_wanted(store, wanted),
+            list(read_wanted(store, wanted)),
+        )
 
 
-def test_what_is_erased_or_kept_meanwhile_neither_stops_them_nor_doubles_one(store: DatabaseStore) -> None:
+def test_what_is_erased_or_kept_meanwhile_neither_stops_them_nor_doubles_one(
+    store: DatabaseStore,
+) -> None:
     """More than one page."""
     kept = [make_submission(**at(20, number), image=b"%d" % (number % 5)) for number in range(1003)]
     store.record(kept)
@@ -53,18 +73,32 @@ def test_what_is_erased_or_kept_meanwhile_neither_stops_them_nor_doubles_one(sto
 def history(engine: sa.Engine) -> list[tuple[Any, ...]]:
     names = ("submission_id", "label", "source", "key_name")
     with engine.connect() as connection:
-        return [tuple(row) for row in connection.execute(sa.select(*(labels.c[name] for name in names)).order_by(labels.c.id))]
+        return [
+            tuple(row)
+            for row in connection.execute(
+                sa.select(*(labels.c[name] for name in names)).order_by(labels.c.id)
+            )
+        ]
 
 
-def test_what_is_taken_in_bears_an_operators_label_and_has_a_history(store: DatabaseStore, engine: sa.Engine) -> None:
-    sent = [make_submission(image=b"one", **OPERATOR), make_submission(image=b"two", label="none", label_source="operator")]
+def test_what_is_taken_in_bears_an_operators_label_and_has_a_history(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
+    sent = [
+        make_submission(image=b"one", **OPERATOR),
+        make_submission(image=b"two", label="none", label_source="operator"),
+    ]
     assert 2 == keep_labelled(store, sent)
     assert sent == [store.get(one.id) for one in sent]
     assert [(one.id, one.label, "operator", "import") for one in sent] == history(engine)
 
 
-def test_what_is_there_with_the_label_that_an_operator_gave_is_not_taken_in_again(store: DatabaseStore, engine: sa.Engine) -> None:
-    """A sender's word for it is not an operator's; another label, and a number, are something else."""
+def test_what_is_there_with_the_label_that_an_operator_gave_is_not_taken_in_again(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
+    """A sender's word for it is not an operator's; another label, and a number, are something
+    else.
+    """
 
     def labelled(**changes: Any) -> Submission:
         return make_submission(**{"image": b"same"} | OPERATOR | changes)
@@ -72,7 +106,9 @@ def test_what_is_there_with_the_label_that_an_operator_gave_is_not_taken_in_agai
     store.record([labelled(label_source="sender"), labelled(label=None, label_source=None)])
     assert 1 == keep_labelled(store, [labelled()])
     assert 0 == keep_labelled(store, [labelled(), labelled()])
-    assert 2 == keep_labelled(store, [labelled(label="1"), labelled(), labelled(**NUMBER), labelled(label="1")])
+    assert 2 == keep_labelled(
+        store, [labelled(label="1"), labelled(), labelled(**NUMBER), labelled(label="1")]
+    )
     assert 0 == keep_labelled(store, [])
     assert 3 == len(history(engine))
 
@@ -87,5 +123,11 @@ def test_a_senders_word_stays_a_senders(store: DatabaseStore, engine: sa.Engine)
 
 def test_all_are_taken_in_or_none(store: DatabaseStore, engine: sa.Engine) -> None:
     with pytest.raises(StoreUnavailableError):
-        keep_labelled(store, [make_submission(image=b"one", **OPERATOR), make_submission(image=b"two", model=None, **OPERATOR)])
+        keep_labelled(
+            store,
+            [
+                make_submission(image=b"one", **OPERATOR),
+                make_submission(image=b"two", model=None, **OPERATOR),
+            ],
+        )
     assert (0, []) == (count_wanted(store, Wanted()), history(engine))

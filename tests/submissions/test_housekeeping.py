@@ -13,7 +13,14 @@ from uuid import UUID
 import pytest
 from fakes import make_submission
 
-from flaskapi.submissions.housekeeping import EVERY, Done, Housekeeper, Limits, keep_house, take_turn
+from flaskapi.submissions.housekeeping import (
+    EVERY,
+    Done,
+    Housekeeper,
+    Limits,
+    keep_house,
+    take_turn,
+)
 from flaskapi.submissions.statistics import summarize_days
 from flaskapi.submissions.store import DatabaseStore
 
@@ -48,25 +55,36 @@ def test_it_is_due_once_in_ten_minutes_whichever_process_asks(store: DatabaseSto
     assert not take_turn(store, NOW + EVERY)
 
 
-def test_days_that_are_over_are_counted_so_that_nobody_who_asks_has_to_wait(store: DatabaseStore) -> None:
+def test_days_that_are_over_are_counted_so_that_nobody_who_asks_has_to_wait(
+    store: DatabaseStore,
+) -> None:
     store.record([make_submission(received_at=NOW - timedelta(days=ago)) for ago in (0, 1, 2)])
     keep_house(store, Limits(), NOW)
     assert 0 == summarize_days(store, NOW)
     assert 1 == summarize_days(store, NOW + timedelta(days=1))
 
 
-def test_a_clock_that_was_wrong_puts_it_off_for_good_no_more_than_ten_minutes(store: DatabaseStore) -> None:
+def test_a_clock_that_was_wrong_puts_it_off_for_good_no_more_than_ten_minutes(
+    store: DatabaseStore,
+) -> None:
     assert take_turn(store, NOW + timedelta(days=36_500))
     assert take_turn(store, NOW)
 
 
 @pytest.mark.parametrize("asked_before", [False, True])
-def test_of_several_processes_that_ask_at_once_one_has_its_turn(store: DatabaseStore, url: str, asked_before: bool) -> None:
+def test_of_several_processes_that_ask_at_once_one_has_its_turn(
+    store: DatabaseStore, url: str, asked_before: bool
+) -> None:
     store.check()
     if asked_before:
         take_turn(store, NOW - EVERY)
     command = [sys.executable, "-c", TAKE, url, NOW.isoformat()]
-    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(4)]
+    processes = [
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        for _ in range(4)
+    ]
     for process in processes:
         assert process.stdout
         assert "\n" == process.stdout.readline()
@@ -74,7 +92,9 @@ def test_of_several_processes_that_ask_at_once_one_has_its_turn(store: DatabaseS
         assert process.stdin
         process.stdin.write("\n")
         process.stdin.flush()
-    assert ["False", "False", "False", "True"] == sorted(process.communicate(timeout=60)[0].strip() for process in processes)
+    assert ["False", "False", "False", "True"] == sorted(
+        process.communicate(timeout=60)[0].strip() for process in processes
+    )
 
 
 def test_what_is_too_old_goes_and_then_what_is_too_many(store: DatabaseStore) -> None:
@@ -83,7 +103,9 @@ def test_what_is_too_old_goes_and_then_what_is_too_many(store: DatabaseStore) ->
     young = [make_submission(image=b"%d" % n) for n in range(4)]
     store.record([old, labelled, *young])
     assert Done(1, 2, True) == keep_house(store, Limits(days=90, submissions=3))
-    assert [None, labelled, None, None, *young[2:]] == [store.get(one.id) for one in (old, labelled, *young)]
+    assert [None, labelled, None, None, *young[2:]] == [
+        store.get(one.id) for one in (old, labelled, *young)
+    ]
     done = keep_house(store, Limits(bytes=1))
     assert Done(0, 2, False) == done
     assert "operators have labelled" in str(done)
@@ -102,17 +124,28 @@ def test_the_thread_does_it_when_it_is_due_says_so_and_goes_on_after_an_error(
     for keeper in keepers:
         keeper.start()
     deadline_s = time.monotonic() + 20
-    while store.get(old.id) or len([line for line in caplog.messages if "no housekeeping" in line]) < 2:
+    while (
+        store.get(old.id)
+        or len([line for line in caplog.messages if "no housekeeping" in line]) < 2
+    ):
         assert time.monotonic() < deadline_s
         time.sleep(0.02)
     for keeper in keepers:
         keeper.stop()
-    assert 1 == len([line for line in caplog.messages if line.startswith("store: erased 1 submissions for their age")])
+    assert 1 == len(
+        [
+            line
+            for line in caplog.messages
+            if line.startswith("store: erased 1 submissions for their age")
+        ]
+    )
 
 
 def test_no_request_waits_for_it(store: DatabaseStore, url: str) -> None:
     """While thousands are erased, another process keeps something every few milliseconds."""
-    store.record([make_submission(id=UUID(int=n << 80), image=b"old %d" % n) for n in range(1, 3001)])
+    store.record(
+        [make_submission(id=UUID(int=n << 80), image=b"old %d" % n) for n in range(1, 3001)]
+    )
     other, waited_s, is_over = DatabaseStore(url, "process"), list[float](), threading.Event()
 
     def write() -> None:
@@ -134,7 +167,20 @@ def test_no_request_waits_for_it(store: DatabaseStore, url: str) -> None:
 
 
 @pytest.mark.parametrize(("setting", "expected"), [("on", "1"), ("off", "0")])
-def test_the_service_keeps_house_unless_it_is_told_not_to(tmp_path: Path, setting: str, expected: str) -> None:
-    environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(tmp_path), "FLASKAPI_STORE": "on", "FLASKAPI_HOUSEKEEPING": setting}
-    done = subprocess.run([sys.executable, "-c", START], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+def test_the_service_keeps_house_unless_it_is_told_not_to(
+    tmp_path: Path, setting: str, expected: str
+) -> None:
+    environment = os.environ | {
+        "FLASKAPI_INSTANCE_PATH": str(tmp_path),
+        "FLASKAPI_STORE": "on",
+        "FLASKAPI_HOUSEKEEPING": setting,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", START],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert expected == done.stdout.strip()

@@ -5,7 +5,11 @@ from flaskapi.submissions.identifiers import new_id
 
 
 def test_they_are_of_version_7_and_bear_the_time_in_milliseconds() -> None:
-    before_ms, identifier, after_ms = time.time_ns() // 1_000_000, new_id(), time.time_ns() // 1_000_000
+    before_ms, identifier, after_ms = (
+        time.time_ns() // 1_000_000,
+        new_id(),
+        time.time_ns() // 1_000_000,
+    )
     assert (7, RFC_4122) == (identifier.version, identifier.variant)
     assert before_ms <= identifier.int >> 80 <= after_ms
 

@@ -17,11 +17,21 @@ def test_a_key_is_found_by_its_token_alone(store: DatabaseStore) -> None:
         found = find_key(store, token)
         assert found is not None
         assert name == found.name
-    for wrong in ("", "flaskapi_", tokens["ada"][:-1], tokens["ada"] + "x", tokens["ada"].upper(), "ÿ", "ada"):
+    for wrong in (
+        "",
+        "flaskapi_",
+        tokens["ada"][:-1],
+        tokens["ada"] + "x",
+        tokens["ada"].upper(),
+        "ÿ",
+        "ada",
+    ):
         assert find_key(store, wrong) is None
 
 
-def test_tokens_are_random_and_nothing_that_is_kept_contains_one(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_tokens_are_random_and_nothing_that_is_kept_contains_one(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     tokens = [make_key(store, f"key{number}") for number in range(20)]
     assert 20 == len(set(tokens))
     assert all(len(token.removeprefix("flaskapi_")) == 43 for token in tokens)  # 256 bits in base64
@@ -37,7 +47,9 @@ def test_a_revoked_key_opens_nothing_and_stays_in_the_list(store: DatabaseStore)
     assert find_key(store, other) is not None
     assert [False, False] == [revoke_key(store, name) for name in ("bob", "nobody")]
     assert any_key(store)
-    assert [("ada", False), ("bob", True)] == [(key.name, key.revoked_at is not None) for key in list_keys(store)]
+    assert [("ada", False), ("bob", True)] == [
+        (key.name, key.revoked_at is not None) for key in list_keys(store)
+    ]
 
 
 def test_a_name_is_given_once_for_labels_bear_it(store: DatabaseStore) -> None:

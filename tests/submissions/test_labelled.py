@@ -12,12 +12,20 @@ from flaskapi.submissions.tables import labels
 
 
 def label(store: DatabaseStore, submission: Submission, label: str | None, **more: Any) -> None:
-    row = {"id": new_id(), "submission_id": submission.id, "labelled_at": datetime.now(UTC), "label": label, "source": "operator"}
+    row = {
+        "id": new_id(),
+        "submission_id": submission.id,
+        "labelled_at": datetime.now(UTC),
+        "label": label,
+        "source": "operator",
+    }
     store.run(lambda connection: connection.execute(sa.insert(labels), row | more))
 
 
 def test_digits_are_read_with_all_that_was_said_of_them_in_order(store: DatabaseStore) -> None:
-    first, second, unsaid = sent = [make_submission(image=b"%d" % place, normalized=bytes([place]) * 784) for place in range(3)]
+    first, second, unsaid = sent = [
+        make_submission(image=b"%d" % place, normalized=bytes([place]) * 784) for place in range(3)
+    ]
     number = make_submission(probabilities=None, normalized=None, lines=["7"], digits=[])
     store.record([*sent, number])
     label(store, second, "9", source="sender", client=b"somebody")
@@ -28,7 +36,9 @@ def test_digits_are_read_with_all_that_was_said_of_them_in_order(store: Database
     assert [first.id, second.id] == [one.id for one in found]
     assert [first.normalized, second.normalized] == [one.normalized for one in found]
     assert [Statement("7", "operator", None)] == found[0].statements
-    assert [Statement("9", "sender", b"somebody"), Statement(None, "operator", None)] == found[1].statements
+    assert [Statement("9", "sender", b"somebody"), Statement(None, "operator", None)] == found[
+        1
+    ].statements
     assert unsaid.id not in [one.id for one in found]
 
 
@@ -37,4 +47,6 @@ def test_only_what_was_received_since_then_is_read(store: DatabaseStore) -> None
     store.record([sent])
     label(store, sent, "7")
     now = datetime.now(UTC)
-    assert [1, 0] == [len(read_labelled(store, now + timedelta(minutes=minutes))) for minutes in (-1, 1)]
+    assert [1, 0] == [
+        len(read_labelled(store, now + timedelta(minutes=minutes))) for minutes in (-1, 1)
+    ]

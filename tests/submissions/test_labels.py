@@ -38,7 +38,11 @@ HISTORIES = {
     "a sender": ([sender("9")], "9", SENDER),
     "the newest of two senders": ([sender("9"), sender("4", B)], "4", SENDER),
     "a sender who takes it back": ([sender("9"), sender(None)], None, NOBODY),
-    "a sender who takes back what another sender said": ([sender("9"), sender(None, B)], None, NOBODY),
+    "a sender who takes back what another sender said": (
+        [sender("9"), sender(None, B)],
+        None,
+        NOBODY,
+    ),
     "an operator": ([ada("9")], "9", ADA),
     "an operator after a sender": ([sender("9"), ada("4")], "4", ADA),
     "a sender after an operator": ([ada("4"), sender("9")], "4", ADA),
@@ -47,8 +51,16 @@ HISTORIES = {
     "an operator who takes back all": ([sender("9"), ada("4"), ada(None)], None, NOBODY),
     "an operator who takes back a sender's": ([sender("9"), ada(None)], None, NOBODY),
     "a sender after an operator took back all": ([ada("4"), ada(None), sender("9")], "9", SENDER),
-    "a sender who takes back his own beside an operator's": ([sender("9"), ada("4"), sender(None)], "4", ADA),
-    "a sender who said it while an operator's stood, then taken back": ([ada("4"), sender("9"), ada(None)], None, NOBODY),
+    "a sender who takes back his own beside an operator's": (
+        [sender("9"), ada("4"), sender(None)],
+        "4",
+        ADA,
+    ),
+    "a sender who said it while an operator's stood, then taken back": (
+        [ada("4"), sender("9"), ada(None)],
+        None,
+        NOBODY,
+    ),
 }
 
 
@@ -65,7 +77,9 @@ def history(store: DatabaseStore, id: UUID) -> list[tuple[str | None, str, str |
 
 
 @pytest.mark.parametrize(("said", "label", "source"), HISTORIES.values(), ids=HISTORIES)
-def test_an_operators_newest_label_is_in_force_else_the_newest_senders(said: list[Said], label: str | None, source: str | None) -> None:
+def test_an_operators_newest_label_is_in_force_else_the_newest_senders(
+    said: list[Said], label: str | None, source: str | None
+) -> None:
     assert (label, source) == decide(said)
 
 
@@ -81,41 +95,72 @@ def test_what_is_in_force_stands_beside_the_submission_and_everything_in_the_his
     assert [(one.label, one.source, one.key_name, None) for one in said] == history(store, kept.id)
 
 
-def test_an_operator_without_a_key_as_whoever_imports_is_an_operator(store: DatabaseStore, kept: Submission) -> None:
+def test_an_operator_without_a_key_as_whoever_imports_is_an_operator(
+    store: DatabaseStore, kept: Submission
+) -> None:
     say(store, kept.id, Said("4", "operator", "digit"))
     assert InForce("4", "operator") == say(store, kept.id, sender("9"))
 
 
-def test_who_said_it_and_why_is_kept(store: DatabaseStore, kept: Submission, engine: sa.Engine) -> None:
+def test_who_said_it_and_why_is_kept(
+    store: DatabaseStore, kept: Submission, engine: sa.Engine
+) -> None:
     say(store, kept.id, Said("none", "sender", "digit", "a letter", client=A))
     say(store, kept.id, Said("none", "operator", "digit", "a face", key_name="ada"))
-    assert [("none", "sender", None, "a letter"), ("none", "operator", "ada", "a face")] == history(store, kept.id)
+    assert [("none", "sender", None, "a letter"), ("none", "operator", "ada", "a face")] == history(
+        store, kept.id
+    )
     with engine.connect() as connection:
-        assert [A, None] == list(connection.execute(sa.select(labels.c.client).order_by(labels.c.id)).scalars())
+        assert [A, None] == list(
+            connection.execute(sa.select(labels.c.client).order_by(labels.c.id)).scalars()
+        )
 
 
-def test_a_sender_who_says_the_same_again_adds_nothing_and_an_operator_confirms(store: DatabaseStore, kept: Submission) -> None:
+def test_a_sender_who_says_the_same_again_adds_nothing_and_an_operator_confirms(
+    store: DatabaseStore, kept: Submission
+) -> None:
     for one in (sender("9"), sender("9"), ada("9"), ada("9"), sender("9"), ada("9", "bob")):
         say(store, kept.id, one)
-    assert ["sender", "operator", "operator", "operator"] == [source for _, source, _, _ in history(store, kept.id)]
+    assert ["sender", "operator", "operator", "operator"] == [
+        source for _, source, _, _ in history(store, kept.id)
+    ]
 
 
-def test_the_same_of_another_sender_or_after_it_was_taken_back_is_kept(store: DatabaseStore, kept: Submission) -> None:
-    said = [sender("9"), sender("9", B), sender("9"), sender(None), sender("9"), ada(None), sender("9")]
+def test_the_same_of_another_sender_or_after_it_was_taken_back_is_kept(
+    store: DatabaseStore, kept: Submission
+) -> None:
+    said = [
+        sender("9"),
+        sender("9", B),
+        sender("9"),
+        sender(None),
+        sender("9"),
+        ada(None),
+        sender("9"),
+    ]
     for one in said:
         say(store, kept.id, one)
-    assert [(one.label, one.source) for one in said] == [past[:2] for past in history(store, kept.id)]
+    assert [(one.label, one.source) for one in said] == [
+        past[:2] for past in history(store, kept.id)
+    ]
 
 
-@pytest.mark.parametrize("said", [[sender(None)], [ada(None)], [sender("9"), ada(None), sender(None)], [ada("9"), sender(None)]])
-def test_what_is_not_there_cannot_be_taken_back(store: DatabaseStore, kept: Submission, said: list[Said]) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [[sender(None)], [ada(None)], [sender("9"), ada(None), sender(None)], [ada("9"), sender(None)]],
+)
+def test_what_is_not_there_cannot_be_taken_back(
+    store: DatabaseStore, kept: Submission, said: list[Said]
+) -> None:
     for one in said:
         say(store, kept.id, one)
     assert len(said) - 1 == len(history(store, kept.id))
 
 
 def test_a_digit_is_no_number_and_a_number_no_digit(store: DatabaseStore, kept: Submission) -> None:
-    number = make_submission(prediction="55", probabilities=None, normalized=None, lines=["55"], digits=[])
+    number = make_submission(
+        prediction="55", probabilities=None, normalized=None, lines=["55"], digits=[]
+    )
     store.record([number])
     with pytest.raises(InvalidRequestError, match="'digit', not 'number'"):
         say(store, kept.id, Said("55", "sender", "number"))
@@ -131,14 +176,18 @@ def test_there_is_no_label_of_what_is_not_there(store: DatabaseStore) -> None:
             say(store, new_id(), one)
 
 
-def test_labels_are_erased_with_their_submission(store: DatabaseStore, kept: Submission, engine: sa.Engine) -> None:
+def test_labels_are_erased_with_their_submission(
+    store: DatabaseStore, kept: Submission, engine: sa.Engine
+) -> None:
     say(store, kept.id, sender("9"))
     assert store.delete(kept.id)
     with engine.connect() as connection:
         assert [] == connection.execute(sa.select(labels)).all()
 
 
-def test_a_label_and_its_withdrawal_let_its_day_be_counted_anew(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_a_label_and_its_withdrawal_let_its_day_be_counted_anew(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     """The day of a submission is that of UTC; other days stay as they were."""
     moment = datetime.fromisoformat("2026-11-24T23:30:00-02:00")
     submission = make_submission(received_at=moment)
@@ -146,15 +195,22 @@ def test_a_label_and_its_withdrawal_let_its_day_be_counted_anew(store: DatabaseS
     for one in (sender("9"), sender(None)):
         with engine.begin() as connection:
             connection.execute(sa.delete(days))
-            connection.execute(sa.insert(days), [{"day": date(2026, 11, day), "summary": {}} for day in (24, 25)])
+            connection.execute(
+                sa.insert(days), [{"day": date(2026, 11, day), "summary": {}} for day in (24, 25)]
+            )
         say(store, submission.id, one)
         with engine.connect() as connection:
             assert [date(2026, 11, 24)] == list(connection.execute(sa.select(days.c.day)).scalars())
     assert 25 == moment.astimezone(UTC).day
 
 
-def test_of_many_who_speak_at_once_all_are_kept_and_the_last_is_in_force(store: DatabaseStore, kept: Submission) -> None:
-    threads = [Thread(target=say, args=(store, kept.id, sender(str(number), bytes([number] * 16)))) for number in range(6)]
+def test_of_many_who_speak_at_once_all_are_kept_and_the_last_is_in_force(
+    store: DatabaseStore, kept: Submission
+) -> None:
+    threads = [
+        Thread(target=say, args=(store, kept.id, sender(str(number), bytes([number] * 16))))
+        for number in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -165,14 +221,20 @@ def test_of_many_who_speak_at_once_all_are_kept_and_the_last_is_in_force(store: 
     assert said[-1][0] == found.label
 
 
-def test_a_sender_who_changes_their_mind_again_and_again_fills_no_table(store: DatabaseStore, kept: Submission) -> None:
+def test_a_sender_who_changes_their_mind_again_and_again_fills_no_table(
+    store: DatabaseStore, kept: Submission
+) -> None:
     say(store, kept.id, ada("5"))
     say(store, kept.id, sender("6", B))
     for turn in range(3 * MOST_OF_A_SENDER):
         say(store, kept.id, sender(str(turn % 10)))
     said = history(store, kept.id)
-    assert [("5", "operator"), ("6", "sender")] == [one[:2] for one in said[:2]], "what others said stays"
-    assert [str(turn % 10) for turn in range(2 * MOST_OF_A_SENDER, 3 * MOST_OF_A_SENDER)] == [one[0] for one in said[2:]]
+    assert [("5", "operator"), ("6", "sender")] == [one[:2] for one in said[:2]], (
+        "what others said stays"
+    )
+    assert [str(turn % 10) for turn in range(2 * MOST_OF_A_SENDER, 3 * MOST_OF_A_SENDER)] == [
+        one[0] for one in said[2:]
+    ]
 
 
 def test_who_labels_and_who_erases_at_once_do_not_wait_for_each_other_for_ever(
@@ -187,11 +249,16 @@ def test_who_labels_and_who_erases_at_once_do_not_wait_for_each_other_for_ever(
         return work
 
     with store._ready_engine().begin() as connection:  # a row of the day, which both remove
-        connection.execute(sa.insert(days), {"day": kept.received_at.astimezone(UTC).date(), "summary": {}})
+        connection.execute(
+            sa.insert(days), {"day": kept.received_at.astimezone(UTC).date(), "summary": {}}
+        )
     monkeypatch.setattr("flaskapi.submissions.labels.forget_day", slowly(forget_day))
     monkeypatch.setattr("flaskapi.submissions.store.forget_days", slowly(forget_days))
     with ThreadPoolExecutor(2) as both:
-        erased, labelled = both.submit(store.delete, kept.id), both.submit(say, store, kept.id, ada("5"))
+        erased, labelled = (
+            both.submit(store.delete, kept.id),
+            both.submit(say, store, kept.id, ada("5")),
+        )
         assert erased.result()
         with contextlib.suppress(NotFoundError):
             assert InForce("5", "operator") == labelled.result()

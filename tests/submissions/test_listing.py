@@ -20,14 +20,24 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 def at(minutes: int, **changes: Any) -> Submission:
     moment = NOON + timedelta(minutes=minutes)
-    return make_submission(id=UUID(int=first_id(moment).int + minutes), received_at=moment, **changes)
+    return make_submission(
+        id=UUID(int=first_id(moment).int + minutes), received_at=moment, **changes
+    )
 
 
 KEPT = [  # the oldest first
     at(0),
     at(1, prediction="4", uncertain=True),
     at(2, prediction="4", model="2026-02-02-22222222"),
-    at(3, prediction="55", route="/predict/number", lines=["55"], digits=[], normalized=None, probabilities=None),
+    at(
+        3,
+        prediction="55",
+        route="/predict/number",
+        lines=["55"],
+        digits=[],
+        normalized=None,
+        probabilities=None,
+    ),
     at(4, prediction="9", route="/predict/batch", uncertain=True),
     at(5),
 ]
@@ -48,7 +58,10 @@ FILTERS = {
     "route": (Filters(route="/predict/number"), [3]),
     "since": (Filters(since=NOON + timedelta(minutes=4)), [5, 4]),
     "until": (Filters(until=NOON + timedelta(minutes=4)), [3, 2, 1, 0]),
-    "all of time": (Filters(since=datetime.min.replace(tzinfo=UTC), until=datetime.max.replace(tzinfo=UTC)), [5, 4, 3, 2, 1, 0]),
+    "all of time": (
+        Filters(since=datetime.min.replace(tzinfo=UTC), until=datetime.max.replace(tzinfo=UTC)),
+        [5, 4, 3, 2, 1, 0],
+    ),
     "several": (Filters(uncertain=True, label="any", digit="9", since=NOON), [4]),
     "nothing fits": (Filters(digit="1"), []),
 }
@@ -67,7 +80,9 @@ def places(rows: list[dict[str, Any]]) -> list[int]:
 
 
 @pytest.mark.parametrize(("filters", "expected"), FILTERS.values(), ids=FILTERS)
-def test_a_filter_lets_through_what_it_says_the_newest_first(filled: DatabaseStore, filters: Filters, expected: list[int]) -> None:
+def test_a_filter_lets_through_what_it_says_the_newest_first(
+    filled: DatabaseStore, filters: Filters, expected: list[int]
+) -> None:
     page = find_page(filled, filters, 200)
     assert (expected, None) == (places(page.rows), page.last)
 
@@ -107,10 +122,14 @@ def test_no_page_reads_an_image(filled: DatabaseStore, monkeypatch: pytest.Monke
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
     (query,) = (statement for statement in statements if statement.startswith("SELECT"))
-    assert not [word for word in ("images", "content", "normalized", "probabilities") if word in query]
+    assert not [
+        word for word in ("images", "content", "normalized", "probabilities") if word in query
+    ]
 
 
-def test_one_is_given_with_its_size_and_its_history_but_without_its_pictures(filled: DatabaseStore) -> None:
+def test_one_is_given_with_its_size_and_its_history_but_without_its_pictures(
+    filled: DatabaseStore,
+) -> None:
     row, history = find_one(filled, KEPT[1].id)
     assert (len(KEPT[1].image), "image/png", "9", "sender") == tuple(
         row[name] for name in ("size_bytes", "media_type", "label", "label_source")

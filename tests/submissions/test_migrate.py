@@ -23,7 +23,9 @@ print(DatabaseStore(sys.argv[1], "process").check()["version"], "alembic" in sys
 """
 
 
-def test_the_newest_migration_leaves_the_tables_as_the_code_has_them(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_the_newest_migration_leaves_the_tables_as_the_code_has_them(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     store.check()
     with engine.connect() as connection:
         assert (REVISION, REVISIONS[-1]) == (find_revision(connection), REVISION)
@@ -31,7 +33,9 @@ def test_the_newest_migration_leaves_the_tables_as_the_code_has_them(store: Data
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
-def test_from_each_revision_and_back_with_data_in_the_tables(store: DatabaseStore, engine: sa.Engine, revision: str) -> None:
+def test_from_each_revision_and_back_with_data_in_the_tables(
+    store: DatabaseStore, engine: sa.Engine, revision: str
+) -> None:
     """Down to `base` everything goes; from any other what it already had is there again."""
     kept = make_submission()
     store.record([kept])
@@ -48,14 +52,23 @@ def test_from_each_revision_and_back_with_data_in_the_tables(store: DatabaseStor
 
 def test_of_several_processes_that_start_at_once_one_makes_the_tables(url: str) -> None:
     command = [sys.executable, "-c", START, url]
-    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(4)]
+    processes = [
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        for _ in range(4)
+    ]
     for process in processes:
         assert process.stdin
         process.stdin.write("x")
         process.stdin.flush()
-    assert [REVISION] * 4 == [process.communicate(timeout=30)[0].split()[0] for process in processes]
+    assert [REVISION] * 4 == [
+        process.communicate(timeout=30)[0].split()[0] for process in processes
+    ]
     done = subprocess.run(command, input="x", capture_output=True, text=True, cwd=ROOT, check=True)
-    assert f"{REVISION} False\n" == done.stdout, "where there is nothing to migrate, Alembic is not loaded"
+    assert f"{REVISION} False\n" == done.stdout, (
+        "where there is nothing to migrate, Alembic is not loaded"
+    )
 
 
 def test_tables_of_a_newer_version_are_left_alone(store: DatabaseStore, engine: sa.Engine) -> None:

@@ -1,4 +1,6 @@
-"""Limits on how much is kept: the oldest go, no more than must, and none that an operator has labelled."""
+"""Limits on how much is kept: the oldest go, no more than must, and none that an operator has
+labelled.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -25,7 +27,9 @@ def keep(store: DatabaseStore, count: int, **changes: Any) -> list[Submission]:
 
 def left(engine: sa.Engine) -> list[UUID]:
     with engine.connect() as connection:
-        return list(connection.execute(sa.select(submissions.c.id).order_by(submissions.c.id)).scalars())
+        return list(
+            connection.execute(sa.select(submissions.c.id).order_by(submissions.c.id)).scalars()
+        )
 
 
 @pytest.mark.parametrize(
@@ -42,7 +46,11 @@ def left(engine: sa.Engine) -> list[UUID]:
     ],
 )
 def test_the_oldest_go_until_both_limits_are_met_and_no_more(
-    store: DatabaseStore, engine: sa.Engine, most_submissions: int | None, most_bytes: int | None, expected: int
+    store: DatabaseStore,
+    engine: sa.Engine,
+    most_submissions: int | None,
+    most_bytes: int | None,
+    expected: int,
 ) -> None:
     """More than go in one transaction."""
     kept = keep(store, 500)
@@ -50,7 +58,9 @@ def test_the_oldest_go_until_both_limits_are_met_and_no_more(
     assert [one.id for one in kept[500 - expected :]] == left(engine)
     assert (0, None) == store.delete_beyond(most_submissions, most_bytes)
     with engine.connect() as connection:
-        assert expected == connection.execute(sa.select(sa.func.count()).select_from(images)).scalar()
+        assert (
+            expected == connection.execute(sa.select(sa.func.count()).select_from(images)).scalar()
+        )
 
 
 def test_without_a_limit_nothing_goes(store: DatabaseStore, engine: sa.Engine) -> None:
@@ -59,7 +69,9 @@ def test_without_a_limit_nothing_goes(store: DatabaseStore, engine: sa.Engine) -
     assert [one.id for one in kept] == left(engine)
 
 
-def test_an_image_counts_once_and_stays_while_a_younger_submission_has_it(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_an_image_counts_once_and_stays_while_a_younger_submission_has_it(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     """To erase the older of two submissions of one image frees nothing, so the next go as well."""
     shared = [keep(store, 1, image=b"shared 10b")[0]]
     others = keep(store, 3)
@@ -81,19 +93,26 @@ def test_what_an_operator_has_labelled_goes_by_its_age_alone_and_a_senders_label
     assert [one.id for one in by_operator] == left(engine)
 
 
-def test_of_two_who_apply_a_limit_at_once_one_does(store: DatabaseStore, engine: sa.Engine, url: str) -> None:
+def test_of_two_who_apply_a_limit_at_once_one_does(
+    store: DatabaseStore, engine: sa.Engine, url: str
+) -> None:
     """Each has counted the same excess: both together would erase it twice."""
     keep(store, 600)
     other = DatabaseStore(url, "process")
     with ThreadPoolExecutor(2) as both:
         done = [both.submit(one.delete_beyond, 300, None) for one in (store, other)]
     assert 300 == len(left(engine))
-    assert all(one.exception() is None or isinstance(one.exception(), StoreUnavailableError) for one in done)
+    assert all(
+        one.exception() is None or isinstance(one.exception(), StoreUnavailableError)
+        for one in done
+    )
     assert (0, None) == other.delete_beyond(300, None), "the turn was given back"
     other.close()
 
 
-def test_the_turn_of_one_that_died_is_taken_after_a_while(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_the_turn_of_one_that_died_is_taken_after_a_while(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     keep(store, 10)
     long_ago = datetime.now(UTC) - timedelta(seconds=1)
     with engine.begin() as connection:

@@ -1,4 +1,6 @@
-"""A request for a retraining is taken by one worker, and again where that one is not heard of any more."""
+"""A request for a retraining is taken by one worker, and again where that one is not heard of any
+more.
+"""
 
 import multiprocessing
 import threading
@@ -31,7 +33,14 @@ def test_a_request_is_kept_and_found_by_its_id(store: DatabaseStore) -> None:
     found = retrainings.get(store, id)
     assert found is not None
     assert ("requested", {"since": "2026-11-01"}, "ada", 0, 0.0, "") == (
-        *(found.state, found.options, found.requested_by, found.attempts, found.progress, found.log),
+        *(
+            found.state,
+            found.options,
+            found.requested_by,
+            found.attempts,
+            found.progress,
+            found.log,
+        ),
     )
     assert abs(found.requested_at - datetime.now(UTC)) < timedelta(minutes=1)
     assert retrainings.get(store, new_id()) is None
@@ -43,7 +52,9 @@ def test_requests_are_taken_in_their_order_and_each_once(store: DatabaseStore) -
     assert retrainings.take(store, "a") is None
 
 
-def take_all(url: str, worker: str, start: "threading.Barrier", found: "multiprocessing.Queue[str]") -> None:
+def take_all(
+    url: str, worker: str, start: "threading.Barrier", found: "multiprocessing.Queue[str]"
+) -> None:
     store = DatabaseStore(url, "process")
     start.wait(60)
     while taken := retrainings.take(store, worker):
@@ -51,12 +62,17 @@ def take_all(url: str, worker: str, start: "threading.Barrier", found: "multipro
     store.close()
 
 
-def test_of_four_processes_that_ask_at_once_each_request_goes_to_one(store: DatabaseStore, url: str) -> None:
+def test_of_four_processes_that_ask_at_once_each_request_goes_to_one(
+    store: DatabaseStore, url: str
+) -> None:
     ids = [str(retrainings.request(store, {}, None)) for _ in range(40)]
     store.close()
     spawn = multiprocessing.get_context("spawn")
     start, found = spawn.Barrier(4), spawn.Queue()
-    processes = [spawn.Process(target=take_all, args=(url, f"worker {place}", start, found)) for place in range(4)]
+    processes = [
+        spawn.Process(target=take_all, args=(url, f"worker {place}", start, found))
+        for place in range(4)
+    ]
     for process in processes:
         process.start()
     taken = [found.get(timeout=60) for _ in ids]
@@ -74,7 +90,9 @@ def test_what_a_worker_tells_is_there_to_be_read(store: DatabaseStore) -> None:
     assert found is not None
     assert ("running", 0.5, LOG_CHARACTERS) == (found.state, found.progress, len(found.log))
     assert found.log.endswith("the end")
-    assert retrainings.finish(store, taken, "stayed", "said why", version="2026-11-25-12345678", figures={"fixed": 3})
+    assert retrainings.finish(
+        store, taken, "stayed", "said why", version="2026-11-25-12345678", figures={"fixed": 3}
+    )
     found = retrainings.get(store, taken.id)
     assert found is not None
     assert ("stayed", 1.0, "said why", "2026-11-25-12345678", {"fixed": 3}) == (
@@ -84,7 +102,9 @@ def test_what_a_worker_tells_is_there_to_be_read(store: DatabaseStore) -> None:
     assert retrainings.take(store, "b") is None
 
 
-def test_what_a_silent_worker_had_is_taken_again_and_no_longer_its_own(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_what_a_silent_worker_had_is_taken_again_and_no_longer_its_own(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     retrainings.request(store, {}, None)
     first = take(store, "a")
     silence(engine, SILENT - timedelta(seconds=30))
@@ -106,7 +126,9 @@ def test_a_sign_of_life_keeps_it(store: DatabaseStore, engine: sa.Engine) -> Non
     assert retrainings.take(store, "b") is None
 
 
-def test_after_three_workers_it_has_failed_and_the_next_request_gets_its_turn(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_after_three_workers_it_has_failed_and_the_next_request_gets_its_turn(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     id, after = (retrainings.request(store, {}, None) for _ in range(2))
     for attempt in range(MOST_ATTEMPTS):
         taken = take(store)
@@ -118,7 +140,9 @@ def test_after_three_workers_it_has_failed_and_the_next_request_gets_its_turn(st
     assert ("failed", True) == (found.state, "heard of again, 3 times" in found.log)
 
 
-def test_what_is_given_back_is_taken_by_the_next_and_counts_as_no_attempt(store: DatabaseStore) -> None:
+def test_what_is_given_back_is_taken_by_the_next_and_counts_as_no_attempt(
+    store: DatabaseStore,
+) -> None:
     id = retrainings.request(store, {}, None)
     for _ in range(MOST_ATTEMPTS + 1):
         taken = take(store)
@@ -130,7 +154,9 @@ def test_what_is_given_back_is_taken_by_the_next_and_counts_as_no_attempt(store:
 
 
 @pytest.mark.parametrize("state", ["promoted", "stayed", "failed"])
-def test_what_is_finished_is_not_taken_again(store: DatabaseStore, engine: sa.Engine, state: str) -> None:
+def test_what_is_finished_is_not_taken_again(
+    store: DatabaseStore, engine: sa.Engine, state: str
+) -> None:
     retrainings.request(store, {}, None)
     assert retrainings.finish(store, take(store), state, "", version=None, figures=None)
     silence(engine)

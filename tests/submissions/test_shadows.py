@@ -9,16 +9,23 @@ from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import shadows
 
 
-def test_what_a_candidate_answered_is_kept_with_its_submission_until_that_is_erased(store: DatabaseStore) -> None:
+def test_what_a_candidate_answered_is_kept_with_its_submission_until_that_is_erased(
+    store: DatabaseStore,
+) -> None:
     kept, erased = make_submission(), make_submission(image=b"another")
     store.record([kept, erased])
     store.delete(erased.id)
     rows: list[dict[str, Any]] = [
-        {"submission_id": identifier, "model": "v2", "prediction": "3", "confidence": 0.8} for identifier in (kept.id, erased.id, new_id())
+        {"submission_id": identifier, "model": "v2", "prediction": "3", "confidence": 0.8}
+        for identifier in (kept.id, erased.id, new_id())
     ]
     keep_shadowed(store, rows)
-    found = store.run(lambda connection: connection.execute(sa.select(shadows)).mappings().all(), reads=True)
+    found = store.run(
+        lambda connection: connection.execute(sa.select(shadows)).mappings().all(), reads=True
+    )
     assert [rows[0]] == [dict(row) for row in found]
     keep_shadowed(store, rows[1:])
     assert store.delete(kept.id)
-    assert [] == store.run(lambda connection: connection.execute(sa.select(shadows)).all(), reads=True)
+    assert [] == store.run(
+        lambda connection: connection.execute(sa.select(shadows)).all(), reads=True
+    )

@@ -21,7 +21,14 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = NOON + timedelta(days=3)
 A, B = "2026-01-01-00000000", "2026-02-02-11111111"
 TRAITS = {"ink_share": 0.1, "stroke_px": 3.0, "size_px": 25.0, "contrast": 39.9}
-NUMBER = {"route": "/predict/number", "prediction": "512", "lines": ["512"], "digits": [], "probabilities": None, "normalized": None}
+NUMBER = {
+    "route": "/predict/number",
+    "prediction": "512",
+    "lines": ["512"],
+    "digits": [],
+    "probabilities": None,
+    "normalized": None,
+}
 
 
 def at(moment: datetime, **changes: Any) -> Submission:
@@ -35,12 +42,20 @@ def count(store: DatabaseStore, now: datetime = LATER) -> dict[date, Any]:
 
 def kept(engine: sa.Engine) -> set[date]:
     with engine.connect() as connection:
-        return {day for day, summary in connection.execute(sa.select(days.c.day, days.c.summary)) if "models" in summary}
+        return {
+            day
+            for day, summary in connection.execute(sa.select(days.c.day, days.c.summary))
+            if "models" in summary
+        }
 
 
 def label(store: DatabaseStore, one: Submission, value: str) -> None:
     def work(connection: sa.Connection) -> None:
-        connection.execute(sa.update(submissions).where(submissions.c.id == one.id).values(label=value, label_source="operator"))
+        connection.execute(
+            sa.update(submissions)
+            .where(submissions.c.id == one.id)
+            .values(label=value, label_source="operator")
+        )
         forget_day(connection, one.received_at)
 
     store.run(work)
@@ -49,7 +64,14 @@ def label(store: DatabaseStore, one: Submission, value: str) -> None:
 def test_a_day_is_counted_by_model_and_route(store: DatabaseStore) -> None:
     sent = [
         at(NOON, prediction="7", confidence=0.75, uncertain=True),
-        at(NOON, prediction="1", confidence=0.5, route="/predict/batch", label="1", label_source="sender"),
+        at(
+            NOON,
+            prediction="1",
+            confidence=0.5,
+            route="/predict/batch",
+            label="1",
+            label_source="sender",
+        ),
         at(NOON, model=B, confidence=1.0),
         make_submission(received_at=NOON, model=B, confidence=0.25, **NUMBER),
     ]
@@ -57,10 +79,21 @@ def test_a_day_is_counted_by_model_and_route(store: DatabaseStore) -> None:
     found = count(store)
     assert [DAY] == list(found)
     one, other = found[DAY][A], found[DAY][B]
-    assert ({"/predict": 1, "/predict/batch": 1}, 1.25, 1) == (one["routes"], one["confidence"], one["uncertain"])
-    assert ({"/predict": 1, "/predict/number": 1}, 1.25, 0) == (other["routes"], other["confidence"], other["uncertain"])
+    assert ({"/predict": 1, "/predict/batch": 1}, 1.25, 1) == (
+        one["routes"],
+        one["confidence"],
+        one["uncertain"],
+    )
+    assert ({"/predict": 1, "/predict/number": 1}, 1.25, 0) == (
+        other["routes"],
+        other["confidence"],
+        other["uncertain"],
+    )
     assert [0, 1, 0, 0, 0, 0, 0, 1, 0, 0] == one["histograms"]["digit"]
-    assert (1, 1) == (one["labelled"]["confusion"][1][1], sum(map(sum, one["labelled"]["confusion"])))
+    assert (1, 1) == (
+        one["labelled"]["confusion"][1][1],
+        sum(map(sum, one["labelled"]["confusion"])),
+    )
     assert "labelled" not in other
     assert 1 == sum(other["histograms"]["digit"]), "a number is no digit"
 
@@ -76,7 +109,14 @@ def test_a_value_on_an_edge_is_in_the_bin_above_it(store: DatabaseStore, name: s
 def test_days_begin_and_end_at_midnight_in_utc(store: DatabaseStore) -> None:
     midnight = datetime(2026, 11, 20, tzinfo=UTC)
     tiny = timedelta(microseconds=1)
-    store.record([at(midnight - tiny), at(midnight), at(midnight + timedelta(days=1) - tiny), at(midnight + timedelta(days=1))])
+    store.record(
+        [
+            at(midnight - tiny),
+            at(midnight),
+            at(midnight + timedelta(days=1) - tiny),
+            at(midnight + timedelta(days=1)),
+        ]
+    )
     found = {day: models[A]["routes"]["/predict"] for day, models in count(store).items()}
     assert {DAY - timedelta(days=1): 1, DAY: 2, DAY + timedelta(days=1): 1} == found
 
@@ -84,12 +124,17 @@ def test_days_begin_and_end_at_midnight_in_utc(store: DatabaseStore) -> None:
 def test_what_a_candidate_answered_is_counted(store: DatabaseStore) -> None:
     sent = [at(NOON, prediction="7"), at(NOON, prediction="1")]
     store.record(sent)
-    rows = [{"submission_id": one.id, "model": "candidate", "prediction": "7", "confidence": 0.9} for one in sent]
+    rows = [
+        {"submission_id": one.id, "model": "candidate", "prediction": "7", "confidence": 0.9}
+        for one in sent
+    ]
     store.run(lambda connection: connection.execute(sa.insert(shadows), rows).rowcount)
     assert {"candidate": [2, 1]} == count(store)[DAY][A]["shadows"]
 
 
-def test_a_day_that_is_over_is_kept_and_the_next_one_counted_live(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_a_day_that_is_over_is_kept_and_the_next_one_counted_live(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     """It is over an hour after its end, when all that it brought is there."""
     store.record([at(NOON), at(NOON + timedelta(days=1))])
     midnight = datetime(2026, 11, 21, tzinfo=UTC)
@@ -102,7 +147,9 @@ def test_a_day_that_is_over_is_kept_and_the_next_one_counted_live(store: Databas
     assert first == count(store)
 
 
-def test_nobody_has_to_wait_for_days_that_were_counted_beforehand(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_nobody_has_to_wait_for_days_that_were_counted_beforehand(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     store.record([at(NOON - timedelta(days=200)), at(NOON), at(LATER)])
     assert 2 == summarize_days(store, LATER)
     assert {DAY - timedelta(days=200), DAY} == kept(engine)
@@ -123,7 +170,9 @@ def test_a_label_an_erasure_and_a_late_submission_are_counted(store: DatabaseSto
     assert {} == count(store)
 
 
-def test_a_day_that_another_version_kept_is_counted_anew(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_a_day_that_another_version_kept_is_counted_anew(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     store.record([at(NOON)])
     expected = count(store)
     with engine.begin() as connection:
@@ -146,7 +195,9 @@ class Interrupted:
 
 
 @pytest.mark.parametrize("after", range(1, 6))
-def test_a_label_that_comes_while_its_day_is_counted_is_not_lost(store: DatabaseStore, after: int) -> None:
+def test_a_label_that_comes_while_its_day_is_counted_is_not_lost(
+    store: DatabaseStore, after: int
+) -> None:
     """Whatever was done by then: what is kept read, the days found, one claimed, counted, kept."""
     one = at(NOON)
     store.record([one])
@@ -154,14 +205,20 @@ def test_a_label_that_comes_while_its_day_is_counted_is_not_lost(store: Database
     assert 1 == count(store)[DAY][A]["labelled"]["confusion"][7][7]
 
 
-def test_a_label_that_is_not_yet_committed_when_counting_begins_is_not_lost(store: DatabaseStore, url: str) -> None:
-    """The count waits for it or its writer for the count; either way the label is in the end counted."""
+def test_a_label_that_is_not_yet_committed_when_counting_begins_is_not_lost(
+    store: DatabaseStore, url: str
+) -> None:
+    """The count waits for it or its writer for the count; either way the label is in the end
+    counted.
+    """
     one, other = at(NOON), DatabaseStore(url, "process")
     store.record([one])
     given, go_on = threading.Event(), threading.Event()
 
     def give(connection: sa.Connection) -> None:
-        connection.execute(sa.update(submissions).where(submissions.c.id == one.id).values(label="7"))
+        connection.execute(
+            sa.update(submissions).where(submissions.c.id == one.id).values(label="7")
+        )
         forget_day(connection, one.received_at)
         given.set()
         go_on.wait(0.3)
@@ -176,7 +233,9 @@ def test_a_label_that_is_not_yet_committed_when_counting_begins_is_not_lost(stor
     other.close()
 
 
-def test_where_nothing_can_be_written_days_can_still_be_counted(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_where_nothing_can_be_written_days_can_still_be_counted(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     store.record([at(NOON)])
     refusal = StoreUnavailableError("The disk is full.")
 
@@ -186,5 +245,7 @@ def test_where_nothing_can_be_written_days_can_still_be_counted(store: DatabaseS
                 raise refusal
             return store.run(work, reads=True)
 
-    assert {"/predict": 1} == count_days(Full(), DAY, DAY + timedelta(days=1), LATER)[DAY][A]["routes"]  # type: ignore[arg-type]
+    assert {"/predict": 1} == count_days(Full(), DAY, DAY + timedelta(days=1), LATER)[DAY][A][
+        "routes"
+    ]  # type: ignore[arg-type]
     assert set() == kept(engine)

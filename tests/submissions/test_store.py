@@ -14,7 +14,14 @@ from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import REVISION
 
-DIGITS = [{"digit": 7, "confidence": 0.9, "uncertain": False, "box": {"x": 1, "y": 2, "width": 3, "height": 4}}]
+DIGITS = [
+    {
+        "digit": 7,
+        "confidence": 0.9,
+        "uncertain": False,
+        "box": {"x": 1, "y": 2, "width": 3, "height": 4},
+    }
+]
 
 
 def count(engine: sa.Engine, table: str) -> int:
@@ -26,8 +33,17 @@ def count(engine: sa.Engine, table: str) -> int:
 def test_what_was_recorded_is_given_back_whole(store: DatabaseStore) -> None:
     """A digit, and a number of a batch whose sender's clock is elsewhere."""
     there = datetime(2026, 11, 22, 23, 59, 59, 999_999, timezone(timedelta(hours=-9)))
-    number = {"prediction": "7", "probabilities": None, "normalized": None, "lines": ["7"], "digits": DIGITS}
-    sent = [make_submission(), make_submission(received_at=there, batch=new_id(), image=b"another", **number)]
+    number = {
+        "prediction": "7",
+        "probabilities": None,
+        "normalized": None,
+        "lines": ["7"],
+        "digits": DIGITS,
+    }
+    sent = [
+        make_submission(),
+        make_submission(received_at=there, batch=new_id(), image=b"another", **number),
+    ]
     assert [one.id for one in sent] == store.record(sent)
     assert sent == [store.get(one.id) for one in sent]
     assert datetime(2026, 11, 23, 8, 59, 59, 999_999, UTC) == store.get(sent[1].id).received_at
@@ -39,15 +55,25 @@ def test_what_was_recorded_is_given_back_whole(store: DatabaseStore) -> None:
     st.datetimes(timezones=st.just(UTC)),
     st.text(st.characters(exclude_characters="\0", codec="utf-8")),
 )
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_bytes_were_sent_are_given_back(store: DatabaseStore, image: bytes, confidence: float, when: datetime, model: str) -> None:
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_whatever_bytes_were_sent_are_given_back(
+    store: DatabaseStore, image: bytes, confidence: float, when: datetime, model: str
+) -> None:
     sent = make_submission(image=image, confidence=confidence, received_at=when, model=model)
     store.record([sent])
     assert sent == store.get(sent.id)
 
 
-def test_identical_images_are_stored_once_and_go_with_their_last_submission(store: DatabaseStore, engine: sa.Engine) -> None:
-    same, again, other = sent = [make_submission(), make_submission(), make_submission(image=b"other")]
+def test_identical_images_are_stored_once_and_go_with_their_last_submission(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
+    same, again, other = sent = [
+        make_submission(),
+        make_submission(),
+        make_submission(image=b"other"),
+    ]
     store.record(sent[:1])
     store.record(sent[1:])
     assert (3, 2) == (count(engine, "submissions"), count(engine, "images"))
@@ -60,7 +86,9 @@ def test_identical_images_are_stored_once_and_go_with_their_last_submission(stor
     assert store.get(new_id()) is None
 
 
-def test_many_are_stored_in_one_transaction_or_not_at_all(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_many_are_stored_in_one_transaction_or_not_at_all(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     good = [make_submission(image=bytes([place % 7])) for place in range(500)]
     store.record(good)
     assert (500, 7) == (count(engine, "submissions"), count(engine, "images"))
@@ -69,9 +97,13 @@ def test_many_are_stored_in_one_transaction_or_not_at_all(store: DatabaseStore, 
     assert (500, 7) == (count(engine, "submissions"), count(engine, "images"))
 
 
-def test_check_says_by_what_submissions_are_kept_and_leaves_nothing_behind(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_check_says_by_what_submissions_are_kept_and_leaves_nothing_behind(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     for thoroughly in (False, True):
-        assert {"kind": engine.dialect.name, "version": REVISION} == store.check(thoroughly=thoroughly)
+        assert {"kind": engine.dialect.name, "version": REVISION} == store.check(
+            thoroughly=thoroughly
+        )
     assert 0 == count(engine, "images")
 
 
@@ -85,8 +117,13 @@ def test_a_forked_process_connects_anew(store: DatabaseStore) -> None:
     assert before == store.get(before.id)
 
 
-def test_what_was_sent_is_nobody_elses_on_the_machine_and_erased_from_the_file(tmp_path: Path) -> None:
-    store, secret = DatabaseStore(f"sqlite:///{tmp_path}/new/submissions.db", "power"), b"a secret picture" * 100
+def test_what_was_sent_is_nobody_elses_on_the_machine_and_erased_from_the_file(
+    tmp_path: Path,
+) -> None:
+    store, secret = (
+        DatabaseStore(f"sqlite:///{tmp_path}/new/submissions.db", "power"),
+        b"a secret picture" * 100,
+    )
     sent = make_submission(image=secret)
     store.record([sent])
     assert {0o600} == {path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()}
@@ -102,20 +139,29 @@ def test_made_by_root_the_file_belongs_to_the_owner_of_the_folder(tmp_path: Path
     os.chown(tmp_path / "instance", 12345, 12346)
     store = DatabaseStore(f"sqlite:///{tmp_path}/instance/submissions.db", "process")
     store.record([make_submission()])
-    assert {(12345, 12346)} == {(path.stat().st_uid, path.stat().st_gid) for path in (tmp_path / "instance").iterdir()}
+    assert {(12345, 12346)} == {
+        (path.stat().st_uid, path.stat().st_gid) for path in (tmp_path / "instance").iterdir()
+    }
     store.close()
 
 
-@pytest.mark.parametrize("address", ["sqlite:////proc/none/submissions.db", "postgresql://postgres@127.0.0.1:1/none"])
+@pytest.mark.parametrize(
+    "address", ["sqlite:////proc/none/submissions.db", "postgresql://postgres@127.0.0.1:1/none"]
+)
 def test_a_database_that_is_not_there_is_an_error_of_one_line(address: str) -> None:
     with pytest.raises(StoreUnavailableError, match=r"^The store cannot be used: .") as caught:
         DatabaseStore(address, "process").record([make_submission()])
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_older_than_a_moment_is_erased_and_nothing_else(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_what_is_older_than_a_moment_is_erased_and_nothing_else(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
     """More than go in one transaction; an image that a younger submission has too stays."""
-    old = [make_submission(id=UUID(int=n << 80), image=b"shared" if n % 2 else b"old %d" % n) for n in range(1, 451)]
+    old = [
+        make_submission(id=UUID(int=n << 80), image=b"shared" if n % 2 else b"old %d" % n)
+        for n in range(1, 451)
+    ]
     young = make_submission(image=b"shared")
     store.record(old)
     store.record([young])
@@ -127,9 +173,15 @@ def test_what_is_older_than_a_moment_is_erased_and_nothing_else(store: DatabaseS
 
 def test_nothing_of_what_was_erased_stays_in_a_file(tmp_path: Path) -> None:
     """While another process has the database open, as the service has."""
-    path, other = tmp_path / "submissions.db", DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
+    path, other = (
+        tmp_path / "submissions.db",
+        DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process"),
+    )
     store = DatabaseStore(f"sqlite:///{path}", "process")
-    sent = [make_submission(image=b"erased by its id" * 50), make_submission(image=b"erased by its age" * 50)]
+    sent = [
+        make_submission(image=b"erased by its id" * 50),
+        make_submission(image=b"erased by its age" * 50),
+    ]
     other.record(sent)
     assert store.delete(sent[0].id)
     assert 1 == store.delete_before(datetime.now(UTC) + timedelta(days=1))
@@ -144,7 +196,9 @@ def test_what_may_have_been_committed_is_not_done_again(store: DatabaseStore) ->
     done: list[int] = []
 
     def lose(connection: sa.Connection) -> None:
-        raise sa.exc.OperationalError("COMMIT", {}, OSError("The server closed the connection."), connection_invalidated=True)
+        raise sa.exc.OperationalError(
+            "COMMIT", {}, OSError("The server closed the connection."), connection_invalidated=True
+        )
 
     store.check()
     sa.event.listen(store._ready_engine(), "commit", lose)

@@ -17,7 +17,9 @@ LOG = logging.getLogger("flaskapi")
 
 
 class FakeDatabase:
-    """Keeps submissions in a list, one list for each transaction; waits while `held`, raises `error` while there is one."""
+    """Keeps submissions in a list, one list for each transaction; waits while `held`, raises
+    `error` while there is one.
+    """
 
     def __init__(self) -> None:
         self.transactions: list[list[Submission]] = []
@@ -62,7 +64,9 @@ def make_store(database: FakeDatabase, *, wait_s: float = 5, retry_s: float = 0.
     return WrittenStore(database, LOG, wait_s=wait_s, retry_s=retry_s)
 
 
-def test_each_request_gets_the_ids_of_its_own_submissions_though_they_are_written_together(database: FakeDatabase) -> None:
+def test_each_request_gets_the_ids_of_its_own_submissions_though_they_are_written_together(
+    database: FakeDatabase,
+) -> None:
     store = make_store(database)
     database.free.clear()
     sent = [[make_submission() for _ in range(1 + place % 3)] for place in range(12)]
@@ -70,7 +74,9 @@ def test_each_request_gets_the_ids_of_its_own_submissions_though_they_are_writte
         answers = [requests.submit(store.record, ones) for ones in sent]
         time.sleep(0.2)
         database.free.set()
-        assert [[one.id for one in ones] for ones in sent] == [answer.result() for answer in answers]
+        assert [[one.id for one in ones] for ones in sent] == [
+            answer.result() for answer in answers
+        ]
     assert len(database.transactions) <= 3
 
 
@@ -90,11 +96,17 @@ def test_no_request_waits_for_a_store_that_does_not_answer_and_it_recovers_by_it
     time.sleep(0.3)
     kept = make_submission()
     assert [kept.id] == store.record([kept])
-    assert [logging.ERROR, logging.WARNING] == [record.levelno for record in caplog.records], "a line when it fails, a line when it is back"
+    assert [logging.ERROR, logging.WARNING] == [record.levelno for record in caplog.records], (
+        "a line when it fails, a line when it is back"
+    )
 
 
-@pytest.mark.parametrize("error", [StoreUnavailableError("The disk is full."), RuntimeError("a fault of ours")])
-def test_a_failure_is_told_to_all_and_tried_again_after_a_while(database: FakeDatabase, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [StoreUnavailableError("The disk is full."), RuntimeError("a fault of ours")]
+)
+def test_a_failure_is_told_to_all_and_tried_again_after_a_while(
+    database: FakeDatabase, error: Exception
+) -> None:
     store = make_store(database)
     database.error = error
     for _ in range(3):
@@ -107,7 +119,9 @@ def test_a_failure_is_told_to_all_and_tried_again_after_a_while(database: FakeDa
     assert store.record([make_submission()])
 
 
-def test_after_a_failure_a_check_tries_to_write_so_that_readiness_alone_brings_the_store_back(database: FakeDatabase) -> None:
+def test_after_a_failure_a_check_tries_to_write_so_that_readiness_alone_brings_the_store_back(
+    database: FakeDatabase,
+) -> None:
     store = make_store(database)
     assert {"kind": "fake"} == store.check()
     database.error = StoreUnavailableError("The disk is full.")
@@ -125,7 +139,9 @@ def test_after_a_failure_a_check_tries_to_write_so_that_readiness_alone_brings_t
     assert store.record([make_submission()])
 
 
-def test_who_asks_for_something_waits_no_longer_for_a_database_that_hangs_than_who_keeps_something(database: FakeDatabase) -> None:
+def test_who_asks_for_something_waits_no_longer_for_a_database_that_hangs_than_who_keeps_something(
+    database: FakeDatabase,
+) -> None:
     store = make_store(database, wait_s=0.1, retry_s=60)
     assert 7 == store.run(lambda _: 7)
     database.free.clear()
@@ -163,7 +179,9 @@ def test_what_requests_keep_at_about_the_same_time_goes_into_one_transaction(
     assert [2] == [len(kept) for kept in database.transactions]
 
 
-def test_a_request_that_keeps_nothing_after_all_is_waited_for_no_longer(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_keeps_nothing_after_all_is_waited_for_no_longer(
+    database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(writer, "COMPANY_S", 60)
     store = make_store(database)
     with ThreadPoolExecutor(1) as requests:
@@ -174,7 +192,9 @@ def test_a_request_that_keeps_nothing_after_all_is_waited_for_no_longer(database
         assert kept.result(5)
 
 
-def test_a_request_that_takes_long_is_not_waited_for_again_and_again(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_takes_long_is_not_waited_for_again_and_again(
+    database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = make_store(database)
     monkeypatch.setattr(writer, "COMPANY_S", 0.001)
     with store.expect():
@@ -189,7 +209,9 @@ def keep_one(store: WrittenStore) -> list[UUID | None]:
         return store.record([make_submission()])
 
 
-def test_much_to_read_takes_its_time_without_keeping_others_from_keeping(database: FakeDatabase) -> None:
+def test_much_to_read_takes_its_time_without_keeping_others_from_keeping(
+    database: FakeDatabase,
+) -> None:
     store = make_store(database, wait_s=0.1, retry_s=60)
     with pytest.raises(StoreUnavailableError, match="did not answer"):
         store.run(lambda _: time.sleep(0.5), reads=True)
@@ -198,7 +220,9 @@ def test_much_to_read_takes_its_time_without_keeping_others_from_keeping(databas
 
 @pytest.mark.parametrize("ask", [WrittenStore.get, WrittenStore.delete])
 def test_no_request_waits_for_an_image_or_an_erasure_in_a_database_that_hangs(
-    database: FakeDatabase, ask: Callable[[WrittenStore, UUID], Any], monkeypatch: pytest.MonkeyPatch
+    database: FakeDatabase,
+    ask: Callable[[WrittenStore, UUID], Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     free = threading.Event()
     for name in ("get", "delete"):
@@ -208,7 +232,9 @@ def test_no_request_waits_for_an_image_or_an_erasure_in_a_database_that_hangs(
     free.set()
 
 
-def test_where_no_thread_can_be_started_it_is_tried_again(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_thread_can_be_started_it_is_tried_again(
+    database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = make_store(database)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse_to_start)
@@ -222,7 +248,9 @@ def refuse_to_start(thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def test_what_waits_when_a_store_is_closed_is_told_and_the_next_use_starts_anew(database: FakeDatabase) -> None:
+def test_what_waits_when_a_store_is_closed_is_told_and_the_next_use_starts_anew(
+    database: FakeDatabase,
+) -> None:
     store = make_store(database, wait_s=1)
     database.free.clear()
     with ThreadPoolExecutor(2) as requests:
@@ -241,7 +269,9 @@ def test_what_waits_when_a_store_is_closed_is_told_and_the_next_use_starts_anew(
     assert keep_one(store)
 
 
-def test_what_is_committed_has_its_receipt_though_a_check_beside_it_fails(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_committed_has_its_receipt_though_a_check_beside_it_fails(
+    database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = make_store(database)
 
     def fail(*, thoroughly: bool = False) -> dict[str, Any]:
@@ -252,7 +282,10 @@ def test_what_is_committed_has_its_receipt_though_a_check_beside_it_fails(databa
     with ThreadPoolExecutor(3) as requests:
         requests.submit(store.record, [make_submission()])
         time.sleep(0.1)
-        kept, checked = requests.submit(store.record, [make_submission()]), requests.submit(store.check)
+        kept, checked = (
+            requests.submit(store.record, [make_submission()]),
+            requests.submit(store.check),
+        )
         time.sleep(0.1)
         database.free.set()
         assert kept.result()

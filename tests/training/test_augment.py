@@ -15,9 +15,15 @@ SEEDS = st.integers(0, 2**32)
 
 @settings(deadline=None)
 @given(
-    images=arrays(np.uint8, st.tuples(st.integers(0, 6), st.just(28), st.just(28)), fill=st.just(0)), label=st.integers(0, 10), seed=SEEDS
+    images=arrays(
+        np.uint8, st.tuples(st.integers(0, 6), st.just(28), st.just(28)), fill=st.just(0)
+    ),
+    label=st.integers(0, 10),
+    seed=SEEDS,
 )
-def test_whatever_the_pixels_the_result_is_a_batch_of_the_same_shape_in_range(images: np.ndarray, label: int, seed: int) -> None:
+def test_whatever_the_pixels_the_result_is_a_batch_of_the_same_shape_in_range(
+    images: np.ndarray, label: int, seed: int
+) -> None:
     before = images.copy()
     varied = augment(images, np.full(len(images), label), np.random.default_rng(seed))
     assert (np.float32, images.shape) == (varied.dtype, varied.shape)
@@ -30,21 +36,27 @@ def test_whatever_the_pixels_the_result_is_a_batch_of_the_same_shape_in_range(im
 @given(seed=SEEDS)
 def test_the_same_seed_gives_the_same_batch(dataset: Dataset, seed: int) -> None:
     images, labels = dataset.test_images, dataset.test_labels
-    first, again, other = (augment(images, labels, np.random.default_rng(s)) for s in (seed, seed, seed + 1))
+    first, again, other = (
+        augment(images, labels, np.random.default_rng(s)) for s in (seed, seed, seed + 1)
+    )
     np.testing.assert_array_equal(again, first)
     assert not np.array_equal(first, other)
 
 
 def test_part_of_every_batch_stays_as_it_was_and_the_rest_does_not(dataset: Dataset) -> None:
     images, labels = (np.concatenate([part] * 5) for part in dataset[:2])
-    unchanged = (augment(images, labels, np.random.default_rng(0)) == images.astype(np.float32) / 255).all(axis=(1, 2))
+    unchanged = (
+        augment(images, labels, np.random.default_rng(0)) == images.astype(np.float32) / 255
+    ).all(axis=(1, 2))
     assert unchanged.mean() == pytest.approx(CLEAN_SHARE, abs=0.04)
 
 
 @settings(deadline=None, max_examples=20)
 @given(seed=SEEDS)
 def test_ink_remains_where_it_was(dataset: Dataset, seed: int) -> None:
-    """A digit may be moved by some pixels, made faint or as broad as a marker's, not moved out or washed out."""
+    """A digit may be moved by some pixels, made faint or as broad as a marker's, not moved out or
+    washed out.
+    """
     images = dataset.test_images.astype(np.float32) / 255
     varied = augment(dataset.test_images, dataset.test_labels, np.random.default_rng(seed))
     ink = varied.sum(axis=(1, 2)) / images.sum(axis=(1, 2))
@@ -75,14 +87,22 @@ def test_the_right_arm_of_an_open_4_may_be_short() -> None:
         assert columns[rows < rows.min() + 2].max() < 14, "what is highest is the left arm"
     assert 20 < shortened < 60
     for seed in range(20):
-        np.testing.assert_array_equal(four(is_open=False), write_otherwise(four(is_open=False), 4, np.random.default_rng(seed), share=1.0))
+        np.testing.assert_array_equal(
+            four(is_open=False),
+            write_otherwise(four(is_open=False), 4, np.random.default_rng(seed), share=1.0),
+        )
 
 
 def test_only_a_1_and_a_7_and_an_open_4_are_written_in_other_ways(dataset: Dataset) -> None:
     """And not always; all others are warped as they are."""
     for label in range(11):
         images = dataset.train_images[dataset.train_labels == label % 10]
-        written = [write_otherwise(image, label, np.random.default_rng(seed)) for seed, image in enumerate(images)]
-        changed = sum(not np.array_equal(one, other) for one, other in zip(written, images, strict=True))
+        written = [
+            write_otherwise(image, label, np.random.default_rng(seed))
+            for seed, image in enumerate(images)
+        ]
+        changed = sum(
+            not np.array_equal(one, other) for one, other in zip(written, images, strict=True)
+        )
         assert (changed > 0) is (label in (1, 7)), label
         assert changed < len(images)

@@ -12,7 +12,9 @@ pytestmark = pytest.mark.train
 
 
 @pytest.mark.parametrize("too_sure", [0.5, 1.0, 3.0])
-def test_the_temperature_undoes_what_made_a_model_too_sure_or_too_modest(tiny_model: Callable[..., keras.Model], too_sure: float) -> None:
+def test_the_temperature_undoes_what_made_a_model_too_sure_or_too_modest(
+    tiny_model: Callable[..., keras.Model], too_sure: float
+) -> None:
     rng = np.random.default_rng(0)
     model = tiny_model()
     images = rng.random((4000, 28, 28, 1), np.float32)
@@ -38,7 +40,9 @@ def test_the_slope_and_shift_that_logits_lack_are_found(slope: float, shift: flo
     assert fit_logistic(logits, hits) == pytest.approx((slope, shift), abs=0.1)
 
 
-@pytest.mark.parametrize("hits", [[True] * 4, [False] * 4, [False, False, True, True]], ids=["all", "none", "told apart"])
+@pytest.mark.parametrize(
+    "hits", [[True] * 4, [False] * 4, [False, False, True, True]], ids=["all", "none", "told apart"]
+)
 def test_whatever_happened_there_is_a_fit_of_finite_numbers(hits: list[bool]) -> None:
     """Even where the likeliest slope is without end."""
     assert np.isfinite(fit_logistic(np.array([-4.0, -1, 1, 4]), np.array(hits))).all()

@@ -17,16 +17,25 @@ MODELS = Path(__file__).parents[2] / "models"
 
 
 @pytest.mark.parametrize("validated", [True, False])
-def test_the_page_says_what_the_artifact_says(tmp_path: Path, tiny_model: Callable[..., keras.Model], validated: bool) -> None:
+def test_the_page_says_what_the_artifact_says(
+    tmp_path: Path, tiny_model: Callable[..., keras.Model], validated: bool
+) -> None:
     card = {
         "date": "2026-01-02",
-        "data": {"name": "not MNIST", "sha256": "abc123", "training": 1800, "validation": 200, "test": 100},
+        "data": {
+            "name": "not MNIST",
+            "sha256": "abc123",
+            "training": 1800,
+            "validation": 200,
+            "test": 100,
+        },
         "network": "tiny",
         "input_shape": [1, 28, 28],
         "weights": 7850,
         "training": {"epochs": 3, "batch_size": 64, "seed": 9, "augmented": validated},
         "accuracy": {"test": 0.97} | ({"validation": 0.955} if validated else {}),
-        "confusion": [[10 if row == column else 0 for column in range(10)] for row in range(9)] + [[3] + [0] * 8 + [7]],
+        "confusion": [[10 if row == column else 0 for column in range(10)] for row in range(9)]
+        + [[3] + [0] * 8 + [7]],
         "versions": {"python": "3.11.2", "keras": "3.15.1"},
     }
     path = tmp_path / "my_model.h5"
@@ -50,9 +59,20 @@ def test_the_page_says_what_the_artifact_says(tmp_path: Path, tiny_model: Callab
     assert "| **9** | 3 |  |  |  |  |  |  |  |  | 7 |" in page
 
 
-def test_the_page_shows_what_evaluations_found(tmp_path: Path, tiny_model: Callable[..., keras.Model]) -> None:
-    figures = {"digits": 1000, "wrong": 25, "accuracy": 0.975, "uncertain": 0.01, "wrong_of_certain": 0.002, "calibration_error": 0.0041}
-    card = read_card(MODELS / "my_model.h5") | {"evaluation": {"exams": figures, "letters": {"others": 800, "rejected": 0.9512}}}
+def test_the_page_shows_what_evaluations_found(
+    tmp_path: Path, tiny_model: Callable[..., keras.Model]
+) -> None:
+    figures = {
+        "digits": 1000,
+        "wrong": 25,
+        "accuracy": 0.975,
+        "uncertain": 0.01,
+        "wrong_of_certain": 0.002,
+        "calibration_error": 0.0041,
+    }
+    card = read_card(MODELS / "my_model.h5") | {
+        "evaluation": {"exams": figures, "letters": {"others": 800, "rejected": 0.9512}}
+    }
     save_artifact(tiny_model(), card, tmp_path / "my_model.h5")
     page = render_card(tmp_path / "my_model.h5")
     assert "| exams | 1,000 | 97.50% | 25 | 1.00% | 0.20% | 0.41% |" in page
@@ -68,6 +88,8 @@ def test_a_model_from_elsewhere_has_no_page(legacy: Callable[[str], Path]) -> No
 
 
 def test_the_page_beside_the_shipped_model_is_its_own() -> None:
-    """Write both with `python -m flaskapi card models/my_model.h5 --picture models/mistakes.png > models/README.md`."""
+    """Write both with `python -m flaskapi card models/my_model.h5 --picture models/mistakes.png >
+    models/README.md`.
+    """
     assert render_card(MODELS / "my_model.h5") == (MODELS / "README.md").read_text("utf-8")
     assert read_picture(MODELS / "my_model.h5") == (MODELS / "mistakes.png").read_bytes()

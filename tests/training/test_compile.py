@@ -1,4 +1,6 @@
-"""The compiled form answers as Keras does and says what it was made of; a failure leaves nothing behind."""
+"""The compiled form answers as Keras does and says what it was made of; a failure leaves nothing
+behind.
+"""
 
 import hashlib
 import json
@@ -32,24 +34,32 @@ def answers(compiled: Path, images: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (1, 28, 28), (28, 28), (784,)])
-def test_a_model_of_any_input_shape_answers_compiled_as_before(tmp_path: Path, tiny_model: Build, shape: tuple[int, ...]) -> None:
+def test_a_model_of_any_input_shape_answers_compiled_as_before(
+    tmp_path: Path, tiny_model: Build, shape: tuple[int, ...]
+) -> None:
     model, images = tiny_model(shape), np.random.default_rng(1).random((5, 28, 28, 1), np.float32)
     save_artifact(model, CARD, tmp_path / "my_model.h5")
     compile_artifact(tmp_path / "my_model.h5", tmp_path / "my_model.onnx")
     expected = model.predict(images.reshape(5, *shape), verbose=0)
     np.testing.assert_allclose(answers(tmp_path / "my_model.onnx", images), expected, atol=1e-5)
     for size in (1, 3):
-        assert (size, 10) == answers(tmp_path / "my_model.onnx", images[:size]).shape, "the batch may be of any size"
+        assert (size, 10) == answers(tmp_path / "my_model.onnx", images[:size]).shape, (
+            "the batch may be of any size"
+        )
 
 
 @pytest.mark.parametrize("order", ["last", "first"])
-def test_a_model_of_keras_2_2_2_answers_compiled_as_it_did_then(legacy: Callable[[str], Path], order: str) -> None:
+def test_a_model_of_keras_2_2_2_answers_compiled_as_it_did_then(
+    legacy: Callable[[str], Path], order: str
+) -> None:
     path, (images, expected) = legacy(order), legacy_answers(order)
     compile_artifact(path, path.with_suffix(".onnx"))
     np.testing.assert_allclose(answers(path.with_suffix(".onnx"), images), expected, atol=1e-5)
 
 
-def test_the_compiled_form_names_the_artifact_and_bears_its_card(tmp_path: Path, tiny_model: Build) -> None:
+def test_the_compiled_form_names_the_artifact_and_bears_its_card(
+    tmp_path: Path, tiny_model: Build
+) -> None:
     source, target = tmp_path / "my_model.h5", tmp_path / "elsewhere.onnx"
     save_artifact(tiny_model(), CARD, source)
     compile_artifact(source, target)
@@ -76,8 +86,11 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, tiny_model: Bui
     refuse(tmp_path / "my_model.h5", "my_model.h5: ")
 
 
-def test_a_compiled_form_that_answers_otherwise_is_refused(tmp_path: Path, tiny_model: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiling, "TOLERANCE", 0.0)  # so that the smallest difference, and none, is too large
+def test_a_compiled_form_that_answers_otherwise_is_refused(
+    tmp_path: Path, tiny_model: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that the smallest difference, and none, is too large.
+    monkeypatch.setattr(compiling, "TOLERANCE", 0.0)
     save_artifact(tiny_model(), CARD, tmp_path / "my_model.h5")
     refuse(tmp_path / "my_model.h5", "my_model.h5: the compiled form differs from Keras")
 

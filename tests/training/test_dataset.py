@@ -1,4 +1,6 @@
-"""MNIST is read from wherever it lies; what cannot be read is named, with what was expected of it."""
+"""MNIST is read from wherever it lies; what cannot be read is named, with what was expected of
+it.
+"""
 
 import gzip
 import re
@@ -20,7 +22,11 @@ IMAGES, LABELS = IDX_NAMES[:2]
 
 def idx(array: npt.NDArray[np.uint8]) -> bytes:
     """The array as an IDX file."""
-    return bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape) + array.tobytes()
+    return (
+        bytes([0, 0, 8, array.ndim])
+        + b"".join(size.to_bytes(4, "big") for size in array.shape)
+        + array.tobytes()
+    )
 
 
 def plain(name: str, data: bytes) -> tuple[str, bytes]:
@@ -49,11 +55,18 @@ def folder(tmp_path: Path, dataset: Dataset) -> Path:
 
 @pytest.fixture
 def write_npz(tmp_path: Path, dataset: Dataset) -> Callable[..., Path]:
-    """Write the data set as `.npz`, with other arrays in the place of those that are given; None leaves one out."""
+    """Write the data set as `.npz`, with other arrays in the place of those that are given; None
+    leaves one out.
+    """
 
     def write(**others: Any) -> Path:
-        arrays = {name: others.get(name, array) for name, array in zip(NPZ_NAMES, dataset, strict=True)}
-        np.savez(tmp_path / "digits.npz", **{name: array for name, array in arrays.items() if array is not None})
+        arrays = {
+            name: others.get(name, array) for name, array in zip(NPZ_NAMES, dataset, strict=True)
+        }
+        np.savez(
+            tmp_path / "digits.npz",
+            **{name: array for name, array in arrays.items() if array is not None},
+        )
         return tmp_path / "digits.npz"
 
     return write
@@ -67,7 +80,9 @@ def assert_same(expected: Dataset, actual: Dataset) -> None:
 
 
 @pytest.mark.parametrize("form", [plain, gzipped, dotted, gzipped_without_saying])
-def test_a_folder_of_idx_files_is_read(tmp_path: Path, dataset: Dataset, form: Callable[[str, bytes], tuple[str, bytes]]) -> None:
+def test_a_folder_of_idx_files_is_read(
+    tmp_path: Path, dataset: Dataset, form: Callable[[str, bytes], tuple[str, bytes]]
+) -> None:
     for name, array in zip(IDX_NAMES, dataset, strict=True):
         stored_as, data = form(name, idx(array))
         (tmp_path / stored_as).write_bytes(data)
@@ -83,7 +98,14 @@ def test_labels_of_any_whole_type_are_the_same_data_set(
     write_npz: Callable[..., Path], dataset: Dataset, kind: type[np.integer[Any]]
 ) -> None:
     """Labels are `uint8` and the SHA-256 is the same however the arrays were stored."""
-    assert_same(dataset, load_dataset(write_npz(y_train=dataset.train_labels.astype(kind), y_test=dataset.test_labels.astype(kind))))
+    assert_same(
+        dataset,
+        load_dataset(
+            write_npz(
+                y_train=dataset.train_labels.astype(kind), y_test=dataset.test_labels.astype(kind)
+            )
+        ),
+    )
 
 
 def test_the_sha256_changes_with_one_pixel(dataset: Dataset) -> None:
@@ -106,19 +128,39 @@ def test_a_missing_file_is_named_with_all_that_are_expected(folder: Path, name: 
     [
         pytest.param(b"", "expected an IDX file", id="empty"),
         pytest.param(
-            b"<html>Not found</html>", "expected an IDX file of unsigned bytes, which begins 00 00 08; it begins 3c 68", id="html"
+            b"<html>Not found</html>",
+            "expected an IDX file of unsigned bytes, which begins 00 00 08; it begins 3c 68",
+            id="html",
         ),
-        pytest.param(b"\0\0\x0d\x03" + bytes(12), "expected an IDX file of unsigned bytes", id="floats"),
+        pytest.param(
+            b"\0\0\x0d\x03" + bytes(12), "expected an IDX file of unsigned bytes", id="floats"
+        ),
         pytest.param(b"\0\0\x08\x03\0\0", "the header is cut off after 6 bytes", id="header"),
-        pytest.param(idx(np.zeros((3, 28, 28), np.uint8))[:-5], "expected 2352 bytes of data .* found 2347", id="cut off"),
-        pytest.param(idx(np.zeros((3, 28, 28), np.uint8)) + b"+", "expected 2352 bytes of data .* found 2353", id="too long"),
+        pytest.param(
+            idx(np.zeros((3, 28, 28), np.uint8))[:-5],
+            "expected 2352 bytes of data .* found 2347",
+            id="cut off",
+        ),
+        pytest.param(
+            idx(np.zeros((3, 28, 28), np.uint8)) + b"+",
+            "expected 2352 bytes of data .* found 2353",
+            id="too long",
+        ),
         pytest.param(b"\0\0\x08\x03" + b"\xff" * 12, "bytes of data", id="a shape of 10^28 bytes"),
-        pytest.param(b"\0\0\x08\x03\x80\0\0\0\x80\0\0\0\0\0\0\4", "bytes of data", id="a shape of 2^64 bytes"),
-        pytest.param(gzip.compress(idx(np.zeros((3, 28, 28), np.uint8)))[:-12], "cannot be read whole", id="gzip cut off"),
+        pytest.param(
+            b"\0\0\x08\x03\x80\0\0\0\x80\0\0\0\0\0\0\4", "bytes of data", id="a shape of 2^64 bytes"
+        ),
+        pytest.param(
+            gzip.compress(idx(np.zeros((3, 28, 28), np.uint8)))[:-12],
+            "cannot be read whole",
+            id="gzip cut off",
+        ),
         pytest.param(b"\x1f\x8b" + bytes(20), "cannot be read whole", id="no gzip at all"),
     ],
 )
-def test_a_damaged_idx_file_is_named_with_what_was_expected(folder: Path, content: bytes, expected: str) -> None:
+def test_a_damaged_idx_file_is_named_with_what_was_expected(
+    folder: Path, content: bytes, expected: str
+) -> None:
     (folder / IMAGES).write_bytes(content)
     with pytest.raises(DatasetError, match=f"^{re.escape(str(folder / IMAGES))}: .*{expected}"):
         load_dataset(folder)
@@ -126,7 +168,15 @@ def test_a_damaged_idx_file_is_named_with_what_was_expected(folder: Path, conten
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    head=st.sampled_from([b"", b"\0\0\x08\x01", b"\0\0\x08\x03", b"\x1f\x8b\x08", gzip.compress(b"\0\0\x08\x01\0\0\0\2")]),
+    head=st.sampled_from(
+        [
+            b"",
+            b"\0\0\x08\x01",
+            b"\0\0\x08\x03",
+            b"\x1f\x8b\x08",
+            gzip.compress(b"\0\0\x08\x01\0\0\0\2"),
+        ]
+    ),
     rest=st.binary(max_size=40),
 )
 def test_no_bytes_break_the_reader(folder: Path, head: bytes, rest: bytes) -> None:
@@ -140,16 +190,41 @@ def test_no_bytes_break_the_reader(folder: Path, head: bytes, rest: bytes) -> No
     ("name", "array", "expected"),
     [
         pytest.param(
-            "x_train", np.zeros((200, 32, 32), np.uint8), r"training images as uint8 \(n, 28, 28\), found uint8 \(200, 32, 32\)", id="size"
+            "x_train",
+            np.zeros((200, 32, 32), np.uint8),
+            r"training images as uint8 \(n, 28, 28\), found uint8 \(200, 32, 32\)",
+            id="size",
         ),
-        pytest.param("x_test", np.zeros((0, 28, 28), np.uint8), r"test images .* found uint8 \(0, 28, 28\)", id="none"),
-        pytest.param("x_test", np.zeros(50, np.uint8), r"test images .* found uint8 \(50,\)", id="flat"),
-        pytest.param("y_train", np.zeros(199, np.uint8), r"200 training labels, one for each image, found shape \(199,\)", id="count"),
-        pytest.param("y_test", np.full(50, 10, np.uint8), "test labels to be whole numbers from 0 to 9", id="label 10"),
+        pytest.param(
+            "x_test",
+            np.zeros((0, 28, 28), np.uint8),
+            r"test images .* found uint8 \(0, 28, 28\)",
+            id="none",
+        ),
+        pytest.param(
+            "x_test", np.zeros(50, np.uint8), r"test images .* found uint8 \(50,\)", id="flat"
+        ),
+        pytest.param(
+            "y_train",
+            np.zeros(199, np.uint8),
+            r"200 training labels, one for each image, found shape \(199,\)",
+            id="count",
+        ),
+        pytest.param(
+            "y_test",
+            np.full(50, 10, np.uint8),
+            "test labels to be whole numbers from 0 to 9",
+            id="label 10",
+        ),
     ],
 )
 def test_a_data_set_of_another_form_is_refused(
-    folder: Path, write_npz: Callable[..., Path], storage: Literal["folder", "npz"], name: str, array: npt.NDArray[np.uint8], expected: str
+    folder: Path,
+    write_npz: Callable[..., Path],
+    storage: Literal["folder", "npz"],
+    name: str,
+    array: npt.NDArray[np.uint8],
+    expected: str,
 ) -> None:
     if storage == "npz":
         source = write_npz(**{name: array})
@@ -163,16 +238,28 @@ def test_a_data_set_of_another_form_is_refused(
 @pytest.mark.parametrize(
     ("others", "expected"),
     [
-        pytest.param({"x_train": np.zeros((200, 28, 28), np.float32)}, r"found float32 \(200, 28, 28\)", id="floats"),
+        pytest.param(
+            {"x_train": np.zeros((200, 28, 28), np.float32)},
+            r"found float32 \(200, 28, 28\)",
+            id="floats",
+        ),
         pytest.param({"y_train": np.zeros(200)}, "whole numbers", id="fractions"),
         pytest.param({"y_train": np.full(200, -1)}, "whole numbers from 0 to 9", id="negative"),
-        pytest.param({"y_train": np.full(200, 256)}, "whole numbers from 0 to 9", id="256 is not 0"),
+        pytest.param(
+            {"y_train": np.full(200, 256)}, "whole numbers from 0 to 9", id="256 is not 0"
+        ),
         pytest.param({"y_test": np.eye(10)[[0] * 50]}, r"found shape \(50, 10\)", id="one-hot"),
-        pytest.param({"y_test": None}, "the arrays x_train, y_train, x_test, y_test", id="one is missing"),
-        pytest.param({"y_test": np.array([print] * 50)}, "an .npz file of NumPy arrays", id="pickled"),
+        pytest.param(
+            {"y_test": None}, "the arrays x_train, y_train, x_test, y_test", id="one is missing"
+        ),
+        pytest.param(
+            {"y_test": np.array([print] * 50)}, "an .npz file of NumPy arrays", id="pickled"
+        ),
     ],
 )
-def test_an_npz_of_other_arrays_is_refused(write_npz: Callable[..., Path], others: dict[str, Any], expected: str) -> None:
+def test_an_npz_of_other_arrays_is_refused(
+    write_npz: Callable[..., Path], others: dict[str, Any], expected: str
+) -> None:
     path = write_npz(**others)
     with pytest.raises(DatasetError, match=f"^{re.escape(str(path))}: expected .*{expected}"):
         load_dataset(path)
@@ -185,19 +272,27 @@ def test_what_is_neither_a_folder_nor_an_npz_is_named(tmp_path: Path, name: str)
     if name.startswith("array"):
         with (tmp_path / name).open("wb") as file:
             np.save(file, np.zeros(3))
-    with pytest.raises(DatasetError, match=f"^{re.escape(str(tmp_path / name))}: expected .*npz file"):
+    with pytest.raises(
+        DatasetError, match=f"^{re.escape(str(tmp_path / name))}: expected .*npz file"
+    ):
         load_dataset(tmp_path / name)
 
 
 @pytest.mark.train
-def test_where_the_download_fails_the_error_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_download_fails_the_error_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import keras
 
     def unreachable() -> None:
-        raise Exception("URL fetch failure: Name or service not known")  # as bare as Keras raises it
+        # As bare as Keras raises it.
+        raise Exception("URL fetch failure: Name or service not known")
 
     monkeypatch.setattr(keras.datasets.mnist, "load_data", unreachable)
-    with pytest.raises(DatasetError, match=r"URL fetch failure: .* --data: a folder with its four files, or an \.npz"):
+    with pytest.raises(
+        DatasetError,
+        match=r"URL fetch failure: .* --data: a folder with its four files, or an \.npz",
+    ):
         load_dataset(None)
 
 

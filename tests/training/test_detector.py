@@ -28,7 +28,11 @@ from .conftest import small_detector
 pytestmark = pytest.mark.train
 
 SMALL = DetectorRecipe(epochs=1, steps=4, batch_size=4, seed=3, validation=40)
-DIGITS = [Placed(7, 20, 10, 24, 36, True), Placed(4, 90, 14, 30, 40, True), Placed(1, 250, 20, 6, 30, False)]
+DIGITS = [
+    Placed(7, 20, 10, 24, 36, True),
+    Placed(4, 90, 14, 30, 40, True),
+    Placed(1, 250, 20, 6, 30, False),
+]
 
 
 def right_answer(targets: np.ndarray) -> np.ndarray:
@@ -41,7 +45,9 @@ def right_answer(targets: np.ndarray) -> np.ndarray:
 
 
 def loss(targets: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    return keras.ops.convert_to_numpy(detection_loss(keras.ops.convert_to_tensor(targets), keras.ops.convert_to_tensor(answer)))
+    return keras.ops.convert_to_numpy(
+        detection_loss(keras.ops.convert_to_tensor(targets), keras.ops.convert_to_tensor(answer))
+    )
 
 
 TARGETS = draw_targets(DIGITS)[np.newaxis]
@@ -55,7 +61,16 @@ def test_the_right_answer_costs_next_to_nothing() -> None:
 
 
 @pytest.mark.parametrize("amount", [0.5, 1, 2])
-@pytest.mark.parametrize("part", ["a digit not found", "a digit where there is none", "another digit", "a box aside", "a box too large"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "a digit not found",
+        "a digit where there is none",
+        "another digit",
+        "a box aside",
+        "a box too large",
+    ],
+)
 def test_each_mistake_costs_and_a_larger_one_more(part: str, amount: float) -> None:
     costs = []
     for worse in (0, amount, 2 * amount):
@@ -98,7 +113,9 @@ def test_each_page_has_a_loss_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("presence", [-100, -12, 0, 12, 100])
-def test_the_loss_of_an_empty_page_is_a_number_and_grows_with_what_is_found_there(presence: float) -> None:
+def test_the_loss_of_an_empty_page_is_a_number_and_grows_with_what_is_found_there(
+    presence: float,
+) -> None:
     empty, answer = np.zeros_like(TARGETS), np.zeros_like(right_answer(TARGETS))
     answer[..., 0] = presence
     (cost,) = loss(empty, answer)
@@ -112,19 +129,28 @@ def test_the_loss_of_any_answer_can_be_learned_from() -> None:
 
     for targets in (TARGETS, np.zeros_like(TARGETS)):
         for size in (0, 1, 60):
-            answer = tf.Variable(size * np.random.default_rng(0).standard_normal(right_answer(targets).shape).astype(np.float32))
+            answer = tf.Variable(
+                size
+                * np.random.default_rng(0)
+                .standard_normal(right_answer(targets).shape)
+                .astype(np.float32)
+            )
             with tf.GradientTape() as tape:
                 cost = detection_loss(tf.constant(targets), answer)
             assert np.isfinite(tape.gradient(cost, answer).numpy()).all()
 
 
 def test_a_batch_is_pages_and_what_to_answer_to_them(dataset: Dataset) -> None:
-    pages, targets = draw_batch(dataset.train_images, dataset.train_labels, 3, np.random.default_rng(0))
+    pages, targets = draw_batch(
+        dataset.train_images, dataset.train_labels, 3, np.random.default_rng(0)
+    )
     assert (np.float32, (3, 64, 256, 1)) == (pages.dtype, pages.shape)
     assert (np.float32, (3, 16, 128, 6)) == (targets.dtype, targets.shape)
 
 
-def test_each_batch_of_each_epoch_is_drawn_anew_and_the_same_for_the_same_seed(dataset: Dataset) -> None:
+def test_each_batch_of_each_epoch_is_drawn_anew_and_the_same_for_the_same_seed(
+    dataset: Dataset,
+) -> None:
     def draw(seed: int) -> list[bytes]:
         pages = Pages(dataset.train_images, dataset.train_labels, SMALL._replace(seed=seed))
         drawn = []
@@ -148,29 +174,41 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_a_training_is_decided_by_its_data_and_its_recipe(dataset: Dataset) -> None:
-    (first, card), (again, same_card), (other, _) = (train_detector(dataset, SMALL._replace(seed=seed)) for seed in (3, 3, 4))
+    (first, card), (again, same_card), (other, _) = (
+        train_detector(dataset, SMALL._replace(seed=seed)) for seed in (3, 3, 4)
+    )
     assert is_detector(first)
     assert card == same_card
     for one, same in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, same)
-    assert not all(np.array_equal(one, another) for one, another in zip(first.get_weights(), other.get_weights(), strict=True))
+    assert not all(
+        np.array_equal(one, another)
+        for one, another in zip(first.get_weights(), other.get_weights(), strict=True)
+    )
 
 
 @pytest.mark.usefixtures("quick")
 def test_the_card_says_what_the_detector_was_made_of_and_how_good_it_is(dataset: Dataset) -> None:
     model, card = train_detector(dataset, SMALL)
     assert card == json.loads(json.dumps(card)), "the card must survive being stored as JSON"
-    assert {"sha256": dataset.sha256, "training": 160, "validation": 40}.items() <= card["data"].items()
+    assert {"sha256": dataset.sha256, "training": 160, "validation": 40}.items() <= card[
+        "data"
+    ].items()
     assert (model.name, model.count_params()) == (card["network"], card["weights"])
     assert SMALL._asdict().items() <= card["training"].items()
-    assert {"presence_slope", "presence_shift", "temperature"} == card["training"].keys() - SMALL._asdict().keys()
+    assert {"presence_slope", "presence_shift", "temperature"} == card[
+        "training"
+    ].keys() - SMALL._asdict().keys()
     assert {"digits", "found", "right", "false_alarms"} == card["pages"].keys()
     assert card["pages"]["right"] <= card["pages"]["found"] <= card["pages"]["digits"]
 
 
 @pytest.mark.parametrize("validation", [0, 200, 5000])
 def test_too_few_images_to_hold_some_out_is_said(dataset: Dataset, validation: int) -> None:
-    with pytest.raises(DatasetError, match=f"Of 200 training images, {validation} cannot be held out for validation"):
+    with pytest.raises(
+        DatasetError,
+        match=f"Of 200 training images, {validation} cannot be held out for validation",
+    ):
         train_detector(dataset, SMALL._replace(validation=validation))
 
 
@@ -178,7 +216,9 @@ class Knowing:
     """Answers to each page what is on it, with a presence of its own for every digit."""
 
     def __init__(self, pages: list[Page], presence: float = 6.0) -> None:
-        self.answers = np.stack([right_answer(draw_targets(page.digits)[np.newaxis])[0] for page in pages])
+        self.answers = np.stack(
+            [right_answer(draw_targets(page.digits)[np.newaxis])[0] for page in pages]
+        )
         self.answers[..., 0] = np.where(self.answers[..., 0] > 0, presence, -12)
 
     def predict(self, pages: np.ndarray, **_: object) -> np.ndarray:
@@ -192,13 +232,30 @@ def page_of(digits: list[Placed]) -> Page:
 def test_what_a_detector_finds_is_compared_with_what_is_there() -> None:
     pages = [page_of(DIGITS), page_of([]), page_of(DIGITS[:1])]
     knowing = Knowing(pages)
-    assert {"digits": 3, "found": 3, "right": 3, "false_alarms": 0} == look_over(knowing, pages).figures()
-    elsewhere = [page_of([digit._replace(x=digit.x + 60, digit=(digit.digit + 1) % 10) for digit in page.digits]) for page in pages]
-    assert {"digits": 3, "found": 0, "right": 0, "false_alarms": 3} == look_over(knowing, elsewhere).figures()
-    others = [page_of([digit._replace(digit=(digit.digit + 1) % 10) for digit in page.digits]) for page in pages]
-    assert {"digits": 3, "found": 3, "right": 0, "false_alarms": 0} == look_over(knowing, others).figures()
+    assert {"digits": 3, "found": 3, "right": 3, "false_alarms": 0} == look_over(
+        knowing, pages
+    ).figures()
+    elsewhere = [
+        page_of(
+            [digit._replace(x=digit.x + 60, digit=(digit.digit + 1) % 10) for digit in page.digits]
+        )
+        for page in pages
+    ]
+    assert {"digits": 3, "found": 0, "right": 0, "false_alarms": 3} == look_over(
+        knowing, elsewhere
+    ).figures()
+    others = [
+        page_of([digit._replace(digit=(digit.digit + 1) % 10) for digit in page.digits])
+        for page in pages
+    ]
+    assert {"digits": 3, "found": 3, "right": 0, "false_alarms": 0} == look_over(
+        knowing, others
+    ).figures()
     unsure = look_over(Knowing(pages, presence=-1.0), pages)
-    assert ({"digits": 3, "found": 0, "right": 0, "false_alarms": 0}, 3) == (unsure.figures(), len(unsure.presence))
+    assert ({"digits": 3, "found": 0, "right": 0, "false_alarms": 0}, 3) == (
+        unsure.figures(),
+        len(unsure.presence),
+    )
 
 
 def test_a_digit_is_found_once_and_what_is_found_again_is_a_false_alarm() -> None:
@@ -210,20 +267,37 @@ def test_a_digit_is_found_once_and_what_is_found_again_is_a_false_alarm() -> Non
 def test_calibration_changes_how_sure_a_detector_is_and_not_what_it_says(dataset: Dataset) -> None:
     keras.utils.set_random_seed(0)
     model = small_detector((None, None, 1))
-    pages = [draw_page(dataset.train_images, dataset.train_labels, np.random.default_rng(seed)) for seed in range(60)]
+    pages = [
+        draw_page(dataset.train_images, dataset.train_labels, np.random.default_rng(seed))
+        for seed in range(60)
+    ]
     batch = np.stack([page.pixels for page in pages])[..., np.newaxis]
     model.compile(keras.optimizers.Adam(5e-3), loss=detection_loss)
-    model.fit(batch, np.stack([draw_targets(page.digits) for page in pages]), batch_size=10, epochs=8, verbose=0)
+    model.fit(
+        batch,
+        np.stack([draw_targets(page.digits) for page in pages]),
+        batch_size=10,
+        epochs=8,
+        verbose=0,
+    )
     before = model.predict(batch, verbose=0).reshape(60, 16, 128, 15)
     was = look_over(model, pages)
     changes = calibrate_detector(model, pages)
     after = model.predict(batch, verbose=0).reshape(60, 16, 128, 15)
-    slope, shift, temperature = changes["presence_slope"], changes["presence_shift"], changes["temperature"]
+    slope, shift, temperature = (
+        changes["presence_slope"],
+        changes["presence_shift"],
+        changes["temperature"],
+    )
     np.testing.assert_allclose(before[..., 0] * slope + shift, after[..., 0], rtol=0.01, atol=0.02)
-    np.testing.assert_allclose(before[..., 1:11] / temperature, after[..., 1:11], rtol=0.01, atol=0.02)
+    np.testing.assert_allclose(
+        before[..., 1:11] / temperature, after[..., 1:11], rtol=0.01, atol=0.02
+    )
     np.testing.assert_allclose(before[..., 11:], after[..., 11:], atol=1e-5)
     logits = np.log(was.presence / (1 - was.presence))
-    assert gap(was._replace(presence=1 / (1 + np.exp(-slope * logits - shift)))) < gap(was), "of the same candidates"
+    assert gap(was._replace(presence=1 / (1 + np.exp(-slope * logits - shift)))) < gap(was), (
+        "of the same candidates"
+    )
 
 
 def test_a_detector_that_has_learned_nothing_yet_can_be_calibrated_all_the_same() -> None:
@@ -254,4 +328,6 @@ def test_a_detector_learns_one_page_by_heart() -> None:
     assert history.history["loss"][-1] < 0.1 * history.history["loss"][0]
     answer = keras.ops.convert_to_numpy(model(page, training=True)).reshape(16, 128, 15)
     found = [candidate for candidate in find_candidates(answer, 1.0) if candidate.presence > 0.5]
-    assert [7, 4] == [int(one.probabilities.argmax()) for one in sorted(found, key=lambda one: one.edges[0])]
+    assert [7, 4] == [
+        int(one.probabilities.argmax()) for one in sorted(found, key=lambda one: one.edges[0])
+    ]

@@ -14,7 +14,9 @@ Floats = npt.NDArray[np.float32]
 
 
 class CornerModel:
-    """Says the digit whose number of 25ths the first pixel has of full brightness; remembers what it was asked."""
+    """Says the digit whose number of 25ths the first pixel has of full brightness; remembers what
+    it was asked.
+    """
 
     def __init__(self, *shape: int) -> None:
         self.input_shape = (None, *shape)
@@ -22,7 +24,9 @@ class CornerModel:
 
     def predict(self, batch: Floats, **_: Any) -> Floats:
         self.asked.append(batch)
-        return np.eye(10, dtype=np.float32)[(batch.reshape(len(batch), -1)[:, 0] * 25).round().astype(int)]
+        return np.eye(10, dtype=np.float32)[
+            (batch.reshape(len(batch), -1)[:, 0] * 25).round().astype(int)
+        ]
 
 
 def images_of(*digits: int) -> npt.NDArray[np.uint8]:
@@ -33,7 +37,9 @@ def images_of(*digits: int) -> npt.NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (1, 28, 28), (28, 28), (784,)])
-def test_images_are_sent_in_the_shape_and_range_that_the_model_takes(shape: tuple[int, ...]) -> None:
+def test_images_are_sent_in_the_shape_and_range_that_the_model_takes(
+    shape: tuple[int, ...],
+) -> None:
     model = CornerModel(*shape)
     assert 1.0 == evaluate(model, images_of(3, 9), np.array([3, 9], np.uint8)).accuracy
     (batch,) = model.asked
@@ -42,7 +48,9 @@ def test_images_are_sent_in_the_shape_and_range_that_the_model_takes(shape: tupl
 
 
 def test_rows_are_what_the_digits_were_and_columns_what_the_model_said() -> None:
-    evaluation = evaluate(CornerModel(784), images_of(7, 7, 1, 4, 4), np.array([7, 7, 7, 4, 9], np.uint8))
+    evaluation = evaluate(
+        CornerModel(784), images_of(7, 7, 1, 4, 4), np.array([7, 7, 7, 4, 9], np.uint8)
+    )
     expected = np.zeros((10, 10), np.int64)
     expected[7, 7], expected[7, 1], expected[4, 4], expected[9, 4] = 2, 1, 1, 1
     np.testing.assert_array_equal(evaluation.confusion, expected)

@@ -45,7 +45,9 @@ def labelled() -> tuple[np.ndarray, np.ndarray]:
 
 
 def accuracy(model: "keras.Model", images: np.ndarray, labels: np.ndarray) -> float:
-    answers = np.asarray(model(images.reshape(-1, 28, 28, 1).astype(np.float32) / 255, training=False))
+    answers = np.asarray(
+        model(images.reshape(-1, 28, 28, 1).astype(np.float32) / 255, training=False)
+    )
     return float((answers.argmax(axis=1) == labels).mean())
 
 
@@ -61,10 +63,17 @@ def test_it_learns_what_was_labelled_and_forgets_nothing(
     assert (told[-1], sorted(told)) == (1.0, told)
 
 
-def test_the_same_images_give_the_same_model_and_another_seed_another(dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_same_images_give_the_same_model_and_another_seed_another(
+    dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray]
+) -> None:
     recipe = RECIPE._replace(steps=3)
-    first, again, other = (finetune(SHIPPED, dataset, labelled, one)[0] for one in (recipe, recipe, recipe._replace(seed=1)))
-    for one, same, another in zip(first.get_weights(), again.get_weights(), other.get_weights(), strict=True):
+    first, again, other = (
+        finetune(SHIPPED, dataset, labelled, one)[0]
+        for one in (recipe, recipe, recipe._replace(seed=1))
+    )
+    for one, same, another in zip(
+        first.get_weights(), again.get_weights(), other.get_weights(), strict=True
+    ):
         np.testing.assert_allclose(one, same, atol=1e-5)
         assert one.size < 1000 or np.abs(one - another).max() > 0
 
@@ -76,12 +85,20 @@ def test_its_card_says_what_it_came_from_and_can_be_shown(
     save_artifact(model, card, tmp_path / "my_model.h5")
     sha256 = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
     (retraining,) = card["retrainings"]
-    assert (f"{read_card(SHIPPED)['date']}-{sha256[:8]}", 100, 2) == (retraining["from"], retraining["labelled"], retraining["steps"])
-    assert f"- **Retrained** from `{retraining['from']}`: 2 batches of 64" in render_card(tmp_path / "my_model.h5")
+    assert (f"{read_card(SHIPPED)['date']}-{sha256[:8]}", 100, 2) == (
+        retraining["from"],
+        retraining["labelled"],
+        retraining["steps"],
+    )
+    assert f"- **Retrained** from `{retraining['from']}`: 2 batches of 64" in render_card(
+        tmp_path / "my_model.h5"
+    )
 
 
 def test_its_card_says_what_the_digits_were_like_that_it_learned_from(dataset: Dataset) -> None:
-    """A quarter is what people labelled: twice an 8 for each 1; what shows no digit is not counted."""
+    """A quarter is what people labelled: twice an 8 for each 1; what shows no digit is not
+    counted.
+    """
     labels = np.array([8, 8, 1, NO_DIGIT] * 5, np.uint8)
     images = np.zeros((20, 28, 28), np.uint8)
     images[:, 4:24, 10:18] = 255  # 20 % of all, more than any of those drawn
@@ -102,12 +119,16 @@ def test_a_model_that_was_not_made_here_is_retrained_too(
     tiny_model((784,)).save(tmp_path / "my_model.h5")
     images, labels = draw(write_otherwise, 20, seed=5)
     labels[::2] = NO_DIGIT
-    model, card = finetune(tmp_path / "my_model.h5", dataset, (images, labels), RECIPE._replace(steps=2))
+    model, card = finetune(
+        tmp_path / "my_model.h5", dataset, (images, labels), RECIPE._replace(steps=2)
+    )
     save_artifact(model, card, tmp_path / "new.h5")
     assert "- **Retrained** from" in render_card(tmp_path / "new.h5")
 
 
-def test_what_cannot_be_retrained_is_refused(dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray]) -> None:
+def test_what_cannot_be_retrained_is_refused(
+    dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray]
+) -> None:
     with pytest.raises(ModelFileError, match="finds digits"):
         finetune(SHIPPED.with_name("detector.h5"), dataset, labelled, RECIPE)
     few = Dataset(*(part[:11] for part in dataset))

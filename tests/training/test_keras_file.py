@@ -1,4 +1,6 @@
-"""Any model file for this task is read, however old; any other is refused, with what it is and what is needed."""
+"""Any model file for this task is read, however old; any other is refused, with what it is and what
+is needed.
+"""
 
 import base64
 import json
@@ -32,7 +34,10 @@ def as_it_is(path: Path) -> None:
 
 def as_keras_2_2_3_wrote_it(path: Path) -> None:
     """From 2.2.3 on the layers stand in a dict."""
-    rewrite_config(path, lambda config: config | {"config": {"name": "sequential_1", "layers": config["config"]}})
+    rewrite_config(
+        path,
+        lambda config: config | {"config": {"name": "sequential_1", "layers": config["config"]}},
+    )
 
 
 def as_a_functional_model(path: Path) -> None:
@@ -40,10 +45,23 @@ def as_a_functional_model(path: Path) -> None:
 
     def functional(config: Config) -> Config:
         shape = config["config"][0]["config"].pop("batch_input_shape")
-        given: Config = {"batch_input_shape": shape, "dtype": "float32", "sparse": False, "name": "input_1"}
-        layers = [{"class_name": "InputLayer", "config": given, "name": "input_1", "inbound_nodes": []}]
+        given: Config = {
+            "batch_input_shape": shape,
+            "dtype": "float32",
+            "sparse": False,
+            "name": "input_1",
+        }
+        layers = [
+            {"class_name": "InputLayer", "config": given, "name": "input_1", "inbound_nodes": []}
+        ]
         for layer in config["config"]:
-            layers.append(layer | {"name": layer["config"]["name"], "inbound_nodes": [[[layers[-1]["name"], 0, 0, {}]]]})
+            layers.append(
+                layer
+                | {
+                    "name": layer["config"]["name"],
+                    "inbound_nodes": [[[layers[-1]["name"], 0, 0, {}]]],
+                }
+            )
         ends = {"input_layers": [["input_1", 0, 0]], "output_layers": [[layers[-1]["name"], 0, 0]]}
         return {"class_name": "Model", "config": {"name": "model_1", "layers": layers} | ends}
 
@@ -51,7 +69,9 @@ def as_a_functional_model(path: Path) -> None:
 
 
 def as_theano_learnt_it(path: Path) -> None:
-    """Theano's convolution turns the kernel by half a circle, so a model trained on it holds turned kernels."""
+    """Theano's convolution turns the kernel by half a circle, so a model trained on it holds turned
+    kernels.
+    """
     with h5py.File(path, "r+") as file:
         file.attrs["backend"] = b"theano"
         (name,) = (name for name in file["model_weights"] if name.startswith("conv2d"))
@@ -66,9 +86,18 @@ def as_a_functional_model_of_theano(path: Path) -> None:
 
 @pytest.mark.parametrize("order", ["last", "first"])
 @pytest.mark.parametrize(
-    "written", [as_it_is, as_keras_2_2_3_wrote_it, as_a_functional_model, as_theano_learnt_it, as_a_functional_model_of_theano]
+    "written",
+    [
+        as_it_is,
+        as_keras_2_2_3_wrote_it,
+        as_a_functional_model,
+        as_theano_learnt_it,
+        as_a_functional_model_of_theano,
+    ],
 )
-def test_a_model_of_old_keras_answers_as_it_did_then(legacy: Legacy, order: str, written: Callable[[Path], None]) -> None:
+def test_a_model_of_old_keras_answers_as_it_did_then(
+    legacy: Legacy, order: str, written: Callable[[Path], None]
+) -> None:
     path = legacy(order)
     written(path)
     before = path.read_bytes()
@@ -80,7 +109,9 @@ def test_a_model_of_old_keras_answers_as_it_did_then(legacy: Legacy, order: str,
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (1, 28, 28), (28, 28), (784,)])
-def test_a_model_of_any_of_four_input_shapes_is_read(tmp_path: Path, tiny_model: Build, shape: tuple[int, ...]) -> None:
+def test_a_model_of_any_of_four_input_shapes_is_read(
+    tmp_path: Path, tiny_model: Build, shape: tuple[int, ...]
+) -> None:
     tiny_model(shape).save(tmp_path / "my_model.h5")
     assert (None, *shape) == load_artifact(tmp_path / "my_model.h5").input_shape
 
@@ -102,7 +133,11 @@ def test_a_model_of_another_shape_is_refused_with_the_shape_it_has_and_those_nee
     flat = keras.layers.GlobalMaxPooling2D() if None in shape else keras.layers.Flatten()
     model = keras.Sequential([keras.Input(shape), flat, keras.layers.Dense(*outputs or [10])])
     model.save(tmp_path / "my_model.h5")
-    assert_refused(tmp_path / "my_model.h5", found, "needed are input (28, 28, 1), (1, 28, 28), (28, 28) or (784,) and output (10,)")
+    assert_refused(
+        tmp_path / "my_model.h5",
+        found,
+        "needed are input (28, 28, 1), (1, 28, 28), (28, 28) or (784,) and output (10,)",
+    )
 
 
 def test_a_model_of_two_inputs_or_outputs_is_refused(tmp_path: Path) -> None:
@@ -126,7 +161,13 @@ def keras_1(config: Config) -> Config:
     """The names that Keras 1 had for a convolution's settings."""
     first = config["config"][0]
     return config | {
-        "config": [{"class_name": "Convolution2D", "config": {"name": "c", "nb_filter": 8, "nb_row": 3, "dim_ordering": "tf"}}, first]
+        "config": [
+            {
+                "class_name": "Convolution2D",
+                "config": {"name": "c", "nb_filter": 8, "nb_row": 3, "dim_ordering": "tf"},
+            },
+            first,
+        ]
     }
 
 
@@ -148,7 +189,12 @@ def lambda_of(python: str) -> Config:
     code = base64.b64encode(marshal.dumps(compile(python, "model", "eval"))).decode()
     return {
         "class_name": "Lambda",
-        "config": {"name": "lambda_1", "function": [code, None, None], "function_type": "lambda", "arguments": {}},
+        "config": {
+            "name": "lambda_1",
+            "function": [code, None, None],
+            "function_type": "lambda",
+            "arguments": {},
+        },
     }
 
 
@@ -161,11 +207,15 @@ def nested(layer: Config, config: Config) -> Config:
 
 
 def wrapped(layer: Config, config: Config) -> Config:
-    return beside({"class_name": "TimeDistributed", "config": {"name": "t", "layer": layer}}, config)
+    return beside(
+        {"class_name": "TimeDistributed", "config": {"name": "t", "layer": layer}}, config
+    )
 
 
 @pytest.mark.parametrize("placed", [beside, nested, wrapped])
-def test_a_model_that_holds_code_is_refused_and_the_code_is_not_run(legacy: Legacy, placed: Callable[[Config, Config], Config]) -> None:
+def test_a_model_that_holds_code_is_refused_and_the_code_is_not_run(
+    legacy: Legacy, placed: Callable[[Config, Config], Config]
+) -> None:
     path = legacy("last")
     trace = path.with_name("trace")
     layer = lambda_of(f"open({str(trace)!r}, 'w')")
@@ -174,7 +224,9 @@ def test_a_model_that_holds_code_is_refused_and_the_code_is_not_run(legacy: Lega
     assert not trace.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"I am no model.\n", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(2000)])
+@pytest.mark.parametrize(
+    "content", [b"", b"I am no model.\n", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(2000)]
+)
 def test_what_is_not_hdf5_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "my_model.h5").write_bytes(content)
     assert_refused(tmp_path / "my_model.h5", "not a Keras model file")
@@ -193,9 +245,13 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert_refused(tmp_path / "folder.h5", "not a Keras model file")
 
 
-def test_weights_alone_are_refused_with_how_to_save_a_whole_model(tmp_path: Path, tiny_model: Build) -> None:
+def test_weights_alone_are_refused_with_how_to_save_a_whole_model(
+    tmp_path: Path, tiny_model: Build
+) -> None:
     tiny_model().save_weights(tmp_path / "my.weights.h5")
-    assert_refused(tmp_path / "my.weights.h5", "no whole model", "save it with model.save('my_model.h5')")
+    assert_refused(
+        tmp_path / "my.weights.h5", "no whole model", "save it with model.save('my_model.h5')"
+    )
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "theano"])
@@ -211,7 +267,11 @@ JSON = st.recursive(
     st.none() | st.integers() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["class_name", "config", "layers", "name", "batch_input_shape"]), inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["class_name", "config", "layers", "name", "batch_input_shape"]),
+            inner,
+            max_size=4,
+        )
         | st.builds(
             lambda kind, config: {"class_name": kind, "config": config},
             st.sampled_from(["Sequential", "Model", "Functional", "Dense"]),

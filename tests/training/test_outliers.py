@@ -1,4 +1,6 @@
-"""What is drawn as no digit is prepared as digits are, of many kinds, and the same for the same seed."""
+"""What is drawn as no digit is prepared as digits are, of many kinds, and the same for the same
+seed.
+"""
 
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ from flaskapi.training.outliers import LETTERS, draw_outliers
 
 
 def draw(dataset: Dataset, count: int, seed: int) -> np.ndarray:
-    return draw_outliers(count, dataset.train_images, dataset.train_labels, np.random.default_rng(seed))
+    return draw_outliers(
+        count, dataset.train_images, dataset.train_labels, np.random.default_rng(seed)
+    )
 
 
 def test_outliers_have_the_form_of_digits(dataset: Dataset) -> None:
@@ -16,7 +20,9 @@ def test_outliers_have_the_form_of_digits(dataset: Dataset) -> None:
     assert (np.uint8, (300, 28, 28)) == (outliers.dtype, outliers.shape)
     assert (outliers.max(axis=(1, 2)) > 100).all(), "one is blank"
     rows, columns = (outliers.max(axis=axis) > 0 for axis in (2, 1))
-    assert (np.maximum(rows.sum(axis=1), columns.sum(axis=1)) <= 20).all(), "one is larger than the box of a digit"
+    assert (np.maximum(rows.sum(axis=1), columns.sum(axis=1)) <= 20).all(), (
+        "one is larger than the box of a digit"
+    )
     mass = outliers.sum(axis=(1, 2))
     centers = [(outliers.sum(axis=axis) @ np.arange(28)) / mass for axis in (2, 1)]
     assert np.median(np.abs(np.stack(centers) - 14)) < 0.5

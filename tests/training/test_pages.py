@@ -1,4 +1,6 @@
-"""What is drawn is a page of digits, and what the network should answer to it says where each of them is."""
+"""What is drawn is a page of digits, and what the network should answer to it says where each of
+them is.
+"""
 
 import cv2
 import numpy as np
@@ -59,18 +61,29 @@ def test_every_box_lies_on_its_page_and_holds_ink(pages: list[Page]) -> None:
     contrasts = []
     for page in pages:
         for digit in page.digits:
-            assert (digit.x >= 0, digit.y >= 0, digit.x + digit.width <= WIDTH_PX, digit.y + digit.height <= HEIGHT_PX) == (True,) * 4
+            assert (
+                digit.x >= 0,
+                digit.y >= 0,
+                digit.x + digit.width <= WIDTH_PX,
+                digit.y + digit.height <= HEIGHT_PX,
+            ) == (True,) * 4
             assert digit.width >= 1
             assert digit.height >= 1
             if digit.is_whole:
-                left, top, right, bottom = map(int, (digit.x, digit.y, digit.x + digit.width, digit.y + digit.height))
-                contrasts.append(float(page.pixels[top:bottom, left:right].max() - np.median(page.pixels)))
+                left, top, right, bottom = map(
+                    int, (digit.x, digit.y, digit.x + digit.width, digit.y + digit.height)
+                )
+                contrasts.append(
+                    float(page.pixels[top:bottom, left:right].max() - np.median(page.pixels))
+                )
     assert min(contrasts) > 0.1
     assert np.median(contrasts) > 0.5
 
 
 def test_pages_vary_as_pictures_do(pages: list[Page]) -> None:
-    """From none to many digits, small and large, whole and cut off by the edge, near each other and apart."""
+    """From none to many digits, small and large, whole and cut off by the edge, near each other and
+    apart.
+    """
     counts = [len(page.digits) for page in pages]
     heights = [digit.height for page in pages for digit in page.digits if digit.is_whole]
     whole = [digit.is_whole for page in pages for digit in page.digits]
@@ -102,7 +115,9 @@ PLAIN = _Hand(32, 0, 0, 0, 0, 0, 0, small_zeros=False, is_elsewhere=False, is_pl
 def test_a_plain_hand_writes_digits_as_they_were_given(dataset: Dataset) -> None:
     rng = np.random.default_rng(0)
     for image, label in zip(dataset.train_images[:20], dataset.train_labels[:20], strict=True):
-        glyph, digit, lift = _Writer(image[np.newaxis], label[np.newaxis], rng)._write("digit", PLAIN)
+        glyph, digit, lift = _Writer(image[np.newaxis], label[np.newaxis], rng)._write(
+            "digit", PLAIN
+        )
         given = crop(image)
         assert (digit, lift) == (label, 0)
         written = cv2.resize(glyph, given.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -113,7 +128,9 @@ def test_hands_elsewhere_write_a_1_with_a_flag() -> None:
     """Where that of the dataset is a stroke."""
     images = np.zeros((2, 28, 28), np.uint8)
     images[0, 4:24, 13:15] = 255
-    cv2.polylines(images[1], [np.array([[7, 5], [19, 5], [14, 23]])], isClosed=False, color=255, thickness=2)
+    cv2.polylines(
+        images[1], [np.array([[7, 5], [19, 5], [14, 23]])], isClosed=False, color=255, thickness=2
+    )
     flags = {}
     for is_elsewhere in (False, True):
         writer, wide = _Writer(images, np.array([1, 7]), np.random.default_rng(0)), []
@@ -127,8 +144,14 @@ def test_hands_elsewhere_write_a_1_with_a_flag() -> None:
 
 
 @pytest.mark.parametrize("label", range(10))
-def test_the_digits_of_a_page_are_what_was_given_to_write_with(dataset: Dataset, label: int) -> None:
-    written = {digit.digit for seed in range(3) for digit in draw(dataset, seed, np.full(len(dataset.train_images), label)).digits}
+def test_the_digits_of_a_page_are_what_was_given_to_write_with(
+    dataset: Dataset, label: int
+) -> None:
+    written = {
+        digit.digit
+        for seed in range(3)
+        for digit in draw(dataset, seed, np.full(len(dataset.train_images), label)).digits
+    }
     assert {label} == written
 
 
@@ -136,7 +159,11 @@ def test_the_digits_of_a_page_are_what_was_given_to_write_with(dataset: Dataset,
 def test_images_of_nothing_are_left_out(dataset: Dataset, value: int) -> None:
     """Blank ones write nothing; those that are all ink stay as they are."""
     images = np.full((5, 28, 28), value, np.uint8)
-    digits = [digit for seed in range(5) for digit in draw_page(images, np.arange(5), np.random.default_rng(seed)).digits]
+    digits = [
+        digit
+        for seed in range(5)
+        for digit in draw_page(images, np.arange(5), np.random.default_rng(seed)).digits
+    ]
     assert bool(digits) is (value > 0)
 
 
@@ -160,13 +187,18 @@ WHOLE = st.builds(
 def away_from_center(digit: Placed) -> np.ndarray:
     """How far each cell is from a digit's centre, in cells."""
     rows, columns = np.indices(CELLS)
-    return np.hypot((digit.x + digit.width / 2) / 2 - columns - 0.5, (digit.y + digit.height / 2) / 4 - rows - 0.5)
+    return np.hypot(
+        (digit.x + digit.width / 2) / 2 - columns - 0.5,
+        (digit.y + digit.height / 2) / 4 - rows - 0.5,
+    )
 
 
 @settings(deadline=None)
 @given(digit=WHOLE)
 def test_the_cells_next_to_a_centre_are_1_and_all_others_less(digit: Placed) -> None:
-    """At least one, for no centre is farther than that from all cells; and those farther off say less and less."""
+    """At least one, for no centre is farther than that from all cells; and those farther off say
+    less and less.
+    """
     targets, away = draw_targets([digit]), away_from_center(digit)
     assert (np.float32, (*CELLS, 6)) == (targets.dtype, targets.shape)
     assert 1 <= (away < AT_CENTER - 1e-3).sum()
@@ -202,17 +234,30 @@ def answer_as(targets: np.ndarray) -> np.ndarray:
 
 
 def read_back(digits: list[Placed]) -> list[tuple[int, ...]]:
-    """The digits that the service reads out of the right answer: each with its box in whole pixels, from left to right."""
-    found = [candidate for candidate in find_candidates(answer_as(draw_targets(digits)), 1.0) if candidate.presence > 0.995]
+    """The digits that the service reads out of the right answer: each with its box in whole pixels,
+    from left to right.
+    """
+    found = [
+        candidate
+        for candidate in find_candidates(answer_as(draw_targets(digits)), 1.0)
+        if candidate.presence > 0.995
+    ]
     margin = PADDING_PX  # a page that is drawn has it within
-    boxes = [(np.array(candidate.edges) + margin).round().astype(int).tolist() for candidate in found]
+    boxes = [
+        (np.array(candidate.edges) + margin).round().astype(int).tolist() for candidate in found
+    ]
     return sorted(
-        (box[0], box[1], box[2] - box[0], box[3] - box[1], int(one.probabilities.argmax())) for box, one in zip(boxes, found, strict=True)
+        (box[0], box[1], box[2] - box[0], box[3] - box[1], int(one.probabilities.argmax()))
+        for box, one in zip(boxes, found, strict=True)
     )
 
 
 def as_read(digits: list[Placed]) -> list[tuple[int, ...]]:
-    return sorted((int(digit.x), int(digit.y), int(digit.width), int(digit.height), digit.digit) for digit in digits if digit.is_whole)
+    return sorted(
+        (int(digit.x), int(digit.y), int(digit.width), int(digit.height), digit.digit)
+        for digit in digits
+        if digit.is_whole
+    )
 
 
 @settings(deadline=None, max_examples=50)
@@ -225,9 +270,13 @@ def as_read(digits: list[Placed]) -> list[tuple[int, ...]]:
 def test_the_right_answer_is_read_as_the_digits_of_the_page(
     widths: list[int], gaps: list[int], heights: list[int], tops: list[int]
 ) -> None:
-    """What is learned and what is read are one language, to the pixel, where digits do not overlap."""
+    """What is learned and what is read are one language, to the pixel, where digits do not
+    overlap.
+    """
     digits, x = [], 0
-    for place, (width, gap, height, top) in enumerate(zip(widths, gaps, heights, tops, strict=False)):
+    for place, (width, gap, height, top) in enumerate(
+        zip(widths, gaps, heights, tops, strict=False)
+    ):
         digits.append(Placed((3 * place + width) % 10, x + gap, top, width, height, True))
         x += gap + width
     assert as_read(digits) == read_back(digits)
@@ -243,7 +292,10 @@ def test_the_right_answer_to_a_drawn_page_is_read_as_its_digits(pages: list[Page
 def is_apart(digits: list[Placed]) -> bool:
     """No box overlaps another."""
     return not any(
-        a.x < b.x + b.width and b.x < a.x + a.width and a.y < b.y + b.height and b.y < a.y + a.height
+        a.x < b.x + b.width
+        and b.x < a.x + a.width
+        and a.y < b.y + b.height
+        and b.y < a.y + a.height
         for place, a in enumerate(digits)
         for b in digits[:place]
     )

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from flaskapi.training.paper import HEIGHT_PX, WIDTH_PX, draw_ground, draw_rules, press, reach_in, soften
+from flaskapi.training.paper import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    draw_ground,
+    draw_rules,
+    press,
+    reach_in,
+    soften,
+)
 
 SEEDS = pytest.mark.parametrize("seed", range(20))
 
@@ -44,6 +52,8 @@ def test_an_unsharp_picture_keeps_its_ink_in_place(seed: int) -> None:
 def test_what_reaches_in_comes_from_the_edge_and_not_far(seed: int) -> None:
     blank = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
     rows, columns = np.nonzero(reach_in(blank, 10, 200, 5, 60, np.random.default_rng(seed)))
-    to_edge = np.minimum.reduce([abs(columns - 10), abs(199 - columns), abs(rows - 5), abs(59 - rows)])
+    to_edge = np.minimum.reduce(
+        [abs(columns - 10), abs(199 - columns), abs(rows - 5), abs(59 - rows)]
+    )
     assert len(rows) > 0
     assert to_edge.max() <= 16

@@ -18,7 +18,11 @@ def test_a_reference_has_the_share_of_the_digits_in_each_bin() -> None:
 
 
 @pytest.mark.parametrize(("augmented", "coarse"), [(True, 0.04), (False, 0.0)])
-def test_size_is_expected_as_it_is_varied_and_contrast_to_be_enough(augmented: bool, coarse: float) -> None:
-    found = describe_digits(np.full((1, 28, 28), 255, np.uint8), np.zeros(1, np.uint8), augmented=augmented)
+def test_size_is_expected_as_it_is_varied_and_contrast_to_be_enough(
+    augmented: bool, coarse: float
+) -> None:
+    found = describe_digits(
+        np.full((1, 28, 28), 255, np.uint8), np.zeros(1, np.uint8), augmented=augmented
+    )
     assert {"edges": list(EDGES["size_px"]), "shares": [0, coarse, 1 - coarse]} == found["size_px"]
     assert [0, 1] == found["contrast"]["shares"]

@@ -25,7 +25,9 @@ SHAPE = (28, 28, 1)
 
 
 def weights_equal(one: keras.Model, other: keras.Model) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+    return all(
+        np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True)
+    )
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(dataset: Dataset) -> None:
@@ -37,26 +39,46 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(dataset: D
 def test_the_card_says_what_the_model_was_made_of_and_how_good_it_is(dataset: Dataset) -> None:
     model, card, test = train(dataset, SMALL)
     assert card == json.loads(json.dumps(card)), "the card must survive being stored as JSON"
-    assert {"name": "not MNIST", "sha256": dataset.sha256, "training": 180, "validation": 20, "test": 50} == card["data"]
+    assert {
+        "name": "not MNIST",
+        "sha256": dataset.sha256,
+        "training": 180,
+        "validation": 20,
+        "test": 50,
+    } == card["data"]
     assert 0 < card["training"].pop("temperature")
     assert ("tutorial", SMALL._asdict()) == (card["network"], card["training"])
     assert ([28, 28, 1], model.count_params()) == (card["input_shape"], card["weights"])
     assert {"python", "keras", "tensorflow", "numpy", "opencv"} == card["versions"].keys()
     assert keras.__version__ == card["versions"]["keras"]
-    assert (test.confusion.tolist(), pytest.approx(test.accuracy, abs=1e-6)) == (card["confusion"], card["accuracy"]["test"])
+    assert (test.confusion.tolist(), pytest.approx(test.accuracy, abs=1e-6)) == (
+        card["confusion"],
+        card["accuracy"]["test"],
+    )
     assert 0 <= card["accuracy"]["validation"] <= 1
-    assert datetime.timedelta(days=1) >= abs(datetime.datetime.now(datetime.UTC).date() - datetime.date.fromisoformat(card["date"]))
+    assert datetime.timedelta(days=1) >= abs(
+        datetime.datetime.now(datetime.UTC).date() - datetime.date.fromisoformat(card["date"])
+    )
     assert 50 == test.total
 
 
 def test_a_network_learns_to_read_drawn_digits(dataset: Dataset) -> None:
-    """With the recipe's own optimizer, in little time: more than half right, where chance gives a tenth."""
-    _, _, test = train(dataset, SMALL._replace(epochs=12, batch_size=20, augmented=False, validation=0))
+    """With the recipe's own optimizer, in little time: more than half right, where chance gives a
+    tenth.
+    """
+    _, _, test = train(
+        dataset, SMALL._replace(epochs=12, batch_size=20, augmented=False, validation=0)
+    )
     assert test.accuracy > 0.5
 
 
 def test_the_compact_network_trains_channels_first_and_without_validation(dataset: Dataset) -> None:
-    model, card, _ = train(dataset, Recipe("compact", epochs=1, batch_size=100, augmented=True, validation=0, channels_first=True))
+    model, card, _ = train(
+        dataset,
+        Recipe(
+            "compact", epochs=1, batch_size=100, augmented=True, validation=0, channels_first=True
+        ),
+    )
     assert (None, 1, 28, 28) == model.input_shape
     assert {"test"} == card["accuracy"].keys()
     assert (200, 0) == (card["data"]["training"], card["data"]["validation"])
@@ -64,32 +86,49 @@ def test_the_compact_network_trains_channels_first_and_without_validation(datase
 
 @pytest.mark.parametrize("validation", [200, 5000])
 def test_too_few_images_to_hold_some_out_is_said(dataset: Dataset, validation: int) -> None:
-    with pytest.raises(DatasetError, match=f"200 training images are too few to hold out {validation} for validation"):
+    with pytest.raises(
+        DatasetError,
+        match=f"200 training images are too few to hold out {validation} for validation",
+    ):
         train(dataset, SMALL._replace(validation=validation))
 
 
 @pytest.mark.parametrize("augmented", [False, True])
-def test_an_epoch_sees_each_image_once_in_an_order_of_its_own(dataset: Dataset, augmented: bool) -> None:
-    batches = Batches(dataset.train_images, dataset.train_labels, SMALL._replace(augmented=augmented), SHAPE)
+def test_an_epoch_sees_each_image_once_in_an_order_of_its_own(
+    dataset: Dataset, augmented: bool
+) -> None:
+    batches = Batches(
+        dataset.train_images, dataset.train_labels, SMALL._replace(augmented=augmented), SHAPE
+    )
     epochs = []
     for epoch in range(2):
         batches.start(epoch)
         images, labels = zip(*(batches[index] for index in range(len(batches))), strict=True)
-        assert all(((target == 0) | (target == 1)).all() and (target.sum(axis=1) == 1).all() for target in labels)
+        assert all(
+            ((target == 0) | (target == 1)).all() and (target.sum(axis=1) == 1).all()
+            for target in labels
+        )
         assert [64, 64, 64, 8] == [len(batch) for batch in images]
-        assert all(batch.shape[1:] == SHAPE and 0 <= batch.min() and batch.max() <= 1 for batch in images)
+        assert all(
+            batch.shape[1:] == SHAPE and 0 <= batch.min() and batch.max() <= 1 for batch in images
+        )
         epochs.append((np.concatenate(images), np.concatenate(labels).argmax(axis=1)))
     (first_images, first_labels), (second_images, second_labels) = epochs
     assert not np.array_equal(first_labels, second_labels)
     changed = np.bincount(first_labels) - np.bincount(second_labels)  # a few 7s are written as 1s
     assert np.abs(changed).sum() == (2 * abs(changed[1]) if augmented else 0)
-    by_content = [np.sort(images.reshape(200, -1).sum(axis=1)) for images in (first_images, second_images)]
+    by_content = [
+        np.sort(images.reshape(200, -1).sum(axis=1)) for images in (first_images, second_images)
+    ]
     assert augmented != np.allclose(*by_content), "only augmented images differ from epoch to epoch"
 
 
 def test_batches_made_in_another_process_are_the_same_ones(dataset: Dataset) -> None:
     recipe = SMALL._replace(outliers_share=0.25)
-    here, beside = (Batches(dataset.train_images, dataset.train_labels, recipe, SHAPE, processes) for processes in (0, 1))
+    here, beside = (
+        Batches(dataset.train_images, dataset.train_labels, recipe, SHAPE, processes)
+        for processes in (0, 1)
+    )
     with contextlib.closing(beside):
         for epoch in range(2):
             here.start(epoch)
@@ -99,21 +138,34 @@ def test_batches_made_in_another_process_are_the_same_ones(dataset: Dataset) -> 
                     np.testing.assert_array_equal(own, others)
 
 
-def test_batches_are_asked_for_in_order_so_that_each_is_made_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_asked_for_in_order_so_that_each_is_made_once(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
 
-    def make(self: Maker, epoch: int, index: int, make: Callable[..., tuple[np.ndarray, np.ndarray]] = Maker.make) -> object:
+    def make(
+        self: Maker,
+        epoch: int,
+        index: int,
+        make: Callable[..., tuple[np.ndarray, np.ndarray]] = Maker.make,
+    ) -> object:
         asked.append((epoch, index))
         return make(self, epoch, index)
 
     monkeypatch.setattr(Maker, "make", make)
     train(dataset, SMALL._replace(epochs=3, batch_size=10))
     in_order = [(epoch, index) for epoch in range(3) for index in range(18)]
-    assert in_order == asked[-len(in_order) :], "before that Keras looks at the form of the first two"
+    assert in_order == asked[-len(in_order) :], (
+        "before that Keras looks at the form of the first two"
+    )
 
 
-def test_pictures_of_no_digit_come_with_every_batch_and_are_all_ten_digits_alike(dataset: Dataset) -> None:
-    batches = Batches(dataset.train_images, dataset.train_labels, SMALL._replace(outliers_share=0.25), SHAPE)
+def test_pictures_of_no_digit_come_with_every_batch_and_are_all_ten_digits_alike(
+    dataset: Dataset,
+) -> None:
+    batches = Batches(
+        dataset.train_images, dataset.train_labels, SMALL._replace(outliers_share=0.25), SHAPE
+    )
     for index, digits in enumerate([64, 64, 64, 8]):
         images, targets = batches[index]
         assert (digits * 5 // 4, 10) == targets.shape == (len(images), 10)
@@ -122,12 +174,17 @@ def test_pictures_of_no_digit_come_with_every_batch_and_are_all_ten_digits_alike
 
 
 def test_an_interrupted_training_goes_on_where_it_was(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     recipe, backup = SMALL._replace(epochs=3), tmp_path / "backup"
     with monkeypatch.context() as patch:
 
-        def interrupted(self: Batches, epoch: int, start: Callable[[Batches, int], None] = Batches.start) -> None:
+        def interrupted(
+            self: Batches, epoch: int, start: Callable[[Batches, int], None] = Batches.start
+        ) -> None:
             if epoch == 1:  # the first is done
                 raise KeyboardInterrupt
             start(self, epoch)
@@ -144,7 +201,9 @@ def test_an_interrupted_training_goes_on_where_it_was(
 def test_the_last_epochs_are_varied_gently(dataset: Dataset) -> None:
     recipe = SMALL._replace(epochs=1, finishing_epochs=1, batch_size=200)
     batches = Batches(dataset.train_images, dataset.train_labels, recipe, SHAPE)
-    clean = {image.tobytes() for image in (dataset.train_images / np.float32(255)).astype(np.float32)}
+    clean = {
+        image.tobytes() for image in (dataset.train_images / np.float32(255)).astype(np.float32)
+    }
     unchanged = []
     for epoch in range(2):
         batches.start(epoch)
@@ -152,27 +211,40 @@ def test_the_last_epochs_are_varied_gently(dataset: Dataset) -> None:
     assert 10 < unchanged[0] < unchanged[1] < 110
 
 
-def test_a_training_with_last_epochs_goes_through_both_parts(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_training_with_last_epochs_goes_through_both_parts(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = SMALL._replace(finishing_epochs=1)
     _, card, _ = train(dataset, recipe, backup=tmp_path / "backup")
-    assert ["Epoch 1/2", "Epoch 2/2", "Epoch 3/3"] == re.findall(r"Epoch \d/\d", capsys.readouterr().out)
+    assert ["Epoch 1/2", "Epoch 2/2", "Epoch 3/3"] == re.findall(
+        r"Epoch \d/\d", capsys.readouterr().out
+    )
     assert 1 == card["training"]["finishing_epochs"]
     train(dataset, recipe, backup=tmp_path / "backup")
     assert "Epoch" not in capsys.readouterr().out, "the backup says that both parts are done"
 
 
-def test_a_network_is_taught_by_one_that_is_trained_first(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_network_is_taught_by_one_that_is_trained_first(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = SMALL._replace(taught_epochs=2, finishing_epochs=1)
     model, card, _ = train(dataset, recipe, backup=tmp_path / "backup")
-    teachers, own = ["Epoch 1/2", "Epoch 2/2", "Epoch 3/3"], ["Epoch 1/2", "Epoch 2/2", "Epoch 3/4", "Epoch 4/4", "Epoch 5/5"]
+    teachers, own = (
+        ["Epoch 1/2", "Epoch 2/2", "Epoch 3/3"],
+        ["Epoch 1/2", "Epoch 2/2", "Epoch 3/4", "Epoch 4/4", "Epoch 5/5"],
+    )
     assert [*teachers, *own] == re.findall(r"Epoch \d/\d", capsys.readouterr().out)
     assert ("tutorial", 2) == (model.name, card["training"]["taught_epochs"])
     train(dataset, recipe, backup=tmp_path / "backup")
     assert "Epoch" not in capsys.readouterr().out, "the backup says that all parts are done"
 
 
-def test_what_a_teacher_says_is_most_of_the_answer_but_not_of_what_is_no_digit(dataset: Dataset) -> None:
-    batches = Batches(dataset.train_images, dataset.train_labels, SMALL._replace(outliers_share=0.25), SHAPE)
+def test_what_a_teacher_says_is_most_of_the_answer_but_not_of_what_is_no_digit(
+    dataset: Dataset,
+) -> None:
+    batches = Batches(
+        dataset.train_images, dataset.train_labels, SMALL._replace(outliers_share=0.25), SHAPE
+    )
 
     class Says(NamedTuple):
         digit: int
@@ -184,10 +256,14 @@ def test_what_a_teacher_says_is_most_of_the_answer_but_not_of_what_is_no_digit(d
     np.testing.assert_array_equal(pixels, same)
     np.testing.assert_array_equal(answers[64:], taught[64:])
     said = (np.eye(10)[3] + np.eye(10)[4]) / 2
-    np.testing.assert_allclose(TEACHERS_SHARE * said + (1 - TEACHERS_SHARE) * answers[:64], taught[:64], atol=1e-6)
+    np.testing.assert_allclose(
+        TEACHERS_SHARE * said + (1 - TEACHERS_SHARE) * answers[:64], taught[:64], atol=1e-6
+    )
     assert len(batches) == len(TaughtBatches(batches, Says(3)))
 
 
 def test_the_recipes_train_networks_that_exist() -> None:
-    assert NETWORKS.keys() == RECIPES.keys() | {"teacher"}, "a teacher's training is part of another's"
+    assert NETWORKS.keys() == RECIPES.keys() | {"teacher"}, (
+        "a teacher's training is part of another's"
+    )
     assert all(name == recipe.network for name, recipe in RECIPES.items())

@@ -26,7 +26,9 @@ NDJSON = {"Accept": "application/x-ndjson"}
 
 
 class Weigher(FixedClassifier):
-    """Answers each picture by itself, so that the order shows: the digit is that of its mean ink."""
+    """Answers each picture by itself, so that the order shows: the digit is that of its mean
+    ink.
+    """
 
     def probabilities(self, batch: np.ndarray) -> np.ndarray:
         self.batches.append(batch)
@@ -52,7 +54,14 @@ def body(archive: bytes, kind: str = "application/octet-stream") -> dict[str, An
 
 
 def texts(files: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
-    return {"json": {"images": [{"name": name, "image": base64.b64encode(content).decode()} for name, content in files]}}
+    return {
+        "json": {
+            "images": [
+                {"name": name, "image": base64.b64encode(content).decode()}
+                for name, content in files
+            ]
+        }
+    }
 
 
 WAYS = {
@@ -67,8 +76,12 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_each_way_of_sending_many_images_gives_the_answers_of_predict_in_order(way: str, weighing: FlaskClient) -> None:
-    expected = [{"name": name} | weighing.post("/predict", data=content).get_json() for name, content in ALL]
+def test_each_way_of_sending_many_images_gives_the_answers_of_predict_in_order(
+    way: str, weighing: FlaskClient
+) -> None:
+    expected = [
+        {"name": name} | weighing.post("/predict", data=content).get_json() for name, content in ALL
+    ]
     assert len({result["digit"] for result in expected}) > 3
     response = weighing.post("/predict/batch", **WAYS[way](ALL))
     assert (200, "application/json") == (response.status_code, response.content_type)
@@ -97,8 +110,16 @@ def test_results_are_as_many_as_were_sent_and_in_their_order(order: list[int], w
 
 
 def test_a_bad_image_has_an_error_of_the_one_shape_and_fails_no_other(client: FlaskClient) -> None:
-    sent = [("7.png", DIGITS[7]), ("labels.csv", b"file,label"), ("half.png", DIGITS[7][:90]), ("none", b""), ("8.png", DIGITS[8])]
-    response = client.post("/predict/batch", headers={"X-Request-ID": "mine"}, **WAYS["a ZIP"](sent))
+    sent = [
+        ("7.png", DIGITS[7]),
+        ("labels.csv", b"file,label"),
+        ("half.png", DIGITS[7][:90]),
+        ("none", b""),
+        ("8.png", DIGITS[8]),
+    ]
+    response = client.post(
+        "/predict/batch", headers={"X-Request-ID": "mine"}, **WAYS["a ZIP"](sent)
+    )
     document = response.get_json()
     assert (200, 2, 3) == (response.status_code, document["succeeded"], document["failed"])
     errors = [result["error"] for result in document["results"] if "error" in result]
@@ -107,7 +128,9 @@ def test_a_bad_image_has_an_error_of_the_one_shape_and_fails_no_other(client: Fl
         (error["status"], error["type"].removeprefix("/problems/")) for error in errors
     ]
     assert {"mine"} == {error["request_id"] for error in errors}
-    assert [["name", "error"]] * 3 == [list(result) for result in document["results"] if "error" in result]
+    assert [["name", "error"]] * 3 == [
+        list(result) for result in document["results"] if "error" in result
+    ]
 
 
 def test_what_is_wrong_with_the_whole_is_a_problem_of_the_whole(client: FlaskClient) -> None:
@@ -139,7 +162,9 @@ def bad_requests() -> list[tuple[dict[str, Any], int, str, str]]:
     ]
 
 
-def test_an_archive_that_breaks_off_leaves_what_was_read_and_says_so_last(client: FlaskClient) -> None:
+def test_an_archive_that_breaks_off_leaves_what_was_read_and_says_so_last(
+    client: FlaskClient,
+) -> None:
     for sent in (body(make_tar(ALL)[:-12000]), body(make_tar_gz(ALL)[:-300])):
         *read, last = client.post("/predict/batch", **sent).get_json()["results"]
         assert NAMES[: len(read)] == [result["name"] for result in read]
@@ -149,7 +174,11 @@ def test_an_archive_that_breaks_off_leaves_what_was_read_and_says_so_last(client
 
 
 def test_a_form_that_breaks_off_leaves_what_was_read_and_says_so_last(client: FlaskClient) -> None:
-    part = b'--XX\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\n\r\n' + DIGITS[7] + b"\r\n"
+    part = (
+        b'--XX\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\n\r\n'
+        + DIGITS[7]
+        + b"\r\n"
+    )
     sent = body(part + part[:-40], "multipart/form-data; boundary=XX")
     first, last = client.post("/predict/batch", **sent).get_json()["results"]
     assert ("7.png", 7) == (first["name"], first["digit"])
@@ -158,14 +187,32 @@ def test_a_form_that_breaks_off_leaves_what_was_read_and_says_so_last(client: Fl
 
 def test_entries_of_json_that_are_no_images_have_their_errors(client: FlaskClient) -> None:
     image = base64.b64encode(DIGITS[7]).decode()
-    entries = [image, f"data:image/png;base64,{image}", 7, None, {}, {"image": 7, "name": "a"}, {"name": 7, "image": image}, "%%%"]
+    entries = [
+        image,
+        f"data:image/png;base64,{image}",
+        7,
+        None,
+        {},
+        {"image": 7, "name": "a"},
+        {"name": 7, "image": image},
+        "%%%",
+    ]
     results = client.post("/predict/batch", json={"images": entries}).get_json()["results"]
-    assert [f"images[{place}]" if place != 5 else "a" for place in range(8)] == [result["name"] for result in results]
-    assert [200, 200, 400, 400, 400, 400, 200, 400] == [result.get("error", {"status": 200})["status"] for result in results]
+    assert [f"images[{place}]" if place != 5 else "a" for place in range(8)] == [
+        result["name"] for result in results
+    ]
+    assert [200, 200, 400, 400, 400, 400, 200, 400] == [
+        result.get("error", {"status": 200})["status"] for result in results
+    ]
 
 
 def test_limits_are_said_by_name(tmp_path: Path) -> None:
-    limits = {"MAX_REQUEST_BYTES": 3000, "MAX_BATCH_BYTES": 6000, "MAX_BATCH_IMAGES": 4, "INSTANCE_PATH": tmp_path}
+    limits = {
+        "MAX_REQUEST_BYTES": 3000,
+        "MAX_BATCH_BYTES": 6000,
+        "MAX_BATCH_IMAGES": 4,
+        "INSTANCE_PATH": tmp_path,
+    }
     client = create_app(limits, classifier=FixedClassifier()).test_client()
     small = [(name, content) for name, content in ALL if len(content) < 600][:6]
     for sent, said in [
@@ -193,10 +240,16 @@ def test_parts_that_are_no_image_count_too(tmp_path: Path) -> None:
     limits = {"MAX_BATCH_IMAGES": 4, "MAX_FORM_PARTS": 3, "INSTANCE_PATH": tmp_path}
     client = create_app(limits, classifier=FixedClassifier()).test_client()
     empty = b'--XX\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'
-    image = b'--XX\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\n\r\n' + DIGITS[7] + b"\r\n"
+    image = (
+        b'--XX\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\n\r\n'
+        + DIGITS[7]
+        + b"\r\n"
+    )
 
     def send(parts: bytes) -> Any:
-        return client.post("/predict/batch", **body(parts + b"--XX--\r\n", "multipart/form-data; boundary=XX"))
+        return client.post(
+            "/predict/batch", **body(parts + b"--XX--\r\n", "multipart/form-data; boundary=XX")
+        )
 
     assert 1 == send(empty * 6 + image).get_json()["succeeded"]
     assert (413, "too-large") == read_problem(send(empty * 8))
@@ -206,7 +259,9 @@ def test_parts_that_are_no_image_count_too(tmp_path: Path) -> None:
     assert ("the form", 413) == (last["name"], last["error"]["status"])
 
 
-def test_the_first_line_is_there_before_the_second_image_is_read(weighing: FlaskClient, weigher: Weigher) -> None:
+def test_the_first_line_is_there_before_the_second_image_is_read(
+    weighing: FlaskClient, weigher: Weigher
+) -> None:
     response = weighing.post("/predict/batch", headers=NDJSON, **body(make_tar(ALL * 20)))
     assert json.loads(next(iter(response.response)).splitlines()[0])["name"] == "0.png"
     assert [1] == [len(batch) for batch in weigher.batches]
@@ -219,8 +274,12 @@ def test_the_network_is_shown_many_at_once(weighing: FlaskClient, weigher: Weigh
     assert len(weigher.batches) < 30
 
 
-def test_answers_are_counted_and_the_time_of_a_stream_is_that_of_all_of_it(client: FlaskClient) -> None:
-    with client.post("/predict/batch", headers=NDJSON, **body(make_zip([*ALL, ("x", b"words")]))) as response:
+def test_answers_are_counted_and_the_time_of_a_stream_is_that_of_all_of_it(
+    client: FlaskClient,
+) -> None:
+    with client.post(
+        "/predict/batch", headers=NDJSON, **body(make_zip([*ALL, ("x", b"words")]))
+    ) as response:
         assert 11 == len(response.text.splitlines())
     lines = client.get("/metrics").text.splitlines()
     assert 'flaskapi_predictions_total{digit="7",uncertain="false"} 10.0' in lines
@@ -247,23 +306,38 @@ def broken(tmp_path: Path, answers: int, error: Exception) -> Flask:
 
 @pytest.mark.parametrize(
     ("error", "name", "status"),
-    [(RuntimeError("secret"), "internal-error", 500), (ModelUnavailableError("gone"), "model-unavailable", 503)],
+    [
+        (RuntimeError("secret"), "internal-error", 500),
+        (ModelUnavailableError("gone"), "model-unavailable", 503),
+    ],
 )
-def test_an_error_that_stops_everything_is_a_status_before_the_first_line_and_a_logged_last_line_after_it(
+def test_a_fatal_error_is_a_status_before_and_a_last_line_after_the_first(
     error: Exception, name: str, status: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for headers in ({}, NDJSON):
         assert (status, name) == read_problem(
-            broken(tmp_path, 0, error).test_client().post("/predict/batch", headers=headers, **body(make_zip(ALL)))
+            broken(tmp_path, 0, error)
+            .test_client()
+            .post("/predict/batch", headers=headers, **body(make_zip(ALL)))
         )
     caplog.clear()
-    response = broken(tmp_path, 1, error).test_client().post("/predict/batch", headers=NDJSON, **body(make_zip(ALL)))
+    response = (
+        broken(tmp_path, 1, error)
+        .test_client()
+        .post("/predict/batch", headers=NDJSON, **body(make_zip(ALL)))
+    )
     first, last = map(json.loads, response.text.splitlines())
     assert (200, "0.png") == (response.status_code, first["name"])
-    assert (["error"], status, f"/problems/{name}") == (list(last), last["error"]["status"], last["error"]["type"])
+    assert (["error"], status, f"/problems/{name}") == (
+        list(last),
+        last["error"]["status"],
+        last["error"]["type"],
+    )
     assert "secret" not in response.text
     assert [logging.ERROR] == [record.levelno for record in caplog.records]
-    response = broken(tmp_path, 1, error).test_client().post("/predict/batch", **body(make_zip(ALL)))
+    response = (
+        broken(tmp_path, 1, error).test_client().post("/predict/batch", **body(make_zip(ALL)))
+    )
     assert (status, name) == read_problem(response)
 
 
@@ -280,7 +354,9 @@ def test_a_fault_of_ours_in_one_image_fails_no_other_and_is_logged(
         return normalize(image)
 
     monkeypatch.setattr(recognition, "normalize_digit", fail_once)
-    response = client.post("/predict/batch", **body(make_zip([ALL[0], ("bad.png", encode(bad)), ALL[1]])))
+    response = client.post(
+        "/predict/batch", **body(make_zip([ALL[0], ("bad.png", encode(bad)), ALL[1]]))
+    )
     document = response.get_json()
     assert (2, 1) == (document["succeeded"], document["failed"])
     assert 500 == document["results"][1]["error"]["status"]
@@ -289,7 +365,9 @@ def test_a_fault_of_ours_in_one_image_fails_no_other_and_is_logged(
 
 
 def test_by_the_route_number_each_is_answered_as_predict_number_does(client: FlaskClient) -> None:
-    results = client.post("/predict/batch?route=number", **body(make_zip(ALL))).get_json()["results"]
+    results = client.post("/predict/batch?route=number", **body(make_zip(ALL))).get_json()[
+        "results"
+    ]
     for (name, data), result in zip(ALL, results, strict=True):
         alone = client.post("/predict/number", data=data, content_type="image/png")
         expected = alone.get_json() if alone.status_code == 200 else {"error": alone.get_json()}
@@ -305,11 +383,16 @@ def test_no_other_route_is_known(client: FlaskClient) -> None:
 
 
 @given(
-    st.binary(max_size=400), st.sampled_from([b"", b"PK\3\4", b"PK\5\6", b"\x1f\x8b\x08\0\0\0\0\0", make_zip(ALL[:1]), make_tar(ALL[:1])])
+    st.binary(max_size=400),
+    st.sampled_from(
+        [b"", b"PK\3\4", b"PK\5\6", b"\x1f\x8b\x08\0\0\0\0\0", make_zip(ALL[:1]), make_tar(ALL[:1])]
+    ),
 )
 @settings(deadline=None, max_examples=150)
 def test_no_body_is_the_services_fault(junk: bytes, start: bytes) -> None:
-    client = create_app({"INSTANCE_PATH": "/nonexistent"}, classifier=FixedClassifier()).test_client()
+    client = create_app(
+        {"INSTANCE_PATH": "/nonexistent"}, classifier=FixedClassifier()
+    ).test_client()
     for headers in ({}, NDJSON):
         with client.post("/predict/batch", headers=headers, **body(start + junk)) as response:
             assert response.status_code < 500
@@ -323,7 +406,11 @@ def test_no_file_is_left_behind_or_written_under_a_members_name(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("flaskapi.web.items._IN_MEMORY_BYTES", 100)
     before = sorted(tmp_path.rglob("*"))
-    hostile = [("../evil.png", DIGITS[7]), (f"{tmp_path}/evil.png", DIGITS[7]), ("7.png", DIGITS[7])]
+    hostile = [
+        ("../evil.png", DIGITS[7]),
+        (f"{tmp_path}/evil.png", DIGITS[7]),
+        ("7.png", DIGITS[7]),
+    ]
     for way in WAYS.values():
         client.post("/predict/batch", **way(hostile)).get_json()
     assert before == sorted(tmp_path.rglob("*"))

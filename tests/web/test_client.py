@@ -13,13 +13,17 @@ from flaskapi.web.client import client, lasting_client, read_key
 
 
 def who_asks(app: Flask) -> Callable[..., bytes]:
-    """What the application takes for the client of a request from an address, with X-Forwarded-For as somebody sent it."""
+    """What the application takes for the client of a request from an address, with X-Forwarded-For
+    as somebody sent it.
+    """
     app.add_url_rule("/who", "who", lambda: client().hex())
     asking: FlaskClient = app.test_client()
 
     def ask(address: str, forwarded: str | None = None) -> bytes:
         headers = {"X-Forwarded-For": forwarded} if forwarded else {}
-        return bytes.fromhex(asking.get("/who", environ_overrides={"REMOTE_ADDR": address}, headers=headers).text)
+        return bytes.fromhex(
+            asking.get("/who", environ_overrides={"REMOTE_ADDR": address}, headers=headers).text
+        )
 
     return ask
 
@@ -32,7 +36,9 @@ def test_one_address_is_one_client_and_another_is_another(app: Flask) -> None:
 
 
 def test_a_network_that_one_client_has_to_itself_is_one_client(app: Flask) -> None:
-    """Of IPv6 the first 64 bits; an IPv4 address that is written as one of IPv6 stays one address."""
+    """Of IPv6 the first 64 bits; an IPv4 address that is written as one of IPv6 stays one
+    address.
+    """
     ask = who_asks(app)
     assert ask("2001:db8:0:1::1") == ask("2001:db8:0:1:ffff:ffff:ffff:ffff")
     assert ask("2001:db8:0:1::1") != ask("2001:db8:0:2::1")
@@ -46,14 +52,18 @@ def test_a_forged_header_has_no_effect_where_no_proxy_is_trusted(app: Flask) -> 
 
 
 @pytest.mark.parametrize("proxies", [1, 2])
-def test_behind_so_many_proxies_the_client_is_who_asked_the_first_whatever_it_sent_itself(tmp_path: Path, proxies: int) -> None:
+def test_behind_so_many_proxies_the_client_is_who_asked_the_first_whatever_it_sent_itself(
+    tmp_path: Path, proxies: int
+) -> None:
     ask = who_asks(make_app(tmp_path, STORE="off", TRUSTED_PROXIES=proxies))
     added = ["203.0.113.5", "10.0.0.1"][:proxies]  # by each proxy, who asked it
     assert ask("203.0.113.5") == ask("10.0.0.9", ", ".join(added))
     assert ask("203.0.113.5") == ask("10.0.0.9", ", ".join(["198.51.100.7", "x", *added]))
 
 
-def test_the_key_is_made_once_by_whoever_comes_first_and_nobody_else_can_read_it(tmp_path: Path) -> None:
+def test_the_key_is_made_once_by_whoever_comes_first_and_nobody_else_can_read_it(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "instance" / "client.key"
     with ThreadPoolExecutor(16) as threads:
         keys = set(threads.map(lambda _: read_key(path), range(64)))
@@ -65,12 +75,17 @@ def test_the_key_is_made_once_by_whoever_comes_first_and_nobody_else_can_read_it
 
 def test_clients_stay_who_they_are_after_a_restart_and_are_others_elsewhere(tmp_path: Path) -> None:
     """Two services' tables tell nobody that the same address stands in both."""
-    first, again, elsewhere = (who_asks(make_app(tmp_path / folder, STORE="off"))("192.0.2.1") for folder in ("a", "a", "b"))
+    first, again, elsewhere = (
+        who_asks(make_app(tmp_path / folder, STORE="off"))("192.0.2.1")
+        for folder in ("a", "a", "b")
+    )
     assert first == again
     assert first != elsewhere
 
 
-def test_where_the_key_cannot_be_kept_clients_are_told_apart_but_not_remembered(tmp_path: Path) -> None:
+def test_where_the_key_cannot_be_kept_clients_are_told_apart_but_not_remembered(
+    tmp_path: Path,
+) -> None:
     app = make_app(tmp_path, STORE="off")
     (tmp_path / "client.key").mkdir()  # can be neither read nor made
     ask = who_asks(app)
@@ -80,7 +95,9 @@ def test_where_the_key_cannot_be_kept_clients_are_told_apart_but_not_remembered(
     assert "None" == app.test_client().get("/lasting").text
 
 
-def test_a_key_that_is_not_whole_is_none_for_with_an_empty_one_every_address_could_be_found(tmp_path: Path) -> None:
+def test_a_key_that_is_not_whole_is_none_for_with_an_empty_one_every_address_could_be_found(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "client.key"
     read_key(path)
     path.write_bytes(b"")

@@ -18,9 +18,13 @@ from flaskapi.web.errors import PROBLEMS, STATUS, name_of
 
 PNG = encode(draw_digit(7))
 # These stop a start, a training or a command; no request meets them.
-IN_NO_VIEW = {errors.ModelFileError, errors.DatasetError, errors.ServiceUnreachableError, errors.SettingError, errors.WorkerDiedError} | {
-    errors.VersionError
-}
+IN_NO_VIEW = {
+    errors.ModelFileError,
+    errors.DatasetError,
+    errors.ServiceUnreachableError,
+    errors.SettingError,
+    errors.WorkerDiedError,
+} | {errors.VersionError}
 
 
 class RaisingClassifier(FixedClassifier):
@@ -39,15 +43,22 @@ class RaisingClassifier(FixedClassifier):
 
 
 def failing(tmp_path: Path, error: Exception) -> Flask:
-    return create_app({"INSTANCE_PATH": tmp_path}, classifier=RaisingClassifier(error), detector=FixedDetector())
+    return create_app(
+        {"INSTANCE_PATH": tmp_path}, classifier=RaisingClassifier(error), detector=FixedDetector()
+    )
 
 
 def test_every_endpoint_fails_in_the_one_shape(tmp_path: Path) -> None:
-    """Whatever goes wrong at whatever address: see `read_problem` for the shape. A new route is covered by itself."""
+    """Whatever goes wrong at whatever address: see `read_problem` for the shape. A new route is
+    covered by itself.
+    """
     app = failing(tmp_path, RuntimeError("broken"))
     client, rules = app.test_client(), list(app.url_map.iter_rules())
     for rule in rules:
-        path, allowed = in_full(rule.rule), set[str]().union(*(one.methods or set() for one in rules if one.rule == rule.rule))
+        path, allowed = (
+            in_full(rule.rule),
+            set[str]().union(*(one.methods or set() for one in rules if one.rule == rule.rule)),
+        )
         refused = client.open(path, method="PATCH")
         assert (405, "method-not-allowed") == read_problem(refused), path
         assert allowed == set(refused.headers["Allow"].split(", ")), path
@@ -57,7 +68,14 @@ def test_every_endpoint_fails_in_the_one_shape(tmp_path: Path) -> None:
     posted = (client.post(path, data=PNG) for path in ("/predict", "/predict/number"))
     for crashed in (*posted, client.get("/model"), client.get("/health/ready")):
         assert (500, "internal-error") == read_problem(crashed)
-    assert {"/predict", "/predict/number", "/model", "/metrics", "/health/live", "/health/ready"} <= {rule.rule for rule in rules}
+    assert {
+        "/predict",
+        "/predict/number",
+        "/model",
+        "/metrics",
+        "/health/live",
+        "/health/ready",
+    } <= {rule.rule for rule in rules}
 
 
 @pytest.mark.parametrize(("kind", "status"), STATUS.items(), ids=map(name_of, STATUS))
@@ -86,7 +104,9 @@ def test_each_problem_is_explained_in_plain_text(name: str, client: FlaskClient)
 def test_all_problems_are_listed_in_plain_text(client: FlaskClient) -> None:
     response = client.get("/problems/")
     assert (200, "text/plain; charset=utf-8") == (response.status_code, response.content_type)
-    assert [f"{name}: {meaning}" for name, meaning in PROBLEMS.items()] == response.text.splitlines()
+    assert [
+        f"{name}: {meaning}" for name, meaning in PROBLEMS.items()
+    ] == response.text.splitlines()
 
 
 @pytest.mark.parametrize("path", ["/submissions/7", "/submissions/7/label", "/retrainings/7"])
@@ -104,45 +124,94 @@ def test_a_crash_tells_the_caller_nothing_and_the_log_everything_under_the_same_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, log = failing(tmp_path, RuntimeError("the secret /srv/path")), io.StringIO()
-    monkeypatch.setattr(app.logger, "handlers", [default_handler])  # Flask adds it itself where pytest's own is not there
-    response = app.test_client().post("/predict", data=PNG, errors_stream=log, headers={"X-Request-ID": "tonight-1"})
+    # Flask adds it itself where pytest's own is not there.
+    monkeypatch.setattr(app.logger, "handlers", [default_handler])
+    response = app.test_client().post(
+        "/predict", data=PNG, errors_stream=log, headers={"X-Request-ID": "tonight-1"}
+    )
     assert (500, "internal-error") == read_problem(response)
-    assert "Something went wrong in the service; its log has it under the same request_id." == response.get_json()["detail"]
-    assert not [word for word in ("secret", "srv", "RuntimeError", "Traceback") if word in response.text]
-    assert all(part in log.getvalue() for part in ("ERROR [tonight-1]", "Traceback", "RuntimeError: the secret /srv/path"))
+    assert (
+        "Something went wrong in the service; its log has it under the same request_id."
+        == response.get_json()["detail"]
+    )
+    assert not [
+        word for word in ("secret", "srv", "RuntimeError", "Traceback") if word in response.text
+    ]
+    assert all(
+        part in log.getvalue()
+        for part in ("ERROR [tonight-1]", "Traceback", "RuntimeError: the secret /srv/path")
+    )
 
 
-def test_what_the_caller_did_wrong_is_no_error_in_the_log(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
-    for response in (client.post("/predict", data=b"words"), client.get("/nothing"), client.get("/predict")):
+def test_what_the_caller_did_wrong_is_no_error_in_the_log(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    for response in (
+        client.post("/predict", data=b"words"),
+        client.get("/nothing"),
+        client.get("/predict"),
+    ):
         assert 400 <= response.status_code < 500
     assert [] == [record for record in caplog.records if record.levelno > logging.INFO]
 
 
-LIMITS = {"MAX_REQUEST_BYTES": 300_000, "MAX_FORM_FIELD_BYTES": 200_000, "MAX_FORM_PARTS": 3, "MAX_IMAGE_PIXELS": 1600}
+LIMITS = {
+    "MAX_REQUEST_BYTES": 300_000,
+    "MAX_FORM_FIELD_BYTES": 200_000,
+    "MAX_FORM_PARTS": 3,
+    "MAX_IMAGE_PIXELS": 1600,
+}
 SMALL = encode(draw_digit(7, side=40))
 LARGER: dict[str, tuple[dict[str, Any], str]] = {
-    "a body": ({"data": b"x" * 300_001, "content_type": "image/png"}, "MAX_REQUEST_BYTES = 300,000"),
-    "a form": ({"data": {"file": (io.BytesIO(b"x" * 300_001), "7.png")}}, "MAX_REQUEST_BYTES = 300,000"),
-    "JSON": ({"json": {"image": "A" * 300_000}}, "MAX_REQUEST_BYTES = 300,000"),
-    "a body of unsaid length": (
-        {"input_stream": io.BytesIO(b"x" * 300_001), "content_type": "image/png", "environ_overrides": {"wsgi.input_terminated": True}},
+    "a body": (
+        {"data": b"x" * 300_001, "content_type": "image/png"},
         "MAX_REQUEST_BYTES = 300,000",
     ),
-    "a form field": ({"data": {"note": "x" * 200_001, "file": (io.BytesIO(SMALL), "7.png")}}, "MAX_FORM_FIELD_BYTES = 200,000"),
-    "a form's parts": ({"data": {**dict.fromkeys("abc", ""), "file": (io.BytesIO(SMALL), "7.png")}}, "MAX_FORM_PARTS = 3"),
+    "a form": (
+        {"data": {"file": (io.BytesIO(b"x" * 300_001), "7.png")}},
+        "MAX_REQUEST_BYTES = 300,000",
+    ),
+    "JSON": ({"json": {"image": "A" * 300_000}}, "MAX_REQUEST_BYTES = 300,000"),
+    "a body of unsaid length": (
+        {
+            "input_stream": io.BytesIO(b"x" * 300_001),
+            "content_type": "image/png",
+            "environ_overrides": {"wsgi.input_terminated": True},
+        },
+        "MAX_REQUEST_BYTES = 300,000",
+    ),
+    "a form field": (
+        {"data": {"note": "x" * 200_001, "file": (io.BytesIO(SMALL), "7.png")}},
+        "MAX_FORM_FIELD_BYTES = 200,000",
+    ),
+    "a form's parts": (
+        {"data": {**dict.fromkeys("abc", ""), "file": (io.BytesIO(SMALL), "7.png")}},
+        "MAX_FORM_PARTS = 3",
+    ),
     "pixels": ({"data": encode(draw_digit(7, side=41))}, "1,600 pixels"),
 }
 
 
 @pytest.mark.parametrize(("sent", "said"), LARGER.values(), ids=LARGER)
-def test_what_is_larger_than_a_limit_is_refused_and_the_limit_named(sent: dict[str, Any], said: str, tmp_path: Path) -> None:
-    client = create_app(LIMITS | {"INSTANCE_PATH": tmp_path}, classifier=FixedClassifier()).test_client()
+def test_what_is_larger_than_a_limit_is_refused_and_the_limit_named(
+    sent: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    client = create_app(
+        LIMITS | {"INSTANCE_PATH": tmp_path}, classifier=FixedClassifier()
+    ).test_client()
     response = client.post("/predict", **sent)
     assert (413, "too-large") == read_problem(response)
     assert said in response.get_json()["detail"]
 
 
 def test_what_is_as_large_as_the_limits_is_read(tmp_path: Path) -> None:
-    client = create_app(LIMITS | {"INSTANCE_PATH": tmp_path}, classifier=FixedClassifier()).test_client()
-    assert 200 == client.post("/predict", data={"a": "x" * 199_000, "b": "", "file": (io.BytesIO(SMALL), "7.png")}).status_code
+    client = create_app(
+        LIMITS | {"INSTANCE_PATH": tmp_path}, classifier=FixedClassifier()
+    ).test_client()
+    assert (
+        200
+        == client.post(
+            "/predict", data={"a": "x" * 199_000, "b": "", "file": (io.BytesIO(SMALL), "7.png")}
+        ).status_code
+    )
     assert 200 == client.post("/predict", data=SMALL.ljust(300_000, b"\0")).status_code

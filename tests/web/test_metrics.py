@@ -13,7 +13,8 @@ import flaskapi
 PNG = encode(draw_digit(7))
 SERVER = """
 import sys, flaskapi
-client = flaskapi.create_app({"INSTANCE_PATH": sys.argv[1], "MODEL_PATH": "none.h5", "METRICS_PATH": "shared"}).test_client()
+settings = {"INSTANCE_PATH": sys.argv[1], "MODEL_PATH": "none.h5", "METRICS_PATH": "shared"}
+client = flaskapi.create_app(settings).test_client()
 client.get("/health/live")
 print(client.get("/metrics").text)
 """
@@ -21,7 +22,10 @@ print(client.get("/metrics").text)
 
 def scrape(client: FlaskClient) -> list[str]:
     response = client.get("/metrics")
-    assert (200, "text/plain; version=0.0.4; charset=utf-8") == (response.status_code, response.content_type)
+    assert (200, "text/plain; version=0.0.4; charset=utf-8") == (
+        response.status_code,
+        response.content_type,
+    )
     return response.text.splitlines()
 
 
@@ -35,11 +39,15 @@ def test_requests_are_counted_by_route_and_status(client: FlaskClient) -> None:
     assert 'flaskapi_request_duration_seconds_count{route="/predict"} 3.0' in lines
 
 
-def test_addresses_that_do_not_exist_are_counted_as_one_so_that_nobody_fills_the_memory(client: FlaskClient) -> None:
+def test_addresses_that_do_not_exist_are_counted_as_one_so_that_nobody_fills_the_memory(
+    client: FlaskClient,
+) -> None:
     for path in ("/a", "/b", "/problems/a", "/problems/b"):
         client.get(path)
     routes = [line for line in scrape(client) if line.startswith("flaskapi_requests_total{")]
-    assert ['{route="none",status="404"} 2.0', '{route="/problems/<name>",status="404"} 2.0'] == [line[23:] for line in routes]
+    assert ['{route="none",status="404"} 2.0', '{route="/problems/<name>",status="404"} 2.0'] == [
+        line[23:] for line in routes
+    ]
 
 
 def test_answers_are_counted_by_digit(client: FlaskClient) -> None:
@@ -50,8 +58,13 @@ def test_answers_are_counted_by_digit(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("unit", [1, 1_000_000], ids=["seconds", "microseconds"])
 def test_the_wait_for_apache_is_measured_in_either_unit(client: FlaskClient, unit: int) -> None:
-    client.get("/health/live", environ_overrides={"mod_wsgi.queue_start": str((time.time() - 100) * unit)})
-    client.get("/health/live", environ_overrides={"mod_wsgi.queue_start": str((time.time() + 100) * unit)})  # a clock set back
+    client.get(
+        "/health/live", environ_overrides={"mod_wsgi.queue_start": str((time.time() - 100) * unit)}
+    )
+    # A clock set back.
+    client.get(
+        "/health/live", environ_overrides={"mod_wsgi.queue_start": str((time.time() + 100) * unit)}
+    )
     client.get("/health/live")  # not through Apache
     lines = scrape(client)
     assert 'flaskapi_request_queue_seconds_bucket{le="0.001"} 1.0' in lines
@@ -60,24 +73,45 @@ def test_the_wait_for_apache_is_measured_in_either_unit(client: FlaskClient, uni
 
 
 def test_names_and_units_are_those_of_prometheus(client: FlaskClient) -> None:
-    kinds = {line.split()[2]: line.split()[3] for line in scrape(client) if line.startswith("# TYPE flaskapi_")}
-    assert {name for name, kind in kinds.items() if kind == "counter"} == {name for name in kinds if name.endswith("_total")}
-    assert {name for name, kind in kinds.items() if kind == "histogram"} == {name for name in kinds if name.endswith("_seconds")}
+    kinds = {
+        line.split()[2]: line.split()[3]
+        for line in scrape(client)
+        if line.startswith("# TYPE flaskapi_")
+    }
+    assert {name for name, kind in kinds.items() if kind == "counter"} == {
+        name for name in kinds if name.endswith("_total")
+    }
+    assert {name for name, kind in kinds.items() if kind == "histogram"} == {
+        name for name in kinds if name.endswith("_seconds")
+    }
 
 
 def serve(instance: Path) -> list[str]:
     """Answer a request in a process of its own, a child of this one, and give its metrics."""
     root = Path(flaskapi.__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", SERVER, instance], capture_output=True, text=True, cwd=root, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SERVER, instance],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        check=True,
+    )
     return done.stdout.splitlines()
 
 
-def test_processes_of_one_server_share_their_values_and_clear_up_after_dead_ones(tmp_path: Path) -> None:
-    """One folder for each parent; those of parents that are no more go, whatever else lies there stays."""
-    dead, other = tmp_path / "shared" / "4194305", tmp_path / "shared" / "notes"  # one more than Linux's largest process id
+def test_processes_of_one_server_share_their_values_and_clear_up_after_dead_ones(
+    tmp_path: Path,
+) -> None:
+    """One folder for each parent; those of parents that are no more go, whatever else lies there
+    stays.
+    """
+    # One more than Linux's largest process id.
+    dead, other = (tmp_path / "shared" / "4194305", tmp_path / "shared" / "notes")
     for folder in (dead, other):
         folder.mkdir(parents=True)
     count = 'flaskapi_requests_total{route="/health/live",status="200"} '
     assert count + "1.0" in serve(tmp_path)
     assert count + "2.0" in serve(tmp_path)
-    assert {str(os.getpid()), "notes"} == {folder.name for folder in (tmp_path / "shared").iterdir()}
+    assert {str(os.getpid()), "notes"} == {
+        folder.name for folder in (tmp_path / "shared").iterdir()
+    }

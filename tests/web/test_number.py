@@ -18,7 +18,9 @@ def written(*lines: int) -> bytes:
     page = np.full((120 * len(lines), 500), 255, np.uint8)
     for line, count in enumerate(lines):
         for place in range(count):
-            cv2.rectangle(page, (40 + 80 * place, 30 + 120 * line), (79 + 80 * place, 89 + 120 * line), 0, -1)
+            cv2.rectangle(
+                page, (40 + 80 * place, 30 + 120 * line), (79 + 80 * place, 89 + 120 * line), 0, -1
+            )
     return encode(page)
 
 
@@ -31,13 +33,29 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("sent", WAYS.values(), ids=WAYS)
-def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(client: FlaskClient, sent: dict[str, Any]) -> None:
+def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(
+    client: FlaskClient, sent: dict[str, Any]
+) -> None:
     """Its members in the contract's order and no others."""
     response = client.post("/predict/number", **sent)
     assert (200, "application/json") == (response.status_code, response.content_type)
     answer = response.get_json()
-    assert ["number", "confidence", "uncertain", "lines", "digits", "id", "model", "generation"] == list(answer)
-    assert {"number": "77777", "uncertain": False, "lines": ["777", "77"], "model": FixedClassifier.version}.items() <= answer.items()
+    assert [
+        "number",
+        "confidence",
+        "uncertain",
+        "lines",
+        "digits",
+        "id",
+        "model",
+        "generation",
+    ] == list(answer)
+    assert {
+        "number": "77777",
+        "uncertain": False,
+        "lines": ["777", "77"],
+        "model": FixedClassifier.version,
+    }.items() <= answer.items()
     assert 0.99 < answer["confidence"] <= 1
     assert 5 == len(answer["digits"])
     for digit in answer["digits"]:
@@ -52,7 +70,11 @@ def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(client: F
 @pytest.fixture
 def doubtful(tmp_path: Path) -> FlaskClient:
     """Of a service whose models are in doubt of what they see, so that there are other readings."""
-    app = create_app({"INSTANCE_PATH": tmp_path}, classifier=FixedClassifier(7, 0.6), detector=FixedDetector(presence=1.5))
+    app = create_app(
+        {"INSTANCE_PATH": tmp_path},
+        classifier=FixedClassifier(7, 0.6),
+        detector=FixedDetector(presence=1.5),
+    )
     return app.test_client()
 
 
@@ -79,11 +101,20 @@ def test_other_readings_are_given_when_asked_for_and_only_then(doubtful: FlaskCl
 def test_a_length_a_pattern_or_both_say_what_numbers_are_possible(doubtful: FlaskClient) -> None:
     assert 4 == len(ask(doubtful, "?length=4")["number"])
     assert "7777" == ask(doubtful, "?pattern=7ddd")["number"]
-    assert ask(doubtful, "?pattern=dddd") == ask(doubtful, "?length=4") == ask(doubtful, "?length=4&pattern=dddd")
-    assert all(4 == len(other["number"]) for other in ask(doubtful, "?length=4&alternatives=5")["alternatives"])
+    assert (
+        ask(doubtful, "?pattern=dddd")
+        == ask(doubtful, "?length=4")
+        == ask(doubtful, "?length=4&pattern=dddd")
+    )
+    assert all(
+        4 == len(other["number"])
+        for other in ask(doubtful, "?length=4&alternatives=5")["alternatives"]
+    )
 
 
-def test_a_number_that_cannot_be_as_the_caller_says_is_answered_as_uncertain(client: FlaskClient) -> None:
+def test_a_number_that_cannot_be_as_the_caller_says_is_answered_as_uncertain(
+    client: FlaskClient,
+) -> None:
     plain, misfit = ask(client, ""), ask(client, "?length=9")
     assert plain | {"uncertain": True} == misfit
 
@@ -91,18 +122,32 @@ def test_a_number_that_cannot_be_as_the_caller_says_is_answered_as_uncertain(cli
 @pytest.mark.parametrize(
     ("query", "named"),
     [
-        *((f"length={bad}", f"'length' is '{bad}'") for bad in ("", "0", "-1", "65", "100", "1.5", "ten", "1e1", "%205")),
+        *(
+            (f"length={bad}", f"'length' is '{bad}'")
+            for bad in ("", "0", "-1", "65", "100", "1.5", "ten", "1e1", "%205")
+        ),
         ("length=٤", "'length' is '٤'"),
-        *((f"pattern={bad}", f"'pattern' is '{bad}'") for bad in ("", "D", "12x", "d d", "*", "d" * 65)),
+        *(
+            (f"pattern={bad}", f"'pattern' is '{bad}'")
+            for bad in ("", "D", "12x", "d d", "*", "d" * 65)
+        ),
         ("pattern=٤", "'pattern' is '٤'"),
-        *((f"alternatives={bad}", f"'alternatives' is '{bad}'") for bad in ("", "0", "21", "-1", "all", "1000000")),
+        *(
+            (f"alternatives={bad}", f"'alternatives' is '{bad}'")
+            for bad in ("", "0", "21", "-1", "all", "1000000")
+        ),
         ("length=3&pattern=dddd", "'length' is 3, but its 'pattern' has 4 signs"),
         ("length=3&length=4", "'length' more than once"),
-        ("pattern=ddd&digits=3", "'digits' is unknown; the query can have 'length' or 'pattern' or 'alternatives'"),
+        (
+            "pattern=ddd&digits=3",
+            "'digits' is unknown; the query can have 'length' or 'pattern' or 'alternatives'",
+        ),
         ("include=normalized", "'include' is unknown"),
     ],
 )
-def test_a_bad_query_is_refused_and_its_field_named(client: FlaskClient, classifier: FixedClassifier, query: str, named: str) -> None:
+def test_a_bad_query_is_refused_and_its_field_named(
+    client: FlaskClient, classifier: FixedClassifier, query: str, named: str
+) -> None:
     """Before the image is looked at."""
     response = client.post(f"/predict/number?{query}", data=PNG)
     assert (400, "invalid-request") == read_problem(response)
@@ -122,7 +167,9 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
 
 
 @pytest.mark.parametrize(("sent", "status", "name"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_read_is_refused_as_for_one_digit(client: FlaskClient, sent: dict[str, Any], status: int, name: str) -> None:
+def test_what_cannot_be_read_is_refused_as_for_one_digit(
+    client: FlaskClient, sent: dict[str, Any], status: int, name: str
+) -> None:
     response = client.post("/predict/number", **sent)
     assert (status, name) == read_problem(response)
     if name == "no-digit-found":
@@ -133,12 +180,20 @@ def test_a_picture_of_one_digit_is_answered_as_for_one_digit(client: FlaskClient
     picture = encode(draw_digit(7))
     one = client.post("/predict", data=picture).get_json()
     number = ask(client, "", picture)
-    assert (str(one["digit"]), one["confidence"], one["uncertain"]) == (number["number"], number["confidence"], number["uncertain"])
+    assert (str(one["digit"]), one["confidence"], one["uncertain"]) == (
+        number["number"],
+        number["confidence"],
+        number["uncertain"],
+    )
 
 
 @pytest.mark.parametrize(("below", "uncertain"), [(0.0, "false"), (1.0, "true")])
-def test_numbers_are_counted_by_whether_they_are_certain(tmp_path: Path, below: float, uncertain: str) -> None:
+def test_numbers_are_counted_by_whether_they_are_certain(
+    tmp_path: Path, below: float, uncertain: str
+) -> None:
     settings = {"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": below}
-    client = create_app(settings, classifier=FixedClassifier(), detector=FixedDetector()).test_client()
+    client = create_app(
+        settings, classifier=FixedClassifier(), detector=FixedDetector()
+    ).test_client()
     assert (uncertain == "true") is ask(client, "")["uncertain"]
     assert f'flaskapi_numbers_total{{uncertain="{uncertain}"}} 1.0' in client.get("/metrics").text

@@ -1,4 +1,6 @@
-"""The service while its store is full, read-only, slow or gone, for real: it goes on without receipts, says so, and recovers by itself."""
+"""The service while its store is full, read-only, slow or gone, for real: it goes on without
+receipts, says so, and recovers by itself.
+"""
 
 import contextlib
 import logging
@@ -34,7 +36,9 @@ def make_app(folder: Path, url: str | None = None) -> Flask:
 
 
 def predict(client: FlaskClient) -> str | None:
-    """Send an image that nobody sent before, large enough to need room; give the id in the answer."""
+    """Send an image that nobody sent before, large enough to need room; give the id in the
+    answer.
+    """
     begun_s = time.monotonic()
     answer = client.post("/predict", data=PNG + os.urandom(200_000), content_type="image/png")
     assert time.monotonic() - begun_s < MOST_S
@@ -43,8 +47,12 @@ def predict(client: FlaskClient) -> str | None:
     return identifier
 
 
-def check_it_goes_on_without(client: FlaskClient, caplog: pytest.LogCaptureFixture, *reasons: str) -> None:
-    """The rule while the store cannot be used: answers without receipts, in time, and a metric, the log and readiness that say so."""
+def check_it_goes_on_without(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, *reasons: str
+) -> None:
+    """The rule while the store cannot be used: answers without receipts, in time, and a metric, the
+    log and readiness that say so.
+    """
     before = len(caplog.records)
     assert [None] * 4 == [predict(client) for _ in range(4)]
     ready = client.get("/health/ready")
@@ -52,7 +60,9 @@ def check_it_goes_on_without(client: FlaskClient, caplog: pytest.LogCaptureFixtu
     assert (200, "unavailable") == (ready.status_code, found["status"])
     assert any(reason in found["detail"] for reason in reasons), found["detail"]
     assert 4.0 <= unkept(client)
-    said = [line.getMessage() for line in caplog.records[before:] if line.levelno >= logging.WARNING]
+    said = [
+        line.getMessage() for line in caplog.records[before:] if line.levelno >= logging.WARNING
+    ]
     assert 1 == len(said), said
     assert said[0].endswith("Predictions are answered without being kept.")
     assert any(reason in said[0] for reason in reasons)
@@ -72,7 +82,11 @@ def check_it_recovers(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def unkept(client: FlaskClient) -> float:
-    (line,) = (line for line in client.get("/metrics").text.splitlines() if line.startswith('flaskapi_submissions_total{kept="false"}'))
+    (line,) = (
+        line
+        for line in client.get("/metrics").text.splitlines()
+        if line.startswith('flaskapi_submissions_total{kept="false"}')
+    )
     return float(line.split()[1])
 
 
@@ -88,14 +102,20 @@ def test_sqlite_on_a_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture)
         check_it_recovers(app, caplog)
         with contextlib.closing(sqlite3.connect(disk.path / "submissions.db")) as connection:
             assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
-            assert [(2, 2)] == connection.execute("SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM submissions)").fetchall()
+            assert [(2, 2)] == connection.execute(
+                "SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM submissions)"
+            ).fetchall()
 
 
 @pytest.mark.mount
-def test_sqlite_on_a_disk_that_may_only_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_sqlite_on_a_disk_that_may_only_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """As one is mounted after a fault: the service starts all the same."""
     with mounted(8) as disk:
-        make_app(tmp_path, f"sqlite:///{disk.path}/submissions.db").extensions["flaskapi"].store.close()
+        make_app(tmp_path, f"sqlite:///{disk.path}/submissions.db").extensions[
+            "flaskapi"
+        ].store.close()
         disk.set_read_only(True)
         app = make_app(tmp_path, f"sqlite:///{disk.path}/submissions.db")
         check_it_goes_on_without(app.test_client(), caplog, "readonly", "unable to open")
@@ -103,11 +123,15 @@ def test_sqlite_on_a_disk_that_may_only_be_read(tmp_path: Path, caplog: pytest.L
         check_it_recovers(app, caplog)
 
 
-def test_sqlite_that_another_process_holds(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_sqlite_that_another_process_holds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     app = make_app(tmp_path)
     client = app.test_client()
     assert predict(client)
-    with contextlib.closing(sqlite3.connect(tmp_path / "submissions.db", isolation_level=None)) as other:
+    with contextlib.closing(
+        sqlite3.connect(tmp_path / "submissions.db", isolation_level=None)
+    ) as other:
         other.execute("BEGIN EXCLUSIVE")
         check_it_goes_on_without(client, caplog, "locked", "did not answer")
     check_it_recovers(app, caplog)
@@ -166,7 +190,11 @@ def read_only(postgres: Postgres, url: str) -> Iterator[None]:
     ],
 )
 def test_postgresql_that_is_stopped_frozen_or_read_only(
-    postgres: Postgres, tmp_path: Path, caplog: pytest.LogCaptureFixture, outage: Any, reasons: tuple[str, ...]
+    postgres: Postgres,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    outage: Any,
+    reasons: tuple[str, ...],
 ) -> None:
     url = postgres.make_database()
     app = make_app(tmp_path, url)
@@ -184,8 +212,12 @@ def test_postgresql_that_is_stopped_frozen_or_read_only(
 
 @pytest.mark.mount
 @pytest.mark.postgres
-def test_postgresql_on_a_full_disk(postgres: Postgres, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A disk of its own for the database; the server itself goes on, as with a tablespace that is full."""
+def test_postgresql_on_a_full_disk(
+    postgres: Postgres, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk of its own for the database; the server itself goes on, as with a tablespace that is
+    full.
+    """
     with mounted(48) as disk:
         place = disk.path / "space"
         place.mkdir()

@@ -20,12 +20,18 @@ WAYS: dict[str, dict[str, Any]] = {
     "a body of octets": {"data": PNG, "content_type": "application/octet-stream"},
     "JSON": {"json": {"image": base64.b64encode(PNG).decode()}},
     "JSON with line breaks": {"json": {"image": base64.encodebytes(PNG).decode()}},
-    "JSON with a data: URL": {"json": {"image": "data:image/png;base64," + base64.b64encode(PNG).decode()}},
+    "JSON with a data: URL": {
+        "json": {"image": "data:image/png;base64," + base64.b64encode(PNG).decode()}
+    },
 }
 
 
-def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(client: FlaskClient, classifier: FixedClassifier) -> None:
-    """The digit first, as it has always been; no number is of NumPy's kinds or longer than four decimals."""
+def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(
+    client: FlaskClient, classifier: FixedClassifier
+) -> None:
+    """The digit first, as it has always been; no number is of NumPy's kinds or longer than four
+    decimals.
+    """
     expected = {
         "digit": 7,
         "confidence": 0.9,
@@ -47,20 +53,31 @@ def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(client: F
 
 
 @pytest.mark.parametrize(("below", "uncertain"), [(0.0, False), (0.9, False), (0.91, True)])
-def test_the_setting_says_below_which_confidence_an_answer_is_uncertain(below: float, uncertain: bool, tmp_path: Path) -> None:
-    app = create_app({"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": below}, classifier=FixedClassifier(7, 0.9))
+def test_the_setting_says_below_which_confidence_an_answer_is_uncertain(
+    below: float, uncertain: bool, tmp_path: Path
+) -> None:
+    app = create_app(
+        {"INSTANCE_PATH": tmp_path, "UNCERTAIN_BELOW": below}, classifier=FixedClassifier(7, 0.9)
+    )
     assert uncertain is app.test_client().post("/predict", data=PNG).get_json()["uncertain"]
 
 
-def test_what_the_network_saw_is_shown_when_asked_for(client: FlaskClient, classifier: FixedClassifier) -> None:
+def test_what_the_network_saw_is_shown_when_asked_for(
+    client: FlaskClient, classifier: FixedClassifier
+) -> None:
     """A 28x28 picture as a data: URL, with what was noticed; without the question, neither."""
-    plain, shown = (client.post(f"/predict{query}", data=PNG).get_json() for query in ("", "?include=normalized"))
+    plain, shown = (
+        client.post(f"/predict{query}", data=PNG).get_json()
+        for query in ("", "?include=normalized")
+    )
     assert ["inverted"] == shown["noticed"]
     scheme, _, data = shown["normalized"].partition(",")
     assert "data:image/png;base64" == scheme
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
     np.testing.assert_array_equal(np.rint(classifier.batches[9][0, :, :, 0] * 255), pixels)
-    assert plain == {name: value for name, value in shown.items() if name not in ("normalized", "noticed")}
+    assert plain == {
+        name: value for name, value in shown.items() if name not in ("normalized", "noticed")
+    }
 
 
 @pytest.mark.parametrize(
@@ -74,7 +91,9 @@ def test_what_the_network_saw_is_shown_when_asked_for(client: FlaskClient, class
         ("include=normalized&debug", "'debug' is unknown"),
     ],
 )
-def test_a_query_of_what_there_is_not_is_refused_and_named(client: FlaskClient, query: str, named: str) -> None:
+def test_a_query_of_what_there_is_not_is_refused_and_named(
+    client: FlaskClient, query: str, named: str
+) -> None:
     response = client.post(f"/predict?{query}", data=PNG)
     assert (400, "invalid-request") == read_problem(response)
     assert named in response.get_json()["detail"]

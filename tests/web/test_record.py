@@ -52,9 +52,18 @@ def app(tmp_path: Path, store: FakeStore) -> Flask:
 
 
 def test_the_id_in_an_answer_is_that_of_the_submission(app: Flask, store: FakeStore) -> None:
-    answer = app.test_client().post("/predict?include=normalized", data=PNG, content_type="application/octet-stream").get_json()
+    answer = (
+        app.test_client()
+        .post("/predict?include=normalized", data=PNG, content_type="application/octet-stream")
+        .get_json()
+    )
     kept = store.kept[UUID(answer["id"])]
-    assert (PNG, "image/png", "/predict", None) == (kept.image, kept.media_type, kept.route, kept.batch)
+    assert (PNG, "image/png", "/predict", None) == (
+        kept.image,
+        kept.media_type,
+        kept.route,
+        kept.batch,
+    )
     assert ("7", 0.9, False, answer["probabilities"], answer["model"]) == (
         kept.prediction,
         kept.confidence,
@@ -67,25 +76,54 @@ def test_the_id_in_an_answer_is_that_of_the_submission(app: Flask, store: FakeSt
     assert (None, None) == (kept.lines, kept.digits)
 
 
-def test_what_a_digit_was_like_is_kept_with_it_and_nothing_of_the_kind_with_a_number(app: Flask, store: FakeStore) -> None:
+def test_what_a_digit_was_like_is_kept_with_it_and_nothing_of_the_kind_with_a_number(
+    app: Flask, store: FakeStore
+) -> None:
     client = app.test_client()
-    digit, number = (store.kept[UUID(client.post(path, data=PNG).get_json()["id"])] for path in ("/predict", "/predict/number"))
-    assert measure_likeness(normalize_digit(draw_digit(7))) == (digit.ink_share, digit.stroke_px, digit.size_px, digit.contrast)
-    assert (None, None, None, None) == (number.ink_share, number.stroke_px, number.size_px, number.contrast)
+    digit, number = (
+        store.kept[UUID(client.post(path, data=PNG).get_json()["id"])]
+        for path in ("/predict", "/predict/number")
+    )
+    assert measure_likeness(normalize_digit(draw_digit(7))) == (
+        digit.ink_share,
+        digit.stroke_px,
+        digit.size_px,
+        digit.contrast,
+    )
+    assert (None, None, None, None) == (
+        number.ink_share,
+        number.stroke_px,
+        number.size_px,
+        number.contrast,
+    )
 
 
-def test_a_number_is_kept_with_its_lines_its_digits_and_their_boxes(app: Flask, store: FakeStore) -> None:
-    answer = app.test_client().post("/predict/number", data=PNG, content_type="image/png").get_json()
+def test_a_number_is_kept_with_its_lines_its_digits_and_their_boxes(
+    app: Flask, store: FakeStore
+) -> None:
+    answer = (
+        app.test_client().post("/predict/number", data=PNG, content_type="image/png").get_json()
+    )
     kept = store.kept[UUID(answer["id"])]
-    assert (answer["number"], answer["lines"], answer["digits"]) == (kept.prediction, kept.lines, kept.digits)
+    assert (answer["number"], answer["lines"], answer["digits"]) == (
+        kept.prediction,
+        kept.lines,
+        kept.digits,
+    )
     assert ("/predict/number", None, None) == (kept.route, kept.probabilities, kept.normalized)
 
 
 @pytest.mark.parametrize("route", ["digit", "number"])
-def test_each_image_of_many_has_its_own_id_and_all_have_one_batch(app: Flask, store: FakeStore, route: str) -> None:
+def test_each_image_of_many_has_its_own_id_and_all_have_one_batch(
+    app: Flask, store: FakeStore, route: str
+) -> None:
     images = [base64.b64encode(encode(draw_digit(digit % 10))).decode() for digit in range(150)]
     images[3] = "no image"
-    results = app.test_client().post(f"/predict/batch?route={route}", json={"images": images}).get_json()["results"]
+    results = (
+        app.test_client()
+        .post(f"/predict/batch?route={route}", json={"images": images})
+        .get_json()["results"]
+    )
     ids = [result["id"] for result in results if "error" not in result]
     assert (149, 149) == (len(ids), len(set(ids)))
     assert set(store.kept) == {UUID(identifier) for identifier in ids}
@@ -98,15 +136,23 @@ def test_each_image_of_many_has_its_own_id_and_all_have_one_batch(app: Flask, st
         assert base64.b64decode(images[place]) == store.kept[UUID(results[place]["id"])].image
 
 
-def test_where_nothing_can_be_kept_predictions_are_answered_without_a_receipt(app: Flask, store: FakeStore) -> None:
+def test_where_nothing_can_be_kept_predictions_are_answered_without_a_receipt(
+    app: Flask, store: FakeStore
+) -> None:
     client, store.error = app.test_client(), StoreUnavailableError("The disk is full.")
     for path in ("/predict", "/predict/number"):
         answer = client.post(path, data=PNG, content_type="image/png")
         assert (200, None) == (answer.status_code, answer.get_json()["id"])
-    many = client.post("/predict/batch", data={"file": [(Path(__file__).parents[2] / "examples" / "7.png").open("rb")]}).get_json()
+    many = client.post(
+        "/predict/batch",
+        data={"file": [(Path(__file__).parents[2] / "examples" / "7.png").open("rb")]},
+    ).get_json()
     assert [None] == [result["id"] for result in many["results"]]
     ready = client.get("/health/ready")
-    assert (200, {"status": "unavailable", "detail": "The disk is full."}) == (ready.status_code, ready.get_json()["checks"]["store"])
+    assert (200, {"status": "unavailable", "detail": "The disk is full."}) == (
+        ready.status_code,
+        ready.get_json()["checks"]["store"],
+    )
     store.error = None
     assert client.post("/predict", data=PNG).get_json()["id"]
     lines = client.get("/metrics").text.splitlines()
@@ -114,14 +160,24 @@ def test_where_nothing_can_be_kept_predictions_are_answered_without_a_receipt(ap
     assert 'flaskapi_submissions_total{kept="true"} 1.0' in lines
 
 
-def test_where_the_store_is_required_nothing_is_answered_without_a_receipt(tmp_path: Path, store: FakeStore) -> None:
-    client, store.error = make_app(tmp_path, store, "required").test_client(), StoreUnavailableError("The disk is full.")
-    for answer in (client.post("/predict", data=PNG), client.post("/predict/batch", json={"images": [base64.b64encode(PNG).decode()]})):
+def test_where_the_store_is_required_nothing_is_answered_without_a_receipt(
+    tmp_path: Path, store: FakeStore
+) -> None:
+    client, store.error = (
+        make_app(tmp_path, store, "required").test_client(),
+        StoreUnavailableError("The disk is full."),
+    )
+    for answer in (
+        client.post("/predict", data=PNG),
+        client.post("/predict/batch", json={"images": [base64.b64encode(PNG).decode()]}),
+    ):
         assert (503, "store-unavailable") == read_problem(answer)
         assert "The disk is full." == answer.get_json()["detail"]
     ready = client.get("/health/ready")
     assert (503, "store-unavailable") == read_problem(ready)
-    assert ["store"] == [name for name, check in ready.get_json()["checks"].items() if check["status"] != "ok"]
+    assert ["store"] == [
+        name for name, check in ready.get_json()["checks"].items() if check["status"] != "ok"
+    ]
 
 
 def test_where_it_is_off_nothing_is_kept(tmp_path: Path, store: FakeStore) -> None:
@@ -129,7 +185,9 @@ def test_where_it_is_off_nothing_is_kept(tmp_path: Path, store: FakeStore) -> No
     assert client.post("/predict", data=PNG).get_json()["id"] is None
     assert {"status": "off"} == client.get("/health/ready").get_json()["checks"]["store"]
     assert {} == store.kept
-    client = create_app({"INSTANCE_PATH": tmp_path / "own", "STORE": "off"}, classifier=FixedClassifier()).test_client()
+    client = create_app(
+        {"INSTANCE_PATH": tmp_path / "own", "STORE": "off"}, classifier=FixedClassifier()
+    ).test_client()
     assert client.post("/predict", data=PNG).get_json()["id"] is None
     assert not (tmp_path / "own").exists()
 

@@ -9,7 +9,9 @@ INSANE = ["", " ", "a b", "A" * 65, "<script>", 'a"b', "a;b", "a/b", "\u00e9", "
 
 @pytest.mark.parametrize("sent", SANE)
 def test_a_sane_one_is_kept(sent: str, client: FlaskClient) -> None:
-    assert sent == client.get("/health/live", headers={"X-Request-ID": sent}).headers["X-Request-ID"]
+    assert (
+        sent == client.get("/health/live", headers={"X-Request-ID": sent}).headers["X-Request-ID"]
+    )
 
 
 @pytest.mark.parametrize("sent", INSANE)
@@ -22,7 +24,10 @@ def test_where_there_is_none_each_request_gets_its_own(client: FlaskClient) -> N
     assert 5 == len({client.get("/health/live").headers["X-Request-ID"] for _ in range(5)})
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("GET", "/predict"), ("POST", "/predict"), ("OPTIONS", "/predict")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/nothing"), ("GET", "/predict"), ("POST", "/predict"), ("OPTIONS", "/predict")],
+)
 def test_errors_and_other_answers_bear_it_too(method: str, path: str, client: FlaskClient) -> None:
     response = client.open(path, method=method, headers={"X-Request-ID": "tonight-1"})
     assert ["tonight-1"] == response.headers.getlist("X-Request-ID")
@@ -31,5 +36,7 @@ def test_errors_and_other_answers_bear_it_too(method: str, path: str, client: Fl
 
 
 def test_a_prediction_bears_it(client: FlaskClient) -> None:
-    response = client.post("/predict", data=encode(draw_digit(7)), headers={"X-Request-ID": "tonight-1"})
+    response = client.post(
+        "/predict", data=encode(draw_digit(7)), headers={"X-Request-ID": "tonight-1"}
+    )
     assert (200, "tonight-1") == (response.status_code, response.headers["X-Request-ID"])

@@ -14,9 +14,19 @@ def test_a_request_is_accepted_and_can_be_watched_where_the_answer_says(keeping:
     client, ada = keeping.test_client(), operator(keeping)
     response = client.post("/retrainings", headers=ada)
     asked = response.get_json()
-    assert (202, f"/retrainings/{asked['id']}") == (response.status_code, response.headers["Location"])
+    assert (202, f"/retrainings/{asked['id']}") == (
+        response.status_code,
+        response.headers["Location"],
+    )
     assert ("requested", "ada", 0.0, {}, None, None) == (
-        *(asked["state"], asked["requested_by"], asked["progress"], asked["options"], asked["version"], asked["finished_at"]),
+        *(
+            asked["state"],
+            asked["requested_by"],
+            asked["progress"],
+            asked["options"],
+            asked["version"],
+            asked["finished_at"],
+        ),
     )
     assert asked == client.get(response.headers["Location"], headers=ada).get_json()
 
@@ -28,8 +38,20 @@ def test_what_a_worker_tells_is_shown(keeping: Flask) -> None:
     assert taken is not None
     retrainings.hear(store, taken, 0.254321, "Training.\n")
     shown = client.get(address, headers=ada).get_json()
-    assert ("running", 0.254, "Training.\n", 1) == (shown["state"], shown["progress"], shown["log"], shown["attempts"])
-    retrainings.finish(store, taken, "promoted", "It is better.", version="2026-11-25-12345678", figures={"fixed": 9})
+    assert ("running", 0.254, "Training.\n", 1) == (
+        shown["state"],
+        shown["progress"],
+        shown["log"],
+        shown["attempts"],
+    )
+    retrainings.finish(
+        store,
+        taken,
+        "promoted",
+        "It is better.",
+        version="2026-11-25-12345678",
+        figures={"fixed": 9},
+    )
     shown = client.get(address, headers=ada).get_json()
     assert ("promoted", "2026-11-25-12345678", {"fixed": 9}, 1.0) == (
         *(shown["state"], shown["version"], shown["figures"], shown["progress"]),
@@ -60,4 +82,6 @@ def test_what_cannot_be_asked_for_is_named(keeping: Flask, body: Any, said: str)
 
 
 def test_what_was_never_asked_for_is_not_there(keeping: Flask) -> None:
-    assert (404, "not-found") == read_problem(keeping.test_client().get(f"/retrainings/{SOME_ID}", headers=operator(keeping)))
+    assert (404, "not-found") == read_problem(
+        keeping.test_client().get(f"/retrainings/{SOME_ID}", headers=operator(keeping))
+    )

@@ -1,4 +1,6 @@
-"""Another version serves from one request to the next: what answers, and what is named as having answered, stays one."""
+"""Another version serves from one request to the next: what answers, and what is named as having
+answered, stays one.
+"""
 
 import io
 import json
@@ -24,10 +26,14 @@ SEVEN = encode(draw_digit(7, side=28))
 
 @pytest.fixture
 def promoting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    """The service with the shipped model, and versions to promote in `app.extensions["registry"]`."""
+    """The service with the shipped model, and versions to promote in
+    `app.extensions["registry"]`.
+    """
     monkeypatch.setattr("flaskapi.serving.versions.run_command", lambda *_: Failed)
     app = create_app({"INSTANCE_PATH": tmp_path, "STORE": "on"})
-    registry = app.extensions["registry"] = Registry(*(app.config[name] for name in ("VERSIONS_PATH", "MODEL_PATH", "CACHE_PATH")))
+    registry = app.extensions["registry"] = Registry(
+        *(app.config[name] for name in ("VERSIONS_PATH", "MODEL_PATH", "CACHE_PATH"))
+    )
     for mark in range(2):
         registry.add(make_artifact(tmp_path / str(mark), mark))
     yield app
@@ -55,20 +61,30 @@ def test_every_answer_names_the_version_and_its_generation(promoting: Flask) -> 
     for place, version in enumerate(registry.versions(), 1):
         registry.promote(version.name, "ann")
         services_of(promoting).models.look()  # type: ignore[attr-defined]
-        answers = [client.post(route, data=SEVEN).get_json() for route in ("/predict", "/predict/number")]
-        answers += client.post("/predict/batch", data={"file": (io.BytesIO(SEVEN), "7.png")}).get_json()["results"]
+        answers = [
+            client.post(route, data=SEVEN).get_json() for route in ("/predict", "/predict/number")
+        ]
+        answers += client.post(
+            "/predict/batch", data={"file": (io.BytesIO(SEVEN), "7.png")}
+        ).get_json()["results"]
         ready = client.get("/health/ready").get_json()
         answers += [client.get("/model").get_json(), ready["checks"]["model"], *ready["processes"]]
         assert {(version.name, place)} == set(map(named, answers))
 
 
-def test_a_request_that_is_under_way_is_answered_by_one_version_throughout(promoting: Flask) -> None:
-    """Line by line, with another version promoted after the first line; the next request has that."""
+def test_a_request_that_is_under_way_is_answered_by_one_version_throughout(
+    promoting: Flask,
+) -> None:
+    """Line by line, with another version promoted after the first line; the next request has
+    that.
+    """
     client, registry = promoting.test_client(), promoting.extensions["registry"]
     first, second = (version.name for version in registry.versions())
     registry.promote(first, "ann")
     images = {"file": [(io.BytesIO(SEVEN), f"{place}.png") for place in range(200)]}
-    answer = client.post("/predict/batch", data=images, headers={"Accept": "application/x-ndjson"}, buffered=False)
+    answer = client.post(
+        "/predict/batch", data=images, headers={"Accept": "application/x-ndjson"}, buffered=False
+    )
     lines = (line for chunk in answer.response for line in chunk.splitlines())
     results = [json.loads(next(lines))]
     registry.promote(second, "ann")
@@ -79,10 +95,14 @@ def test_a_request_that_is_under_way_is_answered_by_one_version_throughout(promo
     assert (second, 2) == named(client.post("/predict", data=SEVEN).get_json())
 
 
-def test_a_process_that_was_asked_nothing_yet_answers_with_what_is_promoted(promoting: Flask) -> None:
+def test_a_process_that_was_asked_nothing_yet_answers_with_what_is_promoted(
+    promoting: Flask,
+) -> None:
     version = promoting.extensions["registry"].versions()[0]
     promoting.extensions["registry"].promote(version.name, "ann")
-    assert (version.name, 1) == named(promoting.test_client().post("/predict", data=SEVEN).get_json())
+    assert (version.name, 1) == named(
+        promoting.test_client().post("/predict", data=SEVEN).get_json()
+    )
 
 
 class Breaking(FixedClassifier):
@@ -97,8 +117,14 @@ class Breaking(FixedClassifier):
         return super().probabilities(batch) * (1 if self.left >= 0 else np.nan)
 
 
-def test_the_request_in_which_a_version_breaks_is_answered_by_the_one_before_it(promoting: Flask, caplog: pytest.LogCaptureFixture) -> None:
-    client, registry, models = promoting.test_client(), promoting.extensions["registry"], services_of(promoting).models
+def test_the_request_in_which_a_version_breaks_is_answered_by_the_one_before_it(
+    promoting: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, registry, models = (
+        promoting.test_client(),
+        promoting.extensions["registry"],
+        services_of(promoting).models,
+    )
     first, second = (version.name for version in registry.versions())
     for name in (first, second):
         registry.promote(name, "ann")
@@ -106,15 +132,28 @@ def test_the_request_in_which_a_version_breaks_is_answered_by_the_one_before_it(
     loaded = models._now  # type: ignore[attr-defined]
     models._now = loaded._replace(classifier=Breaking(0))  # type: ignore[attr-defined]
     answer = client.post("/predict", data=SEVEN)
-    assert (200, 7, (first, 3)) == (answer.status_code, answer.get_json()["digit"], named(answer.get_json()))
+    assert (200, 7, (first, 3)) == (
+        answer.status_code,
+        answer.get_json()["digit"],
+        named(answer.get_json()),
+    )
     ready = client.get("/health/ready")
-    assert (200, [second]) == (ready.status_code, list(ready.get_json()["checks"]["model"]["broken"]))
+    assert (200, [second]) == (
+        ready.status_code,
+        list(ready.get_json()["checks"]["model"]["broken"]),
+    )
     assert "broke" in caplog.text
 
 
 def test_a_number_that_is_looked_at_twice_is_answered_by_one_version_too(promoting: Flask) -> None:
-    """It breaks at the second look, at the picture as it is stored where EXIF data say that it is turned."""
-    client, registry, models = promoting.test_client(), promoting.extensions["registry"], services_of(promoting).models
+    """It breaks at the second look, at the picture as it is stored where EXIF data say that it is
+    turned.
+    """
+    client, registry, models = (
+        promoting.test_client(),
+        promoting.extensions["registry"],
+        services_of(promoting).models,
+    )
     first, second = (version.name for version in registry.versions())
     for name in (first, second):
         registry.promote(name, "ann")
@@ -132,7 +171,11 @@ def test_a_number_that_is_looked_at_twice_is_answered_by_one_version_too(promoti
 
 
 def test_what_a_candidate_answers_is_kept_and_shown_to_nobody(promoting: Flask) -> None:
-    client, registry, models = promoting.test_client(), promoting.extensions["registry"], services_of(promoting).models
+    client, registry, models = (
+        promoting.test_client(),
+        promoting.extensions["registry"],
+        services_of(promoting).models,
+    )
     candidate = registry.versions()[0].name
     registry.set_shadow(candidate, 1.0)
     client.get("/health/live")
@@ -140,6 +183,8 @@ def test_what_a_candidate_answers_is_kept_and_shown_to_nobody(promoting: Flask) 
     assert candidate not in {answer["model"] for answer in answers}
     models.shadow.answer()  # type: ignore[union-attr]
     store = services_of(promoting).store
-    rows = store.run(lambda connection: connection.execute(sa.select(shadows)).mappings().all(), reads=True)
+    rows = store.run(
+        lambda connection: connection.execute(sa.select(shadows)).mappings().all(), reads=True
+    )
     kept = {(str(row["submission_id"]), row["model"], row["prediction"]) for row in rows}
     assert {(answer["id"], candidate, str(answer["digit"])) for answer in answers} == kept

@@ -18,7 +18,10 @@ PNG = encode(draw_digit(7))
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
-    app = create_app({"INSTANCE_PATH": tmp_path, "STORE": "on", "UNCERTAIN_BELOW": 0.5}, classifier=FixedClassifier())
+    app = create_app(
+        {"INSTANCE_PATH": tmp_path, "STORE": "on", "UNCERTAIN_BELOW": 0.5},
+        classifier=FixedClassifier(),
+    )
     yield app
     app.extensions["flaskapi"].store.close()
 
@@ -27,7 +30,9 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 def client(app: Flask) -> FlaskClient:
     """Of an operator."""
     client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {make_key(app.extensions['flaskapi'].store, 'ada')}"
+    client.environ_base["HTTP_AUTHORIZATION"] = (
+        f"Bearer {make_key(app.extensions['flaskapi'].store, 'ada')}"
+    )
     return client
 
 
@@ -42,8 +47,18 @@ def test_what_was_answered_is_counted_at_once(client: FlaskClient) -> None:
     for _ in range(3):
         client.post("/predict", data=PNG)
     found, today = ask(client), datetime.now(UTC).date()
-    assert (str(today - timedelta(days=29)), str(today + timedelta(days=1))) == (found["since"], found["until"])
-    expected = {"answers": 3, "routes": {"/predict": 3}, "confidence": 0.9, "uncertain": 0.0, "labelled": None, "shadows": {}}
+    assert (str(today - timedelta(days=29)), str(today + timedelta(days=1))) == (
+        found["since"],
+        found["until"],
+    )
+    expected = {
+        "answers": 3,
+        "routes": {"/predict": 3},
+        "confidence": 0.9,
+        "uncertain": 0.0,
+        "labelled": None,
+        "shadows": {},
+    }
     version = FixedClassifier.version
     assert (expected, {version: expected}) == (found["total"], found["models"])
     assert [{"day": str(today), "models": {version: expected}}] == found["days"]
@@ -62,7 +77,11 @@ def test_only_sevens_are_a_drift_of_what_digits_there_are(client: FlaskClient) -
 
 def test_of_another_model_and_of_other_days_there_is_nothing(client: FlaskClient) -> None:
     client.post("/predict", data=PNG)
-    for query in ({"model": "2020-01-01-00000000"}, {"since": "2020-01-01", "until": "2020-01-03"}, {"until": "2020-01-03"}):
+    for query in (
+        {"model": "2020-01-01-00000000"},
+        {"since": "2020-01-01", "until": "2020-01-03"},
+        {"until": "2020-01-03"},
+    ):
         found = ask(client, **query)
         assert (0, {}, []) == (found["total"]["answers"], found["models"], found["days"])
     assert ("2019-12-04", "2020-01-03") == (found["since"], found["until"])
@@ -79,7 +98,9 @@ def test_of_another_model_and_of_other_days_there_is_nothing(client: FlaskClient
         ({"day": "2026-02-03"}, "'day' is unknown"),
     ],
 )
-def test_a_period_that_is_none_is_refused_by_name(client: FlaskClient, query: dict[str, str], named: str) -> None:
+def test_a_period_that_is_none_is_refused_by_name(
+    client: FlaskClient, query: dict[str, str], named: str
+) -> None:
     response = client.get("/statistics", query_string=query)
     assert (400, "invalid-request") == read_problem(response)
     assert named in response.get_json()["detail"]
@@ -95,10 +116,20 @@ def test_the_readme_explains_every_member(client: FlaskClient) -> None:
             return set().union(*map(names, value))
         return set(value).union(*map(names, value.values())) if isinstance(value, dict) else set()
 
-    client.put(f"/submissions/{client.post('/predict', data=PNG).get_json()['id']}/label", json={"digit": 7})
+    client.put(
+        f"/submissions/{client.post('/predict', data=PNG).get_json()['id']}/label",
+        json={"digit": 7},
+    )
     text = (Path(__file__).parents[2] / "docs" / "submissions.md").read_text()
-    whole, measures = text.split("## Statistics\n")[1].split("\n## ")[0], {"ink_share", "stroke_px", "size_px", "contrast"}
+    whole, measures = (
+        text.split("## Statistics\n")[1].split("\n## ")[0],
+        {"ink_share", "stroke_px", "size_px", "contrast"},
+    )
     found = names(ask(client)) - {FixedClassifier.version, "/predict"}
     assert found >= {"drift", "confusion", "calibration", *measures}
-    assert set() == {name for name in found - measures - {"digit"} if f"`{name}`" not in whole and f'"{name}":' not in whole}
+    assert set() == {
+        name
+        for name in found - measures - {"digit"}
+        if f"`{name}`" not in whole and f'"{name}":' not in whole
+    }
     assert measures <= set(text.split())

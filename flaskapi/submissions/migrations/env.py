@@ -1,4 +1,6 @@
-"""What Alembic runs for each command: the migrations, on the connection and in the transaction that `migrate.py` made."""
+"""What Alembic runs for each command: the migrations, on the connection and in the transaction that
+`migrate.py` made.
+"""
 
 from alembic import context
 

@@ -1,4 +1,6 @@
-"""Labels and their history, operators' keys, what a digit was like, days, retrainings, and what a candidate answered."""
+"""Labels and their history, operators' keys, what a digit was like, days, retrainings, and what a
+candidate answered.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,7 +23,12 @@ def upgrade() -> None:
     op.create_table(
         "labels",
         sa.Column("id", sa.Uuid, primary_key=True),
-        sa.Column("submission_id", sa.Uuid, sa.ForeignKey("submissions.id", ondelete="CASCADE"), nullable=False),
+        sa.Column(
+            "submission_id",
+            sa.Uuid,
+            sa.ForeignKey("submissions.id", ondelete="CASCADE"),
+            nullable=False,
+        ),
         sa.Column("labelled_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("label", sa.String),
         sa.Column("reason", sa.String),
@@ -39,7 +46,11 @@ def upgrade() -> None:
         sa.Column("used_at", sa.DateTime(timezone=True)),
         sa.Column("revoked_at", sa.DateTime(timezone=True)),
     )
-    op.create_table("days", sa.Column("day", sa.Date, primary_key=True), sa.Column("summary", sa.JSON, nullable=False))
+    op.create_table(
+        "days",
+        sa.Column("day", sa.Date, primary_key=True),
+        sa.Column("summary", sa.JSON, nullable=False),
+    )
     op.create_table(
         "retrainings",
         sa.Column("id", sa.Uuid, primary_key=True),
@@ -59,7 +70,12 @@ def upgrade() -> None:
     op.create_index("ix_retrainings_state", "retrainings", ["state"])
     op.create_table(
         "shadows",
-        sa.Column("submission_id", sa.Uuid, sa.ForeignKey("submissions.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "submission_id",
+            sa.Uuid,
+            sa.ForeignKey("submissions.id", ondelete="CASCADE"),
+            primary_key=True,
+        ),
         sa.Column("model", sa.String, primary_key=True),
         sa.Column("prediction", sa.String, nullable=False),
         sa.Column("confidence", sa.Float, nullable=False),

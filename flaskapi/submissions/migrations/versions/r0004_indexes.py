@@ -9,7 +9,10 @@ revision, down_revision = "r0004", "r0003"
 _COUNTED = ["received_at", "model", "route", "confidence", "uncertain"]
 _LABELLED = ["id", "label", "model", "route", "uncertain"]
 _INDEXES: dict[str, tuple[list[str], str | None]] = {
-    "ix_submissions_digits": ([*_COUNTED, "prediction", "ink_share", "stroke_px", "size_px", "contrast"], "ink_share IS NOT NULL"),
+    "ix_submissions_digits": (
+        [*_COUNTED, "prediction", "ink_share", "stroke_px", "size_px", "contrast"],
+        "ink_share IS NOT NULL",
+    ),
     "ix_submissions_others": ([*_COUNTED, "ink_share"], "ink_share IS NULL"),
     "ix_submissions_labelled": (["received_at"], "label IS NOT NULL"),
     "ix_submissions_prediction": (["prediction", "id", "model", "route"], "lines IS NULL"),
@@ -24,8 +27,12 @@ _INDEXES: dict[str, tuple[list[str], str | None]] = {
 
 def upgrade() -> None:
     for name, (columns, where) in _INDEXES.items():
-        condition, by_sqlite = (None, None) if where is None else (sa.text(where), sa.text(where.replace("true", "1")))
-        op.create_index(name, "submissions", columns, sqlite_where=by_sqlite, postgresql_where=condition)
+        condition, by_sqlite = (
+            (None, None) if where is None else (sa.text(where), sa.text(where.replace("true", "1")))
+        )
+        op.create_index(
+            name, "submissions", columns, sqlite_where=by_sqlite, postgresql_where=condition
+        )
 
 
 def downgrade() -> None:
