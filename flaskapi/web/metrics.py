@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 
-from flaskapi.numbers import NumberPrediction
-from flaskapi.recognition import Prediction
+from flaskapi.reading.digit import Prediction
+from flaskapi.reading.number import NumberPrediction
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
