@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 from fakes import make_submission
+from waiting import until
 
 from flaskapi.submissions.housekeeping import (
     EVERY,
@@ -123,13 +124,12 @@ def test_the_thread_does_it_when_it_is_due_says_so_and_goes_on_after_an_error(
     keepers = [Housekeeper(one, Limits(days=90), LOG, look_s=0.05) for one in (store, broken)]
     for keeper in keepers:
         keeper.start()
-    deadline_s = time.monotonic() + 20
-    while (
-        store.get(old.id)
-        or len([line for line in caplog.messages if "no housekeeping" in line]) < 2
-    ):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
+    until(
+        lambda: (
+            not store.get(old.id)
+            and len([line for line in caplog.messages if "no housekeeping" in line]) >= 2
+        )
+    )
     for keeper in keepers:
         keeper.stop()
     assert 1 == len(

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import fcntl
 import io
 import itertools
 import json
@@ -9,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import termios
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow.parquet
 import pytest
 from archives import make_tar, make_zip
 from fakes import draw_digit, encode
+from waiting import is_gone, is_waiting, until
 
 from flaskapi import create_app
 from flaskapi.__main__ import main
@@ -193,9 +195,21 @@ def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
 
 
 def feed(process: "subprocess.Popen[bytes]", archive: bytes, stop_before: int) -> None:
+    """Send an archive but for its end, and wait until all that was sent is worked off."""
     assert process.stdin
     process.stdin.write(archive[:-stop_before])
     process.stdin.flush()
+
+    def waits_for_more() -> bool:
+        """Nothing is in the pipe, and no process has anything to do, at several looks."""
+        nonlocal quiet
+        left = fcntl.ioctl(process.stdin.fileno(), termios.FIONREAD, bytes(4))
+        all_wait = all(map(is_waiting, [process.pid, *children(process)]))
+        quiet = quiet + 1 if not any(left) and all_wait else 0
+        return quiet == 10
+
+    quiet = 0
+    until(waits_for_more)
 
 
 @pytest.mark.parametrize(("form", "workers"), [("csv", 1), ("ndjson", 2), ("parquet", 1)])
@@ -214,7 +228,6 @@ def test_ctrl_c_leaves_what_was_done_written_whole(form: str, workers: int, tmp_
         start_new_session=True,
     )
     feed(process, make_tar(MANY), 100_000)
-    time.sleep(1)
     assert process.poll() is None
     for _ in range(2):
         os.killpg(process.pid, signal.SIGINT)
@@ -299,8 +312,7 @@ def test_ctrl_c_before_there_is_a_row_replaces_no_file(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make_slowly(*arguments: Any) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)
+        signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(command, "make_writer", make_slowly)
     target = tmp_path / "out"
@@ -318,8 +330,7 @@ def test_ctrl_c_loses_no_error_of_a_row_that_is_written(
 
     def say(line: str, **options: Any) -> None:
         said.append(line)
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)
+        signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(command.tqdm, "write", say)
     (tmp_path / "it.zip").write_bytes(make_zip([(f"{n}.png", b"words") for n in range(100)]))
@@ -347,7 +358,6 @@ def children(process: "subprocess.Popen[bytes]") -> Iterator[int]:
 def test_a_worker_that_is_killed_is_said_and_nothing_hangs(tmp_path: Path) -> None:
     process = start("-", "--to", tmp_path / "out", "--workers", 2, stdin=subprocess.PIPE)
     feed(process, make_tar(MANY), 100_000)
-    time.sleep(1)
     os.kill(next(children(process)), signal.SIGKILL)
     _, err = process.communicate(make_tar(MANY)[-100_000:], 60)
     assert 1 == process.returncode
@@ -358,15 +368,8 @@ def test_a_worker_that_is_killed_is_said_and_nothing_hangs(tmp_path: Path) -> No
 def test_workers_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
     process = start("-", "--to", tmp_path / "out", "--workers", 2, stdin=subprocess.PIPE)
     feed(process, make_tar(MANY), 100_000)
-    time.sleep(1)
     started = list(children(process))
     assert len(started) == 2
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 20
-    while any(
-        Path(f"/proc/{child}/cmdline").exists() and Path(f"/proc/{child}/cmdline").read_bytes()
-        for child in started
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: all(map(is_gone, started)))
