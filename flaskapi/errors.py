@@ -50,6 +50,11 @@ class ModelUnavailableError(FlaskapiError):
 class StoreUnavailableError(FlaskapiError):
     """Submissions cannot be kept or looked up; the text says why."""
 
+    def __init__(self, reason: str, *, lasting: bool = False) -> None:
+        """`lasting`: the store does not come back by itself; a person has to do something."""
+        super().__init__(reason)
+        self.lasting = lasting
+
 
 class ModelFileError(FlaskapiError):
     """A file that cannot serve as this service's model; the text says what it is and what is

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from flaskapi.submissions import Submission
 from flaskapi.submissions.days import SETTLED, forget_days
 from flaskapi.submissions.engine import Durability, is_busy, make_engine
 from flaskapi.submissions.identifiers import first_id
+from flaskapi.submissions.identity import FileIdentity
 from flaskapi.submissions.inserts import insert
 from flaskapi.submissions.migrate import bring_up_to_date
 from flaskapi.submissions.retention import (
@@ -52,6 +54,7 @@ class DatabaseStore:
     def __init__(self, url: str, durability: Durability, *, patience_s: float = PATIENCE_S) -> None:
         self._url, self._durability, self._patience_s = url, durability, patience_s
         self._engine: sa.Engine | None = None
+        self._identity: FileIdentity | None = None
         self._process = 0
         self._opening = threading.Lock()
 
@@ -214,6 +217,16 @@ class DatabaseStore:
         self.run(write if thoroughly else look, reads=not thoroughly)
         return {"kind": self.kind, "version": REVISION}
 
+    def check_file(self) -> None:
+        """See whether SQLite's file is the one that this process has open; it costs next to
+        nothing.
+
+        Raises:
+            StoreUnavailableError: it was deleted or replaced.
+        """
+        if self._identity is not None and self._process == os.getpid():
+            self._identity.check()
+
     def close(self) -> None:
         """Close every connection; the next use makes new ones."""
         if self._engine:
@@ -252,6 +265,8 @@ class DatabaseStore:
                 ):
                     result = work(connection)
                     worked = not reads
+                if worked:
+                    self.check_file()  # no receipt for what went into a file that nobody finds
                 return result
             except IntegrityError as error:
                 refused += 1
@@ -279,16 +294,26 @@ class DatabaseStore:
                 # Its connections are those of the process this one was forked from.
                 self._engine.dispose(close=False)
             self._engine, self._process, self._opening = None, os.getpid(), threading.Lock()
+            self._identity = None
         with self._opening:
             if self._engine is None:
-                engine = make_engine(self._url, self._durability)
+                self._identity = self._identify()
+                engine = make_engine(self._url, self._durability, identity=self._identity)
                 try:
                     bring_up_to_date(engine)
                 except BaseException:
                     engine.dispose()
                     raise
                 self._engine = engine
-            return self._engine
+            engine = self._engine
+        self.check_file()
+        return engine
+
+    def _identify(self) -> FileIdentity | None:
+        """What knows SQLite's file; a server knows its own."""
+        parsed = sa.make_url(self._url)
+        is_file = parsed.get_backend_name() == "sqlite" and parsed.database
+        return FileIdentity(Path(parsed.database or "")) if is_file else None
 
 
 def _erase(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:

@@ -40,25 +40,26 @@ def ready() -> dict[str, Any] | Response:
         for name, value in (("refused", models.refused), ("broken", models.broken))
         if value
     }
-    checks["store"], unkept = _check_store()
+    checks["store"], unkept, lasting = _check_store()
     answer = {"checks": checks, "processes": models.processes()}
     if missing:
         return problem("model-unavailable", 503, missing, **answer)
-    if unkept and current_app.config["STORE"] == "required":
+    if unkept and (lasting or current_app.config["STORE"] == "required"):
         return problem("store-unavailable", 503, unkept, **answer)
     return {"status": "ready"} | answer
 
 
-def _check_store() -> tuple[dict[str, Any], str]:
-    """What is said of the store, and why nothing can be kept, if so; only where it is required is
-    the service not ready then.
+def _check_store() -> tuple[dict[str, Any], str, bool]:
+    """What is said of the store, why nothing can be kept, if so, and whether that lasts.
+
+    The service is not ready then only where a store is required, or a person has to act.
     """
     if current_app.config["STORE"] == "off":
-        return {"status": "off"}, ""
+        return {"status": "off"}, "", False
     try:
-        return {"status": "ok"} | services().store.check(), ""
+        return {"status": "ok"} | services().store.check(), "", False
     except StoreUnavailableError as error:
-        return {"status": "unavailable", "detail": str(error)}, str(error)
+        return {"status": "unavailable", "detail": str(error)}, str(error), error.lasting
 
 
 @blueprint.get("/model")
