@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from flaskapi.submissions.retention import Excess
 
 T = TypeVar("T")
+# What a key opens: predictions; looking at submissions and labelling them; all that there is.
+SCOPES = ("predict", "label", "operate")
 TOKEN_PREFIX = (
     "flaskapi_"  # of operators' keys, so that one that was left lying about is known for what it is
 )

@@ -62,6 +62,7 @@ class FileIdentity:
                     "uses it. Put the same file back, or restart the service (sudo systemctl "
                     "restart apache2) to go on with what is there.",
                     lasting=True,
+                    public="The store's file is not the one that was opened.",
                 )
 
     def _set_old_log_aside(self) -> None:

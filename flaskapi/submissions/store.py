@@ -43,6 +43,7 @@ _BREATH_S = (
 )
 _LOOKS_AT_LOG = 10  # for a moment in which nobody reads, so that it can be emptied
 PATIENCE_S = 0.8  # with a database in which another process writes
+_PUBLIC = "The store cannot be used at the moment; the service's log says why."
 _COLUMNS = [column for column in submissions.c if column.name != "sha256"]
 
 
@@ -271,7 +272,9 @@ class DatabaseStore:
             except IntegrityError as error:
                 refused += 1
                 if refused > 3:
-                    raise StoreUnavailableError(f"The store refuses: {_reason(error)}") from error
+                    raise StoreUnavailableError(
+                        f"The store refuses: {_reason(error)}", public="The store refuses this."
+                    ) from error
             except DBAPIError as error:
                 # The server was started anew since; all its connections are made anew. What may
                 # have been committed is not done again.
@@ -280,12 +283,12 @@ class DatabaseStore:
                     continue
                 if not is_busy(error) or time.monotonic() > deadline_s:
                     raise StoreUnavailableError(
-                        f"The store cannot be used: {_reason(error)}"
+                        f"The store cannot be used: {_reason(error)}", public=_PUBLIC
                     ) from error
                 time.sleep(random.uniform(0, 0.002))
             except (SQLAlchemyError, OSError) as error:
                 raise StoreUnavailableError(
-                    f"The store cannot be used: {_reason(error)}"
+                    f"The store cannot be used: {_reason(error)}", public=_PUBLIC
                 ) from error
 
     def _ready_engine(self) -> sa.Engine:

@@ -329,7 +329,7 @@ class WrittenStore:
 
 def _again(error: StoreUnavailableError) -> StoreUnavailableError:
     """The same error for another who asks; one that is raised twice grows its traceback."""
-    return StoreUnavailableError(str(error), lasting=error.lasting)
+    return StoreUnavailableError(str(error), lasting=error.lasting, public=error.public)
 
 
 def _start(work: Callable[[], None], name: str) -> threading.Thread:

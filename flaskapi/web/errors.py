@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from flaskapi import errors
 from flaskapi.web.request_id import request_id
+from flaskapi.web.scopes import open_to_all
 
 STATUS = {
     errors.MissingImageError: 400,
@@ -17,6 +18,7 @@ STATUS = {
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
+    errors.RateLimitedError: 429,
     errors.TooLargeError: 413,
     errors.UnsupportedImageError: 415,
     errors.InvalidImageError: 422,
@@ -28,10 +30,10 @@ PROBLEMS = {
     "missing-image": "The request carries no image, or an empty one.",
     "invalid-request": "The request cannot be understood: malformed multipart or JSON, a damaged "
     "archive, or a bad value.",
-    "unauthorized": "A key is needed here, and the request bears none, or one that is unknown or "
-    "was revoked.",
-    "forbidden": "The address is not open to this caller, or to nobody before an operator's key is "
-    "made.",
+    "unauthorized": "A key is needed here, and the request has none, or one that is unknown, was "
+    "revoked or has expired.",
+    "forbidden": "The address is not open to this caller, whose key has another scope, or to "
+    "nobody before a key is made.",
     "not-found": "There is nothing at this address, or no submission of this id.",
     "method-not-allowed": "The address exists, but not for this method; the header Allow names "
     "those it takes.",
@@ -107,7 +109,11 @@ def name_of(kind: type[errors.FlaskapiError]) -> str:
 
 
 def _domain_error(error: errors.FlaskapiError) -> Response:
-    return problem(name_of(type(error)), STATUS[type(error)], str(error))
+    said = error.public if isinstance(error, errors.StoreUnavailableError) else str(error)
+    response = problem(name_of(type(error)), STATUS[type(error)], said)
+    if isinstance(error, errors.RateLimitedError):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def _http_error(error: HTTPException) -> Response | HTTPException:
@@ -152,6 +158,7 @@ def _hint(path: str) -> str:
     return "There are POST /predict, /predict/number and /predict/batch."
 
 
+@open_to_all
 def _list() -> Response:
     """Name every problem with its meaning, a line for each."""
     return Response(
@@ -160,6 +167,7 @@ def _list() -> Response:
     )
 
 
+@open_to_all
 def _explain(name: str) -> Response:
     """Say what a problem means, to a person who follows the link in `type`."""
     if name not in PROBLEMS:

@@ -14,6 +14,7 @@ from flask import Flask, Response, g, request
 
 from flaskapi.numbers import NumberPrediction
 from flaskapi.recognition import Prediction
+from flaskapi.web.scopes import open_to_all
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -144,5 +145,6 @@ def init_app(app: Flask) -> None:
         return response
 
     @app.get("/metrics")
+    @open_to_all
     def scrape() -> Response:
         return Response(metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -58,7 +58,7 @@ def check_it_goes_on_without(
     ready = client.get("/health/ready")
     found = ready.get_json()["checks"]["store"]
     assert (200, "unavailable") == (ready.status_code, found["status"])
-    assert any(reason in found["detail"] for reason in reasons), found["detail"]
+    assert "detail" not in found
     assert 4.0 <= unkept(client)
     said = [
         line.getMessage() for line in caplog.records[before:] if line.levelno >= logging.WARNING
