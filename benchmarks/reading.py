@@ -17,8 +17,8 @@ import os, sys, statistics, tempfile, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import numpy as np
 from flaskapi import create_app
-from flaskapi.numbers import predict_number
-from flaskapi.recognition import predict_digit
+from flaskapi.reading.number import predict_number
+from flaskapi.reading.digit import predict_digit
 app = create_app({"INSTANCE_PATH": tempfile.mkdtemp(), "LOG_LEVEL": "ERROR"})
 classifier, detector = app.extensions["flaskapi"].classifier, app.extensions["flaskapi"].detector
 limits = {"max_pixels": 10**9, "uncertain_below": 0.5}

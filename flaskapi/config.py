@@ -233,8 +233,8 @@ SETTINGS = (
         "PREDICT_KEY_REQUIRED",
         False,
         switch,
-        "`true`: `/predict` and what is below it answer only who has a key of the scope `predict` or "
-        "`operate`; keys need a store",
+        "`true`: `/predict` and what is below it answer only who has a key of the scope `predict` "
+        "or `operate`; keys need a store",
     ),
     Setting(
         "LABEL_RATE_LIMIT",

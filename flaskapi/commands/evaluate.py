@@ -129,7 +129,7 @@ def _ask_here(config: "dict[str, Any]", services: Any, options: argparse.Namespa
         "uncertain_below": config["UNCERTAIN_BELOW"],
     }
     if options.record:
-        from flaskapi.training.artifact import check_recordable
+        from flaskapi.artifacts.artifact import check_recordable
 
         model = _recorded(config, options)
         check_recordable(model)
@@ -153,8 +153,8 @@ def _recorded(config: "dict[str, Any]", options: argparse.Namespace) -> Path:
 
 
 def _record(model: Path, figures: dict[str, dict[str, int | float]], picture: bytes | None) -> None:
+    from flaskapi.artifacts.artifact import record_evaluation
     from flaskapi.serving.compiled import build_compiled
-    from flaskapi.training.artifact import record_evaluation
 
     record_evaluation(model, figures, picture)
     build_compiled(model, model.with_suffix(".onnx"))

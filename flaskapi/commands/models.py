@@ -11,9 +11,9 @@ from flaskapi.commands.wait import add_wait, check_wait, wait_for
 from flaskapi.errors import FlaskapiError, VersionError
 
 if TYPE_CHECKING:
-    from flaskapi.serving.pointer import Pointer
-    from flaskapi.serving.registry import Registry
-    from flaskapi.serving.versions import Version
+    from flaskapi.versions.pointer import Pointer
+    from flaskapi.versions.registry import Registry
+    from flaskapi.versions.version import Version
 
 KEPT, SHARE = 5, 0.1
 _NAMED = "its name or the last eight signs of it"
@@ -88,7 +88,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def open_registry() -> "Registry":
     """The registry of the settings."""
-    from flaskapi import make_app, make_registry
+    from flaskapi.app import make_app, make_registry
 
     return make_registry(make_app())
 
@@ -106,7 +106,7 @@ def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") ->
     """What there is to say of a version, or of the file of the setting MODEL_PATH, which is
     none.
     """
-    from flaskapi.serving.pointer import MODEL_FILE
+    from flaskapi.versions.pointer import MODEL_FILE
 
     name, registered, learned = MODEL_FILE, "", ""
     if version:
@@ -134,7 +134,7 @@ def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") ->
 
 def show(options: argparse.Namespace) -> None:
     """Print a version's card and what is known of it besides."""
-    from flaskapi.serving.versions import CARD, SUBMISSIONS
+    from flaskapi.versions.version import CARD, SUBMISSIONS
 
     registry = open_registry()
     version = registry.get(options.version)
@@ -192,7 +192,7 @@ def prune(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """Print two cards side by side, and what both read in labelled images."""
-    from flaskapi.serving.pointer import MODEL_FILE
+    from flaskapi.versions.pointer import MODEL_FILE
 
     registry = open_registry()
     names = [

@@ -18,6 +18,10 @@ from flaskapi.errors import NoDigitFoundError
 # Of a digit: the detector has learned 18 to 52; higher ones take longer and are read no better.
 READ_HEIGHT_PX = 32
 PADDING_PX = 8  # around the page, so that digits at its edge are seen whole
+# Of each cell of the detector's answer: presence, ten digits, where the centre is and how large the
+# box, across and down.
+VALUES = 15
+CELL_PX = 2, 4  # across and down, of what the detector looks at, to one cell of its answer
 MULTIPLE_PX = 16  # of which the sides of what the detector reads are
 THINNEST_STROKE_PX = 2.5  # at that height; a thinner one would fade when it is reduced
 LARGEST_SCALE = 4.0  # more shows only blur

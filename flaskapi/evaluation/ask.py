@@ -21,8 +21,8 @@ from flaskapi.errors import (
 )
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import LINE_END, Outcome
-from flaskapi.numbers import Detector, NumberPrediction, predict_number
-from flaskapi.recognition import Classifier, predict_digit
+from flaskapi.reading.digit import Classifier, predict_digit
+from flaskapi.reading.number import Detector, NumberPrediction, predict_number
 
 TIMEOUT_S = 60
 

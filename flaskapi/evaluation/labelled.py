@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from flaskapi.digits.encode import encode_png
 from flaskapi.errors import DatasetError
-from flaskapi.training.dataset import holds_idx, load_dataset
+from flaskapi.sources.mnist import holds_idx, load_dataset
 
 NOT_A_DIGIT = ("", "none")  # what a label says of a picture that shows no digit
 DIGITS = tuple("0123456789")

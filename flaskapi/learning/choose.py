@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapi.learning import Example
+from flaskapi.sources.mnist import NO_DIGIT
 from flaskapi.submissions.labelled import Labelled, Statement
-from flaskapi.training.dataset import NO_DIGIT
 
 NONE = "none"  # the label of what shows no digit
 Answers = Callable[[Sequence[Example]], npt.NDArray[np.float32]]

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapi.evaluation.measures import DigitEvaluation, Outcome
+from flaskapi.reading.second_look import look_twice
 from flaskapi.serving.classifier import Answers
-from flaskapi.serving.second_look import look_twice
-from flaskapi.training.dataset import NO_DIGIT
+from flaskapi.sources.mnist import NO_DIGIT
 
 # That a candidate may make on MNIST's test set; over the model that serves, and over the one that
 # it all began with.

@@ -11,7 +11,7 @@ from flaskapi.learning import Example
 from flaskapi.learning.choose import Doubt
 from flaskapi.learning.judge import Judgement, Pair, figures
 from flaskapi.learning.retrain import Retraining
-from flaskapi.training.dataset import NO_DIGIT
+from flaskapi.sources.mnist import NO_DIGIT
 
 LISTED = 50  # suspicious labels in the text; the page has the others too
 NAMED = 1000  # of them among the figures

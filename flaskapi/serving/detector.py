@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flaskapi.digits.segment import VALUES
+from flaskapi.digits.page import VALUES
 from flaskapi.errors import ModelUnavailableError
 from flaskapi.serving.model import Model, NoModel, load_model
 

@@ -6,14 +6,13 @@ import signal
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flaskapi.training.augment import augment
-from flaskapi.training.dataset import NO_DIGIT
-from flaskapi.training.glyphs import flag_sevens
-from flaskapi.training.outliers import draw_outliers
+from flaskapi.handwriting.augment import augment
+from flaskapi.handwriting.glyphs import flag_sevens
+from flaskapi.handwriting.outliers import draw_outliers
+from flaskapi.sources.mnist import NO_DIGIT
 
 DIGITS = 10
 OUTLIERS = 40_000  # drawn once, varied in each epoch
@@ -132,9 +131,6 @@ def _keep(maker: Maker) -> None:
     global _kept
     _kept = maker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training, which stops them
-    # Each process is one thread's work: as many threads as cores in each would only wait for each
-    # other.
-    cv2.setNumThreads(0)
 
 
 def _make(epoch: int, index: int) -> tuple[Floats, Floats]:

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from flaskapi.digits.page import PADDING_PX
-from flaskapi.digits.segment import VALUES, find_candidates
+from flaskapi.artifacts.artifact import Card
+from flaskapi.digits.page import PADDING_PX, VALUES
 from flaskapi.errors import DatasetError
-from flaskapi.training.artifact import Card
+from flaskapi.handwriting.pages import NEAR, Page, Placed, draw_page, draw_targets
+from flaskapi.reading.candidates import find_candidates
+from flaskapi.sources.mnist import Dataset
 from flaskapi.training.calibrate import fit_logistic, fit_temperature
-from flaskapi.training.dataset import Dataset
 from flaskapi.training.networks import detector
-from flaskapi.training.pages import NEAR, Page, Placed, draw_page, draw_targets
 from flaskapi.training.train import origin
 
 Bytes = npt.NDArray[np.uint8]

@@ -11,15 +11,15 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.artifacts.artifact import Card, read_card
+from flaskapi.artifacts.keras_file import is_detector, load_artifact
 from flaskapi.errors import DatasetError, ModelFileError
-from flaskapi.training.artifact import Card, read_card
-from flaskapi.training.augment import augment
+from flaskapi.handwriting.augment import augment
+from flaskapi.handwriting.outliers import draw_outliers
+from flaskapi.sources.mnist import NO_DIGIT, Dataset
 from flaskapi.training.batches import targets
 from flaskapi.training.calibrate import calibrate
-from flaskapi.training.dataset import NO_DIGIT, Dataset
 from flaskapi.training.evaluate import evaluate
-from flaskapi.training.keras_file import is_detector, load_artifact
-from flaskapi.training.outliers import draw_outliers
 from flaskapi.training.reference import describe_digits
 from flaskapi.training.train import origin
 

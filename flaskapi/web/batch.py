@@ -8,18 +8,19 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request, stream_with_context
 
-from flaskapi.answers import Answer, Route, answer_items, choose_reader
+from flaskapi.contract.answers import add_id, encode_result, to_result
+from flaskapi.contract.keeping import Kept
 from flaskapi.errors import FlaskapiError
-from flaskapi.numbers import NumberPrediction
-from flaskapi.recognition import Prediction
+from flaskapi.reading.digit import Prediction
+from flaskapi.reading.many import Answer, Route, answer_items, choose_reader
+from flaskapi.reading.number import NumberPrediction
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.web.access import key_if_required
 from flaskapi.web.errors import describe
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_query
-from flaskapi.web.record import Kept, add_id, record
-from flaskapi.web.results import encode_result, to_result
+from flaskapi.web.record import record
 from flaskapi.web.services import services
 
 blueprint = Blueprint("batch", __name__)
@@ -75,7 +76,7 @@ def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
         ]
         ids = iter(record(kept, batch))
         for answer in chunk:
-            result = to_result(answer)
+            result = to_result(answer, describe)
             yield result if "error" in result else add_id(result, next(ids))
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 
-from flaskapi.numbers import NumberPrediction
-from flaskapi.recognition import Prediction
+from flaskapi.reading.digit import Prediction
+from flaskapi.reading.number import NumberPrediction
 from flaskapi.web.scopes import open_to_all
 
 if TYPE_CHECKING:

@@ -4,13 +4,15 @@ from typing import Any
 
 from flask import Blueprint, Flask, current_app, request
 
-from flaskapi.digits.readings import ANY
+from flaskapi.contract.answers import add_id, as_number_answer
+from flaskapi.contract.keeping import Kept
 from flaskapi.errors import InvalidRequestError
-from flaskapi.numbers import NumberPrediction, predict_number
+from flaskapi.reading.number import predict_number
+from flaskapi.reading.readings import ANY
 from flaskapi.web.access import key_if_required
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query
-from flaskapi.web.record import Kept, add_id, record
+from flaskapi.web.record import record
 from flaskapi.web.services import services
 
 blueprint = Blueprint("number", __name__)
@@ -44,19 +46,7 @@ def number() -> dict[str, Any]:
     )
     services().metrics.count_number(prediction)
     (identifier,) = record([Kept(upload.data, prediction)])
-    return add_id(as_answer(prediction, alternatives="alternatives" in query), identifier)
-
-
-def as_answer(prediction: NumberPrediction, *, alternatives: bool = False) -> dict[str, Any]:
-    """What is answered to a number, its other readings where they were asked for."""
-    answer = prediction._asdict()
-    answer["digits"] = [
-        digit._asdict() | {"box": digit.box._asdict()} for digit in prediction.digits
-    ]
-    others = answer.pop("alternatives")
-    return (
-        answer | {"alternatives": [other._asdict() for other in others]} if alternatives else answer
-    )
+    return add_id(as_number_answer(prediction, alternatives="alternatives" in query), identifier)
 
 
 def _pattern(query: dict[str, str]) -> str | None:

@@ -4,12 +4,14 @@ from typing import Any
 
 from flask import Blueprint, Flask, current_app, request
 
+from flaskapi.contract.answers import add_id
+from flaskapi.contract.keeping import Kept
 from flaskapi.digits.encode import data_url, encode_png
-from flaskapi.recognition import predict_digit
+from flaskapi.reading.digit import predict_digit
 from flaskapi.web.access import key_if_required
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query
-from flaskapi.web.record import Kept, add_id, record
+from flaskapi.web.record import record
 from flaskapi.web.services import services
 
 blueprint = Blueprint("predict", __name__)

@@ -7,8 +7,8 @@ from uuid import UUID
 from flask import current_app
 
 from flaskapi.digits import Digit
-from flaskapi.numbers import Detector
-from flaskapi.recognition import Classifier
+from flaskapi.reading.digit import Classifier
+from flaskapi.reading.number import Detector
 from flaskapi.submissions import Store
 from flaskapi.web.metrics import Metrics
 

@@ -34,7 +34,7 @@ from flaskapi.errors import (
 from flaskapi.evaluation.ask import Answered, ask_classifier, ask_reader, ask_service
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import Outcome
-from flaskapi.numbers import Box, NumberDigit, NumberPrediction
+from flaskapi.reading.number import Box, NumberDigit, NumberPrediction
 from flaskapi.serving.classifier import NoClassifier
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 
 from flaskapi.learning import Example
 from flaskapi.learning.choose import Answers, Chosen, choose, find_examples
+from flaskapi.sources.mnist import NO_DIGIT
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.labelled import Labelled, Statement
-from flaskapi.training.dataset import NO_DIGIT
 
 
 def operator(label: str | None) -> Statement:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flaskapi.learning.judge import Judgement, Pair, ask, compare, figures, mcnemar
-from flaskapi.training.dataset import NO_DIGIT
+from flaskapi.sources.mnist import NO_DIGIT
 
 SURE, LOST = 0.999, 0.2
 

@@ -11,8 +11,8 @@ from flaskapi.learning.choose import Chosen, Doubt
 from flaskapi.learning.judge import Judgement, Pair
 from flaskapi.learning.report import render_page, render_text, to_figures
 from flaskapi.learning.retrain import Retraining
+from flaskapi.sources.mnist import NO_DIGIT
 from flaskapi.submissions.identifiers import new_id
-from flaskapi.training.dataset import NO_DIGIT
 
 
 def example(label: int) -> Example:

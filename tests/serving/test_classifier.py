@@ -13,7 +13,7 @@ from fakes import draw_digit, encode
 from PIL import Image, ImageDraw, ImageFont
 
 from flaskapi.errors import ModelUnavailableError
-from flaskapi.recognition import predict_digit
+from flaskapi.reading.digit import predict_digit
 from flaskapi.serving.classifier import NoClassifier, OnnxClassifier, load_classifier
 
 MODELS = Path(__file__).parents[2] / "models"
