@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flaskapi.app import create_app as create_app
+    from flaskapi.reading.reader import Reader as Reader
 
-__all__ = ["create_app"]
-_HOMES = {"create_app": "flaskapi.app"}
+__all__ = ["Reader", "create_app"]
+_HOMES = {"create_app": "flaskapi.app", "Reader": "flaskapi.reading.reader"}
 
 
 def __getattr__(name: str) -> Any:

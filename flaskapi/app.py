@@ -11,8 +11,7 @@ from flask import Flask
 from flaskapi.config import find_instance_path, load_config
 from flaskapi.errors import ModelUnavailableError, StoreUnavailableError
 from flaskapi.reading import digit, number
-from flaskapi.reading.digit import Classifier
-from flaskapi.reading.number import Detector
+from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.submissions import NoStore, Store
 
 if TYPE_CHECKING:
@@ -73,6 +72,7 @@ def create_app(
     app.extensions["flaskapi"] = Services(
         models,
         detector or NoDetector("No detector was given."),
+        Limits(app.config["MAX_IMAGE_PIXELS"], app.config["UNCERTAIN_BELOW"]),
         store,
         metrics.create_metrics(app.config["METRICS_PATH"]),
     )

@@ -8,10 +8,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from flaskapi.arrays import Floats
 from flaskapi.artifacts.artifact import read_card, replacing
 from flaskapi.artifacts.keras_file import is_detector, load_artifact
 from flaskapi.errors import ModelFileError
@@ -107,7 +107,7 @@ def _names_used(graph: onnx.GraphProto) -> set[str]:
     }
 
 
-def _answers(compiled: Path, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _answers(compiled: Path, images: Floats) -> Floats:
     session = onnxruntime.InferenceSession(compiled, providers=["CPUExecutionProvider"])
-    answers: npt.NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: images})[0]
+    answers: Floats = session.run(None, {session.get_inputs()[0].name: images})[0]
     return answers

@@ -231,17 +231,16 @@ def _figures(card: dict[str, Any]) -> dict[str, str]:
 
 def _compare_on(folder: Path, classifiers: list[Any]) -> None:
     """Let both read each labelled image, and count who was right where the other was not."""
-    from flaskapi.evaluation.ask import ask_classifier
+    from flaskapi.evaluation.ask import ask_digits
     from flaskapi.evaluation.labelled import load_labelled
+    from flaskapi.reading.protocols import Limits
+    from flaskapi.reading.reader import Reader
+    from flaskapi.serving.detector import NoDetector
 
-    images, max_pixels = (
-        [image for image in load_labelled(folder) if image.label],
-        load_settings()["MAX_IMAGE_PIXELS"],
-    )
-    asked = [
-        ask_classifier(classifier, max_pixels=max_pixels, uncertain_below=0)
-        for classifier in classifiers
-    ]
+    images = [image for image in load_labelled(folder) if image.label]
+    limits = Limits(load_settings()["MAX_IMAGE_PIXELS"], uncertain_below=0)
+    none = NoDetector("Digits are compared, not numbers.")
+    asked = [ask_digits(Reader(classifier, none, limits)) for classifier in classifiers]
     right = [[ask(image).outcome.said == image.label for image in images] for ask in asked]
     alone = [
         sum(ours and not theirs for ours, theirs in zip(one, other, strict=True))

@@ -6,7 +6,7 @@ from typing import Any
 
 from flaskapi.contract.problems import describe
 from flaskapi.reading.many import Answer
-from flaskapi.reading.number import NumberPrediction
+from flaskapi.reading.predictions import NumberPrediction
 
 encode_result = json.JSONEncoder(separators=(",", ":")).encode
 

@@ -8,8 +8,7 @@ from flaskapi.digits import NormalizedDigit
 from flaskapi.digits.decode import media_type
 from flaskapi.digits.encode import to_bytes
 from flaskapi.digits.likeness import measure_likeness
-from flaskapi.reading.digit import Prediction
-from flaskapi.reading.number import NumberPrediction
+from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.submissions import Submission
 from flaskapi.submissions.identifiers import new_id
 

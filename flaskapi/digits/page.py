@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.arrays import Floats
 from flaskapi.digits import Digit, Image
 from flaskapi.digits.ground import find_polarity, lift_ink, quantile
 from flaskapi.digits.ink import WORKING_SIDE_PX, reduce_by_area
@@ -39,7 +40,6 @@ HEIGHT_QUANTILE = 0.6
 FILLING = 0.7  # of a picture's height, digits that lines hold together from border to border
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
-Floats = npt.NDArray[np.float32]
 Edges = tuple[float, float, float, float]  # left, top, right, bottom in pixels of a page
 
 

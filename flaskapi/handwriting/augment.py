@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.arrays import Bytes, Floats
 from flaskapi.digits.normalize import fit_and_center
 
 SIDE = 28
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 _GRID = (
     np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).astype(np.float32)
     - (SIDE - 1) / 2

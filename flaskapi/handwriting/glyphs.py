@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from flaskapi.arrays import Bytes, Floats
 from flaskapi.handwriting.augment import fitted
 from flaskapi.handwriting.outliers import LETTERS, draw_letters
 
@@ -28,8 +28,6 @@ TILTS = 0.7, 1.7  # so steep, the bar of a 7 is the flag of a 1, at the steepest
 FEET_SHARE = 0.25  # of 1s with flags
 FLAGGED_SHARE = 0.06  # of the 7s of a batch: of more, real 7s whose bars go down are read as 1
 
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 Random = np.random.Generator
 
 

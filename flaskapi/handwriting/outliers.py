@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.arrays import AnyFloats, Bytes
 from flaskapi.digits.normalize import fit_and_center, normalize_digit
 from flaskapi.errors import NoDigitFoundError
 from flaskapi.handwriting.augment import crop
@@ -32,8 +33,6 @@ _FONTS = (
     cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
 )
 
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.floating]
 Random = np.random.Generator
 
 
@@ -49,7 +48,7 @@ def draw_outliers(count: int, images: Bytes, labels: npt.NDArray[np.integer], rn
     Returns:
         `uint8 (count, 28, 28)`, 255 the ink.
     """
-    kinds: tuple[tuple[float, Callable[[], Floats]], ...] = (
+    kinds: tuple[tuple[float, Callable[[], AnyFloats]], ...] = (
         (0.46, lambda: _shake(_letter(rng), rng)),
         (0.08, lambda: _shake(draw_shape(rng), rng)),
         (0.06, lambda: _scribble(rng)),
@@ -70,12 +69,12 @@ def draw_outliers(count: int, images: Bytes, labels: npt.NDArray[np.integer], rn
     return outliers
 
 
-def _prepare(picture: Floats) -> Floats:
+def _prepare(picture: AnyFloats) -> AnyFloats:
     x, y, width, height = cv2.boundingRect((picture > 0.1).astype(np.uint8))
     return fit_and_center(np.ascontiguousarray(picture[y : y + height, x : x + width]))
 
 
-def _letter(rng: Random) -> Floats:
+def _letter(rng: Random) -> AnyFloats:
     """One letter or sign, or two or three letters together."""
     font = int(rng.choice(_FONTS))
     if rng.random() < 0.8:
@@ -86,12 +85,12 @@ def _letter(rng: Random) -> Floats:
     return _draw_text(text, font, rng)
 
 
-def draw_letters(text: str, rng: Random) -> Floats:
+def draw_letters(text: str, rng: Random) -> AnyFloats:
     """Letters of one of the fonts, shaken so that they look like a hand's, `(96, 96)` in [0, 1]."""
     return _shake(_draw_text(text, int(rng.choice(_FONTS)), rng), rng)
 
 
-def _draw_text(text: str, font: int, rng: Random) -> Floats:
+def _draw_text(text: str, font: int, rng: Random) -> AnyFloats:
     thickness = pen_px(rng)
     (width, height), below = cv2.getTextSize(text, font, 1, 1)
     scale = 0.62 * CANVAS_PX / max(width, height + below)
@@ -101,7 +100,7 @@ def _draw_text(text: str, font: int, rng: Random) -> Floats:
     return to_ink(canvas)
 
 
-def _scribble(rng: Random) -> Floats:
+def _scribble(rng: Random) -> AnyFloats:
     """A pen that wanders: smooth or zigzag, in one to three strokes."""
     canvas, thickness = blank(), max(3, pen_px(rng) * 2 // 3)
     for _ in range(int(rng.integers(1, 4))):
@@ -114,7 +113,7 @@ def _scribble(rng: Random) -> Floats:
     return to_ink(canvas)
 
 
-def _several(images: Bytes, rng: Random) -> Floats:
+def _several(images: Bytes, rng: Random) -> AnyFloats:
     """Two to four digits, side by side or one above another."""
     digits = [crop(images[i]) for i in rng.integers(0, len(images), int(rng.integers(2, 5)))]
     if len(digits) == 2 and rng.random() < 0.3:
@@ -123,7 +122,7 @@ def _several(images: Bytes, rng: Random) -> Floats:
     return _side_by_side(digits, rng)
 
 
-def _side_by_side(digits: list[Floats], rng: Random) -> Floats:
+def _side_by_side(digits: list[AnyFloats], rng: Random) -> AnyFloats:
     gap = int(rng.integers(-1, 6))
     height = max(len(digit) for digit in digits) + 4
     width = sum(digit.shape[1] + max(gap, 0) for digit in digits) + 4
@@ -137,7 +136,7 @@ def _side_by_side(digits: list[Floats], rng: Random) -> Floats:
     return canvas
 
 
-def _parts(images: Bytes, rng: Random) -> Floats:
+def _parts(images: Bytes, rng: Random) -> AnyFloats:
     """Parts of digits put together wrongly: strokes of a hand, but no digit."""
     a, b, c, d = (images[int(i)] for i in rng.integers(0, len(images), 4))
     picture = a.copy()
@@ -167,7 +166,7 @@ _TURNS |= {
 }
 
 
-def _turned(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Floats:
+def _turned(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> AnyFloats:
     """A digit on its side, on its head or in a mirror."""
     chosen = int(rng.integers(0, len(images)))
     turns = _TURNS.get(int(labels[chosen]))
@@ -178,7 +177,7 @@ def _turned(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Floa
     return to_ink(turned[:, ::-1] if mirrored else turned)
 
 
-def _blot(rng: Random) -> Floats:
+def _blot(rng: Random) -> AnyFloats:
     """Blots, grain, weave and what is left of pictures: noise of any coarseness, cut at a level or
     in all its greys.
     """
@@ -213,7 +212,7 @@ def _blot(rng: Random) -> Floats:
     return picture
 
 
-def _silhouette(rng: Random) -> Floats:
+def _silhouette(rng: Random) -> AnyFloats:
     """Something whole and filled, such as a garment, a vase or a figure: alike on its left and
     right, in one grey or several.
     """
@@ -232,7 +231,7 @@ def _silhouette(rng: Random) -> Floats:
     )
 
 
-def _scene(rng: Random) -> Floats:
+def _scene(rng: Random) -> AnyFloats:
     """What is left of a picture of the world, of light and dark on all scales, when it is taken for
     ink on paper.
     """
@@ -267,7 +266,7 @@ def _scene(rng: Random) -> Floats:
         return np.zeros((1, 1), np.float32)
 
 
-def _shake(picture: Floats, rng: Random) -> Floats:
+def _shake(picture: AnyFloats, rng: Random) -> AnyFloats:
     """Slant, turn, stretch and bend what a font or a ruler drew, so that it looks like a hand's."""
     side = CANVAS_PX
     grid = (

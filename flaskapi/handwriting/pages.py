@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.arrays import Bytes, Floats
 from flaskapi.handwriting.augment import write_otherwise
 from flaskapi.handwriting.glyphs import (
     Shape,
@@ -43,8 +44,6 @@ THINNEST_PEN_PX, LOWEST_ZERO_PX = (1.5, 13)
 MORE_ONES = 0.1  # of the digits: where they touch their neighbours, they are what is missed most
 VISIBLE = 0.6  # of a digit: less is a neighbour that the page cuts off, which may be found or not
 
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 Random = np.random.Generator
 
 

@@ -4,14 +4,14 @@ strokes from beside the picture.
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from flaskapi.arrays import Floats
 
 HEIGHT_PX, WIDTH_PX = 64, 256
 _ACROSS, _DOWN = np.meshgrid(
     np.arange(WIDTH_PX, dtype=np.float32), np.arange(HEIGHT_PX, dtype=np.float32)
 )
 
-Floats = npt.NDArray[np.float32]
 Random = np.random.Generator
 
 

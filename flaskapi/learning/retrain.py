@@ -6,9 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from flaskapi.arrays import Bytes
 from flaskapi.errors import VersionError
 from flaskapi.learning import Example, to_arrays
 from flaskapi.learning.choose import Chosen, Doubt, choose, find_doubts
@@ -48,7 +46,7 @@ class Retraining(NamedTuple):
     ] = ()  # labels that were used, and that the candidate contradicts all the same
     reasons: tuple[str, ...] = ()  # why it does not serve; empty where it may
     generation: int = 0  # of the version that serves, when it was compared
-    test_images: npt.NDArray[np.uint8] | None = None  # MNIST's, in the order of the judgement
+    test_images: Bytes | None = None  # MNIST's, in the order of the judgement
 
 
 def retrain(store: Store, registry: Registry, order: Order, progress: Progress) -> Retraining:

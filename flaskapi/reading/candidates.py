@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.arrays import Doubles, Floats
 from flaskapi.digits.page import CELL_PX, PADDING_PX, Edges
 
 FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
@@ -19,9 +20,6 @@ INSIDE = 0.6
 ALIKE, SURE_ALIKE, SURE = 0.4, 0.6, 0.7  # more where the answer is surer than that: digits overlap
 # From one digit to the next: of their height, and of the way between them.
 STEEPEST_STEP, STEEPEST_LINE = (1.0, 1.3)
-
-Floats = npt.NDArray[np.float32]
-Reals = npt.NDArray[np.float64]
 
 
 class Candidate(NamedTuple):
@@ -78,7 +76,7 @@ def _highest_around(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating
 
 
 def _is_same(
-    box: Reals, boxes: Reals, presences: npt.NDArray[np.floating]
+    box: Doubles, boxes: Doubles, presences: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.bool_]:
     """Are a box and each of `(n, 4)` boxes, which are there with these probabilities, answers for
     one digit?
@@ -120,7 +118,7 @@ def arrange_lines(boxes: Sequence[Edges], is_likely: Sequence[bool]) -> list[lis
     return lines
 
 
-def _link(x: Reals, y: Reals, height: Reals) -> list[list[int]]:
+def _link(x: Doubles, y: Doubles, height: Doubles) -> list[list[int]]:
     ahead, step = x[np.newaxis] - x[:, np.newaxis], np.abs(y[np.newaxis] - y[:, np.newaxis])
     taller = np.maximum(height[np.newaxis], height[:, np.newaxis])
     follows = (ahead > 0) & (step < STEEPEST_STEP * taller) & (step < STEEPEST_LINE * ahead)

@@ -1,115 +1,65 @@
-"""From image bytes to predictions: the order of the steps, and what a classifier must be able to
-do.
-"""
+"""From image bytes to the one digit in it: the order of the steps."""
 
 import base64
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from flaskapi.digits import Image, NormalizedDigit
-from flaskapi.digits.decode import decode_image
+from flaskapi.digits import NormalizedDigit
 from flaskapi.digits.normalize import normalize_digit
 from flaskapi.errors import FlaskapiError, ModelUnavailableError, NoDigitFoundError
+from flaskapi.reading.predictions import DigitReading, Prediction
+from flaskapi.reading.protocols import Classifier, Limits, Probabilities
 from flaskapi.reading.second_look import look_twice
+from flaskapi.reading.views import find_views
 
-Batch = npt.NDArray[np.float32]
-Probabilities = npt.NDArray[np.float32]
-Seen = TypeVar("Seen")
-
-# A larger picture is reduced to this while it is decoded; a digit a fortieth as high still has 25
-# pixels.
-DECODED_SIDE_PX = 1024
 CHUNK = 64  # pictures that the network is shown at once
 CHUNK_S = 0.1  # it is shown fewer where that many take longer than this to arrive and to prepare
 
 # A stroke on paper, 96x96, for `warm_up`.
 STROKE = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAGAAAABgCAAAAADH8yjkAAAAT0lEQVR42u3ZMQoAIAwDwFb8/5fr4gPqIIhcli6BGzomK+5mBAAAAAAAgEbmSTn3LT8AAAAAAAAAAAAAAAAAAAAAAP8CacsEAAAAAOAJYAFchAO/s1IU3QAAAABJRU5ErkJggg=="
+    "iVBORw0KGgoAAAANSUhEUgAAAGAAAABgCAAAAADH8yjkAAAAT0lEQVR42u3ZMQoAIAwDwFb8/5fr4gPqIIhcli6B"
+    "GzomK+5mBAAAAAAAgEbmSTn3LT8AAAAAAAAAAAAAAAAAAAAAAP8CacsEAAAAAOAJYAFchAO/s1IU3QAAAABJRU5E"
+    "rkJggg=="
 )
 
 
-class Classifier(Protocol):
-    """A loaded model that answers."""
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """What is known of the model: its version, data, training and accuracy."""
-
-    @property
-    def version(self) -> str:
-        """Names the model in every prediction, as `2026-11-22-1a2b3c4d`."""
-
-    @property
-    def generation(self) -> int:
-        """Counts what was promoted to serve; 0 where nothing was."""
-
-    def probabilities(self, batch: Batch) -> Probabilities:
-        """Classify `float32 (n, 28, 28, 1)` in [0, 1], 1 the ink, as `float32 (n, 10)` whose rows
-        sum to 1.
-
-        Raises:
-            ModelUnavailableError: there is no model; the text says why.
-        """
-
-
-class Prediction(NamedTuple):
-    """The answer for one digit, in plain Python values. `probabilities` has one entry for each
-    digit, 0 to 9.
-    """
-
-    digit: int
-    confidence: float
-    probabilities: list[float]
-    uncertain: bool
-    model: str
-    generation: int
-
-
-class Reading(NamedTuple):
-    """The answer for one digit, and what the network saw of it."""
-
-    prediction: Prediction
-    normalized: NormalizedDigit
-
-
-def predict_digit(
-    image: bytes, classifier: Classifier, *, max_pixels: int, uncertain_below: float
-) -> Reading:
+def predict_digit(image: bytes, classifier: Classifier, limits: Limits) -> DigitReading:
     """Read the one digit in an image file.
 
-    A picture that EXIF data say is turned is read in both ways, and the surer answer is given;
-    where both are sure of different digits, as a 6 and a 9 are, it is what EXIF says, and
-    uncertain.
+    A picture that EXIF data say is turned is read in both ways, and the surer answer is given.
+    Where both are sure of different digits, as a 6 and a 9 are, EXIF is followed, and the answer
+    is uncertain.
+
+    Args:
+        image: a whole image file.
+        classifier: answers.
+        limits: see `Limits`.
 
     Raises:
         FlaskapiError: one of the kinds that `decode_image`, `normalize_digit` and
             `Classifier.probabilities` name.
     """
-    (answer,) = _classify([_prepare(image, max_pixels=max_pixels)], classifier, uncertain_below)
+    (answer,) = _classify([_prepare(image, limits)], classifier, limits)
     if isinstance(answer, Exception):
         raise answer
     return answer
 
 
 def predict_digits(
-    images: Iterable[bytes | FlaskapiError],
-    classifier: Classifier,
-    *,
-    max_pixels: int,
-    uncertain_below: float,
-) -> Iterator[Reading | Exception]:
+    images: Iterable[bytes | FlaskapiError], classifier: Classifier, limits: Limits
+) -> Iterator[DigitReading | Exception]:
     """Read the digit in each of many image files, as `predict_digit` does, in their order.
 
     Only some images are taken at a time, and no bytes are kept, so that memory does not grow with
-    their number; the first answer is there before the second image is taken.
+    their number. The first answer is there before the second image is taken.
 
     Args:
         images: the files; what is an error already is passed on in its place.
+        classifier: answers.
+        limits: see `Limits`.
 
     Yields:
         For each image its reading, or what was wrong with it; one that is no `FlaskapiError` is a
@@ -118,8 +68,8 @@ def predict_digits(
     Raises:
         ModelUnavailableError: there is no model.
     """
-    for chunk in _chunks(_prepare(image, max_pixels=max_pixels) for image in images):
-        yield from _classify(chunk, classifier, uncertain_below)
+    for chunk in _chunks(_prepare(image, limits) for image in images):
+        yield from _classify(chunk, classifier, limits)
 
 
 def _chunks(
@@ -136,45 +86,55 @@ def _chunks(
         yield chunk
 
 
-def _prepare(image: bytes | FlaskapiError, *, max_pixels: int) -> list[NormalizedDigit] | Exception:
+def _prepare(image: bytes | FlaskapiError, limits: Limits) -> list[NormalizedDigit] | Exception:
     if isinstance(image, FlaskapiError):
         return image
     try:
-        return look_at(image, lambda view, _: normalize_digit(view), max_pixels=max_pixels)
+        return _normalize(image, limits)
     except FlaskapiError as error:
-        error.__cause__ = error.__context__ = (
-            None  # each would keep the picture in memory, as long as the chunk is collected
-        )
+        # Each would keep the picture in memory, as long as the chunk is collected.
+        error.__cause__ = error.__context__ = None
         return error.with_traceback(None)
     except Exception as error:  # a fault of ours must not take the other images with it
         return error
 
 
+def _normalize(image: bytes, limits: Limits) -> list[NormalizedDigit]:
+    """Prepare each view in which there is something to see."""
+    for views in find_views(image, limits.max_pixels):
+        seen = []
+        for view in views:
+            try:
+                seen.append(normalize_digit(view.pixels))
+            except NoDigitFoundError as error:
+                missing = error
+        if seen:
+            return seen
+    raise missing
+
+
 def _classify(
-    chunk: Sequence[list[NormalizedDigit] | Exception],
-    classifier: Classifier,
-    uncertain_below: float,
-) -> Iterator[Reading | Exception]:
-    """Show the network all views of all pictures at once, what it is not sure of twice, and give
-    each picture its answer.
+    chunk: Sequence[list[NormalizedDigit] | Exception], classifier: Classifier, limits: Limits
+) -> Iterator[DigitReading | Exception]:
+    """Show the network all views of all pictures at once, and give each picture its answer.
+
+    What the network is not sure of it is shown twice.
     """
     pixels = [view.pixels for views in chunk if not isinstance(views, Exception) for view in views]
     predictions: Iterator[Prediction] = iter(())
     if pixels:
-        probabilities = look_twice(classifier, np.array(pixels).reshape(-1, 28, 28, 1))
-        predictions = iter(conclude(probabilities, classifier, uncertain_below))
+        batch = np.array(pixels).reshape(-1, 28, 28, 1)  # (n, 28, 28) -> (n, 28, 28, 1)
+        probabilities = look_twice(classifier, batch)  # (n, 10)
+        predictions = iter(conclude(probabilities, classifier, limits.uncertain_below))
     for views in chunk:
-        yield (
-            views
-            if isinstance(views, Exception)
-            else _choose([Reading(next(predictions), view) for view in views])
-        )
+        if isinstance(views, Exception):
+            yield views
+        else:
+            yield _choose([DigitReading(next(predictions), view) for view in views])
 
 
-def _choose(readings: Sequence[Reading]) -> Reading:
-    """Choose between what EXIF data tell, which comes first, and the picture as it is stored, where
-    there are two views.
-    """
+def _choose(readings: Sequence[DigitReading]) -> DigitReading:
+    """Choose between the picture as EXIF data tell, which comes first, and as it is stored."""
     told, *stored = readings
     if not stored:
         return told
@@ -185,41 +145,15 @@ def _choose(readings: Sequence[Reading]) -> Reading:
     return surer
 
 
-def look_at(image: bytes, see: Callable[[Image, bool], Seen], *, max_pixels: int) -> list[Seen]:
-    """Look at a picture in each way that there is: by its colours only where there is nothing to
-    see by its lightness.
-
-    Args:
-        image: a whole image file.
-        see: takes a view, and whether it is the picture as stored where EXIF data say that it is
-            turned; may raise NoDigitFoundError.
-        max_pixels: see `decode_image`.
-
-    Raises:
-        NoDigitFoundError: there is nothing to see in any of them.
-        FlaskapiError: what `decode_image` raises.
-    """
-    seen: list[Seen] = []
-    for by_colour in (False, True):
-        for place, view in enumerate(
-            decode_image(
-                image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour
-            )
-        ):
-            try:
-                seen.append(see(view, place > 0))
-            except NoDigitFoundError as error:
-                missing = error
-        if seen:
-            return seen
-    raise missing
-
-
 def conclude(
     probabilities: Probabilities, classifier: Classifier, uncertain_below: float
 ) -> Sequence[Prediction]:
-    """Turn rows of probabilities into predictions of the classifier that gave them, rounded to what
-    means anything: four decimals.
+    """Turn rows of probabilities into predictions of the classifier that gave them.
+
+    Args:
+        probabilities: `float32 (n, 10)`; they are rounded to what means anything, four decimals.
+        classifier: whose they are.
+        uncertain_below: an answer with less confidence is marked `uncertain`.
     """
     predictions, model = [], (classifier.version, classifier.generation)
     for row in probabilities.astype(np.float64).round(4).tolist():
@@ -231,8 +165,6 @@ def conclude(
 
 
 def warm_up(classifier: Classifier) -> None:
-    """Take every step once, so that what libraries do at first use is not done in somebody's
-    request.
-    """
+    """Take every step once: what libraries do at first use is not for somebody's request."""
     with contextlib.suppress(ModelUnavailableError):
-        predict_digit(STROKE, classifier, max_pixels=96 * 96, uncertain_below=0)
+        predict_digit(STROKE, classifier, Limits(max_pixels=96 * 96, uncertain_below=0))

@@ -1,6 +1,4 @@
-"""From many named images to as many answers, in order; which reading is done on each is a matter of
-its route.
-"""
+"""From many named images to as many answers, in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,66 +6,30 @@ from typing import Literal, NamedTuple
 
 from flaskapi.digits import NormalizedDigit
 from flaskapi.errors import FlaskapiError, MissingImageError, ModelUnavailableError
-from flaskapi.reading.digit import Classifier, Prediction, Reading, predict_digits
-from flaskapi.reading.number import Detector, NumberPrediction, predict_number
+from flaskapi.reading.predictions import DigitReading, NumberPrediction, Prediction
 from flaskapi.sources import Item
 
 Route = Literal["digit", "number"]
 Outcome = Prediction | NumberPrediction | Exception
-Reader = Callable[
-    [Iterable[bytes | FlaskapiError]], Iterator[Reading | NumberPrediction | Exception]
+ReadAll = Callable[
+    [Iterable[bytes | FlaskapiError]], Iterator[DigitReading | NumberPrediction | Exception]
 ]
 
 
 class Answer(NamedTuple):
-    """The answer for one image of many: a prediction, or what was wrong; what is no `FlaskapiError`
-    is a fault of ours.
+    """The answer for one image of many: a prediction, or what was wrong with the image.
 
-    `image` is the file, and `normalized` what the network saw of a digit.
+    An error that is no `FlaskapiError` is a fault of ours.
     """
 
     name: str
     outcome: Outcome
-    image: bytes = b""
-    normalized: NormalizedDigit | None = None
+    image: bytes = b""  # the file
+    normalized: NormalizedDigit | None = None  # what the network saw of a digit
 
 
-def choose_reader(
-    route: Route,
-    classifier: Classifier,
-    detector: Detector,
-    *,
-    max_pixels: int,
-    uncertain_below: float,
-) -> Reader:
-    """Choose what is read in each image: one digit, or a number."""
-
-    def read_digits(images: Iterable[bytes | FlaskapiError]) -> Iterator[Reading | Exception]:
-        return predict_digits(
-            images, classifier, max_pixels=max_pixels, uncertain_below=uncertain_below
-        )
-
-    if route == "digit":
-        return read_digits
-
-    def read_number(image: bytes | FlaskapiError) -> NumberPrediction | Exception:
-        if isinstance(image, FlaskapiError):
-            return image
-        try:
-            return predict_number(
-                image, classifier, detector, max_pixels=max_pixels, uncertain_below=uncertain_below
-            )
-        except ModelUnavailableError:  # the service's error, not the image's
-            raise
-        except Exception as error:
-            error.__cause__ = error.__context__ = None
-            return error.with_traceback(None) if isinstance(error, FlaskapiError) else error
-
-    return lambda images: map(read_number, images)
-
-
-def answer_items(items: Iterable[Item], read: Reader) -> Iterator[Answer]:
-    """Answer each item under its name, in order, without holding more of them than `read` does.
+def answer_items(items: Iterable[Item], read_all: ReadAll) -> Iterator[Answer]:
+    """Answer each item under its name, in order, holding no more of them than `read_all` does.
 
     Raises:
         ModelUnavailableError: there is no model.
@@ -79,10 +41,29 @@ def answer_items(items: Iterable[Item], read: Reader) -> Iterator[Answer]:
             waiting.append(item)
             yield item.content or MissingImageError("The image is empty.")
 
-    for outcome in read(contents()):
+    for outcome in read_all(contents()):
         name, content = waiting.popleft()
         image = content if isinstance(content, bytes) else b""
-        if isinstance(outcome, Reading):
+        if isinstance(outcome, DigitReading):
             yield Answer(name, outcome.prediction, image, outcome.normalized)
         else:
             yield Answer(name, outcome, image)
+
+
+def each(
+    read: Callable[[bytes], NumberPrediction],
+) -> Callable[[Iterable[bytes | FlaskapiError]], Iterator[NumberPrediction | Exception]]:
+    """Make of what reads one image what reads many, where what is wrong with one is its answer."""
+
+    def read_one(image: bytes | FlaskapiError) -> NumberPrediction | Exception:
+        if isinstance(image, FlaskapiError):
+            return image
+        try:
+            return read(image)
+        except ModelUnavailableError:  # the service's error, not the image's
+            raise
+        except Exception as error:
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None) if isinstance(error, FlaskapiError) else error
+
+    return lambda images: map(read_one, images)

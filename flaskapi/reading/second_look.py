@@ -6,7 +6,8 @@ import itertools
 
 import numpy as np
 
-from flaskapi.serving.classifier import Answers, Floats
+from flaskapi.arrays import Floats
+from flaskapi.reading.protocols import Classifier
 
 # Of MNIST's digits one in fifty is looked at again: of many in a ZIP, 3 to 8 % fewer are read a
 # second. On held-out digits of four trainings it saved up to a tenth of the mistakes, or none, and
@@ -23,7 +24,7 @@ _MOVES = [move for move in itertools.product((-1, 0, 1), repeat=2) if any(move)]
 _SIDE = 28
 
 
-def look_twice(classifier: Answers, batch: Floats) -> Floats:
+def look_twice(classifier: Classifier, batch: Floats) -> Floats:
     """Classify prepared digits, those that it hesitates about by the mean of nine opinions.
 
     A network that sees strokes through a coarse grid answers a little otherwise where they fall
@@ -45,7 +46,7 @@ def look_twice(classifier: Answers, batch: Floats) -> Floats:
     return answers if classifier.version == version else _look_twice(classifier, batch)
 
 
-def _look_twice(classifier: Answers, batch: Floats) -> Floats:
+def _look_twice(classifier: Classifier, batch: Floats) -> Floats:
     answers = classifier.probabilities(batch)
     sure = answers.max(axis=1)
     unsure = np.flatnonzero((sure >= LOOK_AGAIN_FROM) & (sure < LOOK_AGAIN_BELOW))

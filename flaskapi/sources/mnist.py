@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from flaskapi.arrays import Bytes
 from flaskapi.errors import DatasetError
 
 IDX_NAMES = (
@@ -22,8 +22,6 @@ IDX_NAMES = (
 NPZ_NAMES = ("x_train", "y_train", "x_test", "y_test")
 # As `Dataset.sha256` counts it.
 MNIST_SHA256 = "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"
-NO_DIGIT = 10  # the label of a picture that shows none: its target is all ten digits alike
-Bytes = npt.NDArray[np.uint8]
 
 
 class Dataset(NamedTuple):

@@ -7,22 +7,18 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
-import numpy.typing as npt
 
+from flaskapi.arrays import Bytes, Floats
 from flaskapi.handwriting.augment import augment
 from flaskapi.handwriting.glyphs import flag_sevens
 from flaskapi.handwriting.outliers import draw_outliers
-from flaskapi.sources.mnist import NO_DIGIT
+from flaskapi.labels import DIGITS, NO_DIGIT
 
-DIGITS = 10
 OUTLIERS = 40_000  # drawn once, varied in each epoch
 # Times as many of them in the last epochs: what teachers say of digits makes a network surer of all
 # else too.
 FINISHING_OUTLIERS = 1.6
 AHEAD = 4  # batches for each process that makes them
-
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 
 class Maker:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from flaskapi.arrays import Bytes, Doubles, Floats
 from flaskapi.artifacts.artifact import Card
 from flaskapi.digits.page import PADDING_PX, VALUES
 from flaskapi.errors import DatasetError
@@ -18,9 +19,6 @@ from flaskapi.sources.mnist import Dataset
 from flaskapi.training.calibrate import fit_logistic, fit_temperature
 from flaskapi.training.networks import detector
 from flaskapi.training.train import origin
-
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 LARGEST_RATE = 2e-3
 VALIDATION_PAGES, CALIBRATION_PAGES = 256, 1500
@@ -161,7 +159,7 @@ class Found(NamedTuple):
     """What a detector says of some pages, one entry for each of its candidates."""
 
     digits: int  # that are on the pages, whole
-    presence: npt.NDArray[np.float64]
+    presence: Doubles
     shares: Floats  # `(n, 10)`
     labels: npt.NDArray[np.int64]  # what is there; -1: nothing
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
+from flaskapi.arrays import Bytes, Floats
 from flaskapi.artifacts.artifact import Card
 from flaskapi.errors import DatasetError
 from flaskapi.handwriting.augment import augment
@@ -20,9 +20,6 @@ from flaskapi.training.calibrate import calibrate
 from flaskapi.training.evaluate import Evaluation, evaluate
 from flaskapi.training.networks import NETWORKS, Shape
 from flaskapi.training.reference import describe_digits
-
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 FIRST_RATE, FINISHING_RATE, TAUGHT_RATE = 2e-3, 4e-4, 1e-3  # the optimizer's largest steps
 TEACHERS_SHARE = 0.7  # of what a network that is taught should answer; the rest is what is known

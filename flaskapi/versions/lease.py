@@ -5,8 +5,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from flaskapi.arrays import Floats
 from flaskapi.errors import ModelUnavailableError
-from flaskapi.serving.classifier import Answers, Floats, NoClassifier
+from flaskapi.reading.protocols import Classifier
+from flaskapi.serving.classifier import NoClassifier
 from flaskapi.versions.pointer import Served
 
 
@@ -14,7 +16,7 @@ class Loaded(NamedTuple):
     """A classifier, and as what it serves."""
 
     served: Served
-    classifier: Answers
+    classifier: Classifier
 
     def answer(self, batch: Floats) -> Floats:
         """Answer; what are no numbers is an error."""

@@ -14,8 +14,9 @@ from uuid import UUID
 
 import numpy as np
 
+from flaskapi.arrays import Floats
+from flaskapi.reading.protocols import Classifier
 from flaskapi.reading.second_look import look_twice
-from flaskapi.serving.classifier import Answers, Floats
 
 WAITING = 512  # images at most; what comes while as many wait is left out
 TOGETHER = 64  # images that the candidate is shown at once
@@ -39,7 +40,7 @@ Keep = Callable[[Sequence[Shadowed]], None]
 class Shadow:
     """A candidate with the images that wait for it."""
 
-    def __init__(self, classifier: Answers, share: float, keep: Keep) -> None:
+    def __init__(self, classifier: Classifier, share: float, keep: Keep) -> None:
         """`share` of the images, 0 to 1, are shown to the classifier; `keep` is given its answers,
         and may raise.
         """

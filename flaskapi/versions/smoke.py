@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from flaskapi.arrays import Floats
 from flaskapi.errors import ModelUnavailableError
-from flaskapi.serving.classifier import Answers, Floats
+from flaskapi.reading.protocols import Classifier
 
 # Seven rows of five dots for each digit, as on old displays.
 _DOTS = (
@@ -29,7 +30,7 @@ def draw_digits() -> Floats:
     )[..., np.newaxis]
 
 
-def check_answers(classifier: Answers) -> None:
+def check_answers(classifier: Classifier) -> None:
     """See whether a classifier answers probabilities: to ten digits at once, and to one.
 
     Raises:

@@ -11,8 +11,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from flaskapi.arrays import Floats
 from flaskapi.errors import FlaskapiError, ModelUnavailableError, VersionError
-from flaskapi.serving.classifier import Answers, Floats, NoClassifier
+from flaskapi.reading.protocols import Classifier
+from flaskapi.serving.classifier import NoClassifier
 from flaskapi.versions.lease import Lease, Loaded
 from flaskapi.versions.memory import free_memory
 from flaskapi.versions.pointer import MODEL_FILE, Candidate, Pointer, Served
@@ -36,8 +38,8 @@ class Switch:
         registry: Registry,
         processes: Processes,
         *,
-        load: Callable[[str], Answers] | None = None,
-        warm: Callable[[Answers], None] = lambda _: None,
+        load: Callable[[str], Classifier] | None = None,
+        warm: Callable[[Classifier], None] = lambda _: None,
         keep: Keep | None = None,
     ) -> None:
         """Load what is to serve, or what served before it; nothing is watched yet.
@@ -180,7 +182,7 @@ class Switch:
             self._refuse(_does_not_serve(wanted, reason))
         return loaded
 
-    def _try(self, version: str) -> Answers:
+    def _try(self, version: str) -> Classifier:
         """Load a version, let it answer, warm it up.
 
         Raises:

@@ -11,9 +11,8 @@ from flask import Blueprint, Flask, Response, current_app, request, stream_with_
 from flaskapi.contract.answers import add_id, encode_result, to_result
 from flaskapi.contract.keeping import Kept
 from flaskapi.errors import FlaskapiError
-from flaskapi.reading.digit import Prediction
-from flaskapi.reading.many import Answer, Route, answer_items, choose_reader
-from flaskapi.reading.number import NumberPrediction
+from flaskapi.reading.many import Answer, Route
+from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.web.access import key_if_required
 from flaskapi.web.errors import describe
@@ -42,15 +41,11 @@ def predict_batch() -> Response:
     application/x-ndjson`.
     """
     query = read_query(request, route=("digit|number", "'digit' or 'number'"))
-    limits = {
-        "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
-        "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
-    }
     route: Route = "number" if query.get("route") == "number" else "digit"
-    read = choose_reader(route, services().classifier, services().detector, **limits)
+    reader = services().reader
     with ExitStack() as until_answered:
         items = until_answered.enter_context(closing(read_items(request)))
-        results = _results(answer_items(items, read))
+        results = _results(reader.many(items, route))
         # The first is made here, so that what stops all of them, such as a missing model, still has
         # a status of its own.
         results = chain([next(results)], results)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 
-from flaskapi.reading.digit import Prediction
-from flaskapi.reading.number import NumberPrediction
+from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.web.scopes import open_to_all
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from flaskapi.labels import NO_DIGIT
 from flaskapi.learning import Example
 from flaskapi.learning.choose import Answers, Chosen, choose, find_examples
-from flaskapi.sources.mnist import NO_DIGIT
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.labelled import Labelled, Statement
 

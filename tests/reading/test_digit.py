@@ -14,15 +14,17 @@ from flaskapi.errors import (
     UnsupportedImageError,
 )
 from flaskapi.reading import digit as module
-from flaskapi.reading.digit import CHUNK, Prediction, conclude, predict_digit, predict_digits
+from flaskapi.reading.digit import CHUNK, conclude, predict_digit, predict_digits
+from flaskapi.reading.predictions import Prediction
+from flaskapi.reading.protocols import Limits
 
 DRAWN = draw_digit(3)
 PNG = encode(draw_digit(3, side=28))
-LIMITS = {"max_pixels": 1_000_000, "uncertain_below": 0.8}
+LIMITS = Limits(1_000_000, 0.8)
 
 
 def test_an_image_becomes_one_prediction_of_the_classifier() -> None:
-    prediction, _ = predict_digit(encode(DRAWN), FixedClassifier(3, 0.9), **LIMITS)
+    prediction, _ = predict_digit(encode(DRAWN), FixedClassifier(3, 0.9), LIMITS)
     assert (
         Prediction(3, 0.9, [0, 0, 0, 0.9, 0.1, 0, 0, 0, 0, 0], False, FixedClassifier.version, 0)
         == prediction
@@ -31,7 +33,7 @@ def test_an_image_becomes_one_prediction_of_the_classifier() -> None:
 
 def test_the_classifier_is_asked_once_with_the_prepared_digit() -> None:
     classifier = FixedClassifier(3, 0.99)
-    predict_digit(encode(DRAWN), classifier, **LIMITS)
+    predict_digit(encode(DRAWN), classifier, LIMITS)
     (batch,) = classifier.batches
     assert (np.float32, (1, 28, 28, 1)) == (batch.dtype, batch.shape)
     np.testing.assert_array_equal(normalize_digit(DRAWN).pixels, batch[0, :, :, 0])
@@ -50,16 +52,14 @@ def test_the_classifier_is_asked_once_with_the_prepared_digit() -> None:
 def test_what_cannot_be_prepared_is_not_classified(data: bytes, error: type[FlaskapiError]) -> None:
     classifier = FixedClassifier()
     with pytest.raises(error):
-        predict_digit(data, classifier, **LIMITS)
+        predict_digit(data, classifier, LIMITS)
     assert [] == classifier.batches
 
 
 def test_a_picture_far_larger_than_needed_reads_like_a_small_one() -> None:
     classifier = FixedClassifier(3, 0.99)
     for side in (512, 4096):
-        predict_digit(
-            encode(draw_digit(3, side=side)), classifier, max_pixels=20_000_000, uncertain_below=0.8
-        )
+        predict_digit(encode(draw_digit(3, side=side)), classifier, Limits(20_000_000, 0.8))
     small, large = classifier.batches
     assert float(np.abs(small - large).mean()) < 0.02
 
@@ -85,7 +85,7 @@ def test_a_picture_that_exif_says_is_turned_is_read_both_ways_and_the_surer_is_a
     exif = Image.Exif()
     exif[0x0112] = 6
     classifier = TwoViews(0.6, 0.7)
-    prediction, normalized = predict_digit(encode(DRAWN, exif=exif), classifier, **LIMITS)
+    prediction, normalized = predict_digit(encode(DRAWN, exif=exif), classifier, LIMITS)
     batch = classifier.batches[0]
     turned, stored = (
         normalize_digit(np.ascontiguousarray(np.rot90(DRAWN, -1))).pixels,
@@ -106,9 +106,7 @@ def test_where_both_ways_are_sure_of_different_digits_exif_is_followed_and_the_a
     """A 6 upside down is a 9."""
     exif = Image.Exif()
     exif[0x0112] = 3
-    prediction = predict_digit(
-        encode(DRAWN, exif=exif), TwoViews(*confidences), **LIMITS
-    ).prediction
+    prediction = predict_digit(encode(DRAWN, exif=exif), TwoViews(*confidences), LIMITS).prediction
     assert answer == (prediction.digit, prediction.uncertain)
 
 
@@ -120,14 +118,14 @@ def test_ink_as_light_as_its_paper_is_seen_by_its_colour(form: str) -> None:
         "the test's colours differ in luminance"
     )
     classifier = FixedClassifier()
-    predict_digit(encode(Image.fromarray(colours), form), classifier, **LIMITS)
+    predict_digit(encode(Image.fromarray(colours), form), classifier, LIMITS)
     expected = normalize_digit(DRAWN).pixels
     assert np.corrcoef(expected.ravel(), classifier.batches[0].ravel())[0, 1] > 0.9
 
 
 def test_what_the_network_saw_comes_with_what_was_noticed() -> None:
     classifier = FixedClassifier()
-    normalized = predict_digit(encode(DRAWN), classifier, **LIMITS).normalized
+    normalized = predict_digit(encode(DRAWN), classifier, LIMITS).normalized
     np.testing.assert_array_equal(classifier.batches[0][0, :, :, 0], normalized.pixels)
     assert ("inverted",) == normalized.noticed
 
@@ -183,7 +181,7 @@ def test_many_images_have_the_answers_that_each_has_alone_in_order_and_few_calls
     ]
     images[20:20] = [b"words", images[0][:100], TooLargeError("too large")]
     classifier = Seeing()
-    answers = list(predict_digits(images, classifier, **LIMITS))
+    answers = list(predict_digits(images, classifier, LIMITS))
     assert 4 == len(classifier.batches)
     assert 1 + 150 // 7 + 150 == sum(map(len, classifier.batches))
     assert [UnsupportedImageError, InvalidImageError, TooLargeError] == [
@@ -193,7 +191,7 @@ def test_many_images_have_the_answers_that_each_has_alone_in_order_and_few_calls
         if isinstance(answer, Exception):
             assert answer.__traceback__ is None, "it would keep the picture in memory"
         else:
-            assert predict_digit(image, Seeing(), **LIMITS).prediction == answer.prediction
+            assert predict_digit(image, Seeing(), LIMITS).prediction == answer.prediction
 
 
 def test_images_are_taken_no_further_ahead_than_the_network_is_shown_at_once() -> None:
@@ -205,7 +203,7 @@ def test_images_are_taken_no_further_ahead_than_the_network_is_shown_at_once() -
             taken += 1
             yield PNG
 
-    answers = predict_digits(images(), FixedClassifier(), **LIMITS)
+    answers = predict_digits(images(), FixedClassifier(), LIMITS)
     next(answers)
     assert 1 == taken
     for _ in range(300):

@@ -22,17 +22,15 @@ from flaskapi.errors import (
     UnsupportedImageError,
 )
 from flaskapi.reading.digit import predict_digit
-from flaskapi.reading.number import (
-    HIGHEST_PX,
-    Alternative,
-    NumberPrediction,
-    predict_number,
-    warm_up,
-)
+from flaskapi.reading.looks import HIGHEST_PX
+from flaskapi.reading.number import warm_up
+from flaskapi.reading.predictions import Alternative, NumberPrediction
+from flaskapi.reading.protocols import Limits
+from flaskapi.reading.reader import Reader
 from flaskapi.serving.detector import NoDetector
 
 MODELS = Path(__file__).parents[2] / "models"
-LIMITS = {"max_pixels": 20_000_000, "uncertain_below": 0.5}
+LIMITS = Limits(20_000_000, 0.5)
 SQUARES = [(60, 80), (150, 70), (240, 90), (330, 60), (420, 75)]
 SIDES = (40, 60)  # width and height
 
@@ -55,9 +53,13 @@ def squares(
 
 def read(image: np.ndarray | Image.Image | bytes, **changes: Any) -> NumberPrediction:
     data = image if isinstance(image, bytes) else encode(image)
-    return predict_number(
-        data, **{"classifier": FixedClassifier(), "detector": FixedDetector()} | LIMITS | changes
+    limits = LIMITS._replace(uncertain_below=changes.pop("uncertain_below", 0.5))
+    reader = Reader(
+        changes.pop("classifier", None) or FixedClassifier(),
+        changes.pop("detector", None) or FixedDetector(),
+        limits,
     )
+    return reader.number(data, **changes)
 
 
 def assert_boxes(
@@ -395,7 +397,7 @@ def test_a_picture_of_one_digit_answers_as_for_one_digit(digit: int, presence: f
     """With what the classifier says, whether the detector finds it or not; and with its box."""
     data = encode(draw_digit(digit))
     classifier = FixedClassifier(digit, 0.8)
-    expected = predict_digit(data, classifier, **LIMITS).prediction
+    expected = predict_digit(data, classifier, LIMITS).prediction
     prediction = read(
         data, classifier=classifier, detector=FixedDetector((digit + 3) % 10, presence)
     )

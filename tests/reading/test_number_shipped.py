@@ -1,4 +1,4 @@
-"""The shipped models read numbers; how their answers are put together is in `test_numbers.py`."""
+"""The shipped models read numbers; how their answers are put together is in `test_number.py`."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ from fakes import encode, write_digits
 from PIL import Image
 
 from flaskapi.digits import Box
-from flaskapi.reading.number import NumberPrediction, predict_number
+from flaskapi.reading.predictions import NumberPrediction
+from flaskapi.reading.protocols import Limits
+from flaskapi.reading.reader import Reader
 from flaskapi.serving.classifier import OnnxClassifier
 from flaskapi.serving.detector import OnnxDetector
 
@@ -19,7 +21,7 @@ MODELS = Path(__file__).parents[2] / "models"
 
 def read(image: np.ndarray | bytes, shipped: dict[str, Any]) -> NumberPrediction:
     data = image if isinstance(image, bytes) else encode(image)
-    return predict_number(data, **shipped, max_pixels=20_000_000, uncertain_below=0.5)
+    return Reader(**shipped, limits=Limits(20_000_000, 0.5)).number(data)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from flaskapi.artifacts.card import render_card
 from flaskapi.artifacts.keras_file import load_artifact
 from flaskapi.drift import find_reference
 from flaskapi.errors import DatasetError, ModelFileError
-from flaskapi.sources.mnist import NO_DIGIT, Dataset
+from flaskapi.labels import NO_DIGIT
+from flaskapi.sources.mnist import Dataset
 from flaskapi.training.finetune import FinetuneRecipe, finetune
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from flaskapi.errors import FlaskapiError
 
 if TYPE_CHECKING:
     from flaskapi.reading.many import Route
+    from flaskapi.reading.reader import Reader
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -73,25 +74,17 @@ def export(options: argparse.Namespace) -> int:
 def import_labelled(options: argparse.Namespace) -> int:
     """Keep labelled images; the status is 1 where one got no answer."""
     from flaskapi.commands.exchange.imports import import_folder
-    from flaskapi.reading.many import choose_reader
 
     if load_settings()["STORE"] == "off":
         raise FlaskapiError(
             "Nothing is kept here (the setting STORE is off), so that nothing can be imported."
         )
-    config, services = load_service()
+    _, services = load_service()
     route: Route = "number" if options.number else "digit"
-    for part in (
-        (services.classifier, services.detector) if options.number else (services.classifier,)
-    ):
-        part.card  # noqa: B018 raises where there is no model, before anything is read
-    limits = {
-        "max_pixels": config["MAX_IMAGE_PIXELS"],
-        "uncertain_below": config["UNCERTAIN_BELOW"],
-    }
-    read = choose_reader(route, services.classifier, services.detector, **limits)
+    reader: Reader = services.reader
+    reader.check(route)
     try:
-        done = import_folder(services.store, options.folder, read, numbers=options.number)
+        done = import_folder(services.store, options.folder, reader, numbers=options.number)
     finally:
         services.store.close()
     print(

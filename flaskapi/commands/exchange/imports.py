@@ -13,7 +13,9 @@ from flaskapi.contract.keeping import Kept, to_submission
 from flaskapi.errors import FlaskapiError
 from flaskapi.evaluation.labelled import LabelledImage, load_labelled
 from flaskapi.evaluation.measures import LINE_END
-from flaskapi.reading.many import Answer, Reader, answer_items
+from flaskapi.labels import NONE
+from flaskapi.reading.many import Answer
+from flaskapi.reading.reader import Reader
 from flaskapi.sources import Item
 from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.exchange import keep_labelled
@@ -31,7 +33,7 @@ class Imported(NamedTuple):
     failed: int
 
 
-def import_folder(store: Store, folder: Path, read: Reader, *, numbers: bool) -> Imported:
+def import_folder(store: Store, folder: Path, reader: Reader, *, numbers: bool) -> Imported:
     """Keep the images of a folder with their labels, as an operator's unless the table says that
     they are a sender's.
 
@@ -39,7 +41,7 @@ def import_folder(store: Store, folder: Path, read: Reader, *, numbers: bool) ->
 
     Args:
         folder: as `evaluate` takes it.
-        read: reads each image, for its answer is kept too.
+        reader: reads each image, for its answer is kept too.
         numbers: the labels are numbers, whose lines are not kept.
 
     Raises:
@@ -50,7 +52,8 @@ def import_folder(store: Store, folder: Path, read: Reader, *, numbers: bool) ->
     kept = failed = 0
     waiting, sent_as = list[Submission](), dict[UUID, bytes]()
     with tqdm(total=len(images), unit=" images", disable=None) as progress:
-        for image, answer in zip(images, answer_items(map(_to_item, images), read), strict=True):
+        answers = reader.many(map(_to_item, images), "number" if numbers else "digit")
+        for image, answer in zip(images, answers, strict=True):
             if isinstance(answer.outcome, Exception):
                 failed += 1
                 tqdm.write(f"error: {image.name}: {_reason(answer.outcome)}", file=sys.stderr)
@@ -97,7 +100,7 @@ def _to_submission(image: LabelledImage, answer: Answer, numbers: bool) -> Submi
         "/predict/number" if numbers else "/predict",
         None,
     )
-    label = "none" if image.label is None else image.label.replace(LINE_END, "")
+    label = NONE if image.label is None else image.label.replace(LINE_END, "")
     return sent._replace(
         label=label, label_source="sender" if image.source == "sender" else "operator"
     )

@@ -18,7 +18,8 @@ from flaskapi.commands.predict.workers import load_reader, read_by_workers
 from flaskapi.commands.predict.writers import Form, Result, Writer, check_form, make_writer
 from flaskapi.contract.answers import to_result
 from flaskapi.errors import FlaskapiError
-from flaskapi.reading.many import Reader, Route, answer_items
+from flaskapi.reading.many import Route
+from flaskapi.reading.reader import Reader
 from flaskapi.sources import Allowance, Item
 from flaskapi.sources.paths import count_images, read_paths
 
@@ -48,11 +49,11 @@ def predict_paths(order: Order) -> int:
         raise FlaskapiError("Parquet is not for a terminal: add --to FILE, or send it into a pipe.")
     if order.to and not order.to.absolute().parent.is_dir():
         raise FlaskapiError(f"{order.to}: there is no such folder to write into.")
-    read, config = load_reader(order.route)
+    reader, config = load_reader(order.route)
     items = read_paths(order.paths, sys.stdin.buffer, Allowance(config["MAX_REQUEST_BYTES"]))
     with (
         _Interrupts() as interrupts,
-        closing(_read(items, read, order)) as results,
+        closing(_read(items, reader, order)) as results,
         _make_progress(order.paths) as progress,
     ):
         try:
@@ -72,11 +73,11 @@ def predict_paths(order: Order) -> int:
     return 1 if failed else 0
 
 
-def _read(items: Iterator[Item], read: Reader, order: Order) -> Generator[Result]:
+def _read(items: Iterator[Item], reader: Reader, order: Order) -> Generator[Result]:
     if order.workers > 1:
         yield from read_by_workers(items, order.route, order.workers)
     else:
-        yield from map(to_result, answer_items(items, read))
+        yield from map(to_result, reader.many(items, order.route))
 
 
 def _make_progress(paths: list[str]) -> "tqdm[Any]":

@@ -16,15 +16,15 @@ from typing import Any
 from flaskapi import create_app
 from flaskapi.contract.answers import to_result
 from flaskapi.errors import WorkerDiedError
-from flaskapi.reading.many import Reader, Route, answer_items, choose_reader
+from flaskapi.reading.many import Route
+from flaskapi.reading.reader import Reader
 from flaskapi.sources import Item
 
 Result = dict[str, Any]
 CHUNK, CHUNK_BYTES = 64, 1 << 22  # what goes to a process at a time, whichever is less
 _AHEAD = 2  # chunks that wait for each process
-_reader: list[
-    Reader
-] = []  # of a worker process, which does nothing else; never filled in any other
+# Of a worker process, which does nothing else; never filled in any other.
+_reader: list[Reader] = []
 
 
 def load_reader(route: Route) -> tuple[Reader, dict[str, Any]]:
@@ -35,16 +35,9 @@ def load_reader(route: Route) -> tuple[Reader, dict[str, Any]]:
         ModelUnavailableError: there is no model.
     """
     app = create_app({"LOG_LEVEL": "ERROR", "STORE": "off"})
-    services = app.extensions["flaskapi"]
-    for part in (
-        (services.classifier, services.detector) if route == "number" else (services.classifier,)
-    ):
-        part.card  # noqa: B018 raises where there is no model, before anything is read
-    limits = {
-        "max_pixels": app.config["MAX_IMAGE_PIXELS"],
-        "uncertain_below": app.config["UNCERTAIN_BELOW"],
-    }
-    return choose_reader(route, services.classifier, services.detector, **limits), app.config
+    reader: Reader = app.extensions["flaskapi"].reader
+    reader.check(route)
+    return reader, app.config
 
 
 def read_by_workers(items: Iterable[Item], route: Route, workers: int) -> Iterator[Result]:
@@ -111,4 +104,4 @@ def _begin() -> None:
 def _read_chunk(chunk: list[Item], route: Route) -> list[Result]:
     if not _reader:
         _reader.append(load_reader(route)[0])
-    return [to_result(answer) for answer in answer_items(chunk, _reader[0])]
+    return [to_result(answer) for answer in _reader[0].many(chunk, route)]

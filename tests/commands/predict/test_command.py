@@ -18,12 +18,12 @@ import pyarrow.parquet
 import pytest
 from archives import make_tar, make_zip
 from fakes import draw_digit, encode
-from flaskapi.commands.predict import command
 
 from flaskapi import create_app
 from flaskapi.__main__ import main
+from flaskapi.commands.predict import command
 from flaskapi.commands.predict.writers import Writer, make_writer
-from flaskapi.reading.many import answer_items
+from flaskapi.reading.reader import Reader
 from flaskapi.sources import Item
 
 ROOT = Path(__file__).parents[3]
@@ -248,11 +248,13 @@ def _own_signals() -> Iterator[None]:
 def test_an_error_that_nobody_expected_leaves_what_was_done(
     form: str, error: Exception, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answer_some(items: Iterable[Item], read: Any) -> Iterator[Any]:
-        yield from itertools.islice(answer_items(items, read), 100)
+    read_all = Reader.many
+
+    def read_some(self: Reader, items: Iterable[Item], route: Any) -> Iterator[Any]:
+        yield from itertools.islice(read_all(self, items, route), 100)
         raise error
 
-    monkeypatch.setattr(command, "answer_items", answer_some)
+    monkeypatch.setattr(Reader, "many", read_some)
     target = tmp_path / "out"
     with contextlib.suppress(RuntimeError):
         assert 1 == main(["predict", str(archive), "--to", str(target), "--output", form])

@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-from flaskapi.commands.predict import writers
 
+from flaskapi.commands.predict import writers
 from flaskapi.commands.predict.writers import check_form, make_writer
 from flaskapi.errors import FlaskapiError
 
