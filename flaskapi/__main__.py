@@ -6,6 +6,7 @@ import sys
 
 from flaskapi.commands import (
     TRAIN_EXTRA,
+    backup,
     evaluate,
     exchange,
     files,
@@ -27,7 +28,10 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m flaskapi", description="Tools beside the service itself."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (service, files, models, retrain, evaluate, predict, forget, exchange, keys):
+    for part in (
+        *(service, files, models, retrain, evaluate, predict),
+        *(forget, exchange, keys, backup),
+    ):
         part.add_commands(commands)
     options = parser.parse_args(argv)
     try:

@@ -129,8 +129,12 @@ def make_database(app: Flask) -> "DatabaseStore":
     """Make what keeps submissions where the settings say; it connects when it is first used."""
     from flaskapi.submissions.store import DatabaseStore
 
-    address = app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
-    return DatabaseStore(address, app.config["STORE_DURABILITY"])
+    return DatabaseStore(find_address(app), app.config["STORE_DURABILITY"])
+
+
+def find_address(app: Flask) -> str:
+    """Where the settings say that submissions are kept."""
+    return app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
 
 
 def make_registry(app: Flask) -> "Registry":

@@ -319,7 +319,7 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     values = {setting.name: setting.default for setting in SETTINGS}
     for source, given in (
         (str(instance / "config.toml"), _read_file(instance / "config.toml")),
-        ("the environment", _read_environment()),
+        ("the environment", read_environment()),
         ("create_app", dict(overrides or {})),
     ):
         for name, value in given.items():
@@ -358,7 +358,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path}: cannot be read as TOML: {error}") from error
 
 
-def _read_environment() -> dict[str, str]:
+def read_environment() -> dict[str, str]:
+    """The settings of the environment, by their names without `FLASKAPI_`."""
     return {
         key.removeprefix(PREFIX): value
         for key, value in os.environ.items()
