@@ -129,7 +129,11 @@ def make_database(app: Flask) -> "DatabaseStore":
     """Make what keeps submissions where the settings say; it connects when it is first used."""
     from flaskapi.submissions.store import DatabaseStore
 
-    return DatabaseStore(find_address(app), app.config["STORE_DURABILITY"])
+    return DatabaseStore(
+        find_address(app),
+        app.config["STORE_DURABILITY"],
+        free_bytes=app.config["KEEP_FREE_BYTES"],
+    )
 
 
 def find_address(app: Flask) -> str:

@@ -283,10 +283,24 @@ SETTINGS = (
         "most bytes of images that are kept, each image once, in the same way",
     ),
     Setting(
+        "KEEP_DISK_SHARE",
+        0.5,
+        share,
+        "most of the disk that SQLite's database may take, of what is free there and its own; of "
+        "more the oldest are erased, what operators have labelled last; 1: no such bound",
+    ),
+    Setting(
+        "KEEP_FREE_BYTES",
+        None,
+        at_least(0),
+        "while less is free on SQLite's disk, nothing more is kept; unset: 5 % of the disk, 1 GiB "
+        "at most",
+    ),
+    Setting(
         "HOUSEKEEPING",
         "on",
         one_of("on", "off"),
-        "`on`: the service applies these three about every ten minutes; `off`: only `python -m "
+        "`on`: the service applies these limits about every ten minutes; `off`: only `python -m "
         "flaskapi housekeeping` does",
     ),
     Setting(

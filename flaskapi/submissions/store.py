@@ -30,13 +30,16 @@ from flaskapi.submissions.retention import (
     Excess,
     end_turn,
     find_excess,
+    find_first_to_go,
     find_oldest,
     find_size,
     hold_turn,
 )
+from flaskapi.submissions.room import find_free, find_pages, find_reserve
 from flaskapi.submissions.tables import REVISION, images, submissions
 
 T = TypeVar("T")
+MIB = 1024 * 1024
 _ERASED_TOGETHER = 50  # submissions
 _BREATH_S = (
     0.01  # between two transactions that erase, in which those that wait to write come first
@@ -52,8 +55,17 @@ class DatabaseStore:
     a forked process.
     """
 
-    def __init__(self, url: str, durability: Durability, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        durability: Durability,
+        *,
+        patience_s: float = PATIENCE_S,
+        free_bytes: int | None = 0,
+    ) -> None:
+        """`free_bytes`: keep nothing while less of SQLite's disk is free; None: `room.py` says."""
         self._url, self._durability, self._patience_s = url, durability, patience_s
+        self._free_bytes = free_bytes
         self._engine: sa.Engine | None = None
         self._identity: FileIdentity | None = None
         self._process = 0
@@ -77,6 +89,7 @@ class DatabaseStore:
             insert(connection, kept, digests)
             forget_days(connection, late)
 
+        self.check_room()
         self.run(work, alone=not late)
         return [one.id for one in kept]
 
@@ -179,6 +192,45 @@ class DatabaseStore:
             self._empty_log()
         return erased, excess or None
 
+    def delete_for_room(self, share: float) -> int:
+        """Erase the oldest submissions until SQLite's database takes no more than a share of the
+        room that it and what is free on its disk have together.
+
+        What operators have labelled goes last. A database server looks after its own disk.
+
+        Returns:
+            How many were erased.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached or written; what was erased until
+                then stays erased.
+        """
+        if self.kind != "sqlite" or share >= 1:
+            return 0
+        path = Path(sa.make_url(self._url).database or "")
+        pages = self.run(find_pages, reads=True)
+        most = share * (pages.used + pages.free + find_free(path)[0])
+        if pages.used <= most:
+            return 0
+        held, erased = self.run(lambda connection: hold_turn(connection, None)), 0
+
+        def erase(connection: sa.Connection) -> tuple[datetime, int, int]:
+            until = hold_turn(connection, held)
+            ids = find_first_to_go(connection, _ERASED_TOGETHER)
+            count = _erase(connection, submissions.c.id.in_(ids)) if ids else 0
+            return until, count, find_pages(connection).used
+
+        used = pages.used
+        while used > most:
+            held, count, used = self.run(erase)
+            if not count:
+                break
+            erased += count
+            time.sleep(_BREATH_S)
+        self.run(lambda connection: end_turn(connection, held))
+        self._empty_log()
+        return erased
+
     def _empty_log(self) -> None:
         """Let nothing of what was erased stay readable in SQLite's write-ahead log; where others
         use it just then, they do it.
@@ -215,8 +267,30 @@ class DatabaseStore:
         def look(connection: sa.Connection) -> None:
             connection.execute(sa.select(submissions.c.id).limit(1)).first()
 
+        self.check_room()
         self.run(write if thoroughly else look, reads=not thoroughly)
         return {"kind": self.kind, "version": REVISION}
+
+    def check_room(self) -> None:
+        """See whether enough of SQLite's disk is free; it costs next to nothing while there is.
+
+        Raises:
+            StoreUnavailableError: there is less than is to stay free.
+        """
+        if self.kind != "sqlite" or self._free_bytes == 0:
+            return
+        path = Path(sa.make_url(self._url).database or "")
+        try:
+            free, size = find_free(path)
+        except OSError:
+            return  # there is no folder yet; what is wrong, SQLite says
+        reserve = find_reserve(self._free_bytes, size)
+        # What was erased makes the file no smaller, and is used again.
+        if free < reserve and free + self.run(find_pages, reads=True).free < reserve:
+            raise StoreUnavailableError(
+                f"{free // MIB:,} MiB are free on the disk, and {reserve // MIB:,} MiB are to stay "
+                "free (the setting KEEP_FREE_BYTES)."
+            )
 
     def check_file(self) -> None:
         """See whether SQLite's file is the one that this process has open; it costs next to

@@ -45,6 +45,8 @@ class _Database(Protocol):
         self, most_submissions: int | None, most_bytes: int | None
     ) -> "tuple[int, Excess | None]": ...
 
+    def delete_for_room(self, share: float) -> int: ...
+
     def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T: ...
 
     def check(self, *, thoroughly: bool = False) -> dict[str, Any]: ...
@@ -141,6 +143,9 @@ class WrittenStore:
         self, most_submissions: int | None, most_bytes: int | None
     ) -> "tuple[int, Excess | None]":
         return self._database.delete_beyond(most_submissions, most_bytes)
+
+    def delete_for_room(self, share: float) -> int:
+        return self._database.delete_for_room(share)
 
     def run(
         self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False
