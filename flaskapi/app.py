@@ -136,6 +136,11 @@ def make_database(app: Flask) -> "DatabaseStore":
     )
 
 
+def find_instance() -> str:
+    """The folder for what the service writes; no setting in it is read."""
+    return Flask("flaskapi", instance_path=find_instance_path()).instance_path
+
+
 def find_address(app: Flask) -> str:
     """Where the settings say that submissions are kept."""
     return app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
