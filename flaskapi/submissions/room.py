@@ -12,7 +12,7 @@ MOST_RESERVE_BYTES = 1 << 30
 RESERVE_SHARE = 0.05
 
 
-class Pages(NamedTuple):
+class FileRoom(NamedTuple):
     """The bytes of a database's file that hold something, and those that it can use again."""
 
     used: int
@@ -32,10 +32,10 @@ def find_reserve(given: int | None, disk_bytes: int) -> int:
     return min(MOST_RESERVE_BYTES, int(RESERVE_SHARE * disk_bytes))
 
 
-def find_pages(connection: sa.Connection) -> Pages:
+def find_pages(connection: sa.Connection) -> FileRoom:
     """What of SQLite's file is in use."""
     size, count, free = (
         connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
         for name in ("page_size", "page_count", "freelist_count")
     )
-    return Pages((count - free) * size, free * size)
+    return FileRoom((count - free) * size, free * size)

@@ -17,7 +17,7 @@ from flaskapi.reading.protocols import Classifier
 from flaskapi.serving.classifier import NoClassifier
 from flaskapi.versions.lease import Lease, Loaded
 from flaskapi.versions.memory import free_memory
-from flaskapi.versions.pointer import MODEL_FILE, Candidate, Pointer, Served
+from flaskapi.versions.pointer import MODEL_FILE, Pointer, Served, ShadowCandidate
 from flaskapi.versions.processes import Processes
 from flaskapi.versions.registry import Registry
 from flaskapi.versions.shadow import Keep, Shadow
@@ -56,7 +56,7 @@ class Switch:
         self._stamp: tuple[int, ...] | None = None
         self._retry_at_s = math.inf
         self._left: set[Served] = set()  # what broke in this process
-        self._candidate: Candidate | None = None
+        self._candidate: ShadowCandidate | None = None
         self._untrimmed = False
         self._pointer = Pointer()
         self.refused = ""  # why what is to serve does not, if so

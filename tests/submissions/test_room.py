@@ -13,7 +13,7 @@ from fakes import make_submission
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
-from flaskapi.submissions.housekeeping import Limits, keep_house
+from flaskapi.submissions.housekeeping import KeepingLimits, keep_house
 from flaskapi.submissions.room import find_reserve
 from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.writer import WrittenStore
@@ -63,7 +63,7 @@ def test_keeping_ends_before_the_disk_is_full_and_goes_on_by_itself(
     assert "and 7 MiB are to stay free" in said
     (disk.path / "other").write_bytes(bytes(MB))  # others may still write
     (disk.path / "other").unlink()
-    keep_house(store, Limits(submissions=5))
+    keep_house(store, KeepingLimits(submissions=5))
     deadline_s = time.monotonic() + 10
     while True:
         try:
@@ -100,8 +100,8 @@ def test_the_oldest_go_beyond_a_share_of_the_disk_and_labelled_ones_last(disk: D
         for one in others:
             store.record([one])
         assert 0 == store.delete_for_room(1.0)
-        assert 0 == keep_house(store, Limits(disk_share=0.9)).too_many
-        assert 0 < keep_house(store, Limits(disk_share=0.25)).too_many < 80
+        assert 0 == keep_house(store, KeepingLimits(disk_share=0.9)).too_many
+        assert 0 < keep_house(store, KeepingLimits(disk_share=0.25)).too_many < 80
         assert None not in [store.get(one.id) for one in labelled]
         left = [store.get(one.id) is not None for one in others]
         assert sorted(left) == left, "the youngest are there"

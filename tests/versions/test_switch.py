@@ -18,9 +18,9 @@ from flaskapi.submissions.identifiers import new_id
 from flaskapi.versions import switch as module
 from flaskapi.versions.pointer import (
     MODEL_FILE,
-    Candidate,
     Pointer,
     Served,
+    ShadowCandidate,
     read_pointer,
     write_pointer,
 )
@@ -391,7 +391,8 @@ def test_a_candidate_answers_in_the_shadow_until_it_is_called_back(place: Place)
     switch = place.switch(keep=kept.extend)
     switch.watch()
     write_pointer(
-        place.registry.path / "serving.json", place.pointer._replace(shadow=Candidate("v3", 1.0))
+        place.registry.path / "serving.json",
+        place.pointer._replace(shadow=ShadowCandidate("v3", 1.0)),
     )
     switch.look()
     assert switch.shadow is not None
@@ -412,7 +413,8 @@ def test_a_candidate_that_cannot_be_loaded_leaves_what_serves(
     switch = place.switch(keep=lambda _: None)
     place.unloadable = {"v3"}
     write_pointer(
-        place.registry.path / "serving.json", place.pointer._replace(shadow=Candidate("v3", 1.0))
+        place.registry.path / "serving.json",
+        place.pointer._replace(shadow=ShadowCandidate("v3", 1.0)),
     )
     switch.look()
     assert switch.shadow is None
