@@ -28,11 +28,13 @@ class KeepingLimits(NamedTuple):
     days: float | None = None
     submissions: int | None = None
     bytes: int | None = None  # of images, each counted once
+    disk_share: float = 1.0  # of the disk, that SQLite's file may take; 1: all of it
 
 
 def find_limits(config: Mapping[str, Any]) -> KeepingLimits:
     """The limits that the settings name."""
-    return KeepingLimits(config["KEEP_DAYS"], config["KEEP_SUBMISSIONS"], config["KEEP_BYTES"])
+    names = ("KEEP_DAYS", "KEEP_SUBMISSIONS", "KEEP_BYTES", "KEEP_DISK_SHARE")
+    return KeepingLimits(*(config[name] for name in names))
 
 
 class Done(NamedTuple):
@@ -64,6 +66,7 @@ def keep_house(store: Store, limits: KeepingLimits, now: datetime | None = None)
     now = now or datetime.now(UTC)
     too_old = 0 if limits.days is None else store.delete_before(now - timedelta(days=limits.days))
     too_many, excess = store.delete_beyond(limits.submissions, limits.bytes)
+    too_many += store.delete_for_room(limits.disk_share)
     summarize_days(store, now)  # last, for an erasure has its day counted anew
     return Done(too_old, too_many, not excess)
 
