@@ -17,7 +17,7 @@ from flaskapi.web.access import key_if_required
 from flaskapi.web.errors import describe
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_query
+from flaskapi.web.payload import KEEP, read_query
 from flaskapi.web.record import Kept, add_id, record
 from flaskapi.web.results import encode_result, to_result
 from flaskapi.web.services import services
@@ -40,7 +40,7 @@ def predict_batch() -> Response:
     """Read the digit, or with `?route=number` the number, in each image; line by line with `Accept:
     application/x-ndjson`.
     """
-    query = read_query(request, route=("digit|number", "'digit' or 'number'"))
+    query = read_query(request, route=("digit|number", "'digit' or 'number'"), keep=KEEP)
     limits = {
         "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
         "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
@@ -49,7 +49,7 @@ def predict_batch() -> Response:
     read = choose_reader(route, services().classifier, services().detector, **limits)
     with ExitStack() as until_answered:
         items = until_answered.enter_context(closing(read_items(request)))
-        results = _results(answer_items(items, read))
+        results = _results(answer_items(items, read), keep=query.get("keep") != "false")
         # The first is made here, so that what stops all of them, such as a missing model, still has
         # a status of its own.
         results = chain([next(results)], results)
@@ -60,7 +60,7 @@ def predict_batch() -> Response:
         return _answer_whole(results)
 
 
-def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
+def _results(answers: Iterator[Answer], *, keep: bool) -> Iterator[dict[str, Any]]:
     metrics, batch = services().metrics, new_id()
     for chunk in _chunks(answers):
         for answer in chunk:
@@ -73,7 +73,7 @@ def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
             for one in chunk
             if not isinstance(one.outcome, Exception)
         ]
-        ids = iter(record(kept, batch))
+        ids = iter(record(kept, batch, keep=keep))
         for answer in chunk:
             result = to_result(answer)
             yield result if "error" in result else add_id(result, next(ids))

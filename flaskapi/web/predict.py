@@ -8,7 +8,7 @@ from flaskapi.digits.encode import data_url, encode_png
 from flaskapi.recognition import predict_digit
 from flaskapi.web.access import key_if_required
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_image, read_query
+from flaskapi.web.payload import KEEP, read_image, read_query
 from flaskapi.web.record import Kept, add_id, record
 from flaskapi.web.services import services
 
@@ -24,9 +24,9 @@ def init_app(app: Flask) -> None:
 @key_if_required
 def predict() -> dict[str, Any]:
     """Read the one digit in the image that was sent; with `?include=normalized`, show what the
-    network saw of it.
+    network saw of it, and with `?keep=false`, keep nothing.
     """
-    include = read_query(request, include=("normalized", "'normalized'")).get("include")
+    query = read_query(request, include=("normalized", "'normalized'"), keep=KEEP)
     limits = {
         "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
         "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
@@ -35,9 +35,11 @@ def predict() -> dict[str, Any]:
         upload = read_image(request)
         prediction, normalized = predict_digit(upload.data, services().classifier, **limits)
         services().metrics.count_prediction(prediction)
-        (identifier,) = record([Kept(upload.data, prediction, normalized)])
+        (identifier,) = record(
+            [Kept(upload.data, prediction, normalized)], keep=query.get("keep") != "false"
+        )
     answer = add_id(prediction._asdict(), identifier)
-    if include:
+    if "include" in query:
         answer |= {
             "normalized": data_url(encode_png(normalized.pixels)),
             "noticed": list(normalized.noticed),
