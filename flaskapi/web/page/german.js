@@ -25,6 +25,7 @@ export default {
   "The answer stands here as soon as something is written.": "Sobald etwas geschrieben ist, steht hier die Antwort.",
   "It was a …": "Es war eine …",
   "Many pictures": "Viele Bilder",
+  "Table of answers": "Tabelle der Antworten",
   "Stop": "Anhalten",
   "Download as CSV": "Als CSV herunterladen",
   "Close": "Schließen",

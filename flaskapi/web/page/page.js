@@ -33,8 +33,8 @@ function drawn() {
 }
 
 async function readPaper() {
-  const content = await paper.export();
-  if (paper.isDrawing) return;
+  const turn = asked, content = await paper.export();
+  if (turn !== asked || paper.isDrawing) return; // there is more by now, which is read next
   await read({ name: "digit.png", content, width: WIDTH, height: HEIGHT, drawn: true });
 }
 
