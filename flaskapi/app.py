@@ -54,6 +54,7 @@ def create_app(
         metrics,
         number,
         operations,
+        pages,
         predict,
         request_id,
         retrainings,
@@ -89,6 +90,7 @@ def create_app(
         submissions,
         statistics,
         retrainings,
+        pages,
     ):
         part.init_app(app)
     for part in (operations, limits):  # the limits are of all views that there are by then

@@ -18,7 +18,7 @@ from flaskapi.web.access import key_if_required
 from flaskapi.web.errors import describe
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_query
+from flaskapi.web.payload import KEEP, read_query
 from flaskapi.web.record import record
 from flaskapi.web.services import services
 
@@ -40,12 +40,12 @@ def predict_batch() -> Response:
     """Read the digit, or with `?route=number` the number, in each image; line by line with `Accept:
     application/x-ndjson`.
     """
-    query = read_query(request, route=("digit|number", "'digit' or 'number'"))
+    query = read_query(request, route=("digit|number", "'digit' or 'number'"), keep=KEEP)
     route: Route = "number" if query.get("route") == "number" else "digit"
     reader = services().reader
     with ExitStack() as until_answered:
         items = until_answered.enter_context(closing(read_items(request)))
-        results = _results(reader.many(items, route))
+        results = _results(reader.many(items, route), keep=query.get("keep") != "false")
         # The first is made here, so that what stops all of them, such as a missing model, still has
         # a status of its own.
         results = chain([next(results)], results)
@@ -56,7 +56,7 @@ def predict_batch() -> Response:
         return _answer_whole(results)
 
 
-def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
+def _results(answers: Iterator[Answer], *, keep: bool) -> Iterator[dict[str, Any]]:
     metrics, batch = services().metrics, new_id()
     for chunk in _chunks(answers):
         for answer in chunk:
@@ -69,7 +69,7 @@ def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
             for one in chunk
             if not isinstance(one.outcome, Exception)
         ]
-        ids = iter(record(kept, batch))
+        ids = iter(record(kept, batch, keep=keep))
         for answer in chunk:
             result = to_result(answer, describe)
             yield result if "error" in result else add_id(result, next(ids))
