@@ -197,6 +197,19 @@ SETTINGS = (
         "MAX_BATCH_IMAGES", 100_000, at_least(1), "most images in one request to `/predict/batch`"
     ),
     Setting(
+        "COMPUTING_AT_ONCE",
+        3,
+        at_least(1),
+        "how many requests one process works on at once; others wait for their turn, at most 10 s, "
+        "and those that still send wait outside",
+    ),
+    Setting(
+        "MAX_BATCHES",
+        8,
+        at_least(1),
+        "how many requests to `/predict/batch` one process takes in at once; more are answered 503",
+    ),
+    Setting(
         "MAX_IMAGE_PIXELS",
         25_000_000,
         at_least(1),

@@ -21,6 +21,7 @@ STATUS = {
     errors.UnsupportedImageError: 415,
     errors.InvalidImageError: 422,
     errors.NoDigitFoundError: 422,
+    errors.OverloadedError: 503,
     errors.ModelUnavailableError: 503,
     errors.StoreUnavailableError: 503,
 }
@@ -50,6 +51,7 @@ PROBLEMS = {
 }
 _BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 500: "internal-error"}
 RETRY_AFTER_S = 30
+OVERLOADED_RETRY_AFTER_S = 5  # as Apache says where it refuses by itself
 
 
 def init_app(app: Flask) -> None:
@@ -68,7 +70,8 @@ def problem(name: str, status: int, detail: str, **more: Any) -> Response:
         json.dumps(document) + "\n", status, content_type="application/problem+json"
     )
     if status == 503:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        wait_s = OVERLOADED_RETRY_AFTER_S if name == "overloaded" else RETRY_AFTER_S
+        response.headers["Retry-After"] = str(wait_s)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

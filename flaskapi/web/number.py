@@ -8,6 +8,7 @@ from flaskapi.digits.readings import ANY
 from flaskapi.errors import InvalidRequestError
 from flaskapi.numbers import NumberPrediction, predict_number
 from flaskapi.web.access import key_if_required
+from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query
 from flaskapi.web.record import Kept, add_id, record
@@ -32,16 +33,18 @@ def number() -> dict[str, Any]:
         alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
     )
     pattern = _pattern(query)
-    upload = read_image(request)
-    prediction = predict_number(
-        upload.data,
-        services().classifier,
-        services().detector,
-        max_pixels=current_app.config["MAX_IMAGE_PIXELS"],
-        uncertain_below=current_app.config["UNCERTAIN_BELOW"],
-        pattern=pattern,
-        alternatives=int(query.get("alternatives", 0)),
-    )
+    receive(request)
+    with gate().computing():
+        upload = read_image(request)
+        prediction = predict_number(
+            upload.data,
+            services().classifier,
+            services().detector,
+            max_pixels=current_app.config["MAX_IMAGE_PIXELS"],
+            uncertain_below=current_app.config["UNCERTAIN_BELOW"],
+            pattern=pattern,
+            alternatives=int(query.get("alternatives", 0)),
+        )
     services().metrics.count_number(prediction)
     (identifier,) = record([Kept(upload.data, prediction)])
     return add_id(as_answer(prediction, alternatives="alternatives" in query), identifier)

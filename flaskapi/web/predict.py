@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, current_app, request
 from flaskapi.digits.encode import data_url, encode_png
 from flaskapi.recognition import predict_digit
 from flaskapi.web.access import key_if_required
+from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query
 from flaskapi.web.record import Kept, add_id, record
@@ -31,9 +32,11 @@ def predict() -> dict[str, Any]:
         "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
         "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
     }
+    receive(request)
     with services().store.expect():
-        upload = read_image(request)
-        prediction, normalized = predict_digit(upload.data, services().classifier, **limits)
+        with gate().computing():
+            upload = read_image(request)
+            prediction, normalized = predict_digit(upload.data, services().classifier, **limits)
         services().metrics.count_prediction(prediction)
         (identifier,) = record([Kept(upload.data, prediction, normalized)])
     answer = add_id(prediction._asdict(), identifier)
