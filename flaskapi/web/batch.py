@@ -8,10 +8,11 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request, stream_with_context
 
-from flaskapi.answers import Answer, Route, answer_items, choose_reader
+from flaskapi.contract.answers import add_id, encode_result, to_result
+from flaskapi.contract.keeping import Kept
 from flaskapi.errors import FlaskapiError
-from flaskapi.numbers import NumberPrediction
-from flaskapi.recognition import Prediction
+from flaskapi.reading.many import Answer, Route
+from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.web.access import key_if_required
 from flaskapi.web.errors import describe
@@ -19,8 +20,7 @@ from flaskapi.web.gate import gate
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_query
-from flaskapi.web.record import Kept, add_id, record
-from flaskapi.web.results import encode_result, to_result
+from flaskapi.web.record import record
 from flaskapi.web.services import services
 from flaskapi.web.work import Work
 
@@ -44,19 +44,15 @@ def predict_batch() -> Response:
     application/x-ndjson`.
     """
     query = read_query(request, route=("digit|number", "'digit' or 'number'"))
-    limits = {
-        "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
-        "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
-    }
     route: Route = "number" if query.get("route") == "number" else "digit"
-    read = choose_reader(route, services().classifier, services().detector, **limits)
+    reader = services().reader
     ndjson = request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON
     gate().admit_batch()
     with ExitStack() as until_answered:
         until_answered.callback(gate().dismiss_batch)
         items = until_answered.enter_context(closing(read_items(request)))
         work = Work()
-        results = _results(_computed(_chunks(answer_items(items, read)), work.stopped))
+        results = _results(_computed(_chunks(reader.many(items, route)), work.stopped))
         return _answer(_Lines(results) if ndjson else _Document(results), work, until_answered)
 
 
@@ -75,7 +71,7 @@ def _results(chunks: Iterator[list[Answer]]) -> Iterator[dict[str, Any]]:
         ]
         ids = iter(record(kept, batch))
         for answer in chunk:
-            result = to_result(answer)
+            result = to_result(answer, describe)
             yield result if "error" in result else add_id(result, next(ids))
 
 

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, request
+from flask import Blueprint, Flask, request
 
+from flaskapi.contract.answers import add_id
+from flaskapi.contract.keeping import Kept
 from flaskapi.digits.encode import data_url, encode_png
-from flaskapi.recognition import predict_digit
 from flaskapi.web.access import key_if_required
 from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query
-from flaskapi.web.record import Kept, add_id, record
+from flaskapi.web.record import record
 from flaskapi.web.services import services
 
 blueprint = Blueprint("predict", __name__)
@@ -28,15 +29,11 @@ def predict() -> dict[str, Any]:
     network saw of it.
     """
     include = read_query(request, include=("normalized", "'normalized'")).get("include")
-    limits = {
-        "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
-        "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
-    }
     receive(request)
     with services().store.expect():
         with gate().computing():
             upload = read_image(request)
-            prediction, normalized = predict_digit(upload.data, services().classifier, **limits)
+            prediction, normalized = services().reader.digit(upload.data)
         services().metrics.count_prediction(prediction)
         (identifier,) = record([Kept(upload.data, prediction, normalized)])
     answer = add_id(prediction._asdict(), identifier)
