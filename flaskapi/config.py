@@ -88,6 +88,13 @@ def days(value: Any) -> float:
     return float(value)
 
 
+def ipv6_bits(value: Any) -> int:
+    """a whole number from 32 to 128"""
+    if isinstance(value, bool | float) or not 32 <= int(value) <= 128:
+        raise ValueError
+    return int(value)
+
+
 def database_url(value: Any) -> str:
     """postgresql://USER:PASSWORD@HOST/NAME, or sqlite:/// and a path"""
     if not str(value).startswith(("postgresql://", "sqlite:///")) or str(value) == "sqlite:///":
@@ -275,6 +282,13 @@ SETTINGS = (
         at_least(0),
         "how many proxies stand before the service, each adding to `X-Forwarded-For` who asked it; "
         "0: that header is not believed",
+    ),
+    Setting(
+        "CLIENT_IPV6_BITS",
+        64,
+        ipv6_bits,
+        "how many bits of an IPv6 address tell one client from another; 56 counts together what "
+        "many providers give one household",
     ),
     Setting(
         "KEEP_DAYS",

@@ -131,7 +131,7 @@ def apache(
     The benchmarks serve another WSGI script in the same way.
     """
     for name in ("logs", "instance"):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "instance" / "config.toml").write_text(
         "".join(f"{name} = {value}\n" for name, value in settings.items())
     )
