@@ -217,6 +217,13 @@ SETTINGS = (
         "how many requests to `/predict/batch` one process takes in at once; more are answered 503",
     ),
     Setting(
+        "PROCESS_MEMORY_BYTES",
+        800 * MIB,
+        at_least(256 * MIB),
+        "under Apache a process that has more memory than this, in bytes, finishes what it does, "
+        "and another takes its place",
+    ),
+    Setting(
         "MAX_IMAGE_PIXELS",
         25_000_000,
         at_least(1),

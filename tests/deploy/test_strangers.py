@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from archives import make_zip
 from fakes import draw_digit, encode
-from servers import Server, apache, slow_senders, wait_until_it_answers
+from servers import ROOT, Server, apache, slow_senders, wait_until_it_answers
 
 from flaskapi.web.security import HEADERS
 
@@ -131,3 +131,24 @@ def test_a_start_says_nothing_that_frightens(folder: Path) -> None:
     assert "ready: model" in said
     harmless = ("INFO [-]", ":notice]", "Queue timeout expired")  # the last on a busy machine
     assert [] == [line for line in said.splitlines() if not any(word in line for word in harmless)]
+
+
+def test_a_process_with_too_much_memory_is_replaced_and_no_request_fails(folder: Path) -> None:
+    script = folder / "growing.wsgi"
+    shipped = ROOT / "deploy" / "flaskapi.wsgi"
+    script.write_text(
+        f"__file__ = {str(shipped)!r}\n{shipped.read_text()}\n"
+        "taken = []\n"
+        "@application.get('/grow')\n"
+        "def grow():\n"
+        "    taken.append(bytearray(b'1') * 300_000_000)\n"
+        "    return 'taken'\n"
+    )
+    with apache(folder / "growing", script, PROCESS_MEMORY_BYTES=str(350 << 20)) as server:
+        before = server.daemons()
+        assert 200 == server.ask("/grow").status
+        until_s = time.monotonic() + 60
+        while len(set(before) & set(server.daemons())) == 3 and time.monotonic() < until_s:
+            assert 200 == server.ask("/predict", SEVEN, content_type="image/png").status
+        assert 2 == len(set(before) & set(server.daemons())), "one of them is replaced"
+        assert "another takes its place" in server.log("*")
