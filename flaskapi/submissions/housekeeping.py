@@ -22,7 +22,7 @@ LOOK_S = 60.0  # between two looks of one process whether it is due
 _NAME = "housekeeping"
 
 
-class Limits(NamedTuple):
+class KeepingLimits(NamedTuple):
     """How long and how much is kept; None: without a limit."""
 
     days: float | None = None
@@ -30,9 +30,9 @@ class Limits(NamedTuple):
     bytes: int | None = None  # of images, each counted once
 
 
-def find_limits(config: Mapping[str, Any]) -> Limits:
+def find_limits(config: Mapping[str, Any]) -> KeepingLimits:
     """The limits that the settings name."""
-    return Limits(config["KEEP_DAYS"], config["KEEP_SUBMISSIONS"], config["KEEP_BYTES"])
+    return KeepingLimits(config["KEEP_DAYS"], config["KEEP_SUBMISSIONS"], config["KEEP_BYTES"])
 
 
 class Done(NamedTuple):
@@ -55,7 +55,7 @@ class Done(NamedTuple):
         )
 
 
-def keep_house(store: Store, limits: Limits, now: datetime | None = None) -> Done:
+def keep_house(store: Store, limits: KeepingLimits, now: datetime | None = None) -> Done:
     """Do all that is to be done, in many small transactions.
 
     Raises:
@@ -90,7 +90,7 @@ class Housekeeper:
     """A thread that keeps house whenever it is this process's turn."""
 
     def __init__(
-        self, store: Store, limits: Limits, log: logging.Logger, *, look_s: float = LOOK_S
+        self, store: Store, limits: KeepingLimits, log: logging.Logger, *, look_s: float = LOOK_S
     ) -> None:
         self._store, self._limits, self._log, self._look_s = store, limits, log, look_s
         self._is_over = threading.Event()
