@@ -48,6 +48,7 @@ def create_app(
         batch,
         client,
         errors,
+        gate,
         labels,
         limits,
         log,
@@ -58,6 +59,7 @@ def create_app(
         predict,
         request_id,
         retrainings,
+        security,
         statistics,
         submissions,
     )
@@ -80,8 +82,10 @@ def create_app(
     for part in (
         client,
         request_id,
+        security,
         metrics,
         errors,
+        gate,
         access,
         predict,
         batch,
