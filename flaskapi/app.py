@@ -48,15 +48,18 @@ def create_app(
         batch,
         client,
         errors,
+        gate,
         labels,
         limits,
         log,
         metrics,
         number,
         operations,
+        pages,
         predict,
         request_id,
         retrainings,
+        security,
         statistics,
         submissions,
     )
@@ -79,8 +82,10 @@ def create_app(
     for part in (
         client,
         request_id,
+        security,
         metrics,
         errors,
+        gate,
         access,
         predict,
         batch,
@@ -89,6 +94,7 @@ def create_app(
         submissions,
         statistics,
         retrainings,
+        pages,
     ):
         part.init_app(app)
     for part in (operations, limits):  # the limits are of all views that there are by then
@@ -129,8 +135,21 @@ def make_database(app: Flask) -> "DatabaseStore":
     """Make what keeps submissions where the settings say; it connects when it is first used."""
     from flaskapi.submissions.store import DatabaseStore
 
-    address = app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
-    return DatabaseStore(address, app.config["STORE_DURABILITY"])
+    return DatabaseStore(
+        find_address(app),
+        app.config["STORE_DURABILITY"],
+        free_bytes=app.config["KEEP_FREE_BYTES"],
+    )
+
+
+def find_instance() -> str:
+    """The folder for what the service writes; no setting in it is read."""
+    return Flask("flaskapi", instance_path=find_instance_path()).instance_path
+
+
+def find_address(app: Flask) -> str:
+    """Where the settings say that submissions are kept."""
+    return app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
 
 
 def make_registry(app: Flask) -> "Registry":
