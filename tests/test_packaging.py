@@ -6,6 +6,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import pytest
 import yaml
 from fakes import draw_digit, encode
 from packaging.requirements import Requirement
@@ -42,6 +43,7 @@ def test_every_declared_requirement_is_pinned_within_its_bounds() -> None:
     assert [] == outside
 
 
+@pytest.mark.process
 def test_what_pip_installs_serves_the_shipped_model(tmp_path: Path) -> None:
     """The wheel bears the model: nothing but its own folder is needed."""
     build = [

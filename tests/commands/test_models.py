@@ -63,6 +63,7 @@ def test_show_prints_the_card_and_what_it_was_learned_from(
     assert said.splitlines()[-1].startswith(f"State: {learned.name}")
 
 
+@pytest.mark.process
 def test_a_file_that_is_no_model_is_named_as_it_was_given(
     registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
     assert not (tmp_path / "versions").exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

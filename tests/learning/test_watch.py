@@ -21,6 +21,8 @@ from flaskapi.submissions import retrainings
 from flaskapi.submissions.retrainings import SILENT, Retraining
 from flaskapi.submissions.store import DatabaseStore
 
+pytestmark = pytest.mark.process
+
 DONE = json.dumps(
     {
         "say": "It is better.",

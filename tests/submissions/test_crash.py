@@ -26,6 +26,8 @@ from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import images, submissions
 from flaskapi.submissions.writer import WrittenStore
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[2]
 # Three threads write as those of a web process do, each its own images, and print each id once they
 # have it. They go on for some seconds, and until each has kept something a few times; what is slow

@@ -72,6 +72,7 @@ def test_a_clock_that_was_wrong_puts_it_off_for_good_no_more_than_ten_minutes(
     assert take_turn(store, NOW)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("asked_before", [False, True])
 def test_of_several_processes_that_ask_at_once_one_has_its_turn(
     store: DatabaseStore, url: str, asked_before: bool
@@ -168,6 +169,7 @@ def test_no_request_waits_for_it(store: DatabaseStore, url: str) -> None:
     assert max(waited_s) < 0.8
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("setting", "expected"), [("on", "1"), ("off", "0")])
 def test_the_service_keeps_house_unless_it_is_told_not_to(
     tmp_path: Path, setting: str, expected: str

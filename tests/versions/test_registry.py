@@ -163,6 +163,7 @@ def test_what_serves_already_is_not_promoted_again(
     assert [2, 2] == [registry.promote(MODEL_FILE, "ann").generation for _ in range(2)]
 
 
+@pytest.mark.process
 def test_of_the_models_own_file_a_version_is_made_when_it_is_promoted(tmp_path: Path) -> None:
     """So that another file in its place is served by no process that starts afterwards."""
     own = make_artifact(tmp_path / "own", 0)

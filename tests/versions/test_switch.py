@@ -346,6 +346,7 @@ def test_a_process_that_watches_serves_what_is_promoted_within_2_s_though_nothin
     switch.close()
 
 
+@pytest.mark.process
 def test_a_forked_process_watches_by_itself_and_looks_before_it_answers(place: Place) -> None:
     switch = place.switch()
     switch.watch()

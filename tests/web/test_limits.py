@@ -112,6 +112,7 @@ def test_a_forged_header_makes_no_new_client_and_a_trusted_proxys_does(tmp_path:
             ]
 
 
+@pytest.mark.process
 def test_where_no_limit_is_on_no_library_is_loaded_for_it(tmp_path: Path) -> None:
     code = (
         "import sys; from flaskapi import create_app; "

@@ -93,6 +93,7 @@ def test_lines_are_those_of_the_endpoint(archive: Path, tmp_path: Path) -> None:
     assert answered == lines
 
 
+@pytest.mark.process
 def test_workers_change_nothing_but_the_time(archive: Path, tmp_path: Path) -> None:
     for workers in (1, 2):
         assert 1 == main(
@@ -128,6 +129,7 @@ def test_what_cannot_be_done_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.process
 def test_a_file_is_replaced_when_it_is_whole_and_a_link_or_a_pipe_written_into(
     archive: Path, tmp_path: Path
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_folder_that_is_not_there_is_said_before_the_work(
     )
 
 
+@pytest.mark.process
 def test_without_a_model_nothing_is_read_or_written(
     archive: Path,
     tmp_path: Path,
@@ -169,6 +172,7 @@ def test_without_a_model_nothing_is_read_or_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
 def test_standard_input_and_output_can_be_pipes(form: str) -> None:
     process = start("-", "--output", form, stdin=subprocess.PIPE)
@@ -182,6 +186,7 @@ def test_standard_input_and_output_can_be_pipes(form: str) -> None:
     assert 30 + (form == "csv") == len(rows)
 
 
+@pytest.mark.process
 def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
     (tmp_path / "it.tar").write_bytes(make_tar(MANY))
     process = start(tmp_path / "it.tar", "--output", "ndjson")
@@ -212,6 +217,7 @@ def feed(process: "subprocess.Popen[bytes]", archive: bytes, stop_before: int) -
     until(waits_for_more)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("form", "workers"), [("csv", 1), ("ndjson", 2), ("parquet", 1)])
 def test_ctrl_c_leaves_what_was_done_written_whole(form: str, workers: int, tmp_path: Path) -> None:
     """Sent to the whole group of processes, as a terminal does, and twice, as people do."""
@@ -355,6 +361,7 @@ def children(process: "subprocess.Popen[bytes]") -> Iterator[int]:
             yield int(child)
 
 
+@pytest.mark.process
 def test_a_worker_that_is_killed_is_said_and_nothing_hangs(tmp_path: Path) -> None:
     process = start("-", "--to", tmp_path / "out", "--workers", 2, stdin=subprocess.PIPE)
     feed(process, make_tar(MANY), 100_000)
@@ -365,6 +372,7 @@ def test_a_worker_that_is_killed_is_said_and_nothing_hangs(tmp_path: Path) -> No
     assert len((tmp_path / "out").read_text().splitlines()) > 100
 
 
+@pytest.mark.process
 def test_workers_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
     process = start("-", "--to", tmp_path / "out", "--workers", 2, stdin=subprocess.PIPE)
     feed(process, make_tar(MANY), 100_000)
