@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from labelled import Sent, say, send, write_digit
+from operators import place_empty_store
 
 from flaskapi.__main__ import main
 from flaskapi.commands import TRAIN_EXTRA
@@ -21,6 +22,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseS
     monkeypatch.setenv("FLASKAPI_STORE", "on")
     for name in ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):
         monkeypatch.setenv(name, "")  # put back as it was, after the command has set it
+    place_empty_store(tmp_path)
     store = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
     yield store
     store.close()
