@@ -10,8 +10,8 @@ from flask import Flask
 
 from flaskapi import create_app
 from flaskapi.submissions import Store
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.keys import make_key
-from flaskapi.submissions.store import DatabaseStore
 
 SOME_ID = "01a20550-970d-7108-901e-df08ce33c220"
 
@@ -20,7 +20,7 @@ SOME_ID = "01a20550-970d-7108-901e-df08ce33c220"
 def _empty_store() -> bytes:
     """A file of SQLite with all tables and nothing in them."""
     with tempfile.TemporaryDirectory() as folder:
-        store = DatabaseStore(f"sqlite:///{folder}/submissions.db", "process")
+        store = Database(f"sqlite:///{folder}/submissions.db", "process")
         store.check()
         store.close()
         return (Path(folder) / "submissions.db").read_bytes()

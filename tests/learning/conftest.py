@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from operators import place_empty_store
 
-from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.database import Database
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[DatabaseStore]:
+def store(tmp_path: Path) -> Iterator[Database]:
     place_empty_store(tmp_path)
-    store = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
+    store = Database(f"sqlite:///{tmp_path}/submissions.db", "process")
     yield store
     store.close()

@@ -7,15 +7,15 @@ import pytest
 import sqlalchemy as sa
 from operators import place_empty_store
 
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.engine import make_engine
-from flaskapi.submissions.store import DatabaseStore
 
 
 @pytest.fixture
-def store(url: str, tmp_path: Path) -> Iterator[DatabaseStore]:
+def store(url: str, tmp_path: Path) -> Iterator[Database]:
     if url == f"sqlite:///{tmp_path}/submissions.db":
         place_empty_store(tmp_path)
-    store = DatabaseStore(url, "process")
+    store = Database(url, "process")
     yield store
     store.close()
 
