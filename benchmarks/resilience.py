@@ -28,6 +28,7 @@ from tests.servers import ROOT, Server, apache
 
 SLOW, SLOW_S = 200, 20
 HONEST, HONEST_PAUSE_S = 3, 0.1
+DAEMONS, LOADED_THREADS = 3, 40
 PROMOTIONS, ROLLS, KILLS, GRACEFULS, MIXED_S = 50, 5, 20, 20, 60
 SEVEN = encode(draw_digit(7, side=28))
 PAGE = encode(draw_digit(8, side=1200))
@@ -139,7 +140,7 @@ def _send_slowly(server: Server, kind: str, until_s: float) -> int:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
     body = head + b"Content-Type: image/png\r\nContent-Length: 5000000\r\n\r\n"
     ask = b"GET /problems/ HTTP/1.1\r\nHost: x\r\n\r\n"
-    heads = {"headers": head, "bodies": body, "large bodies": body, "answers": ask * 100}
+    heads = {"headers": head, "bodies": body, "large bodies": body, "answers": ask * 20}
     pieces = {"headers": b"X: a\r\n", "bodies": b"a" * 10, "large bodies": b"a" * 12_000}
     clients = [begin() for _ in range(SLOW)]
     while time.monotonic() < until_s:
@@ -175,11 +176,11 @@ def _slow(kind: str) -> Callable[[Server], str]:
 
 
 def _kill(server: Server) -> str:
-    """Kill a process twenty times, each when the last is replaced, and look for every receipt."""
+    """Kill one process after the other, each when all serve again, and look for every receipt."""
     with Clients(server, 4) as clients:
         for _ in range(KILLS):
             os.kill(server.daemons()[0], signal.SIGKILL)
-            time.sleep(1)
+            _wait_until_all_serve(server)
     ids = [one.id.replace("-", "") for one in clients.asked if one.id]
     with contextlib.closing(sqlite3.connect(server.folder / "instance/submissions.db")) as database:
         kept = {row[0] for row in database.execute("SELECT id FROM submissions")}
@@ -202,10 +203,22 @@ def _stop(server: Server) -> str:
 def _graceful(server: Server) -> str:
     with Clients(server, 4) as clients:
         for _ in range(GRACEFULS):
+            before = set(server.daemons())
             server.process.send_signal(signal.SIGUSR1)
-            time.sleep(1.5)
-            _wait_until_ready(server)
+            while before & set(server.daemons()):
+                time.sleep(0.05)
+            _wait_until_all_serve(server)
     return clients.failed()
+
+
+def _wait_until_all_serve(server: Server) -> None:
+    """Wait for three daemons, each with the threads that come when its application is loaded."""
+    until_s = time.monotonic() + 10
+    while time.monotonic() < until_s:
+        threads = [len(os.listdir(f"/proc/{daemon}/task")) for daemon in server.daemons()]
+        if len(threads) == DAEMONS and min(threads) > LOADED_THREADS:
+            return
+        time.sleep(0.05)
 
 
 def _wait_until_ready(server: Server) -> None:
