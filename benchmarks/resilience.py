@@ -28,6 +28,7 @@ from tests.servers import ROOT, Server, apache
 
 SLOW, SLOW_S = 200, 20
 HONEST, HONEST_PAUSE_S = 3, 0.1
+STEP_S = 60
 DAEMONS, LOADED_THREADS = 3, 40
 PROMOTIONS, ROLLS, KILLS, GRACEFULS, MIXED_S = 50, 5, 20, 20, 60
 SEVEN = encode(draw_digit(7, side=28))
@@ -178,14 +179,14 @@ def _slow(kind: str) -> Callable[[Server], str]:
 def _kill(server: Server) -> str:
     """Kill one process after the other, each when all serve again, and look for every receipt."""
     with Clients(server, 4) as clients:
-        for _ in range(KILLS):
+        for done in _times(KILLS):
             os.kill(server.daemons()[0], signal.SIGKILL)
             _wait_until_all_serve(server)
     ids = [one.id.replace("-", "") for one in clients.asked if one.id]
     with contextlib.closing(sqlite3.connect(server.folder / "instance/submissions.db")) as database:
         kept = {row[0] for row in database.execute("SELECT id FROM submissions")}
     lost = sum(identifier not in kept for identifier in ids)
-    return f"{lost} of {len(ids)} receipts lost; {clients.failed()}"
+    return f"{done} times: {lost} of {len(ids)} receipts lost; {clients.failed()}"
 
 
 def _stop(server: Server) -> str:
@@ -202,18 +203,27 @@ def _stop(server: Server) -> str:
 
 def _graceful(server: Server) -> str:
     with Clients(server, 4) as clients:
-        for _ in range(GRACEFULS):
+        for done in _times(GRACEFULS):
             before = set(server.daemons())
             server.process.send_signal(signal.SIGUSR1)
             while before & set(server.daemons()):
                 time.sleep(0.05)
             _wait_until_all_serve(server)
-    return clients.failed()
+    return f"{done} times: {clients.failed()}"
+
+
+def _times(count: int) -> Iterator[int]:
+    """Count from 1; on a slow machine not so far, so that all is done in ten minutes."""
+    until_s = time.monotonic() + STEP_S
+    for done in range(1, count + 1):
+        yield done
+        if time.monotonic() > until_s:
+            return
 
 
 def _wait_until_all_serve(server: Server) -> None:
     """Wait for three daemons, each with the threads that come when its application is loaded."""
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 30
     while time.monotonic() < until_s:
         threads = [len(os.listdir(f"/proc/{daemon}/task")) for daemon in server.daemons()]
         if len(threads) == DAEMONS and min(threads) > LOADED_THREADS:
@@ -397,11 +407,11 @@ def _promotions(folder: Path) -> str:
             for count in range(PROMOTIONS):
                 registry.promote(names[count % 2], "benchmark")
                 time.sleep(0.3)
-            for _ in range(ROLLS):
+            for _ in _times(ROLLS):
                 command = [str(ROOT / "deploy" / "roll")]
                 done = subprocess.run(command, env=environment, capture_output=True, check=False)
                 rolled += done.returncode == 0
-        return f"{clients.failed()}; {rolled} of {ROLLS} rolls done"
+        return f"{clients.failed()}; {rolled} rolls done"
 
 
 STEPS: dict[str, Callable[[Server], str]] = {
