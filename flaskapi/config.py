@@ -260,8 +260,8 @@ SETTINGS = (
         "PREDICT_KEY_REQUIRED",
         False,
         switch,
-        "`true`: `/predict` and what is below it answer only who has a key, as operators do; keys "
-        "need a store",
+        "`true`: `/predict` and what is below it answer only who has a key of the scope `predict` "
+        "or `operate`; keys need a store",
     ),
     Setting(
         "LABEL_RATE_LIMIT",
@@ -317,10 +317,24 @@ SETTINGS = (
         "most bytes of images that are kept, each image once, in the same way",
     ),
     Setting(
+        "KEEP_DISK_SHARE",
+        0.5,
+        share,
+        "most of the disk that SQLite's database may take, of what is free there and its own; of "
+        "more the oldest are erased, what operators have labelled last; 1: no such bound",
+    ),
+    Setting(
+        "KEEP_FREE_BYTES",
+        None,
+        at_least(0),
+        "while less is free on SQLite's disk, nothing more is kept; unset: 5 % of the disk, 1 GiB "
+        "at most",
+    ),
+    Setting(
         "HOUSEKEEPING",
         "on",
         one_of("on", "off"),
-        "`on`: the service applies these three about every ten minutes; `off`: only `python -m "
+        "`on`: the service applies these limits about every ten minutes; `off`: only `python -m "
         "flaskapi housekeeping` does",
     ),
     Setting(
@@ -353,7 +367,7 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     values = {setting.name: setting.default for setting in SETTINGS}
     for source, given in (
         (str(instance / "config.toml"), _read_file(instance / "config.toml")),
-        ("the environment", _read_environment()),
+        ("the environment", read_environment()),
         ("create_app", dict(overrides or {})),
     ):
         for name, value in given.items():
@@ -392,7 +406,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path}: cannot be read as TOML: {error}") from error
 
 
-def _read_environment() -> dict[str, str]:
+def read_environment() -> dict[str, str]:
+    """The settings of the environment, by their names without `FLASKAPI_`."""
     return {
         key.removeprefix(PREFIX): value
         for key, value in os.environ.items()

@@ -70,7 +70,10 @@ def wait_for(options: argparse.Namespace, generation: int) -> int:
                     if one["generation"] > generation
                     else ""
                 )
-                why = f": {one['refused']}" if one.get("refused") else f".{later}"
+                refused = one.get("refused")
+                if refused == "unavailable":  # as the service tells strangers
+                    refused = "it cannot be used there; the service's log says why."
+                why = f": {refused}" if refused else f".{later}"
                 print(
                     f"error: process {one['pid']} serves {one['version']}, generation "
                     f"{one['generation']}{why}",

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Store
 from flaskapi.submissions.chores import is_due, take_chore
+from flaskapi.submissions.erasing import erase_before, erase_beyond, erase_for_room
 from flaskapi.submissions.statistics import summarize_days
 from flaskapi.submissions.tables import chores
 
@@ -28,11 +29,13 @@ class KeepingLimits(NamedTuple):
     days: float | None = None
     submissions: int | None = None
     bytes: int | None = None  # of images, each counted once
+    disk_share: float = 1.0  # of the disk, that SQLite's file may take; 1: all of it
 
 
 def find_limits(config: Mapping[str, Any]) -> KeepingLimits:
     """The limits that the settings name."""
-    return KeepingLimits(config["KEEP_DAYS"], config["KEEP_SUBMISSIONS"], config["KEEP_BYTES"])
+    names = ("KEEP_DAYS", "KEEP_SUBMISSIONS", "KEEP_BYTES", "KEEP_DISK_SHARE")
+    return KeepingLimits(*(config[name] for name in names))
 
 
 class Done(NamedTuple):
@@ -62,8 +65,9 @@ def keep_house(store: Store, limits: KeepingLimits, now: datetime | None = None)
         StoreUnavailableError: the store cannot be used; what was done until then stays done.
     """
     now = now or datetime.now(UTC)
-    too_old = 0 if limits.days is None else store.delete_before(now - timedelta(days=limits.days))
-    too_many, excess = store.delete_beyond(limits.submissions, limits.bytes)
+    too_old = 0 if limits.days is None else erase_before(store, now - timedelta(days=limits.days))
+    too_many, excess = erase_beyond(store, limits.submissions, limits.bytes)
+    too_many += erase_for_room(store, limits.disk_share)
     summarize_days(store, now)  # last, for an erasure has its day counted anew
     return Done(too_old, too_many, not excess)
 

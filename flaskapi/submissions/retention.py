@@ -84,6 +84,16 @@ def find_oldest(
     return found
 
 
+def find_first_to_go(connection: sa.Connection, most: int) -> list[UUID]:
+    """The oldest submissions that no operator has labelled; where there are none, the oldest."""
+    is_labelled = submissions.c.label_source == "operator"
+    oldest = sa.select(submissions.c.id).order_by(submissions.c.id).limit(most)
+    unlabelled = oldest.where(sa.or_(submissions.c.label_source.is_(None), ~is_labelled))
+    return list(
+        connection.execute(unlabelled).scalars().all() or connection.execute(oldest).scalars().all()
+    )
+
+
 def find_size(connection: sa.Connection, found: Sequence[Erasable]) -> int:
     """How many bytes the images of these submissions have, as far as they are still there."""
     of_them = images.c.sha256.in_({one.sha256 for one in found})

@@ -163,4 +163,4 @@ def own_as_folder(path: Path) -> None:
     """Give what root has made to whoever owns the folder that it lies in: it is they who serve."""
     if os.geteuid() == 0:
         owner = path.parent.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

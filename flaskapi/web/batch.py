@@ -19,7 +19,7 @@ from flaskapi.web.errors import describe
 from flaskapi.web.gate import gate
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_query
+from flaskapi.web.payload import KEEP, read_query
 from flaskapi.web.record import record
 from flaskapi.web.services import services
 from flaskapi.web.work import Work
@@ -43,7 +43,7 @@ def predict_batch() -> Response:
     """Read the digit, or with `?route=number` the number, in each image; line by line with `Accept:
     application/x-ndjson`.
     """
-    query = read_query(request, route=("digit|number", "'digit' or 'number'"))
+    query = read_query(request, route=("digit|number", "'digit' or 'number'"), keep=KEEP)
     route: Route = "number" if query.get("route") == "number" else "digit"
     reader = services().reader
     ndjson = request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON
@@ -52,11 +52,14 @@ def predict_batch() -> Response:
         until_answered.callback(gate().dismiss_batch)
         items = until_answered.enter_context(closing(read_items(request)))
         work = Work()
-        results = _results(_computed(_chunks(reader.many(items, route)), work.stopped))
+        results = _results(
+            _computed(_chunks(reader.many(items, route)), work.stopped),
+            keep=query.get("keep") != "false",
+        )
         return _answer(_Lines(results) if ndjson else _Document(results), work, until_answered)
 
 
-def _results(chunks: Iterator[list[Answer]]) -> Iterator[dict[str, Any]]:
+def _results(chunks: Iterator[list[Answer]], *, keep: bool) -> Iterator[dict[str, Any]]:
     metrics, batch = services().metrics, new_id()
     for chunk in chunks:
         for answer in chunk:
@@ -69,7 +72,7 @@ def _results(chunks: Iterator[list[Answer]]) -> Iterator[dict[str, Any]]:
             for one in chunk
             if not isinstance(one.outcome, Exception)
         ]
-        ids = iter(record(kept, batch))
+        ids = iter(record(kept, batch, keep=keep))
         for answer in chunk:
             result = to_result(answer, describe)
             yield result if "error" in result else add_id(result, next(ids))

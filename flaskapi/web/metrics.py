@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, g, request
 
 from flaskapi.reading.predictions import NumberPrediction, Prediction
+from flaskapi.web.scopes import open_to_all
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -175,5 +176,6 @@ def init_app(app: Flask) -> None:
         return response
 
     @app.get("/metrics")
+    @open_to_all
     def scrape() -> Response:
         return Response(metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")

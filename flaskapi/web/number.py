@@ -9,7 +9,7 @@ from flaskapi.contract.keeping import Kept
 from flaskapi.web.access import key_if_required
 from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_image, read_query
+from flaskapi.web.payload import KEEP, read_image, read_query
 from flaskapi.web.record import record
 from flaskapi.web.services import services
 
@@ -30,6 +30,7 @@ def number() -> dict[str, Any]:
         length=("[1-9]|[1-5][0-9]|6[0-4]", "a whole number from 1 to 64"),
         pattern=("[0-9d]{1,64}", "1 to 64 signs, each a digit, or d for any, as in 05dddddddd"),
         alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
+        keep=KEEP,
     )
     receive(request)
     with gate().computing():
@@ -41,5 +42,5 @@ def number() -> dict[str, Any]:
             alternatives=int(query.get("alternatives", 0)),
         )
     services().metrics.count_number(prediction)
-    (identifier,) = record([Kept(upload.data, prediction)])
+    (identifier,) = record([Kept(upload.data, prediction)], keep=query.get("keep") != "false")
     return add_id(as_number_answer(prediction, alternatives="alternatives" in query), identifier)

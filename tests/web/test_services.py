@@ -163,7 +163,7 @@ def test_a_number_that_is_looked_at_twice_is_answered_by_one_version_too(promoti
     data = encode(picture, "JPEG", exif=turned)
     expected = client.post("/predict/number", data=data).get_json()
     breaking = Breaking(1)
-    models._follower.now = models._now._replace(classifier=breaking)  # type: ignore[attr-defined]
+    models._follower.now = models._follower.now._replace(classifier=breaking)  # type: ignore[attr-defined]
     answer = client.post("/predict/number", data=data).get_json()
     assert -1 == breaking.left, "it was asked twice, and broke"
     assert (first, 3) == named(answer)
