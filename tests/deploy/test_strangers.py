@@ -30,6 +30,7 @@ from servers import (
     wait_until_it_answers,
 )
 
+from flaskapi.web.pages import POLICY
 from flaskapi.web.security import HEADERS
 
 pytestmark = pytest.mark.apache
@@ -219,3 +220,9 @@ def test_over_https_browsers_are_told_to_stay_with_it(folder: Path) -> None:
     finally:
         stop(process)
     assert ["max-age=31536000"] == headers.get_all("Strict-Transport-Security")
+
+
+def test_a_page_keeps_its_own_policy(server: Server) -> None:
+    """Apache adds what an answer lacks, and nothing to what it has."""
+    policies = server.ask("/", Accept="text/html").headers.get_all("Content-Security-Policy")
+    assert [POLICY] == policies
