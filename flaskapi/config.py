@@ -88,6 +88,13 @@ def days(value: Any) -> float:
     return float(value)
 
 
+def ipv6_bits(value: Any) -> int:
+    """a whole number from 32 to 128"""
+    if isinstance(value, bool | float) or not 32 <= int(value) <= 128:
+        raise ValueError
+    return int(value)
+
+
 def database_url(value: Any) -> str:
     """postgresql://USER:PASSWORD@HOST/NAME, or sqlite:/// and a path"""
     if not str(value).startswith(("postgresql://", "sqlite:///")) or str(value) == "sqlite:///":
@@ -197,6 +204,26 @@ SETTINGS = (
         "MAX_BATCH_IMAGES", 100_000, at_least(1), "most images in one request to `/predict/batch`"
     ),
     Setting(
+        "COMPUTING_AT_ONCE",
+        3,
+        at_least(1),
+        "how many requests one process works on at once; others wait for their turn, at most 10 s, "
+        "and those that still send wait outside",
+    ),
+    Setting(
+        "MAX_BATCHES",
+        8,
+        at_least(1),
+        "how many requests to `/predict/batch` one process takes in at once; more are answered 503",
+    ),
+    Setting(
+        "PROCESS_MEMORY_BYTES",
+        800 * MIB,
+        at_least(256 * MIB),
+        "under Apache a process that has more memory than this, in bytes, finishes what it does, "
+        "and another takes its place",
+    ),
+    Setting(
         "MAX_IMAGE_PIXELS",
         25_000_000,
         at_least(1),
@@ -262,6 +289,13 @@ SETTINGS = (
         at_least(0),
         "how many proxies stand before the service, each adding to `X-Forwarded-For` who asked it; "
         "0: that header is not believed",
+    ),
+    Setting(
+        "CLIENT_IPV6_BITS",
+        64,
+        ipv6_bits,
+        "how many bits of an IPv6 address tell one client from another; 56 counts together what "
+        "many providers give one household",
     ),
     Setting(
         "KEEP_DAYS",

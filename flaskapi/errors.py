@@ -51,6 +51,10 @@ class NotFoundError(FlaskapiError):
     """There is nothing of this name or identifier; the text names it."""
 
 
+class OverloadedError(FlaskapiError):
+    """There is more to do than can be done in time; the text says of what."""
+
+
 class ModelUnavailableError(FlaskapiError):
     """There is no model to answer with; the text says why."""
 

@@ -16,6 +16,7 @@ STATUS = {
     errors.UnsupportedImageError: 415,
     errors.InvalidImageError: 422,
     errors.NoDigitFoundError: 422,
+    errors.OverloadedError: 503,
     errors.ModelUnavailableError: 503,
     errors.StoreUnavailableError: 503,
 }

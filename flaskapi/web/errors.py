@@ -15,6 +15,7 @@ from flaskapi.web.scopes import open_to_all
 
 _BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 500: "internal-error"}
 RETRY_AFTER_S = 30
+OVERLOADED_RETRY_AFTER_S = 5  # as Apache says where it refuses by itself
 
 
 def init_app(app: Flask) -> None:
@@ -33,7 +34,8 @@ def problem(name: str, status: int, detail: str, **more: Any) -> Response:
         json.dumps(document | more) + "\n", status, content_type="application/problem+json"
     )
     if status == 503:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        wait_s = OVERLOADED_RETRY_AFTER_S if name == "overloaded" else RETRY_AFTER_S
+        response.headers["Retry-After"] = str(wait_s)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -7,8 +7,9 @@ from flask import Blueprint, Flask, request
 from flaskapi.contract.answers import add_id, as_number_answer
 from flaskapi.contract.keeping import Kept
 from flaskapi.web.access import key_if_required
+from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_image, read_query
+from flaskapi.web.payload import KEEP, read_image, read_query
 from flaskapi.web.record import record
 from flaskapi.web.services import services
 
@@ -29,14 +30,17 @@ def number() -> dict[str, Any]:
         length=("[1-9]|[1-5][0-9]|6[0-4]", "a whole number from 1 to 64"),
         pattern=("[0-9d]{1,64}", "1 to 64 signs, each a digit, or d for any, as in 05dddddddd"),
         alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
+        keep=KEEP,
     )
-    upload = read_image(request)
-    prediction = services().reader.number(
-        upload.data,
-        pattern=query.get("pattern"),
-        length=int(query["length"]) if "length" in query else None,
-        alternatives=int(query.get("alternatives", 0)),
-    )
+    receive(request)
+    with gate().computing():
+        upload = read_image(request)
+        prediction = services().reader.number(
+            upload.data,
+            pattern=query.get("pattern"),
+            length=int(query["length"]) if "length" in query else None,
+            alternatives=int(query.get("alternatives", 0)),
+        )
     services().metrics.count_number(prediction)
-    (identifier,) = record([Kept(upload.data, prediction)])
+    (identifier,) = record([Kept(upload.data, prediction)], keep=query.get("keep") != "false")
     return add_id(as_number_answer(prediction, alternatives="alternatives" in query), identifier)

@@ -15,7 +15,7 @@ from fakes import FixedClassifier
 
 from flaskapi.errors import ModelUnavailableError
 from flaskapi.submissions.identifiers import new_id
-from flaskapi.versions import switch as module
+from flaskapi.versions import follow
 from flaskapi.versions.pointer import (
     MODEL_FILE,
     Pointer,
@@ -172,7 +172,7 @@ def test_it_is_tried_again_and_a_later_one_is_taken_at_once(
     place.promote("v3")
     switch.look()
     assert ((3, "v3", 2), "") == (served(switch), switch.refused)
-    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    monkeypatch.setattr(follow, "RETRY_S", 0.0)
     place.promote("v2")
     switch.look()
     assert (3, "v3", 2) == served(switch)
@@ -327,7 +327,7 @@ def test_where_the_pointer_cannot_be_written_the_process_goes_back_by_itself(pla
     place.loaded[0].broken = RuntimeError("no such node")
     assert (1, "v1", 1) == served(switch)
     assert "cannot be rolled back for all" in switch.refused
-    switch._stamp = None  # as if the file had been touched
+    switch._follower._stamp = None  # as if the file had been touched
     switch.look()
     assert (1, "v1", 1) == served(switch)
     place.promote("v3")

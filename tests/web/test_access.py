@@ -23,6 +23,8 @@ OPEN = {  # to everybody; whatever is not named here is for operators
     *{
         ("GET", path)
         for path in (
+            "/",
+            "/page/<name>",
             "/health/live",
             "/health/ready",
             "/metrics",

@@ -140,7 +140,8 @@ def test_a_number_that_cannot_be_as_the_caller_says_is_answered_as_uncertain(
         ("length=3&length=4", "'length' more than once"),
         (
             "pattern=ddd&digits=3",
-            "'digits' is unknown; the query can have 'length' or 'pattern' or 'alternatives'",
+            "'digits' is unknown; the query can have 'length' or 'pattern' or 'alternatives' or "
+            "'keep'",
         ),
         ("include=normalized", "'include' is unknown"),
     ],
