@@ -48,6 +48,7 @@ def create_app(
         batch,
         client,
         errors,
+        gate,
         labelling,
         labels,
         limits,
@@ -59,6 +60,7 @@ def create_app(
         predict,
         request_id,
         retrainings,
+        security,
         statistics,
         submissions,
     )
@@ -81,8 +83,10 @@ def create_app(
     for part in (
         client,
         request_id,
+        security,
         metrics,
         errors,
+        gate,
         access,
         predict,
         batch,
@@ -133,8 +137,21 @@ def make_database(app: Flask) -> "DatabaseStore":
     """Make what keeps submissions where the settings say; it connects when it is first used."""
     from flaskapi.submissions.store import DatabaseStore
 
-    address = app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
-    return DatabaseStore(address, app.config["STORE_DURABILITY"])
+    return DatabaseStore(
+        find_address(app),
+        app.config["STORE_DURABILITY"],
+        free_bytes=app.config["KEEP_FREE_BYTES"],
+    )
+
+
+def find_instance() -> str:
+    """The folder for what the service writes; no setting in it is read."""
+    return Flask("flaskapi", instance_path=find_instance_path()).instance_path
+
+
+def find_address(app: Flask) -> str:
+    """Where the settings say that submissions are kept."""
+    return app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
 
 
 def make_registry(app: Flask) -> "Registry":

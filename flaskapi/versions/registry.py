@@ -16,9 +16,9 @@ from flaskapi.serving.classifier import OnnxClassifier, load_classifier
 from flaskapi.serving.compiled import build_compiled, find_compiled, is_compiled_from, locked
 from flaskapi.versions.pointer import (
     MODEL_FILE,
-    Candidate,
     Pointer,
     Served,
+    ShadowCandidate,
     own_as_folder,
     read_pointer,
     write_pointer,
@@ -249,7 +249,7 @@ class Registry:
         def change(pointer: Pointer) -> Pointer:
             if version == pointer.version:
                 raise VersionError(f"{version} serves; another answers in the shadow.")
-            return pointer._replace(shadow=Candidate(version, share))
+            return pointer._replace(shadow=ShadowCandidate(version, share))
 
         return self._change(change)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Blueprint, Flask, request
 
 from flaskapi.errors import FlaskapiError, InvalidRequestError
-from flaskapi.web.access import operator_name, operators_only
+from flaskapi.web.access import labeller_name, needs_scope
 from flaskapi.web.errors import describe
 from flaskapi.web.labels import read_label
 from flaskapi.web.payload import read_document, read_query
@@ -25,7 +25,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/labels")
-@operators_only
+@needs_scope("label")
 def show_progress() -> dict[str, Any]:
     """Say how many digits are labelled, and how many uncertain submissions have no label."""
     # Not at the top: who keeps nothing has no need of a database's libraries.
@@ -36,13 +36,13 @@ def show_progress() -> dict[str, Any]:
 
 
 @blueprint.post("/labels")
-@operators_only
+@needs_scope("label")
 def post_labels() -> dict[str, Any]:
     """Say what many submissions really are. A label that fails does not stop the others."""
     from flaskapi.submissions.labels import say_many
 
     read_query(request)
-    name = operator_name()
+    name = labeller_name()
     statements = [_read(number, one, name) for number, one in enumerate(_read_list())]
     outcomes = say_many(services().store, statements)
     results = [

@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, request
 from flaskapi.contract.answers import add_id, as_number_answer
 from flaskapi.contract.keeping import Kept
 from flaskapi.web.access import key_if_required
+from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import KEEP, read_image, read_query
 from flaskapi.web.record import record
@@ -31,13 +32,15 @@ def number() -> dict[str, Any]:
         alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
         keep=KEEP,
     )
-    upload = read_image(request)
-    prediction = services().reader.number(
-        upload.data,
-        pattern=query.get("pattern"),
-        length=int(query["length"]) if "length" in query else None,
-        alternatives=int(query.get("alternatives", 0)),
-    )
+    receive(request)
+    with gate().computing():
+        upload = read_image(request)
+        prediction = services().reader.number(
+            upload.data,
+            pattern=query.get("pattern"),
+            length=int(query["length"]) if "length" in query else None,
+            alternatives=int(query.get("alternatives", 0)),
+        )
     services().metrics.count_number(prediction)
     (identifier,) = record([Kept(upload.data, prediction)], keep=query.get("keep") != "false")
     return add_id(as_number_answer(prediction, alternatives="alternatives" in query), identifier)

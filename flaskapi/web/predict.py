@@ -8,6 +8,7 @@ from flaskapi.contract.answers import add_id
 from flaskapi.contract.keeping import Kept
 from flaskapi.digits.encode import data_url, encode_png
 from flaskapi.web.access import key_if_required
+from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import KEEP, read_image, read_query
 from flaskapi.web.record import record
@@ -28,9 +29,11 @@ def predict() -> dict[str, Any]:
     network saw of it, and with `?keep=false`, keep nothing.
     """
     query = read_query(request, include=("normalized", "'normalized'"), keep=KEEP)
+    receive(request)
     with services().store.expect():
-        upload = read_image(request)
-        prediction, normalized = services().reader.digit(upload.data)
+        with gate().computing():
+            upload = read_image(request)
+            prediction, normalized = services().reader.digit(upload.data)
         services().metrics.count_prediction(prediction)
         (identifier,) = record(
             [Kept(upload.data, prediction, normalized)], keep=query.get("keep") != "false"
