@@ -49,6 +49,14 @@ def page() -> Response:
     return _send("index.html")
 
 
+@blueprint.get("/operations")
+@open_to_all
+def operations() -> Response:
+    """The page of operators. It shows nothing to who has no key: what it asks needs one."""
+    read_query(request)
+    return _send("operations.html")
+
+
 @blueprint.get("/page/<name>")
 @open_to_all
 def part(name: str) -> Response:

@@ -24,6 +24,7 @@ OPEN = {  # to everybody; whatever is not named here is for operators
         ("GET", path)
         for path in (
             "/",
+            "/operations",
             "/page/<name>",
             "/health/live",
             "/health/ready",
