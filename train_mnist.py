@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flaskapi.commands import TRAIN_EXTRA
 from flaskapi.errors import FlaskapiError
+from flaskapi.privileges import drop_to_owner
 from flaskapi.serving.compiled import build_compiled
 
 # TensorFlow reads both when it is imported: no notes on CPU features, and with oneDNN convolutions
@@ -24,20 +25,21 @@ def main() -> int:
     """Train as the arguments say. Returns the exit status."""
     options = parse_arguments()
 
-    from flaskapi.training.artifact import check_writable, save_artifact
-    from flaskapi.training.dataset import load_dataset
+    from flaskapi.artifacts.artifact import check_writable, save_artifact
+    from flaskapi.training.download import load_or_download
     from flaskapi.training.provenance import describe_run
 
     output = options.output or MODELS / (
         "detector.h5" if options.network == "detector" else "my_model.h5"
     )
+    drop_to_owner([output.absolute().parent, output])
     check_writable(output)
     chosen = {
         name: getattr(options, name)
         for name in ("epochs", "batch_size", "validation")
         if getattr(options, name) is not None
     }
-    dataset = load_dataset(options.data)
+    dataset = load_or_download(options.data)
     if options.network == "detector":
         from flaskapi.training.detector import DetectorRecipe, train_detector
 

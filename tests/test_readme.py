@@ -11,7 +11,7 @@ from flask import Flask
 from flaskapi import create_app
 from flaskapi.__main__ import main
 from flaskapi.config import SETTINGS
-from flaskapi.web.errors import PROBLEMS
+from flaskapi.contract.problems import PROBLEMS
 
 ROOT = Path(__file__).parents[1]
 README, *DOCUMENTS = [
@@ -67,7 +67,7 @@ def test_each_document_and_each_test_that_holds_a_promise_is_there() -> None:
     assert len(files) > 8
     for name in files:
         assert [*ROOT.glob(name), *ROOT.glob(f"tests/*/{name}")], name
-    assert {f"docs/{document.name}" for document in (ROOT / "docs").iterdir()} <= set(
+    assert {f"docs/{document.name}" for document in (ROOT / "docs").glob("*.md")} <= set(
         re.findall(r"\((docs/[^)#]+)\)", section("Read on"))
     )
 

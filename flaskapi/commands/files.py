@@ -16,7 +16,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     compiling.add_argument("model", type=Path)
     compiling.add_argument("target", type=Path, nargs="?", help="by default beside the model")
-    compiling.set_defaults(run=compile_model)
+    compiling.set_defaults(run=compile_model, is_of_instance=False)
 
     stripping = commands.add_parser(
         "strip-optimizer",
@@ -24,7 +24,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "'train'",
     )
     stripping.add_argument("model", type=Path)
-    stripping.set_defaults(run=strip_optimizer)
+    stripping.set_defaults(run=strip_optimizer, is_of_instance=False)
 
     showing = commands.add_parser(
         "card", help="print the model card of a model file, as Markdown; needs the extra 'train'"
@@ -36,7 +36,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="FILE",
         help="write the picture of its mistakes on MNIST's test set there, as PNG",
     )
-    showing.set_defaults(run=show_card)
+    showing.set_defaults(run=show_card, is_of_instance=False)
 
 
 def compile_model(options: argparse.Namespace) -> None:
@@ -50,7 +50,7 @@ def compile_model(options: argparse.Namespace) -> None:
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     try:
-        from flaskapi.training.compile import compile_artifact
+        from flaskapi.artifacts.compile import compile_artifact
     except ModuleNotFoundError as error:
         raise FlaskapiError(
             f"{options.model.name} cannot be compiled here: {error.name} is not installed. "
@@ -70,7 +70,7 @@ def _check_there(model: Path) -> None:
 def strip_optimizer(options: argparse.Namespace) -> None:
     """Remove the optimizer's weights from a model file."""
     _check_there(options.model)
-    from flaskapi.training.artifact import strip_optimizer as strip
+    from flaskapi.artifacts.artifact import strip_optimizer as strip
 
     freed = strip(options.model)
     print(
@@ -83,8 +83,8 @@ def strip_optimizer(options: argparse.Namespace) -> None:
 def show_card(options: argparse.Namespace) -> None:
     """Print a model card."""
     _check_there(options.model)
-    from flaskapi.training.artifact import read_picture
-    from flaskapi.training.card import render_card
+    from flaskapi.artifacts.artifact import read_picture
+    from flaskapi.artifacts.card import render_card
 
     print(render_card(options.model), end="")
     if options.picture:

@@ -17,7 +17,7 @@ from flaskapi.commands import check_page, read_moment, write_page
 from flaskapi.errors import FlaskapiError
 
 if TYPE_CHECKING:
-    from flaskapi.learning.retrain import Order, Progress, Retraining
+    from flaskapi.learning.retrain import Progress, RetrainingResult, RetrainOrder
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -80,7 +80,7 @@ def retrain(options: argparse.Namespace) -> None:
         "TF_ENABLE_ONEDNN_OPTS": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    from flaskapi import make_app
+    from flaskapi.app import make_app
 
     app = make_app()
     if app.config["STORE"] == "off":
@@ -120,7 +120,7 @@ def _retrain_once(app: Any, options: argparse.Namespace) -> None:
 
 
 def _retrain(app: Any, options: argparse.Namespace) -> None:
-    from flaskapi import make_registry
+    from flaskapi.app import make_registry
     from flaskapi.learning.report import render_page, render_text, to_figures
     from flaskapi.learning.retrain import promote
 
@@ -148,11 +148,11 @@ def _retrain(app: Any, options: argparse.Namespace) -> None:
         print(f"\nWrote {options.html}.")
 
 
-def _show_progress(app: Any, registry: Any, options: argparse.Namespace) -> "Retraining":
+def _show_progress(app: Any, registry: Any, options: argparse.Namespace) -> "RetrainingResult":
     """Retrain with a bar that shows how far it is, or with lines for the worker."""
     from tqdm import tqdm
 
-    from flaskapi import make_database
+    from flaskapi.app import make_database
     from flaskapi.learning.retrain import retrain as retrain_now
 
     order, store = _order(app.config, options), make_database(app)
@@ -189,11 +189,11 @@ def _tell_worker() -> "Progress":
     return tell
 
 
-def _order(config: dict[str, Any], options: argparse.Namespace) -> "Order":
-    from flaskapi.learning.retrain import Order
+def _order(config: dict[str, Any], options: argparse.Namespace) -> "RetrainOrder":
+    from flaskapi.learning.retrain import RetrainOrder
 
     data = options.data or config["MNIST_PATH"]
-    return Order(
+    return RetrainOrder(
         data, options.since, options.steps, options.seed, config["UNCERTAIN_BELOW"], options.dry_run
     )
 
@@ -203,7 +203,7 @@ def _watch(app: Any, options: argparse.Namespace) -> None:
         find_spec("keras") is None
     ):  # said before a request is taken, for each would fail, one after the other
         raise ModuleNotFoundError(name="keras")
-    from flaskapi import make_database
+    from flaskapi.app import make_database
     from flaskapi.learning.watch import Worker
 
     logging.basicConfig(

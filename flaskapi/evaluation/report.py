@@ -12,7 +12,6 @@ from flaskapi.errors import FlaskapiError
 from flaskapi.evaluation.ask import Answered
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import (
-    DIGITS,
     Bin,
     DigitEvaluation,
     Evaluation,
@@ -20,6 +19,7 @@ from flaskapi.evaluation.measures import (
     Outcome,
 )
 from flaskapi.evaluation.pictures import load_template
+from flaskapi.labels import DIGITS, NONE
 
 SHOWN_MISTAKES = 10
 SHOWN_PICTURES = 200  # on the page, the surest mistakes of each set first
@@ -29,11 +29,11 @@ NUMBER_SIDE_PX = 400
 WHOLE = 2**31  # a side that no picture exceeds
 THUMBNAIL_OF_PIXELS = 100_000_000
 
-NAMES = [*map(str, range(DIGITS)), "none"]
+NAMES = [*map(str, range(DIGITS)), NONE]
 REJECTED = "left uncertain or found to be none"
 
 
-class Picture(NamedTuple):
+class Mistake(NamedTuple):
     """A mistake to look at: two PNG files, what was sent (reduced) and what the network saw; empty
     where there is none.
     """
@@ -45,7 +45,7 @@ class Picture(NamedTuple):
 
 def find_pictures(
     images: Sequence[LabelledImage], answers: Sequence[Answered], *, numbers: bool = False
-) -> list[Picture]:
+) -> list[Mistake]:
     """Give the surest mistakes with what was sent; numbers larger than digits, and with the boxes
     of what was found in them.
     """
@@ -57,7 +57,7 @@ def find_pictures(
     pairs.sort(key=lambda pair: -pair[1].outcome.confidence)
     side_px = NUMBER_SIDE_PX if numbers else THUMBNAIL_SIDE_PX
     return [
-        Picture(answer.outcome, _thumbnail(image.read(), side_px, answer.boxes), answer.normalized)
+        Mistake(answer.outcome, _thumbnail(image.read(), side_px, answer.boxes), answer.normalized)
         for image, answer in pairs[:SHOWN_PICTURES]
     ]
 
@@ -69,7 +69,7 @@ def _thumbnail(data: bytes, side_px: int, boxes: Sequence[Box]) -> bytes:
     try:
         pixels = decode_image(
             data, max_pixels=THUMBNAIL_OF_PIXELS, max_side_px=WHOLE if boxes else side_px
-        )[0]
+        ).views[0]
     except FlaskapiError:
         return b""
     return encode_boxes(pixels, boxes, max_side_px=side_px) if boxes else encode_png(pixels)
@@ -202,7 +202,7 @@ def describe(outcome: Outcome) -> str:
 def render_html(
     title: str,
     evaluations: Mapping[str, Evaluation],
-    pictures: Mapping[str, Sequence[Picture]],
+    pictures: Mapping[str, Sequence[Mistake]],
     overall: Mapping[str, Evaluation] | None = None,
 ) -> str:
     """Write the page. It needs nothing beside itself: pictures and plots are inside.

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from flaskapi.submissions.retention import Excess
 
 T = TypeVar("T")
+# What a key opens: predictions; looking at submissions and labelling them; all that there is.
+SCOPES = ("predict", "label", "operate")
 TOKEN_PREFIX = (
     "flaskapi_"  # of operators' keys, so that one that was left lying about is known for what it is
 )
@@ -81,6 +83,11 @@ class Store(Protocol):
         Tells how many that were, and what is still beyond the limits.
         """
 
+    def delete_for_room(self, share: float) -> int:
+        """Erase the oldest submissions until a database file takes no more than a share of its
+        disk, what operators have labelled last. Tells how many that were.
+        """
+
     def run(
         self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False
     ) -> T:
@@ -124,6 +131,9 @@ class NoStore:
         self, most_submissions: int | None, most_bytes: int | None
     ) -> "tuple[int, Excess | None]":
         return 0, None
+
+    def delete_for_room(self, share: float) -> int:
+        return 0
 
     def run(
         self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False

@@ -58,7 +58,7 @@ class Filters(NamedTuple):
     until: datetime | None = None  # that moment excluded
 
 
-class Page(NamedTuple):
+class ListedPage(NamedTuple):
     """Some submissions, the newest first, and the id from which the next page goes on, if there is
     one.
     """
@@ -67,7 +67,7 @@ class Page(NamedTuple):
     last: UUID | None
 
 
-def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = None) -> Page:
+def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = None) -> ListedPage:
     """Find submissions.
 
     Args:
@@ -88,7 +88,7 @@ def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = 
         return [dict(row) for row in connection.execute(query).mappings()]
 
     rows = store.run(work, reads=True)
-    return Page(rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None)
+    return ListedPage(rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None)
 
 
 def find_one(store: Store, id: UUID) -> tuple[dict[str, Any], list[PastLabel]]:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -22,25 +23,30 @@ from flaskapi.submissions import Submission
 from flaskapi.submissions.days import SETTLED, forget_days
 from flaskapi.submissions.engine import Durability, is_busy, make_engine
 from flaskapi.submissions.identifiers import first_id
+from flaskapi.submissions.identity import FileIdentity
 from flaskapi.submissions.inserts import insert
 from flaskapi.submissions.migrate import bring_up_to_date
 from flaskapi.submissions.retention import (
     Excess,
     end_turn,
     find_excess,
+    find_first_to_go,
     find_oldest,
     find_size,
     hold_turn,
 )
+from flaskapi.submissions.room import find_free, find_pages, find_reserve
 from flaskapi.submissions.tables import REVISION, images, submissions
 
 T = TypeVar("T")
+MIB = 1024 * 1024
 _ERASED_TOGETHER = 50  # submissions
 _BREATH_S = (
     0.01  # between two transactions that erase, in which those that wait to write come first
 )
 _LOOKS_AT_LOG = 10  # for a moment in which nobody reads, so that it can be emptied
 PATIENCE_S = 0.8  # with a database in which another process writes
+_PUBLIC = "The store cannot be used at the moment; the service's log says why."
 _COLUMNS = [column for column in submissions.c if column.name != "sha256"]
 
 
@@ -49,9 +55,19 @@ class DatabaseStore:
     a forked process.
     """
 
-    def __init__(self, url: str, durability: Durability, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        durability: Durability,
+        *,
+        patience_s: float = PATIENCE_S,
+        free_bytes: int | None = 0,
+    ) -> None:
+        """`free_bytes`: keep nothing while less of SQLite's disk is free; None: `room.py` says."""
         self._url, self._durability, self._patience_s = url, durability, patience_s
+        self._free_bytes = free_bytes
         self._engine: sa.Engine | None = None
+        self._identity: FileIdentity | None = None
         self._process = 0
         self._opening = threading.Lock()
 
@@ -73,6 +89,7 @@ class DatabaseStore:
             insert(connection, kept, digests)
             forget_days(connection, late)
 
+        self.check_room()
         self.run(work, alone=not late)
         return [one.id for one in kept]
 
@@ -175,6 +192,45 @@ class DatabaseStore:
             self._empty_log()
         return erased, excess or None
 
+    def delete_for_room(self, share: float) -> int:
+        """Erase the oldest submissions until SQLite's database takes no more than a share of the
+        room that it and what is free on its disk have together.
+
+        What operators have labelled goes last. A database server looks after its own disk.
+
+        Returns:
+            How many were erased.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached or written; what was erased until
+                then stays erased.
+        """
+        if self.kind != "sqlite" or share >= 1:
+            return 0
+        path = Path(sa.make_url(self._url).database or "")
+        pages = self.run(find_pages, reads=True)
+        most = share * (pages.used + pages.free + find_free(path)[0])
+        if pages.used <= most:
+            return 0
+        held, erased = self.run(lambda connection: hold_turn(connection, None)), 0
+
+        def erase(connection: sa.Connection) -> tuple[datetime, int, int]:
+            until = hold_turn(connection, held)
+            ids = find_first_to_go(connection, _ERASED_TOGETHER)
+            count = _erase(connection, submissions.c.id.in_(ids)) if ids else 0
+            return until, count, find_pages(connection).used
+
+        used = pages.used
+        while used > most:
+            held, count, used = self.run(erase)
+            if not count:
+                break
+            erased += count
+            time.sleep(_BREATH_S)
+        self.run(lambda connection: end_turn(connection, held))
+        self._empty_log()
+        return erased
+
     def _empty_log(self) -> None:
         """Let nothing of what was erased stay readable in SQLite's write-ahead log; where others
         use it just then, they do it.
@@ -211,8 +267,40 @@ class DatabaseStore:
         def look(connection: sa.Connection) -> None:
             connection.execute(sa.select(submissions.c.id).limit(1)).first()
 
+        self.check_room()
         self.run(write if thoroughly else look, reads=not thoroughly)
         return {"kind": self.kind, "version": REVISION}
+
+    def check_room(self) -> None:
+        """See whether enough of SQLite's disk is free; it costs next to nothing while there is.
+
+        Raises:
+            StoreUnavailableError: there is less than is to stay free.
+        """
+        if self.kind != "sqlite" or self._free_bytes == 0:
+            return
+        path = Path(sa.make_url(self._url).database or "")
+        try:
+            free, size = find_free(path)
+        except OSError:
+            return  # there is no folder yet; what is wrong, SQLite says
+        reserve = find_reserve(self._free_bytes, size)
+        # What was erased makes the file no smaller, and is used again.
+        if free < reserve and free + self.run(find_pages, reads=True).free < reserve:
+            raise StoreUnavailableError(
+                f"{free // MIB:,} MiB are free on the disk, and {reserve // MIB:,} MiB are to stay "
+                "free (the setting KEEP_FREE_BYTES)."
+            )
+
+    def check_file(self) -> None:
+        """See whether SQLite's file is the one that this process has open; it costs next to
+        nothing.
+
+        Raises:
+            StoreUnavailableError: it was deleted or replaced.
+        """
+        if self._identity is not None and self._process == os.getpid():
+            self._identity.check()
 
     def close(self) -> None:
         """Close every connection; the next use makes new ones."""
@@ -252,11 +340,15 @@ class DatabaseStore:
                 ):
                     result = work(connection)
                     worked = not reads
+                if worked:
+                    self.check_file()  # no receipt for what went into a file that nobody finds
                 return result
             except IntegrityError as error:
                 refused += 1
                 if refused > 3:
-                    raise StoreUnavailableError(f"The store refuses: {_reason(error)}") from error
+                    raise StoreUnavailableError(
+                        f"The store refuses: {_reason(error)}", public="The store refuses this."
+                    ) from error
             except DBAPIError as error:
                 # The server was started anew since; all its connections are made anew. What may
                 # have been committed is not done again.
@@ -265,12 +357,12 @@ class DatabaseStore:
                     continue
                 if not is_busy(error) or time.monotonic() > deadline_s:
                     raise StoreUnavailableError(
-                        f"The store cannot be used: {_reason(error)}"
+                        f"The store cannot be used: {_reason(error)}", public=_PUBLIC
                     ) from error
                 time.sleep(random.uniform(0, 0.002))
             except (SQLAlchemyError, OSError) as error:
                 raise StoreUnavailableError(
-                    f"The store cannot be used: {_reason(error)}"
+                    f"The store cannot be used: {_reason(error)}", public=_PUBLIC
                 ) from error
 
     def _ready_engine(self) -> sa.Engine:
@@ -279,16 +371,26 @@ class DatabaseStore:
                 # Its connections are those of the process this one was forked from.
                 self._engine.dispose(close=False)
             self._engine, self._process, self._opening = None, os.getpid(), threading.Lock()
+            self._identity = None
         with self._opening:
             if self._engine is None:
-                engine = make_engine(self._url, self._durability)
+                self._identity = self._identify()
+                engine = make_engine(self._url, self._durability, identity=self._identity)
                 try:
                     bring_up_to_date(engine)
                 except BaseException:
                     engine.dispose()
                     raise
                 self._engine = engine
-            return self._engine
+            engine = self._engine
+        self.check_file()
+        return engine
+
+    def _identify(self) -> FileIdentity | None:
+        """What knows SQLite's file; a server knows its own."""
+        parsed = sa.make_url(self._url)
+        is_file = parsed.get_backend_name() == "sqlite" and parsed.database
+        return FileIdentity(Path(parsed.database or "")) if is_file else None
 
 
 def _erase(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:

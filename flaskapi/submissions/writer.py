@@ -28,6 +28,7 @@ WAIT_S = 0.9  # that a request waits at most
 # That what one request keeps waits for what another is about to; and how often in vain.
 COMPANY_S, MOST_IN_VAIN = (0.005, 10)
 RETRY_S = 2.0  # after which a store that failed is tried again
+LOOK_S = 0.5  # between two looks at the database's file where nothing else is asked for
 _TOGETHER = 256  # submissions in one transaction, more only where one request has more
 
 
@@ -44,9 +45,13 @@ class _Database(Protocol):
         self, most_submissions: int | None, most_bytes: int | None
     ) -> "tuple[int, Excess | None]": ...
 
+    def delete_for_room(self, share: float) -> int: ...
+
     def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T: ...
 
     def check(self, *, thoroughly: bool = False) -> dict[str, Any]: ...
+
+    def check_file(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -88,7 +93,7 @@ class WrittenStore:
         # Waits for company that did not all come, since it did.
         self._waits_for_company, self._in_vain = (False, 0)
         self._thread: threading.Thread | None = None
-        self._failure: str | None = None
+        self._failure: StoreUnavailableError | None = None
         self._lost = 0
         self._retry_at_s = 0.0
 
@@ -139,6 +144,9 @@ class WrittenStore:
     ) -> "tuple[int, Excess | None]":
         return self._database.delete_beyond(most_submissions, most_bytes)
 
+    def delete_for_room(self, share: float) -> int:
+        return self._database.delete_for_room(share)
+
     def run(
         self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False
     ) -> T:
@@ -157,7 +165,7 @@ class WrittenStore:
         self._notice_fork()
         with self._lock:
             if self._failure is not None and time.monotonic() < self._retry_at_s:
-                raise StoreUnavailableError(self._failure)
+                raise _again(self._failure)
 
     def _in_time(self, ask: Callable[[], T], *, reads: bool = False) -> T:
         """Ask the database in a thread of its own, for one that hangs lets go of nobody."""
@@ -198,7 +206,7 @@ class WrittenStore:
                 now_s = time.monotonic()
                 if now_s < self._retry_at_s or not all(waiting.given_up for waiting in self._jobs):
                     self._lost += len(job.submissions)
-                    raise StoreUnavailableError(self._failure)
+                    raise _again(self._failure)
                 # This one tries; the others need not wait for it.
                 self._retry_at_s = now_s + self._retry_s
             if self._thread is None:
@@ -213,17 +221,19 @@ class WrittenStore:
         return job.answer
 
     def _give_up(self, lost: int) -> StoreUnavailableError:
-        self._fail(self._too_late(), lost)
-        return StoreUnavailableError(self._too_late())
+        error = StoreUnavailableError(self._too_late())
+        self._fail(error, lost)
+        return error
 
     def _too_late(self) -> str:
         return f"The store did not answer within {self._wait_s:g} s."
 
-    def _fail(self, reason: str, lost: int) -> None:
+    def _fail(self, error: StoreUnavailableError, lost: int) -> None:
         with self._lock:
-            if self._failure is None:
-                self._log.error("store: %s Predictions are answered without being kept.", reason)
-            self._failure, self._retry_at_s = reason, time.monotonic() + self._retry_s
+            is_news = self._failure is None or (error.lasting and not self._failure.lasting)
+            if is_news:
+                self._log.error("store: %s Predictions are answered without being kept.", error)
+            self._failure, self._retry_at_s = _again(error), time.monotonic() + self._retry_s
             self._lost += lost
 
     def _recover(self) -> None:
@@ -262,11 +272,9 @@ class WrittenStore:
                     else StoreUnavailableError("The store failed.")
                 )
                 failed = [job for job in jobs if not job.answer]  # the others are committed
-                self._fail(
-                    str(failure), sum(len(job.submissions) for job in failed if not job.given_up)
-                )
+                self._fail(failure, sum(len(job.submissions) for job in failed if not job.given_up))
                 for job in failed:
-                    job.error = StoreUnavailableError(str(failure))
+                    job.error = _again(failure)
             for job in jobs:
                 job.done.set()
 
@@ -287,8 +295,16 @@ class WrittenStore:
                         size += len(job.submissions)
                 if jobs:
                     return jobs
-                self._lock.wait()
+                if not self._lock.wait(LOOK_S):
+                    self._look()
         return []
+
+    def _look(self) -> None:
+        """See whether the database's file is still there, so that the log says so at once."""
+        try:
+            self._database.check_file()
+        except StoreUnavailableError as error:
+            self._fail(error, 0)
 
     def _wait_for_company(self) -> None:
         """Wait, but not long, for requests that are about to keep something: what a transaction
@@ -314,6 +330,11 @@ class WrittenStore:
         """
         if self._jobs and (len(self._jobs) >= self._coming or not self._waits_for_company):
             self._lock.notify()
+
+
+def _again(error: StoreUnavailableError) -> StoreUnavailableError:
+    """The same error for another who asks; one that is raised twice grows its traceback."""
+    return StoreUnavailableError(str(error), lasting=error.lasting, public=error.public)
 
 
 def _start(work: Callable[[], None], name: str) -> threading.Thread:

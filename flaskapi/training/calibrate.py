@@ -2,23 +2,21 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from flaskapi.training.artifact import save_artifact
-from flaskapi.training.compile import compile_artifact
-from flaskapi.training.quantize import answer
+from flaskapi.arrays import Doubles, Floats
+from flaskapi.artifacts.artifact import save_artifact
+from flaskapi.artifacts.compile import compile_artifact
+from flaskapi.artifacts.quantize import answer
 
 COLDEST, HOTTEST, STEPS = 0.25, 4.0, 200
 NEWTON_STEPS = 12
 
 
-def calibrate(
-    model: keras.Model, images: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]
-) -> float:
+def calibrate(model: keras.Model, images: Floats, labels: npt.NDArray[np.integer]) -> float:
     """Scale the last layer so that the probabilities fit digits that the model has not learned
     from.
 
@@ -40,7 +38,7 @@ def calibrate(
     return temperature
 
 
-def answer_as_served(model: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+def answer_as_served(model: keras.Model, images: Floats) -> Floats:
     """What the compiled form of a classifier says, `(n, 10)`, which may calculate with 8 bits.
 
     A temperature is not rounded, for the last layer is not.
@@ -80,9 +78,7 @@ def fit_logistic(
     return float(weights[0]), float(weights[1])
 
 
-def _negative_log_likelihood(
-    logits: npt.NDArray[np.float64], labels: npt.NDArray[np.integer]
-) -> float:
+def _negative_log_likelihood(logits: Doubles, labels: npt.NDArray[np.integer]) -> float:
     normalizer = np.log(
         np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
     ) + logits.max(axis=1)

@@ -15,15 +15,14 @@ from typing import Any, NamedTuple, TextIO
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
-from flaskapi.training.artifact import replacing
+from flaskapi.arrays import Floats
+from flaskapi.artifacts.artifact import replacing
 
 KEEP_EVERY_S = 30.0  # what a kill costs at most, beside the batch that was being learned from
 SHOW_EVERY_S = 1.0  # on a terminal; elsewhere each epoch is a line
 AHEAD = 3  # batches made beside the training
 
-Floats = npt.NDArray[np.float32]
 Batch = tuple[Floats, Floats]
 
 

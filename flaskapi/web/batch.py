@@ -1,32 +1,35 @@
 """`POST /predict/batch`: many images, each read as `/predict` reads one."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from itertools import chain
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request, stream_with_context
 
-from flaskapi.answers import Answer, Route, answer_items, choose_reader
+from flaskapi.contract.answers import add_id, encode_result, to_result
+from flaskapi.contract.keeping import Kept
 from flaskapi.errors import FlaskapiError
-from flaskapi.numbers import NumberPrediction
-from flaskapi.recognition import Prediction
+from flaskapi.reading.many import Answer, Route
+from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.web.access import key_if_required
 from flaskapi.web.errors import describe
+from flaskapi.web.gate import gate
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_query
-from flaskapi.web.record import Kept, add_id, record
-from flaskapi.web.results import encode_result, to_result
+from flaskapi.web.payload import KEEP, read_query
+from flaskapi.web.record import record
 from flaskapi.web.services import services
+from flaskapi.web.work import Work
 
 blueprint = Blueprint("batch", __name__)
 NDJSON = "application/x-ndjson"
 _CHUNK_BYTES = 1 << 22
 # Lines go out together, for each piece of an answer costs as much as a small picture.
 _FLUSH_LINES, _FLUSH_S = (64, 0.1)
+_STATUS_S = 1.0  # in which what stops all still has a status of its own
 
 
 def init_app(app: Flask) -> None:
@@ -40,29 +43,25 @@ def predict_batch() -> Response:
     """Read the digit, or with `?route=number` the number, in each image; line by line with `Accept:
     application/x-ndjson`.
     """
-    query = read_query(request, route=("digit|number", "'digit' or 'number'"))
-    limits = {
-        "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
-        "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
-    }
+    query = read_query(request, route=("digit|number", "'digit' or 'number'"), keep=KEEP)
     route: Route = "number" if query.get("route") == "number" else "digit"
-    read = choose_reader(route, services().classifier, services().detector, **limits)
+    reader = services().reader
+    ndjson = request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON
+    gate().admit_batch()
     with ExitStack() as until_answered:
+        until_answered.callback(gate().dismiss_batch)
         items = until_answered.enter_context(closing(read_items(request)))
-        results = _results(answer_items(items, read))
-        # The first is made here, so that what stops all of them, such as a missing model, still has
-        # a status of its own.
-        results = chain([next(results)], results)
-        if request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON:
-            return Response(
-                stream_with_context(_stream(results, until_answered.pop_all())), content_type=NDJSON
-            )
-        return _answer_whole(results)
+        work = Work()
+        results = _results(
+            _computed(_chunks(reader.many(items, route)), work.stopped),
+            keep=query.get("keep") != "false",
+        )
+        return _answer(_Lines(results) if ndjson else _Document(results), work, until_answered)
 
 
-def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
+def _results(chunks: Iterator[list[Answer]], *, keep: bool) -> Iterator[dict[str, Any]]:
     metrics, batch = services().metrics, new_id()
-    for chunk in _chunks(answers):
+    for chunk in chunks:
         for answer in chunk:
             if isinstance(answer.outcome, Prediction):
                 metrics.count_prediction(answer.outcome)
@@ -73,9 +72,9 @@ def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
             for one in chunk
             if not isinstance(one.outcome, Exception)
         ]
-        ids = iter(record(kept, batch))
+        ids = iter(record(kept, batch, keep=keep))
         for answer in chunk:
-            result = to_result(answer)
+            result = to_result(answer, describe)
             yield result if "error" in result else add_id(result, next(ids))
 
 
@@ -104,36 +103,91 @@ def _chunks(answers: Iterator[Answer]) -> Iterator[list[Answer]]:
         yield chunk
 
 
-def _answer_whole(results: Iterator[dict[str, Any]]) -> Response:
-    """Answer with one document, written as it goes: the text of a result takes a sixth of the
-    memory of its values.
+def _computed(chunks: Iterator[list[Answer]], stopped: threading.Event) -> Iterator[list[Answer]]:
+    """Make each of them in turn with single images, until nobody waits for more."""
+    while True:
+        with gate().computing_one_of_many():
+            chunk = None if stopped.is_set() else next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+class _Document:
+    """One JSON document, written as it goes: the text of a result takes a sixth of the memory of
+    its values.
     """
-    texts, failed = [], 0
-    for result in results:
-        texts.append(encode_result(result))
-        failed += "error" in result
-    document = (
-        f'{{"results":[{",".join(texts)}],"succeeded":{len(texts) - failed},"failed":{failed}}}\n'
+
+    content_type = "application/json"
+
+    def __init__(self, results: Iterator[dict[str, Any]]) -> None:
+        self._results = results
+        self._texts: list[str] = []
+        self._failed = 0
+
+    def texts(self) -> Iterator[str]:
+        for result in self._results:
+            self._texts.append(encode_result(result))
+            self._failed += "error" in result
+        yield self._whole()
+
+    def broken(self, error: Exception) -> str:
+        """The results so far, and what stopped the rest."""
+        return self._whole(f',"error":{encode_result(_broke_off(error))}')
+
+    def _whole(self, error: str = "") -> str:
+        succeeded = len(self._texts) - self._failed
+        return (
+            f'{{"results":[{",".join(self._texts)}],"succeeded":{succeeded},'
+            f'"failed":{self._failed}{error}}}\n'
+        )
+
+
+class _Lines:
+    """A line for each result, the first at once; what stops the rest is the last line."""
+
+    content_type = NDJSON
+
+    def __init__(self, results: Iterator[dict[str, Any]]) -> None:
+        self._results = results
+        self._lines: list[str] = []
+
+    def texts(self) -> Iterator[str]:
+        flushed_s = 0.0
+        for result in self._results:
+            self._lines.append(encode_result(result) + "\n")
+            if len(self._lines) >= _FLUSH_LINES or time.monotonic() - flushed_s > _FLUSH_S:
+                text, self._lines, flushed_s = "".join(self._lines), [], time.monotonic()
+                yield text
+        if self._lines:
+            yield "".join(self._lines)
+
+    def broken(self, error: Exception) -> str:
+        """What was not yet sent, and what stopped the rest."""
+        return "".join(self._lines) + encode_result({"error": _broke_off(error)}) + "\n"
+
+
+def _answer(answer: _Document | _Lines, work: Work, until_answered: ExitStack) -> Response:
+    """Answer while a thread works, so that a client's leaving is noticed.
+
+    What fails within a second has a status of its own; after that, the status is 200.
+    """
+    work.begin(answer.texts(), until_answered.pop_all())
+    try:
+        first = work.first(_STATUS_S)
+    except BaseException:
+        work.stop()
+        raise
+    if first is not None and isinstance(answer, _Document):
+        return Response(first, content_type=answer.content_type)
+    response = Response(
+        stream_with_context(work.rest(first, answer.broken)), content_type=answer.content_type
     )
-    return Response(document, content_type="application/json")
+    response.call_on_close(work.stop)
+    return response
 
 
-def _stream(results: Iterator[dict[str, Any]], until_answered: ExitStack) -> Iterator[str]:
-    """Write a line for each result, the first at once; an error after that cannot change the
-    status, and is the last line.
-    """
-    lines: list[str] = []
-    flushed_s = 0.0
-    with until_answered:
-        try:
-            for result in results:
-                lines.append(encode_result(result) + "\n")
-                if len(lines) >= _FLUSH_LINES or time.monotonic() - flushed_s > _FLUSH_S:
-                    yield "".join(lines)
-                    lines, flushed_s = [], time.monotonic()
-        except Exception as error:
-            if isinstance(error, FlaskapiError):  # what else there is, `describe` logs
-                current_app.logger.error("an answer of many lines broke off: %s", error)
-            lines.append(encode_result({"error": describe(error)}) + "\n")
-        if lines:
-            yield "".join(lines)
+def _broke_off(error: Exception) -> dict[str, Any]:
+    if isinstance(error, FlaskapiError):  # what else there is, `describe` logs
+        current_app.logger.error("an answer of many images broke off: %s", error)
+    return describe(error)

@@ -21,6 +21,7 @@ from flaskapi.errors import (
 from flaskapi.sources import Allowance, Item
 from flaskapi.sources.archives import FORMAT_NAMES, kind_of, read_file
 from flaskapi.sources.tarred import BLOCK_BYTES
+from flaskapi.web.gate import copy_body
 from flaskapi.web.payload import decode_text, read_document
 
 _WAYS = (
@@ -36,6 +37,7 @@ _ARCHIVES = {
 } | {""}
 _IN_MEMORY_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 16
+_BODY_S = 3600.0  # in which a body must have come
 
 
 def read_items(request: Request) -> Generator[Item]:
@@ -80,8 +82,7 @@ def _spool(request: Request) -> IO[bytes]:
     most = request.max_content_length = current_app.config["MAX_BATCH_BYTES"]
     spool = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 closed by the generator that reads it
     try:
-        while block := request.stream.read(_BLOCK_BYTES):
-            spool.write(block)
+        copy_body(request.stream, spool, _BODY_S)
     except RequestEntityTooLarge:
         spool.close()
         raise TooLargeError(

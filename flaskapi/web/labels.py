@@ -9,7 +9,8 @@ from uuid import UUID
 from flask import Blueprint, Flask, current_app, request
 
 from flaskapi.errors import InvalidRequestError, NotFoundError
-from flaskapi.web.access import operator_name
+from flaskapi.labels import NONE
+from flaskapi.web.access import labeller_name, sender_or_label
 from flaskapi.web.client import lasting_client
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_document, read_query
@@ -29,9 +30,10 @@ def init_app(app: Flask) -> None:
 
 @blueprint.put("/submissions/<uuid:id>/label")
 @limited_by("LABEL_RATE_LIMIT")
+@sender_or_label
 def put_label(id: UUID) -> dict[str, Any]:
     """Say what a submission really is."""
-    operator = operator_name()
+    operator = labeller_name()
     if not request.is_json:
         raise InvalidRequestError(
             f"The request's type, {request.mimetype or 'none'}, is not application/json. {_WAYS}"
@@ -41,9 +43,10 @@ def put_label(id: UUID) -> dict[str, Any]:
 
 @blueprint.delete("/submissions/<uuid:id>/label")
 @limited_by("LABEL_RATE_LIMIT")
+@sender_or_label
 def delete_label(id: UUID) -> dict[str, Any]:
     """Take back what was said of a submission."""
-    return _say(id, operator_name(), None, None, None)
+    return _say(id, labeller_name(), None, None, None)
 
 
 def read_label(document: Any) -> tuple[str, str, str | None]:
@@ -68,7 +71,7 @@ def read_label(document: Any) -> tuple[str, str, str | None]:
             raise InvalidRequestError(
                 f"The field 'reason' can be a line of 1 to {MOST_SIGNS} signs, or be left out."
             )
-        return "none", field, reason
+        return NONE, field, reason
     if "reason" in document:
         raise InvalidRequestError(
             f"The field 'reason' says why there is no {field}; beside one it has no place."

@@ -16,6 +16,7 @@ _WAYS = (
     "its own type "
     '(curl --data-binary @7.png -H \'Content-Type: image/png\'), or as JSON {"image": "<base64>"}.'
 )
+KEEP = ("true|false", "true or false")  # the query's `keep`, on every route that reads images
 _MANY = "Many images, and archives of them, go to POST /predict/batch."
 
 

@@ -16,11 +16,11 @@ from labelled import Sent, normalize, say, send, write_digit, write_otherwise
 from flaskapi.errors import VersionError
 from flaskapi.learning.choose import Chosen
 from flaskapi.learning.judge import ask
-from flaskapi.learning.retrain import Order, Retraining, promote, retrain
+from flaskapi.learning.retrain import RetrainingResult, RetrainOrder, promote, retrain
 from flaskapi.serving.classifier import OnnxClassifier
-from flaskapi.serving.pointer import MODEL_FILE
-from flaskapi.serving.registry import Registry
 from flaskapi.submissions.store import DatabaseStore
+from flaskapi.versions.pointer import MODEL_FILE
+from flaskapi.versions.registry import Registry
 
 MODEL = Path(__file__).parents[2] / "models" / "my_model.h5"
 
@@ -75,7 +75,7 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
     for client in ("a", "b"):
         say(store, [(one.id, (one.digit + 1) % 10) for one in others], client)
     before = registry.load(MODEL_FILE)
-    done = retrain(store, registry, Order(mnist, steps=100), quiet)
+    done = retrain(store, registry, RetrainOrder(mnist, steps=100), quiet)
     pointed_at = {
         id for doubt in (*done.chosen.suspicious, *done.doubted) for id in doubt.example.ids
     }
@@ -98,7 +98,7 @@ def test_errors_are_counted_from_the_model_of_the_setting_too(
     store: DatabaseStore, mnist: Path, tmp_path: Path
 ) -> None:
     """Here that one reads every digit as the next, and another was promoted."""
-    from artifacts import make_artifact, make_other
+    from model_files import make_artifact, make_other
 
     registry = Registry(
         tmp_path / "versions", make_other(tmp_path / "first", shift=1), tmp_path / "cache"
@@ -106,7 +106,7 @@ def test_errors_are_counted_from_the_model_of_the_setting_too(
     registry.promote(registry.add(make_artifact(tmp_path / "second", 1)).name, "ada")
     sent = send_digits(store, 60)
     say(store, [(one.id, one.digit) for one in sent])
-    judgement = retrain(store, registry, Order(mnist, steps=1), quiet).judgement
+    judgement = retrain(store, registry, RetrainOrder(mnist, steps=1), quiet).judgement
     assert judgement
     assert (0, 60) == (
         sum(not pair.before.right for pair in judgement.mnist),
@@ -117,12 +117,12 @@ def test_errors_are_counted_from_the_model_of_the_setting_too(
 def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
     registry: Registry, tmp_path: Path
 ) -> None:
-    from artifacts import make_artifact
+    from model_files import make_artifact
 
     first, second = (
         registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2)
     )
-    done = Retraining("before", Chosen([], [], [], [], 0), first, generation=0)
+    done = RetrainingResult("before", Chosen([], [], [], [], 0), first, generation=0)
     registry.promote(second, "ada")
     with pytest.raises(VersionError, match="promoted meanwhile"):
         promote(registry, done, "ada")
@@ -134,7 +134,7 @@ def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
 def test_nor_where_another_is_promoted_while_the_candidate_is_loaded(
     registry: Registry, tmp_path: Path
 ) -> None:
-    from artifacts import make_artifact
+    from model_files import make_artifact
 
     first, second = (
         registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2)
@@ -149,7 +149,9 @@ def test_nor_where_another_is_promoted_while_the_candidate_is_loaded(
     overtaken = Overtaken(registry.path, MODEL, tmp_path / "cache")
     with pytest.raises(VersionError, match="promoted meanwhile"):
         promote(
-            overtaken, Retraining("before", Chosen([], [], [], [], 0), first, generation=0), "ada"
+            overtaken,
+            RetrainingResult("before", Chosen([], [], [], [], 0), first, generation=0),
+            "ada",
         )
     assert second == registry.read().version
 

@@ -17,7 +17,7 @@ from flaskapi.submissions.housekeeping import (
     EVERY,
     Done,
     Housekeeper,
-    Limits,
+    KeepingLimits,
     keep_house,
     take_turn,
 )
@@ -59,7 +59,7 @@ def test_days_that_are_over_are_counted_so_that_nobody_who_asks_has_to_wait(
     store: DatabaseStore,
 ) -> None:
     store.record([make_submission(received_at=NOW - timedelta(days=ago)) for ago in (0, 1, 2)])
-    keep_house(store, Limits(), NOW)
+    keep_house(store, KeepingLimits(), NOW)
     assert 0 == summarize_days(store, NOW)
     assert 1 == summarize_days(store, NOW + timedelta(days=1))
 
@@ -102,14 +102,14 @@ def test_what_is_too_old_goes_and_then_what_is_too_many(store: DatabaseStore) ->
     labelled = make_submission(label="7", label_source="operator")
     young = [make_submission(image=b"%d" % n) for n in range(4)]
     store.record([old, labelled, *young])
-    assert Done(1, 2, True) == keep_house(store, Limits(days=90, submissions=3))
+    assert Done(1, 2, True) == keep_house(store, KeepingLimits(days=90, submissions=3))
     assert [None, labelled, None, None, *young[2:]] == [
         store.get(one.id) for one in (old, labelled, *young)
     ]
-    done = keep_house(store, Limits(bytes=1))
+    done = keep_house(store, KeepingLimits(bytes=1))
     assert Done(0, 2, False) == done
     assert "operators have labelled" in str(done)
-    assert Done(0, 0, True) == keep_house(store, Limits())
+    assert Done(0, 0, True) == keep_house(store, KeepingLimits())
     assert labelled == store.get(labelled.id)
 
 
@@ -120,7 +120,9 @@ def test_the_thread_does_it_when_it_is_due_says_so_and_goes_on_after_an_error(
     old = make_submission(id=UUID(int=1 << 80))
     store.record([old])
     broken = DatabaseStore("sqlite:////proc/none/submissions.db", "process")
-    keepers = [Housekeeper(one, Limits(days=90), LOG, look_s=0.05) for one in (store, broken)]
+    keepers = [
+        Housekeeper(one, KeepingLimits(days=90), LOG, look_s=0.05) for one in (store, broken)
+    ]
     for keeper in keepers:
         keeper.start()
     deadline_s = time.monotonic() + 20
@@ -157,7 +159,7 @@ def test_no_request_waits_for_it(store: DatabaseStore, url: str) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        assert 3000 == keep_house(store, Limits(days=90)).too_old
+        assert 3000 == keep_house(store, KeepingLimits(days=90)).too_old
     finally:
         is_over.set()
         writer.join()

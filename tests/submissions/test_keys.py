@@ -4,7 +4,9 @@ import pytest
 import sqlalchemy as sa
 
 from flaskapi.errors import FlaskapiError
+from flaskapi.submissions import SCOPES
 from flaskapi.submissions.keys import any_key, find_key, list_keys, make_key, note_use, revoke_key
+from flaskapi.submissions.migrate import migrate
 from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import keys
 
@@ -60,6 +62,36 @@ def test_a_name_is_given_once_for_labels_bear_it(store: DatabaseStore) -> None:
         assert (find_key(store, token) is None) == bool(list_keys(store)[0].revoked_at)
         revoke_key(store, "ada")
     assert 1 == len(list_keys(store))
+
+
+def test_a_key_keeps_its_scopes_its_end_and_its_limit(store: DatabaseStore) -> None:
+    end = datetime.now(UTC) + timedelta(days=1)
+    token = make_key(
+        store, "ada", scopes=["label", "predict"], expires_at=end, rate_limit="5 per minute"
+    )
+    found = find_key(store, token)
+    assert found is not None
+    assert ("predict label", end, "5 per minute") == found[4:]
+    assert [True, True, False] == [found.opens(scope) for scope in SCOPES]
+    whole = find_key(store, make_key(store, "bob"))
+    assert whole is not None
+    assert [True] * 3 == [whole.opens(scope) for scope in SCOPES]
+
+
+def test_a_key_that_was_made_before_there_were_scopes_is_an_operators(
+    store: DatabaseStore, engine: sa.Engine
+) -> None:
+    token = make_key(store, "ada")
+    store.close()
+    migrate(engine, "r0004")
+    found = find_key(store, token)
+    assert found is not None
+    assert ("operate", None, None) == found[4:]
+
+
+def test_a_key_that_has_expired_is_not_found(store: DatabaseStore) -> None:
+    assert find_key(store, make_key(store, "ada", expires_at=datetime.now(UTC))) is None
+    assert ["ada"] == [key.name for key in list_keys(store)]
 
 
 def test_the_last_use_is_noted_once_a_minute(store: DatabaseStore) -> None:

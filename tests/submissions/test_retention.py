@@ -1,5 +1,5 @@
-"""Limits on how much is kept: the oldest go, no more than must, and none that an operator has
-labelled.
+"""KeepingLimits on how much is kept: the oldest go, no more than must, and none that an operator
+has labelled.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -45,6 +45,9 @@ class FakeDatabase:
         self.free.wait(10)
         return work(None)
 
+    def check_file(self) -> None:
+        pass
+
     def get(self, id: UUID) -> Submission | None:
         return None
 

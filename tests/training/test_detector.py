@@ -6,11 +6,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from trainings import small_detector
 
-from flaskapi.digits.segment import find_candidates
+from flaskapi.artifacts.keras_file import is_detector
 from flaskapi.errors import DatasetError
+from flaskapi.handwriting.pages import DrawnPage, Placed, draw_page, draw_targets
+from flaskapi.reading.candidates import find_candidates
+from flaskapi.sources.mnist import Dataset
 from flaskapi.training import detector as training
-from flaskapi.training.dataset import Dataset
 from flaskapi.training.detector import (
     DetectorRecipe,
     Found,
@@ -21,10 +24,6 @@ from flaskapi.training.detector import (
     look_over,
     train_detector,
 )
-from flaskapi.training.keras_file import is_detector
-from flaskapi.training.pages import Page, Placed, draw_page, draw_targets
-
-from .conftest import small_detector
 
 pytestmark = pytest.mark.train
 
@@ -236,7 +235,7 @@ def test_too_few_images_to_hold_some_out_is_said(dataset: Dataset, validation: i
 class Knowing:
     """Answers to each page what is on it, with a presence of its own for every digit."""
 
-    def __init__(self, pages: list[Page], presence: float = 6.0) -> None:
+    def __init__(self, pages: list[DrawnPage], presence: float = 6.0) -> None:
         self.answers = np.stack(
             [right_answer(draw_targets(page.digits)[np.newaxis])[0] for page in pages]
         )
@@ -246,8 +245,8 @@ class Knowing:
         return self.answers
 
 
-def page_of(digits: list[Placed]) -> Page:
-    return Page(np.zeros((64, 256), np.float32), digits)
+def page_of(digits: list[Placed]) -> DrawnPage:
+    return DrawnPage(np.zeros((64, 256), np.float32), digits)
 
 
 def test_what_a_detector_finds_is_compared_with_what_is_there() -> None:

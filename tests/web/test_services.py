@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from artifacts import make_artifact
 from fakes import FixedClassifier, draw_digit, encode
 from flask import Flask
+from model_files import make_artifact
 from PIL import Image
 
 from flaskapi import create_app
-from flaskapi.serving.registry import Registry
 from flaskapi.submissions.tables import shadows
+from flaskapi.versions.registry import Registry
 from flaskapi.web.services import Services
 
 SEVEN = encode(draw_digit(7, side=28))
@@ -29,7 +29,7 @@ def promoting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask
     """The service with the shipped model, and versions to promote in
     `app.extensions["registry"]`.
     """
-    monkeypatch.setattr("flaskapi.serving.versions.run_command", lambda *_: Failed)
+    monkeypatch.setattr("flaskapi.versions.version.run_command", lambda *_: Failed)
     app = create_app({"INSTANCE_PATH": tmp_path, "STORE": "on"})
     registry = app.extensions["registry"] = Registry(
         *(app.config[name] for name in ("VERSIONS_PATH", "MODEL_PATH", "CACHE_PATH"))
@@ -129,8 +129,8 @@ def test_the_request_in_which_a_version_breaks_is_answered_by_the_one_before_it(
     for name in (first, second):
         registry.promote(name, "ann")
     client.get("/health/live")
-    loaded = models._now  # type: ignore[attr-defined]
-    models._now = loaded._replace(classifier=Breaking(0))  # type: ignore[attr-defined]
+    loaded = models._follower.now  # type: ignore[attr-defined]
+    models._follower.now = loaded._replace(classifier=Breaking(0))  # type: ignore[attr-defined]
     answer = client.post("/predict", data=SEVEN)
     assert (200, 7, (first, 3)) == (
         answer.status_code,
@@ -163,7 +163,7 @@ def test_a_number_that_is_looked_at_twice_is_answered_by_one_version_too(promoti
     data = encode(picture, "JPEG", exif=turned)
     expected = client.post("/predict/number", data=data).get_json()
     breaking = Breaking(1)
-    models._now = models._now._replace(classifier=breaking)  # type: ignore[attr-defined]
+    models._follower.now = models._follower.now._replace(classifier=breaking)  # type: ignore[attr-defined]
     answer = client.post("/predict/number", data=data).get_json()
     assert -1 == breaking.left, "it was asked twice, and broke"
     assert (first, 3) == named(answer)

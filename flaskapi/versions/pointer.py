@@ -1,0 +1,166 @@
+"""Which version serves, what served before it, and which ones must not: one small file, which is
+replaced in one step.
+"""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flaskapi.errors import VersionError
+
+MODEL_FILE = (
+    "MODEL_PATH"  # stands for the file of that setting, which serves where nothing was promoted
+)
+REMEMBERED = 50  # of what served before
+
+
+class Served(NamedTuple):
+    """A version, and the generation as which it serves or served."""
+
+    version: str
+    generation: int
+
+
+class ShadowCandidate(NamedTuple):
+    """A version that answers beside the one that serves, for a share of the requests, from 0 to
+    1.
+    """
+
+    version: str
+    share: float
+
+
+class Pointer(NamedTuple):
+    """What the file says. `generation` only rises; `before` begins with what served last."""
+
+    version: str = MODEL_FILE
+    generation: int = 0
+    before: tuple[Served, ...] = ()
+    changed_at: str = ""  # as 2026-11-22T09:30:00+00:00
+    by: str = ""
+    shadow: ShadowCandidate | None = None
+    broken: dict[str, str] = {}  # noqa: RUF012 never changed in place; why each version must not serve
+
+    def promote(self, version: str, by: str) -> "Pointer":
+        """Let another version serve.
+
+        Raises:
+            VersionError: it broke while it served.
+        """
+        if version in self.broken:
+            raise VersionError(
+                f"{version} broke while it served: {self.broken[version]} Register it anew to have "
+                f"it taken again."
+            )
+        before = (Served(self.version, self.generation), *self.before)[:REMEMBERED]
+        return self._at(version, before, by)
+
+    def roll_back(self, target: Served, by: str) -> "Pointer":
+        """Let serve again what served before; what served after that is forgotten."""
+        return self._at(target.version, self.before[self.before.index(target) + 1 :], by)
+
+    def leave(self, broken: str, reason: str, target: Served, by: str) -> "Pointer":
+        """Mark a version as broken and, only if it still serves, go back to what served before
+        it.
+        """
+        marked = (
+            self if broken == MODEL_FILE else self._replace(broken=self.broken | {broken: reason})
+        )
+        if self.shadow and self.shadow.version == broken:
+            marked = marked._replace(shadow=None)
+        return (
+            marked.roll_back(target, by)
+            if self.version == broken and target in self.before
+            else marked
+        )
+
+    def forgive(self, version: str) -> "Pointer":
+        """Let a version be taken again."""
+        return self._replace(
+            broken={name: why for name, why in self.broken.items() if name != version}
+        )
+
+    def without(self, versions: set[str]) -> "Pointer":
+        """Forget what there was to say of versions."""
+        before = tuple(served for served in self.before if served.version not in versions)
+        return self._replace(
+            before=before,
+            broken={name: why for name, why in self.broken.items() if name not in versions},
+        )
+
+    def _at(self, version: str, before: tuple[Served, ...], by: str) -> "Pointer":
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        # What serves does not answer beside itself.
+        shadow = self.shadow if self.shadow and self.shadow.version != version else None
+        return self._replace(
+            version=version,
+            generation=self.generation + 1,
+            before=before,
+            changed_at=now,
+            by=by,
+            shadow=shadow,
+        )
+
+
+def read_pointer(path: Path) -> Pointer:
+    """Read the file; where there is none, nothing was promoted.
+
+    Raises:
+        VersionError: it cannot be read, or is damaged.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        before = tuple(
+            Served(str(one["version"]), int(one["generation"])) for one in found["before"]
+        )
+        shadow = (
+            ShadowCandidate(str(found["shadow"]["version"]), float(found["shadow"]["share"]))
+            if found["shadow"]
+            else None
+        )
+        broken = {str(name): str(why) for name, why in found["broken"].items()}
+        return Pointer(
+            str(found["version"]),
+            int(found["generation"]),
+            before,
+            found["changed_at"],
+            found["by"],
+            shadow,
+            broken,
+        )
+    except FileNotFoundError:
+        return Pointer()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VersionError(
+            f"{path.name}, which says what serves, cannot be read: {error or type(error).__name__}."
+        ) from error
+
+
+def write_pointer(path: Path, pointer: Pointer) -> None:
+    """Write the file whole, readable by all and, if root writes it, owned as its folder is; the
+    caller holds the folder's lock.
+    """
+    document = pointer._asdict() | {
+        "before": [served._asdict() for served in pointer.before],
+        "shadow": pointer.shadow._asdict() if pointer.shadow else None,
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        own_as_folder(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def own_as_folder(path: Path) -> None:
+    """Give what root has made to whoever owns the folder that it lies in: it is they who serve."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
