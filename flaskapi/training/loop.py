@@ -130,6 +130,8 @@ class Training:
         """Remove the states: what came out of them is kept elsewhere."""
         for path in self._files.values():
             path.unlink(missing_ok=True)
+            for unfinished in path.parent.glob(f".{path.stem}.*{path.suffix}"):
+                unfinished.unlink()  # of a run that was killed while it wrote
 
     def _measure(
         self, model: keras.Model, validate: Callable[[], dict[str, float]]
