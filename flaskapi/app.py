@@ -15,7 +15,7 @@ from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.submissions import NoStore, Store
 
 if TYPE_CHECKING:
-    from flaskapi.submissions.store import DatabaseStore
+    from flaskapi.submissions.database import Database
     from flaskapi.versions.registry import Registry
     from flaskapi.versions.shadow import Shadowed
     from flaskapi.versions.switch import Switch
@@ -116,7 +116,7 @@ def _open_store(app: Flask) -> Store:
     if app.config["STORE"] == "off":
         return NoStore()
     from flaskapi.submissions.housekeeping import Housekeeper, find_limits
-    from flaskapi.submissions.writer import WrittenStore
+    from flaskapi.submissions.writer import Writer
 
     database = make_database(app)
     try:
@@ -125,17 +125,17 @@ def _open_store(app: Flask) -> Store:
     except StoreUnavailableError as error:
         app.logger.error("not ready: %s", error)
     database.close()  # a server may fork this process
-    store = WrittenStore(database, app.logger)
+    store = Writer(database, app.logger)
     if app.config["HOUSEKEEPING"] == "on":
         Housekeeper(store, find_limits(app.config), app.logger).start()
     return store
 
 
-def make_database(app: Flask) -> "DatabaseStore":
+def make_database(app: Flask) -> "Database":
     """Make what keeps submissions where the settings say; it connects when it is first used."""
-    from flaskapi.submissions.store import DatabaseStore
+    from flaskapi.submissions.database import Database
 
-    return DatabaseStore(
+    return Database(
         find_address(app),
         app.config["STORE_DURABILITY"],
         free_bytes=app.config["KEEP_FREE_BYTES"],

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Store
 from flaskapi.submissions.chores import is_due, take_chore
+from flaskapi.submissions.erasing import erase_before, erase_beyond, erase_for_room
 from flaskapi.submissions.statistics import summarize_days
 from flaskapi.submissions.tables import chores
 
@@ -64,9 +65,9 @@ def keep_house(store: Store, limits: KeepingLimits, now: datetime | None = None)
         StoreUnavailableError: the store cannot be used; what was done until then stays done.
     """
     now = now or datetime.now(UTC)
-    too_old = 0 if limits.days is None else store.delete_before(now - timedelta(days=limits.days))
-    too_many, excess = store.delete_beyond(limits.submissions, limits.bytes)
-    too_many += store.delete_for_room(limits.disk_share)
+    too_old = 0 if limits.days is None else erase_before(store, now - timedelta(days=limits.days))
+    too_many, excess = erase_beyond(store, limits.submissions, limits.bytes)
+    too_many += erase_for_room(store, limits.disk_share)
     summarize_days(store, now)  # last, for an erasure has its day counted anew
     return Done(too_old, too_many, not excess)
 

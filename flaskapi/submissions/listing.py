@@ -30,7 +30,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from flaskapi.errors import NotFoundError
-from flaskapi.submissions import Store
+from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.labels import PastLabel, read_history
 from flaskapi.submissions.tables import images, submissions
@@ -167,3 +167,19 @@ def _leading(filters: Filters) -> str | None:
     if filters.uncertain:
         return "uncertain"
     return None if filters.digit is None else "prediction"
+
+
+def get_submission(store: Store, id: UUID) -> Submission | None:
+    """Give a submission back.
+
+    Raises:
+        StoreUnavailableError: the database cannot be reached.
+    """
+    columns = [column for column in submissions.c if column.name != "sha256"]
+    query = (
+        sa.select(*columns, images.c.content.label("image"), images.c.media_type)
+        .join(images)
+        .where(submissions.c.id == id)
+    )
+    row = store.run(lambda connection: connection.execute(query).one_or_none(), reads=True)
+    return Submission(**row._mapping) if row else None

@@ -10,17 +10,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
+from flaskapi.submissions.health import Health, State, copy_error
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from flaskapi.submissions.retention import Excess
 
 T = TypeVar("T")
 
@@ -35,19 +34,9 @@ _TOGETHER = 256  # submissions in one transaction, more only where one request h
 class _Database(Protocol):
     def record(self, kept: list[Submission]) -> list[UUID | None]: ...
 
-    def get(self, id: UUID) -> Submission | None: ...
-
-    def delete(self, id: UUID) -> bool: ...
-
-    def delete_before(self, moment: datetime) -> int: ...
-
-    def delete_beyond(
-        self, most_submissions: int | None, most_bytes: int | None
-    ) -> "tuple[int, Excess | None]": ...
-
-    def delete_for_room(self, share: float) -> int: ...
-
-    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T: ...
+    def run(
+        self, work: "Callable[[Connection], T]", *, reads: bool = False, erases: bool = False
+    ) -> T: ...
 
     def check(self, *, thoroughly: bool = False) -> dict[str, Any]: ...
 
@@ -69,7 +58,7 @@ class _Job:
         self.done = threading.Event()
 
 
-class WrittenStore:
+class Writer:
     """A store that many threads use, and that may fail: then it says so at once until it is time to
     try again.
     """
@@ -93,9 +82,12 @@ class WrittenStore:
         # Waits for company that did not all come, since it did.
         self._waits_for_company, self._in_vain = (False, 0)
         self._thread: threading.Thread | None = None
-        self._failure: StoreUnavailableError | None = None
-        self._lost = 0
-        self._retry_at_s = 0.0
+        self._health = Health(self._log, self._retry_s)
+
+    @property
+    def state(self) -> State:
+        """Whether the store works, fails, or is tried again; see `health`."""
+        return self._health.state
 
     def _notice_fork(self) -> None:
         if self._process != os.getpid():  # the thread stayed behind, perhaps with the lock
@@ -130,25 +122,13 @@ class WrittenStore:
         """
         return self._wait_for(_Job([]))
 
-    def get(self, id: UUID) -> Submission | None:
-        return self._in_time(lambda: self._database.get(id), reads=True)
-
-    def delete(self, id: UUID) -> bool:
-        return self._in_time(lambda: self._database.delete(id))
-
-    def delete_before(self, moment: datetime) -> int:
-        return self._database.delete_before(moment)
-
-    def delete_beyond(
-        self, most_submissions: int | None, most_bytes: int | None
-    ) -> "tuple[int, Excess | None]":
-        return self._database.delete_beyond(most_submissions, most_bytes)
-
-    def delete_for_room(self, share: float) -> int:
-        return self._database.delete_for_room(share)
-
     def run(
-        self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False
+        self,
+        work: "Callable[[Connection], T]",
+        *,
+        reads: bool = False,
+        long: bool = False,
+        erases: bool = False,
     ) -> T:
         """Do something with the tables; at once an error while the store is known to be down.
 
@@ -158,14 +138,15 @@ class WrittenStore:
         """
         if long:
             self._refuse_while_down()
-            return self._database.run(work, reads=reads)
-        return self._in_time(lambda: self._database.run(work, reads=reads), reads=reads)
+            return self._database.run(work, reads=reads, erases=erases)
+        return self._in_time(
+            lambda: self._database.run(work, reads=reads, erases=erases), reads=reads
+        )
 
     def _refuse_while_down(self) -> None:
         self._notice_fork()
         with self._lock:
-            if self._failure is not None and time.monotonic() < self._retry_at_s:
-                raise _again(self._failure)
+            self._health.check()
 
     def _in_time(self, ask: Callable[[], T], *, reads: bool = False) -> T:
         """Ask the database in a thread of its own, for one that hangs lets go of nobody."""
@@ -202,13 +183,8 @@ class WrittenStore:
     def _wait_for(self, job: _Job) -> Any:
         self._notice_fork()
         with self._lock:
-            if self._failure is not None:
-                now_s = time.monotonic()
-                if now_s < self._retry_at_s or not all(waiting.given_up for waiting in self._jobs):
-                    self._lost += len(job.submissions)
-                    raise _again(self._failure)
-                # This one tries; the others need not wait for it.
-                self._retry_at_s = now_s + self._retry_s
+            others_wait = not all(waiting.given_up for waiting in self._jobs)
+            self._health.admit(len(job.submissions), others_wait=others_wait)
             if self._thread is None:
                 self._thread = _start(self._write, "store")
             self._jobs.append(job)
@@ -230,20 +206,7 @@ class WrittenStore:
 
     def _fail(self, error: StoreUnavailableError, lost: int) -> None:
         with self._lock:
-            is_news = self._failure is None or (error.lasting and not self._failure.lasting)
-            if is_news:
-                self._log.error("store: %s Predictions are answered without being kept.", error)
-            self._failure, self._retry_at_s = _again(error), time.monotonic() + self._retry_s
-            self._lost += lost
-
-    def _recover(self) -> None:
-        with self._lock:
-            if self._failure is not None:
-                self._log.warning(
-                    "store: it can be used again; %s predictions of this process were not kept.",
-                    f"{self._lost:,}",
-                )
-            self._failure, self._lost = None, 0
+            self._health.fail(error, lost)
 
     def _write(self) -> None:
         """Write what waits, until the store is closed."""
@@ -258,11 +221,12 @@ class WrittenStore:
                     for job in jobs:
                         job.answer = [next(ids) for _ in job.submissions]
                 if not all(job.submissions for job in jobs):
-                    found = self._database.check(thoroughly=self._failure is not None)
+                    found = self._database.check(thoroughly=self.state is not State.WORKING)
                     for job in jobs:
                         job.answer = job.answer or found
-                if self._failure is not None:
-                    self._recover()
+                if self.state is not State.WORKING:
+                    with self._lock:
+                        self._health.recover()
             except Exception as error:
                 if not isinstance(error, StoreUnavailableError):
                     self._log.error("store: a fault", exc_info=error)
@@ -274,7 +238,7 @@ class WrittenStore:
                 failed = [job for job in jobs if not job.answer]  # the others are committed
                 self._fail(failure, sum(len(job.submissions) for job in failed if not job.given_up))
                 for job in failed:
-                    job.error = _again(failure)
+                    job.error = copy_error(failure)
             for job in jobs:
                 job.done.set()
 
@@ -330,11 +294,6 @@ class WrittenStore:
         """
         if self._jobs and (len(self._jobs) >= self._coming or not self._waits_for_company):
             self._lock.notify()
-
-
-def _again(error: StoreUnavailableError) -> StoreUnavailableError:
-    """The same error for another who asks; one that is raised twice grows its traceback."""
-    return StoreUnavailableError(str(error), lasting=error.lasting, public=error.public)
 
 
 def _start(work: Callable[[], None], name: str) -> threading.Thread:

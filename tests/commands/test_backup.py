@@ -15,8 +15,9 @@ from databases import Postgres
 from fakes import make_submission
 
 from flaskapi.__main__ import main
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.keys import find_key, make_key
-from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.listing import get_submission
 
 VERSION = "2026-01-01-00000000"
 POINTER = json.dumps({"version": VERSION, "generation": 3})
@@ -39,8 +40,8 @@ def instance(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def store(instance: Path) -> Iterator[DatabaseStore]:
-    with closing(DatabaseStore(address(instance), "process")) as store:
+def store(instance: Path) -> Iterator[Database]:
+    with closing(Database(address(instance), "process")) as store:
         yield store
 
 
@@ -68,7 +69,7 @@ def empty_again(url: str) -> None:
 
 
 def test_on_another_machine_everything_is_as_it_was(
-    instance: Path, store: DatabaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    instance: Path, store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row of each kind, with bytes, line ends and a label; settings, key and versions."""
     sent = [
@@ -85,7 +86,7 @@ def test_on_another_machine_everything_is_as_it_was(
         path.unlink()
     (instance / "versions").rename(tmp_path / "gone")
     assert 0 == main(["restore", str(tmp_path / "kept")])
-    assert sent == [store.get(one.id) for one in sent]
+    assert sent == [get_submission(store, one.id) for one in sent]
     key = find_key(store, token)
     assert key is not None
     assert "label" == key.scopes
@@ -97,9 +98,7 @@ def test_on_another_machine_everything_is_as_it_was(
     store.record([make_submission()])
 
 
-def test_nobody_else_can_read_a_backup(
-    instance: Path, store: DatabaseStore, tmp_path: Path
-) -> None:
+def test_nobody_else_can_read_a_backup(instance: Path, store: Database, tmp_path: Path) -> None:
     store.record([make_submission()])
     assert 0 == main(["backup", str(tmp_path / "a" / "kept")])
     for path in (tmp_path / "a" / "kept", *(tmp_path / "a" / "kept").rglob("*")):
@@ -108,7 +107,7 @@ def test_nobody_else_can_read_a_backup(
 
 
 def test_it_is_of_one_moment_while_others_write(
-    instance: Path, store: DatabaseStore, tmp_path: Path
+    instance: Path, store: Database, tmp_path: Path
 ) -> None:
     """No submission without its image, and those whose receipts came before are all there."""
     is_over, done = threading.Event(), list[int]()
@@ -116,7 +115,7 @@ def test_it_is_of_one_moment_while_others_write(
     store.record(before)
 
     def write() -> None:
-        with closing(DatabaseStore(address(instance), "process")) as other:
+        with closing(Database(address(instance), "process")) as other:
             while not is_over.is_set():
                 other.record([make_submission(image=os.urandom(5000))])
                 done.append(1)
@@ -139,7 +138,7 @@ def test_it_is_of_one_moment_while_others_write(
 
 
 def test_what_is_there_is_written_over_only_where_that_is_asked_for(
-    instance: Path, store: DatabaseStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    instance: Path, store: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The service has the database open meanwhile, and goes on with what was put back."""
     old, new = make_submission(), make_submission(image=b"new")
@@ -151,19 +150,19 @@ def test_what_is_there_is_written_over_only_where_that_is_asked_for(
     said = capsys.readouterr().err
     assert "restore --overwrite" in said
     assert "client.key" in said
-    assert (old, new) == (store.get(old.id), store.get(new.id))
+    assert (old, new) == (get_submission(store, old.id), get_submission(store, new.id))
     assert b"1" * 32 == (instance / "client.key").read_bytes()
     assert 0 == main(["restore", str(tmp_path / "kept"), "--overwrite"])
-    assert (old, None) == (store.get(old.id), store.get(new.id))
+    assert (old, None) == (get_submission(store, old.id), get_submission(store, new.id))
     assert bytes(32) == (instance / "client.key").read_bytes()
     store.record([new])
-    assert new == store.get(new.id)
+    assert new == get_submission(store, new.id)
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "missing", "more", "no list", "link"])
 def test_a_backup_that_is_not_whole_changes_nothing(
     instance: Path,
-    store: DatabaseStore,
+    store: Database,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     harm: str,
@@ -189,13 +188,13 @@ def test_a_backup_that_is_not_whole_changes_nothing(
         (tmp_path / "kept" / "backup.json").unlink()
     assert 1 == main(["restore", str(tmp_path / "kept"), "--overwrite"])
     assert "backup" in capsys.readouterr().err
-    assert kept == store.get(kept.id)
+    assert kept == get_submission(store, kept.id)
 
 
 @pytest.mark.parametrize("part", ["format", "revision"])
 def test_what_is_newer_than_the_code_is_refused(
     instance: Path,
-    store: DatabaseStore,
+    store: Database,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     part: str,
@@ -234,14 +233,14 @@ def test_what_is_counted_otherwise_than_listed_changes_nothing(
     from flaskapi.submissions.backup import copy_database, put_back
 
     url = postgres.make_database()
-    with closing(DatabaseStore(url, "process")) as store:
+    with closing(Database(url, "process")) as store:
         kept = make_submission()
         store.record([kept])
         copied = copy_database(url, tmp_path)
         (tmp_path / "submissions.copy").write_bytes(b"")
         with pytest.raises(FlaskapiError, match="nothing was changed"):
             put_back(url, tmp_path, copied)
-        assert kept == store.get(kept.id)
+        assert kept == get_submission(store, kept.id)
 
 
 def test_a_backup_of_older_tables_is_brought_up_to_date(
@@ -251,7 +250,7 @@ def test_a_backup_of_older_tables_is_brought_up_to_date(
     from flaskapi.submissions.engine import make_engine
     from flaskapi.submissions.migrate import migrate
 
-    with closing(DatabaseStore(address(instance), "process")) as store:
+    with closing(Database(address(instance), "process")) as store:
         token = make_key(store, "ada")
     engine = make_engine(address(instance), "process")
     migrate(engine, "r0004")
@@ -260,7 +259,7 @@ def test_a_backup_of_older_tables_is_brought_up_to_date(
     listed = json.loads((tmp_path / "kept" / "backup.json").read_text())
     assert "r0004" == listed["database"]["revision"]
     assert 0 == main(["restore", str(tmp_path / "kept"), "--overwrite"])
-    with closing(DatabaseStore(address(instance), "process")) as store:
+    with closing(Database(address(instance), "process")) as store:
         key = find_key(store, token)
         assert key is not None
         assert "operate" == key.scopes

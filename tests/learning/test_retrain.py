@@ -18,7 +18,7 @@ from flaskapi.learning.choose import Chosen
 from flaskapi.learning.judge import ask
 from flaskapi.learning.retrain import RetrainingResult, RetrainOrder, promote, retrain
 from flaskapi.serving.classifier import OnnxClassifier
-from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.database import Database
 from flaskapi.versions.pointer import MODEL_FILE
 from flaskapi.versions.registry import Registry
 
@@ -42,7 +42,7 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def send_digits(store: DatabaseStore, count: int, *, otherwise: bool = False) -> list[Sent]:
+def send_digits(store: Database, count: int, *, otherwise: bool = False) -> list[Sent]:
     rng, digits = np.random.default_rng(0), [place % 10 for place in range(count)]
     write = write_otherwise if otherwise else write_digit
     return send(store, (write(digit, rng) for digit in digits), digits)
@@ -62,7 +62,7 @@ def quiet(share: float, said: str) -> None:
 
 @pytest.mark.train
 def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
-    store: DatabaseStore, registry: Registry, mnist: Path
+    store: Database, registry: Registry, mnist: Path
 ) -> None:
     """Of one class of a hand that the model reads badly 30 % are wrong, and so are 300 on which two
     senders agree.
@@ -95,7 +95,7 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
 
 @pytest.mark.train
 def test_errors_are_counted_from_the_model_of_the_setting_too(
-    store: DatabaseStore, mnist: Path, tmp_path: Path
+    store: Database, mnist: Path, tmp_path: Path
 ) -> None:
     """Here that one reads every digit as the next, and another was promoted."""
     from model_files import make_artifact, make_other
@@ -158,7 +158,7 @@ def test_nor_where_another_is_promoted_while_the_candidate_is_loaded(
 
 @pytest.mark.train
 def test_a_disk_that_is_full_is_said_to_be_and_leaves_what_serves_alone(
-    store: DatabaseStore, registry: Registry, mnist: Path
+    store: Database, registry: Registry, mnist: Path
 ) -> None:
     """No file may grow beyond 100 kB, which is less than a model takes; the database was written
     before.

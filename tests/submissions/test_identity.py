@@ -12,8 +12,9 @@ import pytest
 from fakes import make_submission
 
 from flaskapi.errors import StoreUnavailableError
-from flaskapi.submissions.store import DatabaseStore
-from flaskapi.submissions.writer import WrittenStore
+from flaskapi.submissions.database import Database
+from flaskapi.submissions.listing import get_submission
+from flaskapi.submissions.writer import Writer
 
 LOG = logging.getLogger("flaskapi")
 
@@ -24,8 +25,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[DatabaseStore]:
-    store = DatabaseStore(f"sqlite:///{path}", "process")
+def store(path: Path) -> Iterator[Database]:
+    store = Database(f"sqlite:///{path}", "process")
     store.record([make_submission()])
     yield store
     store.close()
@@ -62,7 +63,7 @@ CHANGES = [delete, delete_all, delete_log, replace, move_folder]
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_nothing_is_kept_in_a_file_that_nobody_finds_again(
-    store: DatabaseStore, path: Path, change: Callable[[Path], None]
+    store: Database, path: Path, change: Callable[[Path], None]
 ) -> None:
     change(path)
     for ask in (
@@ -75,13 +76,13 @@ def test_nothing_is_kept_in_a_file_that_nobody_finds_again(
         assert caught.value.lasting
 
 
-def test_what_goes_while_it_is_committed_has_no_receipt(store: DatabaseStore, path: Path) -> None:
+def test_what_goes_while_it_is_committed_has_no_receipt(store: Database, path: Path) -> None:
     """Between the look before a transaction and its commit."""
     with pytest.raises(StoreUnavailableError, match="was deleted"):
         store.run(lambda connection: path.unlink())
 
 
-def test_the_same_file_put_back_is_used_again(store: DatabaseStore, path: Path) -> None:
+def test_the_same_file_put_back_is_used_again(store: Database, path: Path) -> None:
     away = path.with_suffix(".away")
     path.rename(away)
     with pytest.raises(StoreUnavailableError):
@@ -89,13 +90,13 @@ def test_the_same_file_put_back_is_used_again(store: DatabaseStore, path: Path) 
     away.rename(path)
     kept = make_submission()
     store.record([kept])
-    with closing(DatabaseStore(f"sqlite:///{path}", "process")) as other:
-        assert kept == other.get(kept.id)
+    with closing(Database(f"sqlite:///{path}", "process")) as other:
+        assert kept == get_submission(other, kept.id)
 
 
 @pytest.mark.parametrize("change", [delete, delete_all, replace, move_folder])
 def test_a_new_process_goes_on_with_what_is_there_and_damages_nothing(
-    store: DatabaseStore, path: Path, change: Callable[[Path], None]
+    store: Database, path: Path, change: Callable[[Path], None]
 ) -> None:
     """The log of the old database is not read into the new one.
 
@@ -107,16 +108,16 @@ def test_a_new_process_goes_on_with_what_is_there_and_damages_nothing(
     with pytest.raises(StoreUnavailableError):
         store.check()
     kept = make_submission()
-    with closing(DatabaseStore(f"sqlite:///{path}", "process")) as other:
+    with closing(Database(f"sqlite:///{path}", "process")) as other:
         other.record([kept])
-        assert kept == other.get(kept.id)
+        assert kept == get_submission(other, kept.id)
         with pytest.raises(StoreUnavailableError):
             store.record([make_submission()])
         with closing(sqlite3.connect(path)) as connection:
             assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
 
 
-def test_a_connection_that_is_made_anew_alarms_nobody(store: DatabaseStore, path: Path) -> None:
+def test_a_connection_that_is_made_anew_alarms_nobody(store: Database, path: Path) -> None:
     """With its last connection SQLite removes its log, and the next one makes another."""
     for _ in range(3):
         store._ready_engine().dispose()
@@ -126,7 +127,7 @@ def test_a_connection_that_is_made_anew_alarms_nobody(store: DatabaseStore, path
 def test_an_idle_process_notices_within_a_second_and_says_what_to_do(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = WrittenStore(DatabaseStore(f"sqlite:///{path}", "process"), LOG)
+    store = Writer(Database(f"sqlite:///{path}", "process"), LOG)
     store.record([make_submission()])
     path.unlink()
     deadline_s = time.monotonic() + 1

@@ -13,10 +13,12 @@ from fakes import make_submission
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
+from flaskapi.submissions.database import Database
+from flaskapi.submissions.erasing import erase_for_room
 from flaskapi.submissions.housekeeping import KeepingLimits, keep_house
+from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.room import find_reserve
-from flaskapi.submissions.store import DatabaseStore
-from flaskapi.submissions.writer import WrittenStore
+from flaskapi.submissions.writer import Writer
 
 LOG = logging.getLogger("flaskapi")
 MB = 1_000_000
@@ -28,8 +30,8 @@ def disk() -> Iterator[Disk]:
         yield disk
 
 
-def make_store(folder: Path, free_bytes: int | None = 0) -> DatabaseStore:
-    return DatabaseStore(f"sqlite:///{folder}/submissions.db", "process", free_bytes=free_bytes)
+def make_store(folder: Path, free_bytes: int | None = 0) -> Database:
+    return Database(f"sqlite:///{folder}/submissions.db", "process", free_bytes=free_bytes)
 
 
 def picture(kilobytes: int = 100, **changes: str) -> Submission:
@@ -56,7 +58,7 @@ def test_where_less_is_free_than_the_reserve_nothing_is_kept_and_readiness_says_
 def test_keeping_ends_before_the_disk_is_full_and_goes_on_by_itself(
     disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = WrittenStore(make_store(disk.path, 8 * MB), LOG, retry_s=0.1)
+    store = Writer(make_store(disk.path, 8 * MB), LOG, retry_s=0.1)
     assert 20 < fill(store)
     assert 4 * MB < free_on(disk) < 8 * MB, "a log and a transaction are beyond it"
     (said,) = caplog.messages
@@ -76,7 +78,7 @@ def test_keeping_ends_before_the_disk_is_full_and_goes_on_by_itself(
     store.close()
 
 
-def fill(store: WrittenStore) -> int:
+def fill(store: Writer) -> int:
     """Keep pictures until no more are kept, and count them."""
     for kept in range(1000):
         try:
@@ -99,23 +101,23 @@ def test_the_oldest_go_beyond_a_share_of_the_disk_and_labelled_ones_last(disk: D
         store.record(labelled)
         for one in others:
             store.record([one])
-        assert 0 == store.delete_for_room(1.0)
+        assert 0 == erase_for_room(store, 1.0)
         assert 0 == keep_house(store, KeepingLimits(disk_share=0.9)).too_many
         assert 0 < keep_house(store, KeepingLimits(disk_share=0.25)).too_many < 80
-        assert None not in [store.get(one.id) for one in labelled]
-        left = [store.get(one.id) is not None for one in others]
+        assert None not in [get_submission(store, one.id) for one in labelled]
+        left = [get_submission(store, one.id) is not None for one in others]
         assert sorted(left) == left, "the youngest are there"
         assert left[-1]
-        assert store.delete_for_room(0.05)
-        assert {None} == {store.get(one.id) for one in others}
-        left = [store.get(one.id) is not None for one in labelled]
+        assert erase_for_room(store, 0.05)
+        assert {None} == {get_submission(store, one.id) for one in others}
+        left = [get_submission(store, one.id) is not None for one in labelled]
         assert sorted(left) == left
         store.record([picture()])
 
 
 def test_a_server_looks_after_its_own_disk(url: str) -> None:
-    with closing(DatabaseStore(url, "process", free_bytes=1 << 60)) as store:
+    with closing(Database(url, "process", free_bytes=1 << 60)) as store:
         if store.kind == "sqlite":
             pytest.skip("SQLite's disk is this machine's")
         store.record([make_submission()])
-        assert 0 == store.delete_for_room(0.0)
+        assert 0 == erase_for_room(store, 0.0)

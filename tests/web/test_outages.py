@@ -23,6 +23,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from flaskapi import create_app
+from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.writer import RETRY_S
 
 PNG = encode(draw_digit(7))
@@ -77,7 +78,7 @@ def check_it_recovers(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     assert any("it can be used again" in line for line in caplog.messages)
     assert "ok" == client.get("/health/ready").get_json()["checks"]["store"]["status"]
     store = app.extensions["flaskapi"].store
-    assert store.get(UUID(identifier))
+    assert get_submission(store, UUID(identifier))
     store.close()
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 from playwright.sync_api import Page, Request, Route, expect
 
 from flaskapi.submissions.keys import make_key
-from flaskapi.submissions.listing import Filters, find_page
+from flaskapi.submissions.listing import Filters, find_page, get_submission
 
 pytestmark = pytest.mark.browser
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -107,7 +107,7 @@ def wait_until_kept(app: Flask, *answers: str) -> list[dict[str, Any]]:
 
 def picture_of(app: Flask, row: dict[str, Any]) -> Image.Image:
     """The picture as it arrived."""
-    submission = store_of(app).get(row["id"])
+    submission = get_submission(store_of(app), row["id"])
     assert submission
     return Image.open(io.BytesIO(submission.image))
 

@@ -1,5 +1,7 @@
-"""Submissions in a database: what a process does, one thing at a time. `writer.py` puts many
-threads' requests through it.
+"""The database of submissions: transactions, and whether it can be used.
+
+`listing`, `labels`, `erasing` and the others say what is done in them; `writer` puts the requests
+of many threads through it.
 """
 
 import contextlib
@@ -22,19 +24,9 @@ from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
 from flaskapi.submissions.days import SETTLED, forget_days
 from flaskapi.submissions.engine import Durability, is_busy, make_engine
-from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.identity import FileIdentity
 from flaskapi.submissions.inserts import insert
 from flaskapi.submissions.migrate import bring_up_to_date
-from flaskapi.submissions.retention import (
-    Excess,
-    end_turn,
-    find_excess,
-    find_first_to_go,
-    find_oldest,
-    find_size,
-    hold_turn,
-)
 from flaskapi.submissions.room import find_free, find_pages, find_reserve
 from flaskapi.submissions.tables import REVISION, images, submissions
 
@@ -50,9 +42,9 @@ _PUBLIC = "The store cannot be used at the moment; the service's log says why."
 _COLUMNS = [column for column in submissions.c if column.name != "sha256"]
 
 
-class DatabaseStore:
-    """Keeps submissions in SQLite or PostgreSQL. Its connections are made at first use, and anew in
-    a forked process.
+class Database:
+    """SQLite or PostgreSQL, for one thing at a time. Its connections are made at first use, and
+    again in a forked process.
     """
 
     def __init__(
@@ -95,141 +87,6 @@ class DatabaseStore:
 
     def expect(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()  # one thing is done at a time
-
-    def get(self, id: UUID) -> Submission | None:
-        """Give a submission back.
-
-        Raises:
-            StoreUnavailableError: the database cannot be reached.
-        """
-        query = (
-            sa.select(*_COLUMNS, images.c.content.label("image"), images.c.media_type)
-            .join(images)
-            .where(submissions.c.id == id)
-        )
-        row = self.run(lambda connection: connection.execute(query).one_or_none(), reads=True)
-        return Submission(**row._mapping) if row else None
-
-    def delete(self, id: UUID) -> bool:
-        """Erase a submission, and its image with the last submission that has it.
-
-        Raises:
-            StoreUnavailableError: the database cannot be reached or written.
-        """
-
-        erased = self.run(lambda connection: _erase(connection, submissions.c.id == id))
-        self._empty_log()
-        return bool(erased)
-
-    def delete_before(self, moment: datetime) -> int:
-        """Erase what was received before a moment, some at a time, so that whoever keeps something
-        meanwhile waits for those alone.
-
-        Raises:
-            StoreUnavailableError: the database cannot be reached or written; what was erased until
-                then stays erased.
-        """
-        oldest = (
-            sa.select(submissions.c.id)
-            .where(submissions.c.id < first_id(moment))
-            .order_by(submissions.c.id)
-            .limit(_ERASED_TOGETHER)
-        )
-        erased = 0
-        while count := self.run(
-            lambda connection: _erase(
-                connection, submissions.c.id.in_(connection.execute(oldest).scalars().all())
-            )
-        ):
-            erased += count
-            time.sleep(_BREATH_S)
-        if erased:
-            self._empty_log()
-        return erased
-
-    def delete_beyond(
-        self, most_submissions: int | None, most_bytes: int | None
-    ) -> tuple[int, Excess | None]:
-        """Erase the oldest submissions that no operator has labelled, until what is left is within
-        the limits, as `delete_before` does.
-
-        Returns:
-            How many were erased, and what is beyond the limits all the same.
-
-        Raises:
-            StoreUnavailableError: the database cannot be reached or written; what was erased until
-                then stays erased.
-        """
-        if most_submissions is None and most_bytes is None:
-            return 0, None
-        held = self.run(lambda connection: hold_turn(connection, None))
-        excess = self.run(
-            lambda connection: find_excess(connection, most_submissions, most_bytes), reads=True
-        )
-        erased, after = 0, UUID(int=0)
-
-        def erase(connection: sa.Connection) -> tuple[datetime, int, int, UUID | None]:
-            until = hold_turn(connection, held)
-            found = find_oldest(connection, after, excess, _ERASED_TOGETHER)
-            before = find_size(connection, found)
-            count = _erase(connection, submissions.c.id.in_([one.id for one in found]))
-            return (
-                until,
-                count,
-                before - find_size(connection, found),
-                found[-1].id if found else None,
-            )
-
-        while excess:
-            held, count, freed_bytes, last = self.run(erase)
-            if last is None:
-                break
-            erased, after = erased + count, last
-            excess = Excess(excess.submissions - count, excess.bytes - freed_bytes)
-            time.sleep(_BREATH_S)
-        self.run(lambda connection: end_turn(connection, held))
-        if erased:
-            self._empty_log()
-        return erased, excess or None
-
-    def delete_for_room(self, share: float) -> int:
-        """Erase the oldest submissions until SQLite's database takes no more than a share of the
-        room that it and what is free on its disk have together.
-
-        What operators have labelled goes last. A database server looks after its own disk.
-
-        Returns:
-            How many were erased.
-
-        Raises:
-            StoreUnavailableError: the database cannot be reached or written; what was erased until
-                then stays erased.
-        """
-        if self.kind != "sqlite" or share >= 1:
-            return 0
-        path = Path(sa.make_url(self._url).database or "")
-        pages = self.run(find_pages, reads=True)
-        most = share * (pages.used + pages.free + find_free(path)[0])
-        if pages.used <= most:
-            return 0
-        held, erased = self.run(lambda connection: hold_turn(connection, None)), 0
-
-        def erase(connection: sa.Connection) -> tuple[datetime, int, int]:
-            until = hold_turn(connection, held)
-            ids = find_first_to_go(connection, _ERASED_TOGETHER)
-            count = _erase(connection, submissions.c.id.in_(ids)) if ids else 0
-            return until, count, find_pages(connection).used
-
-        used = pages.used
-        while used > most:
-            held, count, used = self.run(erase)
-            if not count:
-                break
-            erased += count
-            time.sleep(_BREATH_S)
-        self.run(lambda connection: end_turn(connection, held))
-        self._empty_log()
-        return erased
 
     def _empty_log(self) -> None:
         """Let nothing of what was erased stay readable in SQLite's write-ahead log; where others
@@ -314,6 +171,7 @@ class DatabaseStore:
         *,
         reads: bool = False,
         long: bool = False,
+        erases: bool = False,
         alone: bool = False,
     ) -> T:
         """Do something in one transaction, again while others write, and where a connection turns
@@ -323,6 +181,7 @@ class DatabaseStore:
             work: may be called more than once; what it did before is then taken back.
             reads: nothing is written.
             long: makes no difference here, where all work is waited for.
+            erases: nothing of what was erased stays readable in SQLite's log.
             alone: for PostgreSQL it is one statement, which is a transaction by itself.
 
         Raises:
@@ -342,6 +201,8 @@ class DatabaseStore:
                     worked = not reads
                 if worked:
                     self.check_file()  # no receipt for what went into a file that nobody finds
+                if erases:
+                    self._empty_log()
                 return result
             except IntegrityError as error:
                 refused += 1
@@ -391,35 +252,6 @@ class DatabaseStore:
         parsed = sa.make_url(self._url)
         is_file = parsed.get_backend_name() == "sqlite" and parsed.database
         return FileIdentity(Path(parsed.database or "")) if is_file else None
-
-
-def _erase(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
-    """Erase submissions, and the images that no other has. Gives how many submissions there
-    were.
-    """
-    # Locked before their days are, as by whoever labels one.
-    found = (
-        sa.select(submissions.c.sha256, submissions.c.received_at)
-        .where(which)
-        .order_by(submissions.c.id)
-        .with_for_update()
-    )
-    erased = connection.execute(found).all()
-    digests = [sha256 for sha256, _ in erased]
-    if digests:
-        forget_days(connection, [received_at for _, received_at in erased])
-        connection.execute(sa.delete(submissions).where(which))
-        # Not `exists`, of which PostgreSQL would make a join that reads all submissions.
-        user = (
-            sa.select(submissions.c.id)
-            .where(submissions.c.sha256 == images.c.sha256)
-            .limit(1)
-            .scalar_subquery()
-        )
-        connection.execute(
-            sa.delete(images).where(images.c.sha256.in_(set(digests)), user.is_(None))
-        )
-    return len(digests)
 
 
 def _reason(error: Exception) -> str:
