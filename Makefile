@@ -28,7 +28,7 @@ lint: .venv/all ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-train: .venv/all ## train the shipped network, or NETWORK=detector; DATA=folder with MNIST, else Keras downloads it
+train: .venv/all ## train the shipped network, or NETWORK=detector; DATA=folder with MNIST; after a kill it goes on
 	$(BIN)/python train_mnist.py $(if $(DATA),--data $(DATA)) $(if $(NETWORK),--network $(NETWORK))
 
 bench: .venv/all apache ## measure what docs/figures.md reports (minutes)
