@@ -21,7 +21,11 @@ from flaskapi.errors import (
 from flaskapi.sources import Allowance, Item
 from flaskapi.sources.archives import FORMAT_NAMES, kind_of, read_file
 from flaskapi.sources.tarred import BLOCK_BYTES
-from flaskapi.web.payload import decode_text, read_document
+from flaskapi.web.advice import advise
+from flaskapi.web.encoded import decode_value
+from flaskapi.web.forms import HEAD_BYTES, find_boundary, is_image_part
+from flaskapi.web.payload import read_document
+from flaskapi.web.unpack import encoding_of, is_packed, unpack_blocks, unpack_request
 
 _WAYS = (
     f"Send an archive ({FORMAT_NAMES}) as the body (curl --data-binary @images.zip -H "
@@ -29,7 +33,7 @@ _WAYS = (
     "as multipart/form-data in fields 'file' (curl -F file=@1.png -F file=@2.png), or JSON "
     '{"images": ["<base64>", …]}.'
 )
-_BROKEN_FORM = f"The multipart body cannot be read: is it cut off, or its boundary wrong? {_WAYS}"
+_BROKEN_FORM = "The multipart body cannot be read: is it cut off, or its boundary wrong?"
 _ARCHIVES = {
     f"application/{name}"
     for name in ("zip", "x-zip-compressed", "x-tar", "x-gtar", "gzip", "x-gzip", "octet-stream")
@@ -57,7 +61,9 @@ def read_items(request: Request) -> Generator[Item]:
         current_app.config["MAX_REQUEST_BYTES"], current_app.config["MAX_BATCH_BYTES"]
     )
     if request.is_json:
-        return _read_json(request, most)
+        if request.content_encoding:
+            request = unpack_request(request)
+        return _read_json(read_document(request), most)
     if request.mimetype == "multipart/form-data":
         return _at_most(
             most,
@@ -87,6 +93,23 @@ def _spool(request: Request) -> IO[bytes]:
         raise TooLargeError(
             f"The request is larger than the limit of this service: MAX_BATCH_BYTES = {most:,}."
         ) from None
+    except BaseException:
+        spool.close()
+        raise
+    spool.seek(0)
+    return _unpack(spool, encoding_of(request), most) if request.content_encoding else spool
+
+
+def _unpack(packed: IO[bytes], encoding: str, most: int) -> IO[bytes]:
+    """Unpack a body that is packed as a whole (`Content-Encoding`); one that is not stays."""
+    head = packed.read(BLOCK_BYTES)
+    packed.seek(0)
+    if not is_packed(head, encoding):
+        return packed
+    spool = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 closed by the generator that reads it
+    try:
+        with packed:
+            spool.writelines(unpack_blocks(packed.read, most, "MAX_BATCH_BYTES"))
     except BaseException:
         spool.close()
         raise
@@ -125,22 +148,30 @@ def _read_body(body: IO[bytes], mimetype: str, allowance: Allowance) -> Generato
 
 
 def _read_form(body: IO[bytes], boundary: str, allowance: Allowance) -> Generator[Item]:
-    """Read the files in the fields `file`, each an image or an archive; a form that breaks off ends
-    in an error of its own.
+    """Read the files in the fields `file`, each an image or an archive, or where there are none
+    those in any field; a form that breaks off ends in an error of its own.
     """
     with body:
+        boundary = boundary or find_boundary(body.read(HEAD_BYTES))
         empty = True
-        try:
-            for filename, file in _read_files(body, boundary):
-                empty = False
-                yield from _read_file_of_form(filename, file, allowance)
-        except (ValueError, RequestEntityTooLarge, TooLargeError) as error:
-            told = error if isinstance(error, TooLargeError) else InvalidRequestError(_BROKEN_FORM)
-            if empty:
-                raise told from None
-            yield Item("the form", told)
-        if empty:
-            raise MissingImageError(f"There is no file in a field 'file'. {_WAYS}")
+        for field in ("file", None):
+            body.seek(0)
+            try:
+                for filename, file in _read_files(body, boundary, field):
+                    empty = False
+                    yield from _read_file_of_form(filename, file, allowance)
+            except (ValueError, RequestEntityTooLarge, TooLargeError) as error:
+                told = (
+                    error
+                    if isinstance(error, TooLargeError)
+                    else InvalidRequestError(f"{_BROKEN_FORM} {advise().boundary} {_WAYS}")
+                )
+                if empty:
+                    raise told from None
+                yield Item("the form", told)
+            if not empty:
+                return
+        raise MissingImageError(f"There is no file in a field 'file'. {_WAYS}")
 
 
 def _read_file_of_form(filename: str, file: IO[bytes], allowance: Allowance) -> Iterator[Item]:
@@ -150,9 +181,11 @@ def _read_file_of_form(filename: str, file: IO[bytes], allowance: Allowance) -> 
         yield Item(filename, error)
 
 
-def _read_files(body: IO[bytes], boundary: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """Give the files of the fields `file`, one at a time: not by Werkzeug's form, which keeps all
-    of them.
+def _read_files(
+    body: IO[bytes], boundary: str, field: str | None
+) -> Iterator[tuple[str, IO[bytes]]]:
+    """Give the files of the fields of a name, or of any, one at a time: not by Werkzeug's form,
+    which keeps all of them. A part without a file's name is one too if its type is an image's.
     """
     decoder = MultipartDecoder(
         boundary.encode("latin-1", "replace"), current_app.config["MAX_FORM_FIELD_BYTES"]
@@ -172,9 +205,7 @@ def _read_files(body: IO[bytes], boundary: str) -> Iterator[tuple[str, IO[bytes]
                         f"The form has more than {most:,} parts (MAX_BATCH_IMAGES + "
                         f"MAX_FORM_PARTS); the rest was not read."
                     )
-                wanted = (
-                    event.filename if isinstance(event, File) and event.name == "file" else None
-                )
+                wanted = _file_name(event) if field in (None, event.name) else None
                 file.seek(0)
                 file.truncate()
             elif isinstance(event, Data):
@@ -189,8 +220,16 @@ def _read_files(body: IO[bytes], boundary: str) -> Iterator[tuple[str, IO[bytes]
                 return
 
 
-def _read_json(request: Request, most: int) -> Generator[Item]:
-    document = read_document(request)
+def _file_name(part: File | Field) -> str | None:
+    """The name of a part's file; that of its field where it is an image without one, and None
+    where it is a text.
+    """
+    if isinstance(part, File):
+        return part.filename
+    return f"the field '{part.name}'" if is_image_part(part.headers) else None
+
+
+def _read_json(document: Any, most: int) -> Generator[Item]:
     images = document.get("images") if isinstance(document, dict) else None
     if not isinstance(images, list) or not images:
         raise MissingImageError(f'The JSON has no list "images", or an empty one. {_WAYS}')
@@ -208,6 +247,6 @@ def _read_entry(entry: Any, name: str) -> Item:
             if isinstance(entry.get("name"), str):
                 name = entry["name"]
             entry = entry.get("image")
-        return Item(name, decode_text(entry, "The image"))
+        return Item(name, decode_value(entry, "The image"))
     except FlaskapiError as error:
         return Item(name, error)

@@ -1,4 +1,5 @@
 import base64
+import gzip
 import io
 import json
 import logging
@@ -133,6 +134,45 @@ def test_a_bad_image_has_an_error_of_the_one_shape_and_fails_no_other(client: Fl
     ]
 
 
+def test_what_clients_send_otherwise_is_read_as_many_images_too(client: FlaskClient) -> None:
+    """Fields of any name where none is 'file', parts without a file's name, a lost boundary, packed
+    bodies, pixels as numbers.
+    """
+    one, two = DIGITS[7], DIGITS[8]
+    head = b"Content-Disposition: form-data; name="
+    file = b"--XX\r\n" + head + b'"a"; filename="7.png"\r\n\r\n' + one + b"\r\n"
+    picture = b"--XX\r\n" + head + b'"b"\r\nContent-Type: image/png\r\n\r\n' + two + b"\r\n"
+    words = b"--XX\r\n" + head + b'"note"\r\n\r\nmine\r\n--XX--\r\n'
+    whole, kind = file + picture + words, "multipart/form-data"
+    packed = {"headers": {"Content-Encoding": "gzip"}}
+    images = {"images": [base64.b64encode(one).decode(), {"name": "b", "image": [0, 255] * 392}]}
+    ways: dict[str, tuple[dict[str, Any], list[str]]] = {
+        "other names": (body(whole, f"{kind}; boundary=XX"), ["7.png", "the field 'b'"]),
+        "no boundary": (body(whole, kind), ["7.png", "the field 'b'"]),
+        "a packed form": (
+            body(gzip.compress(whole), f"{kind}; boundary=XX") | packed,
+            ["7.png", "the field 'b'"],
+        ),
+        "packed JSON": (
+            body(gzip.compress(json.dumps(images).encode()), "application/json") | packed,
+            ["images[0]", "b"],
+        ),
+        "a packed tar": (
+            body(make_tar_gz([("7.png", one), ("8.png", two)])) | packed,
+            [
+                "7.png",
+                "8.png",
+            ],
+        ),
+    }
+    for way, (sent, names) in ways.items():
+        response = client.post("/predict/batch", **sent)
+        assert 200 == response.status_code, (way, response.text)
+        results = response.get_json()["results"]
+        assert names == [result["name"] for result in results], way
+        assert all("digit" in result for result in results), way
+
+
 def test_what_is_wrong_with_the_whole_is_a_problem_of_the_whole(client: FlaskClient) -> None:
     for headers in ({}, NDJSON):
         for sent, status, name, said in bad_requests():
@@ -151,7 +191,7 @@ def bad_requests() -> list[tuple[dict[str, Any], int, str, str]]:
         (body(make_zip([])), 400, "missing-image", "no image"),
         (body(b"BZh91AY&SY"), 415, "unsupported-image", "bzip2"),
         (form([]), 400, "missing-image", "'file'"),
-        ({"data": {"picture": (io.BytesIO(DIGITS[1]), "1.png")}}, 400, "missing-image", "'file'"),
+        ({"data": {"note": "7", "file": (io.BytesIO(b""), "")}}, 400, "missing-image", "'file'"),
         ({"data": {"file": (io.BytesIO(b""), "")}}, 400, "missing-image", "'file'"),
         (body(b"--XX\r\n", "multipart/form-data; boundary=XX"), 400, "invalid-request", "cut off"),
         (body(b"--XX\r\n", "multipart/form-data"), 400, "invalid-request", "boundary"),
