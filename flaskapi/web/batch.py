@@ -1,7 +1,7 @@
 """`POST /predict/batch`: many images, each read as `/predict` reads one."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain
 from typing import Any
@@ -15,6 +15,15 @@ from flaskapi.recognition import Prediction
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.web.access import key_if_required
 from flaskapi.web.errors import describe
+from flaskapi.web.forms_of_answer import (
+    CSV,
+    JSON,
+    TEXT,
+    csv_header,
+    to_row,
+    to_text,
+    wanted_form,
+)
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_query
@@ -53,11 +62,12 @@ def predict_batch() -> Response:
         # The first is made here, so that what stops all of them, such as a missing model, still has
         # a status of its own.
         results = chain([next(results)], results)
-        if request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON:
-            return Response(
-                stream_with_context(_stream(results, until_answered.pop_all())), content_type=NDJSON
-            )
-        return _answer_whole(results)
+        form = wanted_form(NDJSON)
+        if form == JSON:
+            return _answer_whole(results)
+        lines = _stream(results, until_answered.pop_all(), *_LINES[form](route))
+        kind = form if form == NDJSON else f"{form}; charset=utf-8"
+        return Response(stream_with_context(lines), content_type=kind)
 
 
 def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
@@ -118,22 +128,35 @@ def _answer_whole(results: Iterator[dict[str, Any]]) -> Response:
     return Response(document, content_type="application/json")
 
 
-def _stream(results: Iterator[dict[str, Any]], until_answered: ExitStack) -> Iterator[str]:
+# Of each form that comes line by line: its head, and what makes a line of a result.
+_LINES: dict[str, Callable[[Route], tuple[str, Callable[[dict[str, Any]], str]]]] = {
+    NDJSON: lambda route: ("", lambda result: encode_result(result) + "\n"),
+    TEXT: lambda route: ("", lambda result: to_text(result, route)),
+    CSV: lambda route: (csv_header(route), lambda result: to_row(result, route)),
+}
+
+
+def _stream(
+    results: Iterator[dict[str, Any]],
+    until_answered: ExitStack,
+    head: str,
+    to_line: Callable[[dict[str, Any]], str],
+) -> Iterator[str]:
     """Write a line for each result, the first at once; an error after that cannot change the
     status, and is the last line.
     """
-    lines: list[str] = []
+    lines: list[str] = [head] if head else []
     flushed_s = 0.0
     with until_answered:
         try:
             for result in results:
-                lines.append(encode_result(result) + "\n")
+                lines.append(to_line(result))
                 if len(lines) >= _FLUSH_LINES or time.monotonic() - flushed_s > _FLUSH_S:
                     yield "".join(lines)
                     lines, flushed_s = [], time.monotonic()
         except Exception as error:
             if isinstance(error, FlaskapiError):  # what else there is, `describe` logs
                 current_app.logger.error("an answer of many lines broke off: %s", error)
-            lines.append(encode_result({"error": describe(error)}) + "\n")
+            lines.append(to_line({"error": describe(error)}))
         if lines:
             yield "".join(lines)

@@ -1,15 +1,18 @@
 """`POST /predict/number`: the digits of a larger image, in reading order."""
 
+from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, request
+from flask import Blueprint, Flask, Response, current_app, request
 
 from flaskapi.digits.readings import ANY
 from flaskapi.errors import InvalidRequestError
 from flaskapi.numbers import NumberPrediction, predict_number
 from flaskapi.web.access import key_if_required
+from flaskapi.web.forms_of_answer import give_answer
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query
+from flaskapi.web.picture import draw_number
 from flaskapi.web.record import Kept, add_id, record
 from flaskapi.web.services import services
 
@@ -23,13 +26,14 @@ def init_app(app: Flask) -> None:
 @blueprint.post("/predict/number")
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
-def number() -> dict[str, Any]:
+def number() -> dict[str, Any] | Response:
     """Read the number in the image that was sent."""
     query = read_query(
         request,
         length=("[1-9]|[1-5][0-9]|6[0-4]", "a whole number from 1 to 64"),
         pattern=("[0-9d]{1,64}", "1 to 64 signs, each a digit, or d for any, as in 05dddddddd"),
         alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
+        include=("picture", "'picture'"),
     )
     pattern = _pattern(query)
     upload = read_image(request)
@@ -44,7 +48,9 @@ def number() -> dict[str, Any]:
     )
     services().metrics.count_number(prediction)
     (identifier,) = record([Kept(upload.data, prediction)])
-    return add_id(as_answer(prediction, alternatives="alternatives" in query), identifier)
+    answer = add_id(as_answer(prediction, alternatives="alternatives" in query), identifier)
+    draw = partial(draw_number, upload.data, prediction) if "include" in query else None
+    return give_answer(answer, "number", upload.filename, draw)
 
 
 def as_answer(prediction: NumberPrediction, *, alternatives: bool = False) -> dict[str, Any]:

@@ -25,10 +25,11 @@ _ODD_BEGINNINGS = (b"{", b"[", b"-", b"d", b"D", b" ", b"\n", b"\r", b"\t")
 
 
 class Upload(NamedTuple):
-    """An image file as it was sent; `name` is for messages, the sender chose it."""
+    """An image file as it was sent; `name` is for messages, `filename` the sender's, if any."""
 
     name: str
     data: bytes
+    filename: str = ""
 
 
 def read_query(request: Request, **known: tuple[str, str]) -> dict[str, str]:
@@ -107,7 +108,7 @@ def _read_form(request: Request) -> Upload:
         )
     if not files[0].filename:
         raise MissingImageError(f"No file was chosen in the field 'file'. {advise().image}")
-    return Upload(f"the file '{files[0].filename}'", files[0].content)
+    return Upload(f"the file '{files[0].filename}'", files[0].content, files[0].filename)
 
 
 def _read_other_part(parts: Sequence[Part]) -> Upload:
@@ -126,7 +127,7 @@ def _read_other_part(parts: Sequence[Part]) -> Upload:
     if len(pictures) == 1:
         (part,) = pictures
         name = f"the file '{part.filename}'" if part.filename else f"the field '{part.name}'"
-        return Upload(name, part.content)
+        return Upload(name, part.content, part.filename)
     if not pictures and (upload := _read_pair(parts)):
         return upload
     if any(part.name == "file" for part in parts):

@@ -1,14 +1,17 @@
 """`POST /predict`: one digit."""
 
+from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, request
+from flask import Blueprint, Flask, Response, current_app, request
 
 from flaskapi.digits.encode import data_url, encode_png
 from flaskapi.recognition import predict_digit
 from flaskapi.web.access import key_if_required
+from flaskapi.web.forms_of_answer import give_answer
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query
+from flaskapi.web.picture import draw_digit
 from flaskapi.web.record import Kept, add_id, record
 from flaskapi.web.services import services
 
@@ -22,11 +25,12 @@ def init_app(app: Flask) -> None:
 @blueprint.post("/predict")
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
-def predict() -> dict[str, Any]:
+def predict() -> dict[str, Any] | Response:
     """Read the one digit in the image that was sent; with `?include=normalized`, show what the
-    network saw of it.
+    network saw of it, with `?include=picture` where it was found.
     """
-    include = read_query(request, include=("normalized", "'normalized'")).get("include")
+    known = ("normalized|picture", "'normalized' or 'picture'")
+    include = read_query(request, include=known).get("include")
     limits = {
         "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
         "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
@@ -37,9 +41,10 @@ def predict() -> dict[str, Any]:
         services().metrics.count_prediction(prediction)
         (identifier,) = record([Kept(upload.data, prediction, normalized)])
     answer = add_id(prediction._asdict(), identifier)
-    if include:
+    if include == "normalized":
         answer |= {
             "normalized": data_url(encode_png(normalized.pixels)),
             "noticed": list(normalized.noticed),
         }
-    return answer
+    draw = partial(draw_digit, upload.data, prediction) if include == "picture" else None
+    return give_answer(answer, "digit", upload.filename, draw)

@@ -1,4 +1,5 @@
 import base64
+import csv
 import gzip
 import io
 import json
@@ -171,6 +172,25 @@ def test_what_clients_send_otherwise_is_read_as_many_images_too(client: FlaskCli
         results = response.get_json()["results"]
         assert names == [result["name"] for result in results], way
         assert all("digit" in result for result in results), way
+
+
+def test_lines_of_digits_and_rows_are_given_to_those_who_ask(client: FlaskClient) -> None:
+    """A line for each image, in order; that of one without an answer is empty, and its row has
+    the error.
+    """
+    sent = [("a,b.png", DIGITS[7]), ("words", b"words"), ("8.png", DIGITS[8])]
+    texts = {}
+    for accept in ("text/plain", "text/csv"):
+        response = client.post("/predict/batch", headers={"Accept": accept}, **form(sent))
+        assert (200, f"{accept}; charset=utf-8") == (response.status_code, response.content_type)
+        texts[accept] = response.text
+    assert "7\n\n7\n" == texts["text/plain"]
+    head, first, second, third = csv.reader(io.StringIO(texts["text/csv"]))
+    assert ["name", "digit", "confidence", "uncertain", "error", "id"] == head
+    assert ["a,b.png", "7", "0.9", "false", "", ""] == first
+    assert ["words", "", "", ""] == second[:4]
+    assert "not an image" in second[4]
+    assert "8.png" == third[0]
 
 
 def test_what_is_wrong_with_the_whole_is_a_problem_of_the_whole(client: FlaskClient) -> None:
