@@ -23,8 +23,8 @@ def main() -> int:
     """Train as the arguments say. Returns the exit status."""
     options = parse_arguments()
 
-    from flaskapi.training.artifact import check_writable, save_artifact
-    from flaskapi.training.dataset import load_dataset
+    from flaskapi.artifacts.artifact import check_writable, save_artifact
+    from flaskapi.training.download import load_or_download
 
     output = options.output or MODELS / (
         "detector.h5" if options.network == "detector" else "my_model.h5"
@@ -35,7 +35,7 @@ def main() -> int:
         for name in ("epochs", "batch_size", "validation")
         if getattr(options, name) is not None
     }
-    dataset = load_dataset(options.data)
+    dataset = load_or_download(options.data)
     if options.network == "detector":
         from flaskapi.training.detector import DetectorRecipe, train_detector
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks.serving import CONNECTIONS, measure, prepare
-from flaskapi.serving.registry import Registry
+from flaskapi.versions.registry import Registry
 from tests.artifacts import MODELS, make_artifact
 from tests.servers import Server, apache
 

@@ -17,15 +17,14 @@ import os, sys, statistics, tempfile, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import numpy as np
 from flaskapi import create_app
-from flaskapi.numbers import predict_number
-from flaskapi.recognition import predict_digit
+from flaskapi.reading.reader import Limits, Reader
 app = create_app({"INSTANCE_PATH": tempfile.mkdtemp(), "LOG_LEVEL": "ERROR"})
 classifier, detector = app.extensions["flaskapi"].classifier, app.extensions["flaskapi"].detector
-limits = {"max_pixels": 10**9, "uncertain_below": 0.5}
+reader = Reader(classifier, detector, Limits(10**9, 0.5))
 def read(data):
     if sys.argv[2] == "number":
-        return predict_number(data, classifier, detector, **limits)
-    return predict_digit(data, classifier, **limits)
+        return reader.number(data)
+    return reader.digit(data)
 def status(name):
     status = open("/proc/self/status").read()
     return int(status.partition(name + ":")[2].split()[0]) / 1000

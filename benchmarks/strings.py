@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapi.digits.encode import encode_png
-from flaskapi.training.augment import crop
-from flaskapi.training.dataset import load_dataset
+from flaskapi.handwriting.augment import crop
+from flaskapi.sources.mnist import load_dataset
 
 SEED = 20
 COUNT = 1000

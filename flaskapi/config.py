@@ -102,7 +102,7 @@ def path(value: Any) -> Path:
     return Path(value)
 
 
-def _shipped_model(name: str) -> Path:
+def shipped_model(name: str) -> Path:
     """Beside the package in a checkout, inside it where it was installed."""
     checkout = PACKAGE.parent / "models" / name
     return checkout if checkout.parent.is_dir() else PACKAGE / "models" / name
@@ -130,14 +130,14 @@ SETTINGS = (
     ),
     Setting(
         "MODEL_PATH",
-        _shipped_model("my_model.h5"),
+        shipped_model("my_model.h5"),
         path,
         "the model file; its compiled form is looked for beside it; a relative path counts from "
         "the folder of the checkout",
     ),
     Setting(
         "DETECTOR_PATH",
-        _shipped_model("detector.h5"),
+        shipped_model("detector.h5"),
         path,
         "the model that finds the digits of a number, in the same way",
     ),

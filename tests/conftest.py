@@ -26,6 +26,9 @@ from databases import Postgres, why_no_postgres
 from disks import why_no_disk
 from fakes import FixedClassifier, FixedDetector
 from operators import make_app, store_of
+from trainings import dataset, legacy, pytest_pycollect_makemodule, tiny_model
+
+__all__ = ["dataset", "legacy", "pytest_pycollect_makemodule", "tiny_model"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,36 +13,38 @@ FILES = sorted(
     [*ROOT.glob("flaskapi/**/*.py"), ROOT / "train_mnist.py", ROOT / "deploy" / "flaskapi.wsgi"]
 )
 HOMES = {
-    "numpy": {"digits", "recognition", "numbers", "serving", "training", "evaluation", "learning"},
+    "numpy": {
+        *("arrays", "digits", "sources", "serving", "handwriting", "artifacts", "reading"),
+        *("training", "versions", "evaluation", "learning"),
+    },
     "PIL": {"digits"},
-    "cv2": {"digits", "training"},
-    "onnxruntime": {"serving", "training"},  # training checks what it has compiled
-    **{name: {"training"} for name in ("keras", "h5py", "onnx")},
+    "cv2": {"digits", "handwriting"},
+    "onnxruntime": {"serving", "artifacts"},  # artifacts checks what it has compiled
+    **{name: {"artifacts"} for name in ("h5py", "onnx")},
+    "keras": {"artifacts", "training"},
     **{name: {"web"} for name in ("werkzeug", "prometheus_client", "flask_limiter", "limits")},
-    "flask": {"web", "__init__"},
+    "flask": {"web", "app"},
     **{name: {"evaluation"} for name in ("jinja2", "markupsafe")},
-    "tqdm": {"commands", "bulk"},
-    "pyarrow": {"bulk"},
+    **{name: {"commands"} for name in ("tqdm", "pyarrow")},
     **{name: {"submissions"} for name in ("sqlalchemy", "alembic", "psycopg")},
 }
 FLOORS = [  # from the roof down; errors.py lies under config.py, which raises one of them
-    {"scripts"},
-    {"__main__"},
-    {"commands"},  # over create_app: `check`, for one, makes the service as a web process does
-    {"bulk"},  # makes the service as well, in each of its processes
-    {"__init__"},
-    {"learning"},  # over evaluation: it judges by its measures, and shows by its pages
-    {"web", "evaluation"},
-    {"answers"},
-    {"numbers"},  # over recognition: a number is digits, and more
-    {"recognition"},
-    {"serving", "training", "submissions"},
-    *({"digits"}, {"config", "sources", "drift"}, {"errors"}),
+    {"scripts", "__main__"},
+    {"commands"},  # over app: `check`, for one, makes the service as a web process does
+    {"__init__"},  # the face: gives what is public on demand
+    {"app"},
+    {"web", "learning"},
+    {"contract", "versions", "evaluation", "training"},
+    {"reading", "artifacts"},
+    {"serving", "handwriting"},
+    {"digits", "submissions", "sources", "config"},
+    {"errors", "drift", "arrays", "labels"},
 ]
+
 READS_THE_ENVIRONMENT = {"flaskapi/config.py"}
 SET_IT_FOR_A_LIBRARY = {"train_mnist.py", "deploy/flaskapi.wsgi"} | {
     f"flaskapi/{file}.py"
-    for file in ("commands/files", "commands/predict", "commands/retrain", "web/metrics")
+    for file in ("commands/files", "commands/predict/__init__", "commands/retrain", "web/metrics")
 }
 
 

@@ -113,7 +113,7 @@ def test_a_target_that_cannot_be_written_is_an_error_not_a_traceback(
 def test_without_keras_compile_says_what_to_install_and_what_to_run(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "flaskapi.training.compile", raising=False)
+    monkeypatch.delitem(sys.modules, "flaskapi.artifacts.compile", raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)  # importing it fails as if it were not installed
     assert 1 == main(["compile", str(model)])
     said = capsys.readouterr().err

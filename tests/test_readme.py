@@ -11,7 +11,7 @@ from flask import Flask
 from flaskapi import create_app
 from flaskapi.__main__ import main
 from flaskapi.config import SETTINGS
-from flaskapi.web.errors import PROBLEMS
+from flaskapi.contract.problems import PROBLEMS
 
 ROOT = Path(__file__).parents[1]
 README, *DOCUMENTS = [

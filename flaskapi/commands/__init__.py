@@ -37,7 +37,7 @@ def open_store() -> Iterator["Store"]:
     """What was kept, without the models; also where the setting STORE lets nothing more be kept. It
     is closed afterwards.
     """
-    from flaskapi import make_app, make_database
+    from flaskapi.app import make_app, make_database
 
     with contextlib.closing(make_database(make_app())) as store:
         yield store
@@ -45,7 +45,7 @@ def open_store() -> Iterator["Store"]:
 
 def load_settings() -> dict[str, Any]:
     """The settings that a web process has; nothing else is made."""
-    from flaskapi import make_app
+    from flaskapi.app import make_app
 
     return make_app().config
 

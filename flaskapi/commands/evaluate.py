@@ -122,14 +122,10 @@ def _check_evaluation(options: argparse.Namespace) -> dict[str, Path]:
 
 def _ask_here(config: "dict[str, Any]", services: Any, options: argparse.Namespace) -> "Ask":
     """Ask the service's own parts, in this process."""
-    from flaskapi.evaluation.ask import ask_classifier, ask_reader
+    from flaskapi.evaluation.ask import ask_digits, ask_numbers
 
-    limits = {
-        "max_pixels": config["MAX_IMAGE_PIXELS"],
-        "uncertain_below": config["UNCERTAIN_BELOW"],
-    }
     if options.record:
-        from flaskapi.training.artifact import check_recordable
+        from flaskapi.artifacts.artifact import check_recordable
 
         model = _recorded(config, options)
         check_recordable(model)
@@ -141,9 +137,7 @@ def _ask_here(config: "dict[str, Any]", services: Any, options: argparse.Namespa
                 f"--record writes into {model.name}, but what serves is version "
                 f"{services.classifier.version}."
             )
-    if options.number:
-        return ask_reader(services.classifier, services.detector, **limits)
-    return ask_classifier(services.classifier, **limits)
+    return ask_numbers(services.reader) if options.number else ask_digits(services.reader)
 
 
 def _recorded(config: "dict[str, Any]", options: argparse.Namespace) -> Path:
@@ -153,8 +147,8 @@ def _recorded(config: "dict[str, Any]", options: argparse.Namespace) -> Path:
 
 
 def _record(model: Path, figures: dict[str, dict[str, int | float]], picture: bytes | None) -> None:
+    from flaskapi.artifacts.artifact import record_evaluation
     from flaskapi.serving.compiled import build_compiled
-    from flaskapi.training.artifact import record_evaluation
 
     record_evaluation(model, figures, picture)
     build_compiled(model, model.with_suffix(".onnx"))

@@ -50,7 +50,7 @@ def compile_model(options: argparse.Namespace) -> None:
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     try:
-        from flaskapi.training.compile import compile_artifact
+        from flaskapi.artifacts.compile import compile_artifact
     except ModuleNotFoundError as error:
         raise FlaskapiError(
             f"{options.model.name} cannot be compiled here: {error.name} is not installed. "
@@ -70,7 +70,7 @@ def _check_there(model: Path) -> None:
 def strip_optimizer(options: argparse.Namespace) -> None:
     """Remove the optimizer's weights from a model file."""
     _check_there(options.model)
-    from flaskapi.training.artifact import strip_optimizer as strip
+    from flaskapi.artifacts.artifact import strip_optimizer as strip
 
     freed = strip(options.model)
     print(
@@ -83,8 +83,8 @@ def strip_optimizer(options: argparse.Namespace) -> None:
 def show_card(options: argparse.Namespace) -> None:
     """Print a model card."""
     _check_there(options.model)
-    from flaskapi.training.artifact import read_picture
-    from flaskapi.training.card import render_card
+    from flaskapi.artifacts.artifact import read_picture
+    from flaskapi.artifacts.card import render_card
 
     print(render_card(options.model), end="")
     if options.picture:

@@ -11,9 +11,9 @@ from flaskapi.commands.wait import add_wait, check_wait, wait_for
 from flaskapi.errors import FlaskapiError, VersionError
 
 if TYPE_CHECKING:
-    from flaskapi.serving.pointer import Pointer
-    from flaskapi.serving.registry import Registry
-    from flaskapi.serving.versions import Version
+    from flaskapi.versions.pointer import Pointer
+    from flaskapi.versions.registry import Registry
+    from flaskapi.versions.version import Version
 
 KEPT, SHARE = 5, 0.1
 _NAMED = "its name or the last eight signs of it"
@@ -88,7 +88,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def open_registry() -> "Registry":
     """The registry of the settings."""
-    from flaskapi import make_app, make_registry
+    from flaskapi.app import make_app, make_registry
 
     return make_registry(make_app())
 
@@ -106,7 +106,7 @@ def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") ->
     """What there is to say of a version, or of the file of the setting MODEL_PATH, which is
     none.
     """
-    from flaskapi.serving.pointer import MODEL_FILE
+    from flaskapi.versions.pointer import MODEL_FILE
 
     name, registered, learned = MODEL_FILE, "", ""
     if version:
@@ -134,7 +134,7 @@ def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") ->
 
 def show(options: argparse.Namespace) -> None:
     """Print a version's card and what is known of it besides."""
-    from flaskapi.serving.versions import CARD, SUBMISSIONS
+    from flaskapi.versions.version import CARD, SUBMISSIONS
 
     registry = open_registry()
     version = registry.get(options.version)
@@ -192,7 +192,7 @@ def prune(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """Print two cards side by side, and what both read in labelled images."""
-    from flaskapi.serving.pointer import MODEL_FILE
+    from flaskapi.versions.pointer import MODEL_FILE
 
     registry = open_registry()
     names = [
@@ -231,17 +231,16 @@ def _figures(card: dict[str, Any]) -> dict[str, str]:
 
 def _compare_on(folder: Path, classifiers: list[Any]) -> None:
     """Let both read each labelled image, and count who was right where the other was not."""
-    from flaskapi.evaluation.ask import ask_classifier
+    from flaskapi.evaluation.ask import ask_digits
     from flaskapi.evaluation.labelled import load_labelled
+    from flaskapi.reading.protocols import Limits
+    from flaskapi.reading.reader import Reader
+    from flaskapi.serving.detector import NoDetector
 
-    images, max_pixels = (
-        [image for image in load_labelled(folder) if image.label],
-        load_settings()["MAX_IMAGE_PIXELS"],
-    )
-    asked = [
-        ask_classifier(classifier, max_pixels=max_pixels, uncertain_below=0)
-        for classifier in classifiers
-    ]
+    images = [image for image in load_labelled(folder) if image.label]
+    limits = Limits(load_settings()["MAX_IMAGE_PIXELS"], uncertain_below=0)
+    none = NoDetector("Digits are compared, not numbers.")
+    asked = [ask_digits(Reader(classifier, none, limits)) for classifier in classifiers]
     right = [[ask(image).outcome.said == image.label for image in images] for ask in asked]
     alone = [
         sum(ours and not theirs for ours, theirs in zip(one, other, strict=True))

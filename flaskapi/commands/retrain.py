@@ -80,7 +80,7 @@ def retrain(options: argparse.Namespace) -> None:
         "TF_ENABLE_ONEDNN_OPTS": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    from flaskapi import make_app
+    from flaskapi.app import make_app
 
     app = make_app()
     if app.config["STORE"] == "off":
@@ -120,7 +120,7 @@ def _retrain_once(app: Any, options: argparse.Namespace) -> None:
 
 
 def _retrain(app: Any, options: argparse.Namespace) -> None:
-    from flaskapi import make_registry
+    from flaskapi.app import make_registry
     from flaskapi.learning.report import render_page, render_text, to_figures
     from flaskapi.learning.retrain import promote
 
@@ -152,7 +152,7 @@ def _show_progress(app: Any, registry: Any, options: argparse.Namespace) -> "Ret
     """Retrain with a bar that shows how far it is, or with lines for the worker."""
     from tqdm import tqdm
 
-    from flaskapi import make_database
+    from flaskapi.app import make_database
     from flaskapi.learning.retrain import retrain as retrain_now
 
     order, store = _order(app.config, options), make_database(app)
@@ -203,7 +203,7 @@ def _watch(app: Any, options: argparse.Namespace) -> None:
         find_spec("keras") is None
     ):  # said before a request is taken, for each would fail, one after the other
         raise ModuleNotFoundError(name="keras")
-    from flaskapi import make_database
+    from flaskapi.app import make_database
     from flaskapi.learning.watch import Worker
 
     logging.basicConfig(

@@ -7,15 +7,15 @@ MNIST was made.
 from typing import Literal, NamedTuple
 
 import cv2
-import numpy as np
-import numpy.typing as npt
+
+from flaskapi.arrays import Bytes, Floats
 
 # Processes use the cores; a second thread spins beside pictures this small, at 0.6 ms of its core a
 # request.
 cv2.setNumThreads(1)
 
-Image = npt.NDArray[np.uint8]
-Digit = npt.NDArray[np.float32]
+Image = Bytes
+Digit = Floats
 
 # What a caller may want to know about a picture whose digit came out otherwise than expected.
 Noticed = Literal[

@@ -34,7 +34,7 @@ def convert_to_png(data: bytes) -> bytes:
             image = Pillow.fromarray(
                 decode_image(
                     data, max_pixels=image.width * image.height, max_side_px=max(image.size)
-                )[-1]
+                ).views[-1]
             )
         else:
             image = image.convert("RGB")

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -17,6 +16,7 @@ from PIL import (
 )
 from PIL import Image as Pillow
 
+from flaskapi.arrays import Floats
 from flaskapi.digits import Box, Image
 from flaskapi.errors import InvalidImageError, TooLargeError, UnsupportedImageError
 
@@ -59,6 +59,29 @@ _UPRIGHT = {
 }
 
 
+class Layout(NamedTuple):
+    """How the pixels of an image file lie: their width and height as stored, and what EXIF says of
+    them, 1 where it says nothing.
+    """
+
+    width: int
+    height: int
+    orientation: int
+
+
+class Decoded(NamedTuple):
+    """The pixels of an image file.
+
+    `views` has one `uint8 (height, width)`; transparent parts are composed on white (on black,
+    where what is visible is light). Where EXIF data say that the picture is turned, it has two:
+    turned as they say, and as it is stored, for some phones write an orientation into photographs
+    that are upright already.
+    """
+
+    views: tuple[Image, ...]
+    layout: Layout
+
+
 def media_type(data: bytes) -> str:
     """Tell by its first bytes what an image file is that `decode_image` has decoded, whatever its
     sender called it.
@@ -71,7 +94,7 @@ def media_type(data: bytes) -> str:
 
 def decode_image(
     data: bytes, *, max_pixels: int, max_side_px: int, by_colour: bool = False
-) -> tuple[Image, ...]:
+) -> Decoded:
     """Decode an image file of any of the formats and colour modes that people send.
 
     Args:
@@ -83,11 +106,6 @@ def decode_image(
             transparent parts, is not decoded for it, and gives none.
         max_side_px: reduce a larger image until its longer side is at most this; a JPEG is never
             decoded much larger.
-
-    Returns:
-        `uint8 (height, width)`; transparent parts are composed on white (on black, where what is
-        visible is light). Where EXIF data say that it is turned, two: turned as they say, and as it
-        is stored, for some phones write an orientation into photographs that are upright already.
 
     Raises:
         UnsupportedImageError: the bytes are not of a format that is read.
@@ -103,7 +121,7 @@ def decode_image(
                 f"are read."
             )
         if by_colour and (image.mode not in _COLOURED or image.has_transparency_data):
-            return ()
+            return Decoded((), Layout(width, height, 1))
         # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is still enough.
         image.draft("RGB" if by_colour else "L", (max_side_px, max_side_px))
         image.load()
@@ -121,19 +139,11 @@ def decode_image(
         raise InvalidImageError(
             "The image cannot be decoded whole: it is truncated or damaged."
         ) from error
+    layout = Layout(width, height, orientation)
     if orientation in _UPRIGHT:
-        return np.asarray(Pillow.fromarray(pixels).transpose(_UPRIGHT[orientation])), pixels
-    return (pixels,)
-
-
-class Layout(NamedTuple):
-    """How the pixels of an image file lie: their width and height as stored, and what EXIF says of
-    them, 1 where it says nothing.
-    """
-
-    width: int
-    height: int
-    orientation: int
+        turned = np.asarray(Pillow.fromarray(pixels).transpose(_UPRIGHT[orientation]))
+        return Decoded((turned, pixels), layout)
+    return Decoded((pixels,), layout)
 
 
 def read_layout(data: bytes) -> Layout:
@@ -211,7 +221,7 @@ def _reduce(image: Pillow.Image, max_side_px: int) -> Pillow.Image:
     return image.resize(size, Pillow.Resampling.BOX, reducing_gap=1)
 
 
-def _eight_bits(values: npt.NDArray[np.float32]) -> Image:
+def _eight_bits(values: Floats) -> Image:
     """Stretch 16-bit, 32-bit and floating point greys, whose full range is anybody's guess, over 0
     to 255.
     """

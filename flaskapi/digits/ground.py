@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from flaskapi.arrays import Floats
 from flaskapi.digits import Image
 from flaskapi.errors import NoDigitFoundError
 
@@ -188,7 +188,7 @@ def _light_up(light: Image, ground: Image) -> Image | None:
     return cv2.multiply(light, cv2.LUT(ground, gains), dtype=cv2.CV_8U)
 
 
-def _fit_plane(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _fit_plane(values: Floats) -> Floats:
     """The plane through values on a grid that is nearest to them in the least squares; on a grid,
     each axis can be fitted alone.
     """
@@ -236,7 +236,7 @@ def _level(image: Image) -> Image:
     return np.clip(image - ground + ground.mean(), 0, 255).astype(np.uint8)
 
 
-def _without_strokes(edge: Image) -> npt.NDArray[np.float32]:
+def _without_strokes(edge: Image) -> Floats:
     """The median of five neighbours each: ink that reaches the edge of a picture is mostly narrower
     than half of that.
     """

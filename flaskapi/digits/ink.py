@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from flaskapi.arrays import Bytes, Floats
 from flaskapi.digits import Box, Image, Ink, Noticed
 from flaskapi.digits.ground import lift_ink, quantile
 from flaskapi.digits.lines import LINE_END, LINE_OFFSET, erase_lines, find_frames
@@ -29,7 +29,7 @@ LOW_CONTRAST = 40  # grey levels; pen on paper has 60 and more
 SMALL_DIGIT_PX = 20  # the side of the box that MNIST's digits are in
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
-Pixels = TypeVar("Pixels", npt.NDArray[np.uint8], npt.NDArray[np.float32])
+Pixels = TypeVar("Pixels", Bytes, Floats)
 
 
 def find_ink(image: Image) -> Ink:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.arrays import Floats
 from flaskapi.digits import Digit, Image
 from flaskapi.digits.ground import find_polarity, lift_ink, quantile
 from flaskapi.digits.ink import WORKING_SIDE_PX, reduce_by_area
@@ -18,6 +19,10 @@ from flaskapi.errors import NoDigitFoundError
 # Of a digit: the detector has learned 18 to 52; higher ones take longer and are read no better.
 READ_HEIGHT_PX = 32
 PADDING_PX = 8  # around the page, so that digits at its edge are seen whole
+# Of each cell of the detector's answer: presence, ten digits, where the centre is and how large the
+# box, across and down.
+VALUES = 15
+CELL_PX = 2, 4  # across and down, of what the detector looks at, to one cell of its answer
 MULTIPLE_PX = 16  # of which the sides of what the detector reads are
 THINNEST_STROKE_PX = 2.5  # at that height; a thinner one would fade when it is reduced
 LARGEST_SCALE = 4.0  # more shows only blur
@@ -35,7 +40,6 @@ HEIGHT_QUANTILE = 0.6
 FILLING = 0.7  # of a picture's height, digits that lines hold together from border to border
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
-Floats = npt.NDArray[np.float32]
 Edges = tuple[float, float, float, float]  # left, top, right, bottom in pixels of a page
 
 

@@ -21,8 +21,7 @@ from flaskapi.errors import (
 )
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import LINE_END, Outcome
-from flaskapi.numbers import Detector, NumberPrediction, predict_number
-from flaskapi.recognition import Classifier, predict_digit
+from flaskapi.reading.reader import Reader
 
 TIMEOUT_S = 60
 
@@ -40,16 +39,14 @@ class Answered(NamedTuple):
 Ask = Callable[[LabelledImage], Answered]
 
 
-def ask_classifier(classifier: Classifier, *, max_pixels: int, uncertain_below: float) -> Ask:
+def ask_digits(reader: Reader) -> Ask:
     """Read digits in this process, as `/predict` does.
 
     The function that is given raises ModelUnavailableError.
     """
 
     def read(image: LabelledImage) -> Answered:
-        prediction, normalized = predict_digit(
-            image.read(), classifier, max_pixels=max_pixels, uncertain_below=uncertain_below
-        )
+        prediction, normalized = reader.digit(image.read())
         outcome = Outcome(
             image.name,
             image.label,
@@ -62,27 +59,14 @@ def ask_classifier(classifier: Classifier, *, max_pixels: int, uncertain_below: 
     return _refusing(read)
 
 
-def ask_reader(
-    classifier: Classifier,
-    detector: Detector,
-    *,
-    max_pixels: int,
-    uncertain_below: float,
-    predict: Callable[..., NumberPrediction] = predict_number,
-) -> Ask:
+def ask_numbers(reader: Reader) -> Ask:
     """Read numbers in this process, as `/predict/number` does.
 
     The function that is given raises ModelUnavailableError.
     """
 
     def read(image: LabelledImage) -> Answered:
-        prediction = predict(
-            image.read(),
-            classifier,
-            detector,
-            max_pixels=max_pixels,
-            uncertain_below=uncertain_below,
-        )
+        prediction = reader.number(image.read())
         said = LINE_END.join(prediction.lines)
         outcome = Outcome(
             image.name, image.label, said, prediction.confidence, prediction.uncertain

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from flaskapi.digits.encode import encode_png
 from flaskapi.errors import DatasetError
-from flaskapi.training.dataset import holds_idx, load_dataset
+from flaskapi.labels import NONE
+from flaskapi.sources.mnist import holds_idx, load_dataset
 
-NOT_A_DIGIT = ("", "none")  # what a label says of a picture that shows no digit
-DIGITS = tuple("0123456789")
+NOT_A_DIGIT = ("", NONE)  # what a label says of a picture that shows no digit
 NUMBER = re.compile(r"[0-9]+(\|[0-9]+)*")
 
 
@@ -89,7 +89,7 @@ def _labelled(table: Path, line: int, name: str, label: str | None, numbers: boo
         raise DatasetError(f"{table}, line {line}: there is no file {name!r}.")
     label = "missing" if label is None else label.strip().lower()
     is_number = NUMBER.fullmatch(label)
-    if label not in NOT_A_DIGIT and not (is_number if numbers else label in DIGITS):
+    if label not in NOT_A_DIGIT and not (is_number if numbers else label in tuple("0123456789")):
         expected = "digits, with | between lines" if numbers else "a digit"
         hint = "; numbers are read with --number" if is_number else ""
         raise DatasetError(

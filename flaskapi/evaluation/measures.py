@@ -9,7 +9,8 @@ from typing import ClassVar, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-DIGITS = 10
+from flaskapi.labels import DIGITS
+
 LINE_END = "|"  # between the lines of a number, in labels and answers
 CALIBRATION_BINS = (
     15  # of equal width, as in Guo et al., "On Calibration of Modern Neural Networks" (2017)

@@ -12,7 +12,6 @@ from flaskapi.errors import FlaskapiError
 from flaskapi.evaluation.ask import Answered
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import (
-    DIGITS,
     Bin,
     DigitEvaluation,
     Evaluation,
@@ -20,6 +19,7 @@ from flaskapi.evaluation.measures import (
     Outcome,
 )
 from flaskapi.evaluation.pictures import load_template
+from flaskapi.labels import DIGITS, NONE
 
 SHOWN_MISTAKES = 10
 SHOWN_PICTURES = 200  # on the page, the surest mistakes of each set first
@@ -29,7 +29,7 @@ NUMBER_SIDE_PX = 400
 WHOLE = 2**31  # a side that no picture exceeds
 THUMBNAIL_OF_PIXELS = 100_000_000
 
-NAMES = [*map(str, range(DIGITS)), "none"]
+NAMES = [*map(str, range(DIGITS)), NONE]
 REJECTED = "left uncertain or found to be none"
 
 
@@ -69,7 +69,7 @@ def _thumbnail(data: bytes, side_px: int, boxes: Sequence[Box]) -> bytes:
     try:
         pixels = decode_image(
             data, max_pixels=THUMBNAIL_OF_PIXELS, max_side_px=WHOLE if boxes else side_px
-        )[0]
+        ).views[0]
     except FlaskapiError:
         return b""
     return encode_boxes(pixels, boxes, max_side_px=side_px) if boxes else encode_png(pixels)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
-import numpy.typing as npt
+
+from flaskapi.arrays import Bytes
 
 
 class Example(NamedTuple):
@@ -33,7 +34,7 @@ class Example(NamedTuple):
         return self.sha256[0] < 64
 
 
-def to_arrays(examples: Sequence[Example]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def to_arrays(examples: Sequence[Example]) -> tuple[Bytes, Bytes]:
     """Put examples into `uint8 (n, 28, 28)`, 255 the ink, and `uint8 (n,)`, their labels."""
     pixels = np.frombuffer(b"".join(one.normalized for one in examples), np.uint8).reshape(
         -1, 28, 28

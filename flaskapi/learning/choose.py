@@ -6,15 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from flaskapi.arrays import Floats
+from flaskapi.labels import NO_DIGIT, NONE
 from flaskapi.learning import Example
 from flaskapi.submissions.labelled import Labelled, Statement
-from flaskapi.training.dataset import NO_DIGIT
 
-NONE = "none"  # the label of what shows no digit
-Answers = Callable[[Sequence[Example]], npt.NDArray[np.float32]]
+Answers = Callable[[Sequence[Example]], Floats]
 
 
 class Chosen(NamedTuple):

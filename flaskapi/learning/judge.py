@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from flaskapi.arrays import Bytes, Floats
 from flaskapi.evaluation.measures import DigitEvaluation, Outcome
-from flaskapi.serving.classifier import Answers
-from flaskapi.serving.second_look import look_twice
-from flaskapi.training.dataset import NO_DIGIT
+from flaskapi.labels import NO_DIGIT
+from flaskapi.reading.protocols import Classifier
+from flaskapi.reading.second_look import look_twice
 
 # That a candidate may make on MNIST's test set; over the model that serves, and over the one that
 # it all began with.
@@ -114,7 +114,7 @@ def mcnemar(fixed: int, broken: int) -> float:
     return sum(math.comb(differ, count) for count in range(fixed, differ + 1)) / 2**differ
 
 
-def ask(classifier: Answers, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def ask(classifier: Classifier, pixels: Bytes) -> Floats:
     """Give a model's probabilities, `float32 (n, 10)`, for `uint8 (n, 28, 28)`, 255 the ink, as a
     caller would get them.
     """
@@ -125,9 +125,7 @@ def ask(classifier: Answers, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.fl
     )
 
 
-def count_wrong(
-    classifier: Answers, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]
-) -> int:
+def count_wrong(classifier: Classifier, pixels: Bytes, labels: Bytes) -> int:
     """Say how many of `uint8 (n, 28, 28)`, 255 the ink, a model reads as something else than `uint8
     (n,)`, 0 to 9.
     """
@@ -135,10 +133,10 @@ def count_wrong(
 
 
 def compare(
-    before: Answers,
-    after: Answers,
-    pixels: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.uint8],
+    before: Classifier,
+    after: Classifier,
+    pixels: Bytes,
+    labels: Bytes,
     names: Sequence[str],
     uncertain_below: float,
 ) -> list[Pair]:
@@ -153,9 +151,7 @@ def compare(
     return [Pair(*pair) for pair in zip(*outcomes, strict=True)]
 
 
-def _conclude(
-    row: npt.NDArray[np.float32], label: int, name: str, uncertain_below: float
-) -> Outcome:
+def _conclude(row: Floats, label: int, name: str, uncertain_below: float) -> Outcome:
     confidence = float(row.max())
     known = None if label == NO_DIGIT else str(label)
     return Outcome(name, known, str(int(row.argmax())), confidence, confidence < uncertain_below)

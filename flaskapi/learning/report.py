@@ -7,11 +7,11 @@ from typing import Any
 from flaskapi.digits.encode import encode_bytes
 from flaskapi.evaluation.measures import Outcome
 from flaskapi.evaluation.pictures import Gallery, Picture, render_pictures
+from flaskapi.labels import NO_DIGIT
 from flaskapi.learning import Example
 from flaskapi.learning.choose import Doubt
 from flaskapi.learning.judge import Judgement, Pair, figures
 from flaskapi.learning.retrain import Retraining
-from flaskapi.training.dataset import NO_DIGIT
 
 LISTED = 50  # suspicious labels in the text; the page has the others too
 NAMED = 1000  # of them among the figures

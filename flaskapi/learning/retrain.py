@@ -6,19 +6,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from flaskapi.arrays import Bytes
 from flaskapi.errors import VersionError
 from flaskapi.learning import Example, to_arrays
 from flaskapi.learning.choose import Chosen, Doubt, choose, find_doubts
 from flaskapi.learning.judge import Judgement, Pair, ask, compare, count_wrong
 from flaskapi.serving.classifier import OnnxClassifier, load_classifier
-from flaskapi.serving.pointer import MODEL_FILE
-from flaskapi.serving.registry import Registry
+from flaskapi.sources.mnist import Dataset
 from flaskapi.submissions import Store
 from flaskapi.submissions.labelled import read_labelled
-from flaskapi.training.dataset import Dataset, load_dataset
+from flaskapi.versions.pointer import MODEL_FILE
+from flaskapi.versions.registry import Registry
 
 LEAST = 20  # images to train with; fewer teach nothing that a test on a third as many could show
 BEGUN, TRAINED, COMPILED = 0.02, 0.8, 0.95  # the share of the time that is over then, about
@@ -48,7 +46,7 @@ class Retraining(NamedTuple):
     ] = ()  # labels that were used, and that the candidate contradicts all the same
     reasons: tuple[str, ...] = ()  # why it does not serve; empty where it may
     generation: int = 0  # of the version that serves, when it was compared
-    test_images: npt.NDArray[np.uint8] | None = None  # MNIST's, in the order of the judgement
+    test_images: Bytes | None = None  # MNIST's, in the order of the judgement
 
 
 def retrain(store: Store, registry: Registry, order: Order, progress: Progress) -> Retraining:
@@ -80,7 +78,7 @@ def retrain(store: Store, registry: Registry, order: Order, progress: Progress) 
         return result
     first = None if pointer.version == MODEL_FILE else registry.load(MODEL_FILE)
     progress(BEGUN, f"Training on {len(chosen.learned):,} labelled images and MNIST.")
-    dataset = load_dataset(order.data)
+    dataset = _load(order.data)
     with tempfile.TemporaryDirectory(prefix="flaskapi-retrain-") as folder:
         artifact = Path(folder) / "my_model.h5"
         _train(
@@ -117,6 +115,13 @@ def promote(registry: Registry, retraining: Retraining, by: str) -> None:
     registry.promote(retraining.candidate, by, instead_of=retraining.generation)
 
 
+def _load(data: Path | None) -> Dataset:
+    # Not at the top: Keras takes seconds, and a dry run needs none of it.
+    from flaskapi.training.download import load_or_download
+
+    return load_or_download(data)
+
+
 def _train(
     source: Path,
     dataset: Dataset,
@@ -126,7 +131,7 @@ def _train(
     progress: Progress,
 ) -> None:
     # Not at the top: it takes seconds, and a dry run needs none of it.
-    from flaskapi.training.artifact import save_artifact
+    from flaskapi.artifacts.artifact import save_artifact
     from flaskapi.training.finetune import FinetuneRecipe, finetune
 
     recipe = FinetuneRecipe(seed=order.seed)

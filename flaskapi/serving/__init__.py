@@ -1,3 +1,1 @@
-"""A compiled model that answers. ONNX Runtime lives here; TensorFlow never does, it runs in a child
-process.
-"""
+"""Loaded models that answer, by ONNX Runtime, and their compiled forms."""

@@ -1,30 +1,12 @@
 """The classifier that serves: which digit is in a prepared picture."""
 
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from flaskapi.arrays import Floats
 from flaskapi.errors import ModelUnavailableError
 from flaskapi.serving.model import Model, NoModel, load_model
-
-Floats = npt.NDArray[np.float32]
-
-
-class Answers(Protocol):
-    """What a loaded classifier can do."""
-
-    @property
-    def version(self) -> str: ...
-
-    @property
-    def generation(self) -> int: ...
-
-    @property
-    def card(self) -> dict[str, Any]: ...
-
-    def probabilities(self, batch: Floats) -> Floats: ...
 
 
 class OnnxClassifier(Model):

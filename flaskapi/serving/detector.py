@@ -3,13 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from flaskapi.digits.segment import VALUES
+from flaskapi.arrays import Floats
+from flaskapi.digits.page import VALUES
 from flaskapi.errors import ModelUnavailableError
 from flaskapi.serving.model import Model, NoModel, load_model
-
-Floats = npt.NDArray[np.float32]
 
 
 class OnnxDetector(Model):

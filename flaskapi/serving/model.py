@@ -7,13 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
+from flaskapi.arrays import Floats
 from flaskapi.errors import ModelUnavailableError
 from flaskapi.serving.compiled import find_compiled, open_session, read_metadata
-
-Floats = npt.NDArray[np.float32]
 
 
 class Model:

@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from functools import reduce
 from typing import Any, TypeVar
 
+from flaskapi.labels import DIGITS, NONE
+
 Counts = dict[str, Any]
 Value = TypeVar("Value", dict[str, Any], list[Any], float)
 
-DIGITS = 10
 BINS = 15  # of equal width, as `evaluate` has them
-NONE = "none"  # the label of what shows no digit
 
 
 def merge(one: Value, other: Value) -> Value:
@@ -99,7 +99,7 @@ def _describe_labelled(counts: Counts) -> dict[str, Any]:
             for of, confidence, right in bins
         ],
         "confusion": counts["confusion"],
-        "none": counts["others"][0],
+        NONE: counts["others"][0],
         "none_uncertain": counts["others"][1],
     }
 

@@ -20,8 +20,9 @@ import sqlalchemy as sa
 
 from flaskapi.drift import EDGES
 from flaskapi.errors import StoreUnavailableError
+from flaskapi.labels import DIGITS
 from flaskapi.submissions import Store
-from flaskapi.submissions.counts import DIGITS, Counts, count_labelled, merge
+from flaskapi.submissions.counts import Counts, count_labelled, merge
 from flaskapi.submissions.days import SETTLED
 from flaskapi.submissions.identifiers import first_id, new_id
 from flaskapi.submissions.tables import days, shadows, submissions

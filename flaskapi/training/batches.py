@@ -6,24 +6,19 @@ import signal
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
-from flaskapi.training.augment import augment
-from flaskapi.training.dataset import NO_DIGIT
-from flaskapi.training.glyphs import flag_sevens
-from flaskapi.training.outliers import draw_outliers
+from flaskapi.arrays import Bytes, Floats
+from flaskapi.handwriting.augment import augment
+from flaskapi.handwriting.glyphs import flag_sevens
+from flaskapi.handwriting.outliers import draw_outliers
+from flaskapi.labels import DIGITS, NO_DIGIT
 
-DIGITS = 10
 OUTLIERS = 40_000  # drawn once, varied in each epoch
 # Times as many of them in the last epochs: what teachers say of digits makes a network surer of all
 # else too.
 FINISHING_OUTLIERS = 1.6
 AHEAD = 4  # batches for each process that makes them
-
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 
 class Maker:
@@ -132,9 +127,6 @@ def _keep(maker: Maker) -> None:
     global _kept
     _kept = maker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training, which stops them
-    # Each process is one thread's work: as many threads as cores in each would only wait for each
-    # other.
-    cv2.setNumThreads(0)
 
 
 def _make(epoch: int, index: int) -> tuple[Floats, Floats]:

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.arrays import Doubles, Floats
+
 COLDEST, HOTTEST, STEPS = 0.25, 4.0, 200
 NEWTON_STEPS = 12
 
 
-def calibrate(
-    model: keras.Model, images: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]
-) -> float:
+def calibrate(model: keras.Model, images: Floats, labels: npt.NDArray[np.integer]) -> float:
     """Scale the last layer so that the probabilities fit digits that the model has not learned
     from.
 
@@ -58,9 +58,7 @@ def fit_logistic(
     return float(weights[0]), float(weights[1])
 
 
-def _negative_log_likelihood(
-    logits: npt.NDArray[np.float64], labels: npt.NDArray[np.integer]
-) -> float:
+def _negative_log_likelihood(logits: Doubles, labels: npt.NDArray[np.integer]) -> float:
     normalizer = np.log(
         np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
     ) + logits.max(axis=1)

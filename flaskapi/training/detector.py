@@ -9,18 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from flaskapi.digits.page import PADDING_PX
-from flaskapi.digits.segment import VALUES, find_candidates
+from flaskapi.arrays import Bytes, Doubles, Floats
+from flaskapi.artifacts.artifact import Card
+from flaskapi.digits.page import PADDING_PX, VALUES
 from flaskapi.errors import DatasetError
-from flaskapi.training.artifact import Card
+from flaskapi.handwriting.pages import NEAR, Page, Placed, draw_page, draw_targets
+from flaskapi.reading.candidates import find_candidates
+from flaskapi.sources.mnist import Dataset
 from flaskapi.training.calibrate import fit_logistic, fit_temperature
-from flaskapi.training.dataset import Dataset
 from flaskapi.training.networks import detector
-from flaskapi.training.pages import NEAR, Page, Placed, draw_page, draw_targets
 from flaskapi.training.train import origin
-
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 LARGEST_RATE = 2e-3
 VALIDATION_PAGES, CALIBRATION_PAGES = 256, 1500
@@ -161,7 +159,7 @@ class Found(NamedTuple):
     """What a detector says of some pages, one entry for each of its candidates."""
 
     digits: int  # that are on the pages, whole
-    presence: npt.NDArray[np.float64]
+    presence: Doubles
     shares: Floats  # `(n, 10)`
     labels: npt.NDArray[np.int64]  # what is there; -1: nothing
 

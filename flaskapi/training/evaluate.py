@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-DIGITS = 10
+from flaskapi.arrays import Bytes
+from flaskapi.labels import DIGITS
 
 
 class Evaluation(NamedTuple):
@@ -39,9 +40,7 @@ class Evaluation(NamedTuple):
         )
 
 
-def evaluate(
-    model: keras.Model, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]
-) -> Evaluation:
+def evaluate(model: keras.Model, images: Bytes, labels: Bytes) -> Evaluation:
     """Ask the model about every image.
 
     Args:

@@ -9,22 +9,20 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
+from flaskapi.arrays import Bytes, Floats
+from flaskapi.artifacts.artifact import Card, read_card
+from flaskapi.artifacts.keras_file import is_detector, load_artifact
 from flaskapi.errors import DatasetError, ModelFileError
-from flaskapi.training.artifact import Card, read_card
-from flaskapi.training.augment import augment
+from flaskapi.handwriting.augment import augment
+from flaskapi.handwriting.outliers import draw_outliers
+from flaskapi.labels import NO_DIGIT
+from flaskapi.sources.mnist import Dataset
 from flaskapi.training.batches import targets
 from flaskapi.training.calibrate import calibrate
-from flaskapi.training.dataset import NO_DIGIT, Dataset
 from flaskapi.training.evaluate import evaluate
-from flaskapi.training.keras_file import is_detector, load_artifact
-from flaskapi.training.outliers import draw_outliers
 from flaskapi.training.reference import describe_digits
 from flaskapi.training.train import origin
-
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 RATE = 3e-4  # the optimizer's largest step, less than that of a training's gentle last epochs
 EMA_MOMENTUM = 0.99  # what is kept is the mean of about the last hundred steps

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from flaskapi.digits.segment import VALUES
+from flaskapi.digits.page import VALUES
 
 Shape = tuple[int, int, int]
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flaskapi.arrays import Bytes
 from flaskapi.digits.likeness import ink_share, stroke_px
 from flaskapi.drift import EDGES, to_reference
 
@@ -15,9 +16,7 @@ from flaskapi.drift import EDGES, to_reference
 COARSE = 0.04
 
 
-def describe_digits(
-    images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], *, augmented: bool
-) -> dict[str, Any]:
+def describe_digits(images: Bytes, labels: Bytes, *, augmented: bool) -> dict[str, Any]:
     """Count digits by ink share, stroke width and what they are.
 
     Their size and contrast in a picture are not counted, for MNIST's are what its authors made

@@ -2,27 +2,24 @@
 
 import contextlib
 import datetime
+import importlib.metadata
 import platform
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import keras
 import numpy as np
-import numpy.typing as npt
 
+from flaskapi.arrays import Bytes, Floats
+from flaskapi.artifacts.artifact import Card
 from flaskapi.errors import DatasetError
-from flaskapi.training.artifact import Card
-from flaskapi.training.augment import augment
+from flaskapi.handwriting.augment import augment
+from flaskapi.sources.mnist import MNIST_SHA256, Dataset
 from flaskapi.training.batches import Maker, Pool, targets
 from flaskapi.training.calibrate import calibrate
-from flaskapi.training.dataset import MNIST_SHA256, Dataset
 from flaskapi.training.evaluate import Evaluation, evaluate
 from flaskapi.training.networks import NETWORKS, Shape
 from flaskapi.training.reference import describe_digits
-
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 FIRST_RATE, FINISHING_RATE, TAUGHT_RATE = 2e-3, 4e-4, 1e-3  # the optimizer's largest steps
 TEACHERS_SHARE = 0.7  # of what a network that is taught should answer; the rest is what is known
@@ -323,7 +320,7 @@ def origin(dataset: Dataset, validation: int, model: keras.Model) -> Card:
             "keras": keras.__version__,
             keras.backend.backend(): _backend_version(),
             "numpy": np.__version__,
-            "opencv": cv2.__version__,
+            "opencv": importlib.metadata.version("opencv-python-headless"),
         },
     }
 

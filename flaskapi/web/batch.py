@@ -8,10 +8,11 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request, stream_with_context
 
-from flaskapi.answers import Answer, Route, answer_items, choose_reader
+from flaskapi.contract.answers import add_id, encode_result, to_result
+from flaskapi.contract.keeping import Kept
 from flaskapi.errors import FlaskapiError
-from flaskapi.numbers import NumberPrediction
-from flaskapi.recognition import Prediction
+from flaskapi.reading.many import Answer, Route
+from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.web.access import key_if_required
 from flaskapi.web.errors import describe
@@ -27,8 +28,7 @@ from flaskapi.web.forms_of_answer import (
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_query
-from flaskapi.web.record import Kept, add_id, record
-from flaskapi.web.results import encode_result, to_result
+from flaskapi.web.record import record
 from flaskapi.web.services import services
 
 blueprint = Blueprint("batch", __name__)
@@ -50,15 +50,11 @@ def predict_batch() -> Response:
     application/x-ndjson`.
     """
     query = read_query(request, route=("digit|number", "'digit' or 'number'"))
-    limits = {
-        "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
-        "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
-    }
     route: Route = "number" if query.get("route") == "number" else "digit"
-    read = choose_reader(route, services().classifier, services().detector, **limits)
+    reader = services().reader
     with ExitStack() as until_answered:
         items = until_answered.enter_context(closing(read_items(request)))
-        results = _results(answer_items(items, read))
+        results = _results(reader.many(items, route))
         # The first is made here, so that what stops all of them, such as a missing model, still has
         # a status of its own.
         results = chain([next(results)], results)
@@ -85,7 +81,7 @@ def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
         ]
         ids = iter(record(kept, batch))
         for answer in chunk:
-            result = to_result(answer)
+            result = to_result(answer, describe)
             yield result if "error" in result else add_id(result, next(ids))
 
 

@@ -2,52 +2,16 @@
 them.
 """
 
-import logging
 from typing import Any
 
-from flask import Flask, Response, current_app, has_request_context, json, request, url_for
+from flask import Flask, Response, current_app, json, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from flaskapi import errors
+from flaskapi.contract import problems
+from flaskapi.contract.problems import PROBLEMS, STATUS, make_document, name_of
 from flaskapi.web.request_id import request_id
 
-STATUS = {
-    errors.MissingImageError: 400,
-    errors.InvalidRequestError: 400,
-    errors.UnauthorizedError: 401,
-    errors.ForbiddenError: 403,
-    errors.NotFoundError: 404,
-    errors.TooLargeError: 413,
-    errors.UnsupportedImageError: 415,
-    errors.InvalidImageError: 422,
-    errors.NoDigitFoundError: 422,
-    errors.ModelUnavailableError: 503,
-    errors.StoreUnavailableError: 503,
-}
-PROBLEMS = {
-    "missing-image": "The request carries no image, or an empty one.",
-    "invalid-request": "The request cannot be understood: malformed multipart or JSON, a damaged "
-    "archive, or a bad value.",
-    "unauthorized": "A key is needed here, and the request bears none, or one that is unknown or "
-    "was revoked.",
-    "forbidden": "The address is not open to this caller, or to nobody before an operator's key is "
-    "made.",
-    "not-found": "There is nothing at this address, or no submission of this id.",
-    "method-not-allowed": "The address exists, but not for this method; the header Allow names "
-    "those it takes.",
-    "too-large": "More bytes, pixels, parts or images than the limits allow.",
-    "unsupported-image": "Not an image or an archive, or of a format that is not read.",
-    "invalid-image": "An image that cannot be decoded whole: truncated or damaged.",
-    "no-digit-found": "An image on which nothing stands out: blank, only grain, only lines.",
-    "rate-limited": "This client asks more often than the limits allow; the header Retry-After "
-    "says when to come back.",
-    "model-unavailable": "There is no model to answer with at the moment.",
-    "store-unavailable": "Nothing can be kept or looked up at the moment, and what was asked for "
-    "needs it.",
-    "overloaded": "More requests than the service can answer in time; send it again later.",
-    "internal-error": "Something went wrong in the service; its log has it under the same "
-    "request_id.",
-}
 _BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 500: "internal-error"}
 RETRY_AFTER_S = 30
 
@@ -63,9 +27,9 @@ def problem(name: str, status: int, detail: str, **more: Any) -> Response:
     """Make an answer of the one shape: type, title, status, detail and request_id, then whatever
     else is worth saying.
     """
-    document = _document(name, status, detail) | more
+    document = make_document(name, status, detail, base=request.root_path, request_id=request_id())
     response = Response(
-        json.dumps(document) + "\n", status, content_type="application/problem+json"
+        json.dumps(document | more) + "\n", status, content_type="application/problem+json"
     )
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -75,35 +39,8 @@ def problem(name: str, status: int, detail: str, **more: Any) -> Response:
 
 
 def describe(error: Exception) -> dict[str, Any]:
-    """The same shape without an answer of its own, for one image of many; of a crash only the log
-    has more.
-    """
-    if isinstance(error, errors.FlaskapiError):
-        return _document(name_of(type(error)), STATUS[type(error)], str(error))
-    logging.getLogger("flaskapi").error("an image of many could not be read", exc_info=error)
-    return _document("internal-error", 500, PROBLEMS["internal-error"])
-
-
-def _document(name: str, status: int, detail: str) -> dict[str, Any]:
-    """The members of the one shape; outside of a request, as on the command line, there is no
-    `request_id`.
-    """
-    document = {
-        "type": url_for("problem", name=name) if has_request_context() else f"/problems/{name}",
-        "title": name.replace("-", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-    }
-    return document | {"request_id": request_id()} if has_request_context() else document
-
-
-def name_of(kind: type[errors.FlaskapiError]) -> str:
-    """The problem's name: `NoDigitFoundError` is `no-digit-found`."""
-    words = "".join(
-        f"-{letter.lower()}" if letter.isupper() else letter
-        for letter in kind.__name__.removesuffix("Error")
-    )
-    return words.lstrip("-")
+    """The same shape without an answer of its own, for one image of many."""
+    return problems.describe(error, base=request.root_path, request_id=request_id())
 
 
 def _domain_error(error: errors.FlaskapiError) -> Response:

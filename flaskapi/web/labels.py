@@ -9,6 +9,7 @@ from uuid import UUID
 from flask import Blueprint, Flask, current_app, request
 
 from flaskapi.errors import InvalidRequestError, NotFoundError
+from flaskapi.labels import NONE
 from flaskapi.web.access import operator_name
 from flaskapi.web.client import lasting_client
 from flaskapi.web.limits import limited_by
@@ -68,7 +69,7 @@ def read_label(document: Any) -> tuple[str, str, str | None]:
             raise InvalidRequestError(
                 f"The field 'reason' can be a line of 1 to {MOST_SIGNS} signs, or be left out."
             )
-        return "none", field, reason
+        return NONE, field, reason
     if "reason" in document:
         raise InvalidRequestError(
             f"The field 'reason' says why there is no {field}; beside one it has no place."

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 
-from flaskapi.numbers import NumberPrediction
-from flaskapi.recognition import Prediction
+from flaskapi.reading.predictions import NumberPrediction, Prediction
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

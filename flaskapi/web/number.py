@@ -3,17 +3,16 @@
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, request
 
-from flaskapi.digits.readings import ANY
-from flaskapi.errors import InvalidRequestError
-from flaskapi.numbers import NumberPrediction, predict_number
+from flaskapi.contract.answers import add_id, as_number_answer
+from flaskapi.contract.keeping import Kept
 from flaskapi.web.access import key_if_required
 from flaskapi.web.forms_of_answer import give_answer
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query
 from flaskapi.web.picture import draw_number
-from flaskapi.web.record import Kept, add_id, record
+from flaskapi.web.record import record
 from flaskapi.web.services import services
 
 blueprint = Blueprint("number", __name__)
@@ -35,43 +34,15 @@ def number() -> dict[str, Any] | Response:
         alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
         include=("picture", "'picture'"),
     )
-    pattern = _pattern(query)
     upload = read_image(request)
-    prediction = predict_number(
+    prediction = services().reader.number(
         upload.data,
-        services().classifier,
-        services().detector,
-        max_pixels=current_app.config["MAX_IMAGE_PIXELS"],
-        uncertain_below=current_app.config["UNCERTAIN_BELOW"],
-        pattern=pattern,
+        pattern=query.get("pattern"),
+        length=int(query["length"]) if "length" in query else None,
         alternatives=int(query.get("alternatives", 0)),
     )
     services().metrics.count_number(prediction)
     (identifier,) = record([Kept(upload.data, prediction)])
-    answer = add_id(as_answer(prediction, alternatives="alternatives" in query), identifier)
+    answer = add_id(as_number_answer(prediction, alternatives="alternatives" in query), identifier)
     draw = partial(draw_number, upload.data, prediction) if "include" in query else None
     return give_answer(answer, "number", upload.filename, draw)
-
-
-def as_answer(prediction: NumberPrediction, *, alternatives: bool = False) -> dict[str, Any]:
-    """What is answered to a number, its other readings where they were asked for."""
-    answer = prediction._asdict()
-    answer["digits"] = [
-        digit._asdict() | {"box": digit.box._asdict()} for digit in prediction.digits
-    ]
-    others = answer.pop("alternatives")
-    return (
-        answer | {"alternatives": [other._asdict() for other in others]} if alternatives else answer
-    )
-
-
-def _pattern(query: dict[str, str]) -> str | None:
-    """What the caller knows of the number, as a pattern; a bare length is one of any digits."""
-    pattern, length = query.get("pattern"), query.get("length")
-    if pattern is None:
-        return ANY * int(length) if length else None
-    if length and int(length) != len(pattern):
-        raise InvalidRequestError(
-            f"The query's 'length' is {length}, but its 'pattern' has {len(pattern)} signs."
-        )
-    return pattern

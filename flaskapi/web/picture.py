@@ -3,11 +3,12 @@
 from flask import current_app
 
 from flaskapi.digits import Box, Image
-from flaskapi.digits.decode import decode_image, read_layout
+from flaskapi.digits.decode import decode_image
 from flaskapi.digits.draw import Found, draw_found
 from flaskapi.digits.ink import find_ink
-from flaskapi.numbers import NumberPrediction
-from flaskapi.recognition import DECODED_SIDE_PX, Prediction, look_at
+from flaskapi.errors import NoDigitFoundError
+from flaskapi.reading.predictions import NumberPrediction, Prediction
+from flaskapi.reading.views import DECODED_SIDE_PX, find_views
 from flaskapi.web.forms_of_answer import JPEG
 
 _SUFFIXES = {JPEG: ".jpg"}
@@ -19,20 +20,26 @@ def draw_digit(image: bytes, prediction: Prediction, form: str) -> bytes:
     Args:
         form: the media type of the result, a PNG's or a JPEG's.
     """
-
-    def see(view: Image, is_stored: bool) -> tuple[Image, Box]:
-        return view, find_ink(view).box
-
-    limit = current_app.config["MAX_IMAGE_PIXELS"]
-    (view, box), *_ = look_at(image, see, max_pixels=limit)
+    view, box = _find_digit(image)
     return _draw(view, [Found(prediction.digit, prediction.confidence, box)], form)
+
+
+def _find_digit(image: bytes) -> tuple[Image, Box]:
+    """Give the first view of a picture in which there is ink, and where it is."""
+    for views in find_views(image, current_app.config["MAX_IMAGE_PIXELS"]):
+        for view in views:
+            try:
+                return view.pixels, find_ink(view.pixels).box
+            except NoDigitFoundError as error:
+                missing = error
+    raise missing
 
 
 def draw_number(image: bytes, prediction: NumberPrediction, form: str) -> bytes:
     """Draw the boxes of a number's digits in an image file that was read; see `draw_digit`."""
     limit = current_app.config["MAX_IMAGE_PIXELS"]
-    view, *_ = decode_image(image, max_pixels=limit, max_side_px=DECODED_SIDE_PX)
-    layout = read_layout(image)
+    decoded = decode_image(image, max_pixels=limit, max_side_px=DECODED_SIDE_PX)
+    view, layout = decoded.views[0], decoded.layout
     scale = max(view.shape) / max(layout.width, layout.height)
     return _draw(
         view,

@@ -3,16 +3,17 @@
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, request
 
+from flaskapi.contract.answers import add_id
+from flaskapi.contract.keeping import Kept
 from flaskapi.digits.encode import data_url, encode_png
-from flaskapi.recognition import predict_digit
 from flaskapi.web.access import key_if_required
 from flaskapi.web.forms_of_answer import give_answer
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query
 from flaskapi.web.picture import draw_digit
-from flaskapi.web.record import Kept, add_id, record
+from flaskapi.web.record import record
 from flaskapi.web.services import services
 
 blueprint = Blueprint("predict", __name__)
@@ -31,13 +32,9 @@ def predict() -> dict[str, Any] | Response:
     """
     known = ("normalized|picture", "'normalized' or 'picture'")
     include = read_query(request, include=known).get("include")
-    limits = {
-        "max_pixels": current_app.config["MAX_IMAGE_PIXELS"],
-        "uncertain_below": current_app.config["UNCERTAIN_BELOW"],
-    }
     with services().store.expect():
         upload = read_image(request)
-        prediction, normalized = predict_digit(upload.data, services().classifier, **limits)
+        prediction, normalized = services().reader.digit(upload.data)
         services().metrics.count_prediction(prediction)
         (identifier,) = record([Kept(upload.data, prediction, normalized)])
     answer = add_id(prediction._asdict(), identifier)

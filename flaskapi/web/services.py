@@ -7,8 +7,8 @@ from uuid import UUID
 from flask import current_app
 
 from flaskapi.digits import Digit
-from flaskapi.numbers import Detector
-from flaskapi.recognition import Classifier
+from flaskapi.reading.protocols import Classifier, Detector, Limits
+from flaskapi.reading.reader import Reader
 from flaskapi.submissions import Store
 from flaskapi.web.metrics import Metrics
 
@@ -53,6 +53,7 @@ class Services:
 
     models: Models
     detector: Detector
+    limits: Limits
     store: Store
     metrics: Metrics
 
@@ -62,6 +63,11 @@ class Services:
         another.
         """
         return self.models.take()
+
+    @property
+    def reader(self) -> Reader:
+        """What reads for one request, with the classifier of this moment."""
+        return Reader(self.models.take(), self.detector, self.limits)
 
 
 def services() -> Services:

@@ -4,12 +4,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from artifacts import MODELS, make_artifact
 from fakes import draw_digit, encode
+from model_files import MODELS, make_artifact
 
 from flaskapi.__main__ import main
-from flaskapi.serving.pointer import MODEL_FILE, Candidate
-from flaskapi.serving.registry import Registry
+from flaskapi.versions.pointer import MODEL_FILE, Candidate
+from flaskapi.versions.registry import Registry
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
     monkeypatch.setattr(
-        "flaskapi.serving.versions.run_command",
+        "flaskapi.versions.version.run_command",
         lambda *command: subprocess.CompletedProcess(command, 1),
     )
     for mark in range(2):

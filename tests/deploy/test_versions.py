@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from archives import make_zip
-from artifacts import MODELS, make_other
 from fakes import draw_digit, encode
+from model_files import MODELS, make_other
 from servers import Server, apache
 
 from flaskapi.__main__ import main
-from flaskapi.serving.registry import Registry
+from flaskapi.versions.registry import Registry
 
 pytestmark = [pytest.mark.apache, pytest.mark.train]
 
@@ -52,7 +52,7 @@ def place(folder: Path) -> Iterator[Place]:
     with pytest.MonkeyPatch.context() as patch, apache(folder / "versions") as server:
         # Cards are written as where the extra `train` is missing, which takes no second each.
         patch.setattr(
-            "flaskapi.serving.versions.run_command",
+            "flaskapi.versions.version.run_command",
             lambda *command: subprocess.CompletedProcess(command, 1),
         )
         patch.setenv("FLASKAPI_INSTANCE_PATH", str(server.folder / "instance"))

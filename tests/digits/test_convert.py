@@ -21,7 +21,9 @@ def views(data: bytes) -> list[np.ndarray]:
     return [
         view
         for by_colour in (False, True)
-        for view in decode_image(data, max_pixels=10_000, max_side_px=1024, by_colour=by_colour)
+        for view in decode_image(
+            data, max_pixels=10_000, max_side_px=1024, by_colour=by_colour
+        ).views
     ]
 
 

@@ -3,7 +3,6 @@ service is named.
 """
 
 import contextlib
-import functools
 import http.server
 import io
 import json
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from fakes import FixedClassifier, draw_digit, encode
+from fakes import FixedClassifier, FixedDetector, draw_digit, encode
 from flask import Flask
 from PIL import Image as Pillow
 from werkzeug import Response
@@ -25,16 +24,19 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
 from flaskapi import create_app
+from flaskapi.digits import Box
 from flaskapi.errors import (
     InvalidImageError,
     ModelUnavailableError,
     NoDigitFoundError,
     ServiceUnreachableError,
 )
-from flaskapi.evaluation.ask import Answered, ask_classifier, ask_reader, ask_service
+from flaskapi.evaluation.ask import Answered, ask_digits, ask_numbers, ask_service
 from flaskapi.evaluation.labelled import LabelledImage
 from flaskapi.evaluation.measures import Outcome
-from flaskapi.numbers import Box, NumberDigit, NumberPrediction
+from flaskapi.reading.predictions import NumberDigit, NumberPrediction
+from flaskapi.reading.protocols import Limits
+from flaskapi.reading.reader import Reader
 from flaskapi.serving.classifier import NoClassifier
 
 if TYPE_CHECKING:
@@ -50,9 +52,10 @@ FILES = {
     "large.png": encode(np.zeros((200, 600), np.uint8)),
 }
 LIMITS = {"MAX_IMAGE_PIXELS": 100_000, "UNCERTAIN_BELOW": 0.8}
-ask_here = functools.partial(
-    ask_classifier, max_pixels=LIMITS["MAX_IMAGE_PIXELS"], uncertain_below=LIMITS["UNCERTAIN_BELOW"]
-)
+
+
+def ask_here(classifier: Any) -> Any:
+    return ask_digits(Reader(classifier, FixedDetector(), Limits(*LIMITS.values())))
 
 
 def labelled(name: str, label: str | None = "7") -> LabelledImage:
@@ -227,16 +230,16 @@ READ = Answered(Outcome("digit.png", "12|345", "12|345", 0.81, False), boxes=(Bo
 
 
 def test_numbers_are_read_in_this_process_by_what_the_service_reads_them_with() -> None:
-    """It gets what `predict_number` gets; lines are kept apart in what it said."""
-    asked: list[tuple[Any, ...]] = []
+    """It gets what a reader reads; lines are kept apart in what it said."""
+    asked: list[bytes] = []
 
-    def predict(*arguments: Any, **limits: Any) -> NumberPrediction:
-        asked.append((*arguments, limits))
-        return PREDICTED
+    class Reads:
+        def number(self, image: bytes) -> NumberPrediction:
+            asked.append(image)
+            return PREDICTED
 
-    ask = ask_reader("classifier", "detector", max_pixels=9, uncertain_below=0.5, predict=predict)  # type: ignore[arg-type]
-    assert READ == ask(labelled("digit.png", "12|345"))
-    assert [(PNG, "classifier", "detector", {"max_pixels": 9, "uncertain_below": 0.5})] == asked
+    assert READ == ask_numbers(Reads())(labelled("digit.png", "12|345"))  # type: ignore[arg-type]
+    assert [PNG] == asked
 
 
 @pytest.mark.parametrize(
@@ -246,10 +249,11 @@ def test_numbers_are_read_in_this_process_by_what_the_service_reads_them_with() 
 def test_what_is_wrong_with_a_picture_of_a_number_is_an_answer_and_a_missing_model_is_none(
     error: Exception,
 ) -> None:
-    def predict(*_: Any, **__: Any) -> NumberPrediction:
-        raise error
+    class Fails:
+        def number(self, image: bytes) -> NumberPrediction:
+            raise error
 
-    ask = ask_reader(FixedClassifier(), None, max_pixels=9, uncertain_below=0.5, predict=predict)  # type: ignore[arg-type]
+    ask = ask_numbers(Fails())  # type: ignore[arg-type]
     if isinstance(error, ModelUnavailableError):
         with pytest.raises(ModelUnavailableError):
             ask(labelled("digit.png"))

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from flaskapi.errors import DatasetError
 from flaskapi.evaluation.labelled import load_labelled
-from flaskapi.training.dataset import IDX_NAMES, NPZ_NAMES
+from flaskapi.sources.mnist import IDX_NAMES, NPZ_NAMES
 
 DIGITS = (7, 2, 4)
 IMAGES = np.stack([draw_digit(digit, side=28, dark_on_light=False) for digit in DIGITS])

@@ -32,7 +32,7 @@ from flaskapi.evaluation.report import (
     summarize,
     tabulate,
 )
-from flaskapi.numbers import Box
+from flaskapi.reading.number import Box
 
 SEEN = encode_png(draw_digit(7, side=28, dark_on_light=False))
 SENT = encode(draw_digit(7))

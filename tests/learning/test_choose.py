@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from flaskapi.labels import NO_DIGIT
 from flaskapi.learning import Example
 from flaskapi.learning.choose import Answers, Chosen, choose, find_examples
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.labelled import Labelled, Statement
-from flaskapi.training.dataset import NO_DIGIT
 
 
 def operator(label: str | None) -> Statement:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flaskapi.labels import NO_DIGIT
 from flaskapi.learning.judge import Judgement, Pair, ask, compare, figures, mcnemar
-from flaskapi.training.dataset import NO_DIGIT
 
 SURE, LOST = 0.999, 0.2
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from flaskapi.evaluation.measures import Outcome
+from flaskapi.labels import NO_DIGIT
 from flaskapi.learning import Example
 from flaskapi.learning.choose import Chosen, Doubt
 from flaskapi.learning.judge import Judgement, Pair
 from flaskapi.learning.report import render_page, render_text, to_figures
 from flaskapi.learning.retrain import Retraining
 from flaskapi.submissions.identifiers import new_id
-from flaskapi.training.dataset import NO_DIGIT
 
 
 def example(label: int) -> Example:

@@ -18,9 +18,9 @@ from flaskapi.learning.choose import Chosen
 from flaskapi.learning.judge import ask
 from flaskapi.learning.retrain import Order, Retraining, promote, retrain
 from flaskapi.serving.classifier import OnnxClassifier
-from flaskapi.serving.pointer import MODEL_FILE
-from flaskapi.serving.registry import Registry
 from flaskapi.submissions.store import DatabaseStore
+from flaskapi.versions.pointer import MODEL_FILE
+from flaskapi.versions.registry import Registry
 
 MODEL = Path(__file__).parents[2] / "models" / "my_model.h5"
 
@@ -98,7 +98,7 @@ def test_errors_are_counted_from_the_model_of_the_setting_too(
     store: DatabaseStore, mnist: Path, tmp_path: Path
 ) -> None:
     """Here that one reads every digit as the next, and another was promoted."""
-    from artifacts import make_artifact, make_other
+    from model_files import make_artifact, make_other
 
     registry = Registry(
         tmp_path / "versions", make_other(tmp_path / "first", shift=1), tmp_path / "cache"
@@ -117,7 +117,7 @@ def test_errors_are_counted_from_the_model_of_the_setting_too(
 def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
     registry: Registry, tmp_path: Path
 ) -> None:
-    from artifacts import make_artifact
+    from model_files import make_artifact
 
     first, second = (
         registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2)
@@ -134,7 +134,7 @@ def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
 def test_nor_where_another_is_promoted_while_the_candidate_is_loaded(
     registry: Registry, tmp_path: Path
 ) -> None:
-    from artifacts import make_artifact
+    from model_files import make_artifact
 
     first, second = (
         registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2)

@@ -13,7 +13,8 @@ from fakes import draw_digit, encode
 from PIL import Image, ImageDraw, ImageFont
 
 from flaskapi.errors import ModelUnavailableError
-from flaskapi.recognition import predict_digit
+from flaskapi.reading.digit import predict_digit
+from flaskapi.reading.protocols import Limits
 from flaskapi.serving.classifier import NoClassifier, OnnxClassifier, load_classifier
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -31,7 +32,7 @@ def test_the_shipped_model_reads_drawn_digits(
     shipped: OnnxClassifier, digit: int, side: int, dark_on_light: bool
 ) -> None:
     image = encode(draw_digit(digit, side=side, dark_on_light=dark_on_light))
-    prediction, _ = predict_digit(image, shipped, max_pixels=10**6, uncertain_below=0.5)
+    prediction, _ = predict_digit(image, shipped, Limits(10**6, 0.5))
     assert (digit, shipped.version) == (prediction.digit, prediction.model)
     assert prediction.confidence == prediction.probabilities[digit]
     # The font's 0 is a box with round corners: read, and left uncertain.
@@ -49,10 +50,7 @@ def letter(text: str, size: int) -> bytes:
 def test_the_shipped_model_is_not_sure_of_letters(shipped: OnnxClassifier, size: int) -> None:
     """Those that are written like no digit; nine in ten, or some would have to be named here."""
     letters = "ACDEFGHJKLMNPQRTUVWXYacdefhjkmnprtuvwxy"
-    readings = [
-        predict_digit(letter(text, size), shipped, max_pixels=10**6, uncertain_below=0.95)
-        for text in letters
-    ]
+    readings = [predict_digit(letter(text, size), shipped, Limits(10**6, 0.95)) for text in letters]
     sure = [
         text
         for text, reading in zip(letters, readings, strict=True)
@@ -69,8 +67,7 @@ def test_the_shipped_model_is_not_sure_of_several_digits(
     prediction = predict_digit(
         encode(np.pad(row, 60, constant_values=255)),
         shipped,
-        max_pixels=10**6,
-        uncertain_below=0.95,
+        Limits(10**6, 0.95),
     ).prediction
     assert prediction.uncertain
 

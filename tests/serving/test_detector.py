@@ -12,8 +12,8 @@ import pytest
 from fakes import write_digits
 
 from flaskapi.digits.page import PADDING_PX
-from flaskapi.digits.segment import find_candidates
 from flaskapi.errors import ModelUnavailableError
+from flaskapi.reading.candidates import find_candidates
 from flaskapi.serving.classifier import load_classifier
 from flaskapi.serving.detector import NoDetector, OnnxDetector, load_detector
 

@@ -5,11 +5,14 @@ import json
 import keras
 import numpy as np
 import pytest
+from trainings import small_detector
 
-from flaskapi.digits.segment import find_candidates
+from flaskapi.artifacts.keras_file import is_detector
 from flaskapi.errors import DatasetError
+from flaskapi.handwriting.pages import Page, Placed, draw_page, draw_targets
+from flaskapi.reading.candidates import find_candidates
+from flaskapi.sources.mnist import Dataset
 from flaskapi.training import detector as training
-from flaskapi.training.dataset import Dataset
 from flaskapi.training.detector import (
     DetectorRecipe,
     Found,
@@ -20,10 +23,6 @@ from flaskapi.training.detector import (
     look_over,
     train_detector,
 )
-from flaskapi.training.keras_file import is_detector
-from flaskapi.training.pages import Page, Placed, draw_page, draw_targets
-
-from .conftest import small_detector
 
 pytestmark = pytest.mark.train
 

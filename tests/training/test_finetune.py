@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from labelled import normalize, write_digit, write_otherwise
 
+from flaskapi.artifacts.artifact import read_card, save_artifact
+from flaskapi.artifacts.card import render_card
+from flaskapi.artifacts.keras_file import load_artifact
 from flaskapi.drift import find_reference
 from flaskapi.errors import DatasetError, ModelFileError
-from flaskapi.training.artifact import read_card, save_artifact
-from flaskapi.training.card import render_card
-from flaskapi.training.dataset import NO_DIGIT, Dataset
+from flaskapi.labels import NO_DIGIT
+from flaskapi.sources.mnist import Dataset
 from flaskapi.training.finetune import FinetuneRecipe, finetune
-from flaskapi.training.keras_file import load_artifact
 
 if TYPE_CHECKING:
     import keras

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from flaskapi.errors import DatasetError
+from flaskapi.sources.mnist import Dataset
 from flaskapi.training.batches import Maker
-from flaskapi.training.dataset import Dataset
 from flaskapi.training.networks import NETWORKS
 from flaskapi.training.train import RECIPES, TEACHERS_SHARE, Batches, Recipe, TaughtBatches, train
 

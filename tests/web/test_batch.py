@@ -404,16 +404,16 @@ def test_a_fatal_error_is_a_status_before_and_a_last_line_after_the_first(
 def test_a_fault_of_ours_in_one_image_fails_no_other_and_is_logged(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from flaskapi import recognition
+    from flaskapi.reading import digit as module
 
-    normalize, bad = recognition.normalize_digit, draw_digit(3, side=41)
+    normalize, bad = module.normalize_digit, draw_digit(3, side=41)
 
     def fail_once(image: np.ndarray) -> Any:
         if image.shape == bad.shape:
             raise RuntimeError("a secret fault")
         return normalize(image)
 
-    monkeypatch.setattr(recognition, "normalize_digit", fail_once)
+    monkeypatch.setattr(module, "normalize_digit", fail_once)
     response = client.post(
         "/predict/batch", **body(make_zip([ALL[0], ("bad.png", encode(bad)), ALL[1]]))
     )

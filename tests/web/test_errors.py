@@ -14,7 +14,7 @@ from operators import in_full
 from problems import read_problem
 
 from flaskapi import create_app, errors
-from flaskapi.web.errors import PROBLEMS, STATUS, name_of
+from flaskapi.contract.problems import PROBLEMS, STATUS, name_of
 
 PNG = encode(draw_digit(7))
 # These stop a start, a training or a command; no request meets them.

@@ -137,7 +137,7 @@ def test_a_number_that_cannot_be_as_the_caller_says_is_answered_as_uncertain(
             (f"alternatives={bad}", f"'alternatives' is '{bad}'")
             for bad in ("", "0", "21", "-1", "all", "1000000")
         ),
-        ("length=3&pattern=dddd", "'length' is 3, but its 'pattern' has 4 signs"),
+        ("length=3&pattern=dddd", "'length' is 3, but the 'pattern' has 4 characters"),
         ("length=3&length=4", "'length' more than once"),
         (
             "pattern=ddd&digits=3",

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from artifacts import make_artifact
 from fakes import FixedClassifier, draw_digit, encode
 from flask import Flask
+from model_files import make_artifact
 from PIL import Image
 
 from flaskapi import create_app
-from flaskapi.serving.registry import Registry
 from flaskapi.submissions.tables import shadows
+from flaskapi.versions.registry import Registry
 from flaskapi.web.services import Services
 
 SEVEN = encode(draw_digit(7, side=28))
@@ -29,7 +29,7 @@ def promoting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask
     """The service with the shipped model, and versions to promote in
     `app.extensions["registry"]`.
     """
-    monkeypatch.setattr("flaskapi.serving.versions.run_command", lambda *_: Failed)
+    monkeypatch.setattr("flaskapi.versions.version.run_command", lambda *_: Failed)
     app = create_app({"INSTANCE_PATH": tmp_path, "STORE": "on"})
     registry = app.extensions["registry"] = Registry(
         *(app.config[name] for name in ("VERSIONS_PATH", "MODEL_PATH", "CACHE_PATH"))

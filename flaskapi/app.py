@@ -1,0 +1,178 @@
+"""Handwritten digits read over HTTP. `create_app` puts the service together; it is the one place
+that knows every room.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+
+from flaskapi.config import find_instance_path, load_config
+from flaskapi.errors import ModelUnavailableError, StoreUnavailableError
+from flaskapi.reading import digit, number
+from flaskapi.reading.protocols import Classifier, Detector, Limits
+from flaskapi.submissions import NoStore, Store
+
+if TYPE_CHECKING:
+    from flaskapi.submissions.store import DatabaseStore
+    from flaskapi.versions.registry import Registry
+    from flaskapi.versions.shadow import Shadowed
+    from flaskapi.versions.switch import Switch
+
+
+def create_app(
+    config: Mapping[str, Any] | None = None,
+    *,
+    classifier: Classifier | None = None,
+    detector: Detector | None = None,
+    store: Store | None = None,
+) -> Flask:
+    """Make the application, its models loaded and warm.
+
+    Args:
+        config: settings that go before the environment's and the instance folder's; `INSTANCE_PATH`
+            moves that folder.
+        classifier: answers in place of the model files, as tests do.
+        detector: finds digits beside that classifier; without one, numbers are not read.
+        store: keeps submissions in place of the one of the settings.
+
+    Raises:
+        SettingError: a setting has a bad value; a bad model file does not stop the start,
+            `/health/ready` tells of it.
+    """
+    from flaskapi.serving.detector import NoDetector
+    from flaskapi.versions.lease import Fixed
+    from flaskapi.web import (
+        access,
+        batch,
+        client,
+        errors,
+        labels,
+        limits,
+        log,
+        metrics,
+        number,
+        operations,
+        predict,
+        request_id,
+        retrainings,
+        statistics,
+        submissions,
+    )
+    from flaskapi.web.services import Models, Services
+
+    app = make_app(config)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it; the answer reads as the contract writes it, digit first
+    log.init_app(app)
+    store = store or _open_store(app)
+    models: Models = Fixed(classifier) if classifier else _load_versions(app, store)
+    if classifier is None:
+        detector = _load_detector(app, models.take())
+    app.extensions["flaskapi"] = Services(
+        models,
+        detector or NoDetector("No detector was given."),
+        Limits(app.config["MAX_IMAGE_PIXELS"], app.config["UNCERTAIN_BELOW"]),
+        store,
+        metrics.create_metrics(app.config["METRICS_PATH"]),
+    )
+    for part in (
+        client,
+        request_id,
+        metrics,
+        errors,
+        access,
+        predict,
+        batch,
+        number,
+        labels,
+        submissions,
+        statistics,
+        retrainings,
+    ):
+        part.init_app(app)
+    for part in (operations, limits):  # the limits are of all views that there are by then
+        part.init_app(app)
+    return app
+
+
+def make_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Make an application that has its settings, and nothing else."""
+    app = Flask("flaskapi", instance_path=find_instance_path(config))
+    app.config.update(load_config(app.instance_path, config))
+    return app
+
+
+def _open_store(app: Flask) -> Store:
+    """Make the store, and its tables if it has none yet; where that cannot be, it is tried again
+    when something is to be kept.
+    """
+    if app.config["STORE"] == "off":
+        return NoStore()
+    from flaskapi.submissions.housekeeping import Housekeeper, find_limits
+    from flaskapi.submissions.writer import WrittenStore
+
+    database = make_database(app)
+    try:
+        database.check()
+        app.logger.info("ready: store %s", database.kind)
+    except StoreUnavailableError as error:
+        app.logger.error("not ready: %s", error)
+    database.close()  # a server may fork this process
+    store = WrittenStore(database, app.logger)
+    if app.config["HOUSEKEEPING"] == "on":
+        Housekeeper(store, find_limits(app.config), app.logger).start()
+    return store
+
+
+def make_database(app: Flask) -> "DatabaseStore":
+    """Make what keeps submissions where the settings say; it connects when it is first used."""
+    from flaskapi.submissions.store import DatabaseStore
+
+    address = app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
+    return DatabaseStore(address, app.config["STORE_DURABILITY"])
+
+
+def make_registry(app: Flask) -> "Registry":
+    """Make the registry of the versions of the settings; it looks at the folder when it is
+    asked.
+    """
+    from flaskapi.versions.registry import Registry
+
+    return Registry(app.config["VERSIONS_PATH"], app.config["MODEL_PATH"], app.config["CACHE_PATH"])
+
+
+def _load_versions(app: Flask, store: Store) -> "Switch":
+    """Load the version that is to serve, or that served before it; where none can be, the reason
+    takes its place.
+    """
+    from flaskapi.versions.processes import Processes
+    from flaskapi.versions.switch import Switch
+
+    def keep(shadowed: "Sequence[Shadowed]") -> None:
+        from flaskapi.submissions.shadows import keep_shadowed
+
+        keep_shadowed(store, [answer._asdict() for answer in shadowed])
+
+    return Switch(
+        make_registry(app),
+        Processes(Path(app.instance_path) / "processes"),
+        warm=digit.warm_up,
+        keep=None if app.config["STORE"] == "off" else keep,
+    )
+
+
+def _load_detector(app: Flask, classifier: Classifier) -> Detector:
+    """Load what the settings name, and warm up what both do together; where it cannot be, the
+    reason takes its place.
+    """
+    from flaskapi.serving.detector import NoDetector, load_detector
+
+    detector: Detector
+    try:
+        detector = load_detector(app.config["DETECTOR_PATH"], app.config["CACHE_PATH"])
+    except ModelUnavailableError as error:
+        app.logger.error("not ready: %s", error)
+        detector = NoDetector(str(error))
+    number.warm_up(classifier, detector)
+    return detector

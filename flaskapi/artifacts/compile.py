@@ -1,0 +1,113 @@
+"""From the artifact to what the web process runs: ONNX, checked against Keras and marked with what
+it was made of.
+"""
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from flaskapi.arrays import Floats
+from flaskapi.artifacts.artifact import read_card, replacing
+from flaskapi.artifacts.keras_file import is_detector, load_artifact
+from flaskapi.errors import ModelFileError
+
+TOLERANCE = 1e-5  # largest difference of any probability between Keras and the compiled form
+DETECTOR_TOLERANCE = 1e-3  # of its logits, which are about a hundred times as large
+_CHECKED_IMAGES = 64
+_CHECKED_PAGE = 48, 80, 1
+
+
+def compile_artifact(source: Path, target: Path) -> None:
+    """Compile a model file for ONNX Runtime.
+
+    The compiled form bears the artifact's SHA-256 (`artifact_sha256`) and its card (`model_card`)
+    as metadata.
+
+    Args:
+        source: the `.h5` file.
+        target: the `.onnx` file to write, whole or not at all.
+
+    Raises:
+        ModelFileError: the file does not fit the task, or the compiled form answers otherwise than
+            Keras does.
+    """
+    sha256 = hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else ""
+    model = load_artifact(source)
+    finds = is_detector(model)
+    images = np.random.default_rng(0).random(
+        (_CHECKED_IMAGES, *(_CHECKED_PAGE if finds else model.input_shape[1:])), np.float32
+    )
+    images[: _CHECKED_IMAGES // 2] **= 8  # mostly paper, as digits are
+    expected = model.predict(images, verbose=0)
+    if not np.isfinite(expected).all():
+        raise ModelFileError(f"{source.name}: answers what are no numbers.")
+    if not finds and (expected.min() < 0 or np.abs(expected.sum(axis=1) - 1).max() > 1e-3):
+        raise ModelFileError(
+            f"{source.name}: the 10 outputs are no probabilities; the last layer must be a softmax."
+        )
+    with replacing(target) as temporary:
+        with warnings.catch_warnings():
+            # Keras 3.15 asks NumPy 2 for it.
+            warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+            model.export(temporary, format="onnx", verbose=False)
+        _simplify(temporary)
+        difference = float(np.abs(expected - _answers(temporary, images)).max())
+        tolerance = DETECTOR_TOLERANCE if finds else TOLERANCE
+        if not difference < tolerance:
+            raise ModelFileError(
+                f"{source.name}: the compiled form differs from Keras by {difference:.1e}; allowed "
+                f"is {tolerance:.0e}."
+            )
+        compiled = onnx.load(temporary)
+        onnx.helper.set_model_props(
+            compiled, {"artifact_sha256": sha256, "model_card": json.dumps(read_card(source))}
+        )
+        onnx.save(compiled, temporary)
+
+
+def _simplify(path: Path) -> None:
+    """Give every reshape its shape as a constant, with -1 for the batch, in place of the six nodes
+    that compute it each time.
+    """
+    model = onnx.shape_inference.infer_shapes(onnx.load(path), data_prop=True)
+    shapes = {
+        value.name: value.type.tensor_type.shape.dim
+        for value in [*model.graph.value_info, *model.graph.output]
+    }
+    for node in model.graph.node:
+        known = [dim.dim_value for dim in shapes.get(node.output[0], [])][1:]
+        if node.op_type == "Reshape" and known and all(known):
+            constant = onnx.numpy_helper.from_array(
+                np.array([-1, *known], np.int64), f"{node.name}_shape"
+            )
+            model.graph.initializer.append(constant)
+            node.input[1] = constant.name
+    graph = model.graph
+    while unused := [
+        node for node in graph.node if not _names_used(graph).intersection(node.output)
+    ]:
+        for node in unused:
+            graph.node.remove(node)
+    for constant in [
+        constant for constant in graph.initializer if constant.name not in _names_used(graph)
+    ]:
+        graph.initializer.remove(constant)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _names_used(graph: onnx.GraphProto) -> set[str]:
+    return {name for node in graph.node for name in node.input} | {
+        output.name for output in graph.output
+    }
+
+
+def _answers(compiled: Path, images: Floats) -> Floats:
+    session = onnxruntime.InferenceSession(compiled, providers=["CPUExecutionProvider"])
+    answers: Floats = session.run(None, {session.get_inputs()[0].name: images})[0]
+    return answers

@@ -1,0 +1,94 @@
+"""`export` and `import`: kept images with their labels, into a folder and out of one."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flaskapi.commands import load_service, load_settings, open_store, read_moment
+from flaskapi.errors import FlaskapiError
+
+if TYPE_CHECKING:
+    from flaskapi.reading.many import Route
+    from flaskapi.reading.reader import Reader
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `export` and `import`."""
+    exporting = commands.add_parser(
+        "export", help="write the images that were kept into a folder, as PNG, with labels.csv"
+    )
+    exporting.add_argument(
+        "folder", type=Path, metavar="DIR", help="an empty folder, or one to be made"
+    )
+    exporting.add_argument(
+        "--labelled", action="store_true", help="only those that somebody has labelled"
+    )
+    exporting.add_argument(
+        "--since",
+        type=read_moment,
+        metavar="DATE",
+        help="received then or later, as 2026-11-22 or 2026-11-22T15:00 (UTC)",
+    )
+    exporting.add_argument(
+        "--until", type=read_moment, metavar="DATE", help="received before that moment"
+    )
+    exporting.add_argument(
+        "--number",
+        action="store_true",
+        help="numbers, with labels as evaluate --number takes them, not digits",
+    )
+    exporting.set_defaults(run=export)
+    importing = commands.add_parser(
+        "import", help="read labelled images and keep them with their labels"
+    )
+    importing.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="holds images and labels.csv (file,label), or MNIST's files",
+    )
+    importing.add_argument(
+        "--number", action="store_true", help="the labels are numbers, such as 05221859 or 12|345"
+    )
+    importing.set_defaults(run=import_labelled)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write what was kept into a folder; the status is 1 where an image could not be written."""
+    from flaskapi.commands.exchange.exports import export
+    from flaskapi.submissions.exchange import Wanted
+
+    with open_store() as store:
+        done = export(
+            store,
+            options.folder,
+            Wanted(options.number, options.labelled, options.since, options.until),
+        )
+    print(
+        f"Wrote {done.labelled:,} labelled and {done.unlabelled:,} other images into "
+        f"{options.folder}."
+    )
+    return 1 if done.failed else 0
+
+
+def import_labelled(options: argparse.Namespace) -> int:
+    """Keep labelled images; the status is 1 where one got no answer."""
+    from flaskapi.commands.exchange.imports import import_folder
+
+    if load_settings()["STORE"] == "off":
+        raise FlaskapiError(
+            "Nothing is kept here (the setting STORE is off), so that nothing can be imported."
+        )
+    _, services = load_service()
+    route: Route = "number" if options.number else "digit"
+    reader: Reader = services.reader
+    reader.check(route)
+    try:
+        done = import_folder(services.store, options.folder, reader, numbers=options.number)
+    finally:
+        services.store.close()
+    print(
+        f"Kept {done.kept:,} images with their labels; {done.there:,} were there already, "
+        f"{done.failed:,} got no answer."
+    )
+    return 1 if done.failed else 0

@@ -1,0 +1,40 @@
+"""What is answered to one image, alone or as one of many: in an answer, a line or a row."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from flaskapi.contract.problems import describe
+from flaskapi.reading.many import Answer
+from flaskapi.reading.predictions import NumberPrediction
+
+encode_result = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def to_result(
+    answer: Answer, describe: Callable[[Exception], dict[str, Any]] = describe
+) -> dict[str, Any]:
+    """Give an image's name, and what `/predict` answers or the error, as `describe` has it."""
+    if isinstance(answer.outcome, Exception):
+        return {"name": answer.name, "error": describe(answer.outcome)}
+    if isinstance(answer.outcome, NumberPrediction):
+        return {"name": answer.name} | as_number_answer(answer.outcome)
+    return {"name": answer.name} | answer.outcome._asdict()
+
+
+def as_number_answer(prediction: NumberPrediction, *, alternatives: bool = False) -> dict[str, Any]:
+    """What is answered to a number, its other readings where they were asked for."""
+    answer = prediction._asdict()
+    answer["digits"] = [
+        digit._asdict() | {"box": digit.box._asdict()} for digit in prediction.digits
+    ]
+    others = answer.pop("alternatives")
+    return (
+        answer | {"alternatives": [other._asdict() for other in others]} if alternatives else answer
+    )
+
+
+def add_id(answer: dict[str, Any], identifier: str | None) -> dict[str, Any]:
+    """Put the receipt into an answer, before the model."""
+    model = {name: answer.pop(name) for name in ("model", "generation")}
+    return answer | {"id": identifier} | model

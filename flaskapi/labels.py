@@ -1,0 +1,5 @@
+"""What a picture can be said to show: one of ten digits, or none."""
+
+DIGITS = 10
+NO_DIGIT = DIGITS  # among labels that are numbers
+NONE = "none"  # among labels that are text

@@ -1,0 +1,140 @@
+"""From the detector's answer to digits in reading order: candidates with their boxes, and the lines
+that they stand in.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.arrays import Doubles, Floats
+from flaskapi.digits.page import CELL_PX, PADDING_PX, Edges
+
+FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
+LEAST_LOGIT = -80.0  # of presence: the exponential of 89 is more than a float holds
+MOST_CANDIDATES = 400  # of a page; what follows takes time and memory by their square
+# Of the smaller box in the other, and so much of both in common: two answers for one digit; a 1 may
+# stand in a 7's box.
+INSIDE = 0.6
+ALIKE, SURE_ALIKE, SURE = 0.4, 0.6, 0.7  # more where the answer is surer than that: digits overlap
+# From one digit to the next: of their height, and of the way between them.
+STEEPEST_STEP, STEEPEST_LINE = (1.0, 1.3)
+
+
+class Candidate(NamedTuple):
+    """What may be a digit."""
+
+    presence: float  # the probability that it is one
+    probabilities: Floats  # `float32 (10,)`: of each digit, if it is one
+    edges: Edges  # of its box, in pixels of the page
+
+
+def find_candidates(
+    answer: Floats, scale: float | tuple[float, float], origin: tuple[int, int] = (0, 0)
+) -> list[Candidate]:
+    """Read the detector's answer: one candidate for each peak of presence, the likeliest first.
+
+    Args:
+        answer: `float32 (rows, columns, 15)`, as the network `detector` gives it.
+        scale: of what it has looked at, against the page; or that across and that down.
+        origin: left and top of that, in pixels of the page.
+    """
+    presence = 1 / (1 + np.exp(-np.maximum(answer[..., 0], LEAST_LOGIT)))
+    peaks = (presence >= _highest_around(presence)) & (presence > FAINTEST_PRESENCE)
+    rows, columns = np.nonzero(peaks)
+    found = answer[rows, columns]
+    shares = np.exp(found[:, 1:11] - found[:, 1:11].max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    centers = (np.stack([columns, rows], axis=1) + 0.5 + found[:, 11:13]) * np.array(
+        CELL_PX
+    ) - PADDING_PX
+    halves = np.exp(found[:, 13:15]) * (np.array(CELL_PX) / 2)
+    boxes = np.concatenate([centers - halves, centers + halves], axis=1) / np.tile(
+        np.broadcast_to(scale, 2), 2
+    ) + (*origin, *origin)
+    presences = presence[rows, columns]
+    candidates: list[Candidate] = []
+    is_open = np.ones(len(boxes), bool)
+    for place in np.argsort(-presences, kind="stable"):
+        if len(candidates) == MOST_CANDIDATES:
+            break
+        if is_open[place]:
+            left, top, right, bottom = boxes[place].tolist()
+            candidates.append(
+                Candidate(float(presences[place]), shares[place], (left, top, right, bottom))
+            )
+            is_open &= ~_is_same(boxes[place], boxes, presences)
+    return candidates
+
+
+def _highest_around(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """The highest of each 3x3 neighbourhood of `(rows, columns)`, in the same shape."""
+    padded = np.pad(values, 1, constant_values=-np.inf)  # (rows + 2, columns + 2)
+    across = np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    return np.maximum(np.maximum(across[:-2], across[1:-1]), across[2:])
+
+
+def _is_same(
+    box: Doubles, boxes: Doubles, presences: npt.NDArray[np.floating]
+) -> npt.NDArray[np.bool_]:
+    """Are a box and each of `(n, 4)` boxes, which are there with these probabilities, answers for
+    one digit?
+    """
+    common = np.maximum(
+        np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0
+    ).prod(axis=1)
+    one, others = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    alike = np.where(presences > SURE, SURE_ALIKE, ALIKE)
+    return np.asarray(
+        (common >= INSIDE * np.minimum(one, others)) & (common >= alike * (one + others - common))
+    )
+
+
+def arrange_lines(boxes: Sequence[Edges], is_likely: Sequence[bool]) -> list[list[int]]:
+    """Put boxes in reading order: the places of those of each line, from left to right, lines from
+    top to bottom.
+
+    Two boxes follow each other where each is the other's nearest on that side and the step up or
+    down is small, so that lines may rise and fall, and digits that stand below each other are lines
+    of their own. What is less likely to be a digit has no say in that: it goes where it lies in a
+    line, or is left out.
+    """
+    edges = np.array(boxes, np.float64).reshape(-1, 4)
+    x, y, height = (
+        (edges[:, 0] + edges[:, 2]) / 2,
+        (edges[:, 1] + edges[:, 3]) / 2,
+        edges[:, 3] - edges[:, 1],
+    )
+    likely, others = np.flatnonzero(is_likely), np.flatnonzero(~np.array(is_likely, bool))
+    height = np.maximum(height, 0.8 * np.median(height[likely]) if len(likely) else 0)
+    lines = [likely[line].tolist() for line in _link(x[likely], y[likely], height[likely])]
+    for place in others:
+        away = [float(np.abs(np.interp(x[place], x[line], y[line]) - y[place])) for line in lines]
+        if away and min(away) < height[place] / 2:
+            line = lines[int(np.argmin(away))]
+            line.append(int(place))
+            line.sort(key=lambda member: x[member])
+    return lines
+
+
+def _link(x: Doubles, y: Doubles, height: Doubles) -> list[list[int]]:
+    ahead, step = x[np.newaxis] - x[:, np.newaxis], np.abs(y[np.newaxis] - y[:, np.newaxis])
+    taller = np.maximum(height[np.newaxis], height[:, np.newaxis])
+    follows = (ahead > 0) & (step < STEEPEST_STEP * taller) & (step < STEEPEST_LINE * ahead)
+    distance = np.where(follows, np.hypot(ahead, 2 * step), np.inf)
+    following = {}
+    for place in range(len(x)):
+        nearest = int(np.argmin(distance[place]))
+        if np.isfinite(distance[place, nearest]) and int(np.argmin(distance[:, nearest])) == place:
+            following[place] = nearest
+    lines = []
+    for first in set(range(len(x))) - set(following.values()):
+        line = [first]
+        while line[-1] in following:
+            line.append(following[line[-1]])
+        lines.append(line)
+    # Lines that rise or fall are told apart by where they would stand were they level.
+    slopes = [float(np.polyfit(x[line], y[line], 1)[0]) for line in lines if len(line) > 2]
+    level = y - (np.median(slopes) if slopes else 0) * x
+    return sorted(lines, key=lambda line: (float(np.mean(level[line])), float(x[line[0]])))

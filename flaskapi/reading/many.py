@@ -1,0 +1,69 @@
+"""From many named images to as many answers, in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from flaskapi.digits import NormalizedDigit
+from flaskapi.errors import FlaskapiError, MissingImageError, ModelUnavailableError
+from flaskapi.reading.predictions import DigitReading, NumberPrediction, Prediction
+from flaskapi.sources import Item
+
+Route = Literal["digit", "number"]
+Outcome = Prediction | NumberPrediction | Exception
+ReadAll = Callable[
+    [Iterable[bytes | FlaskapiError]], Iterator[DigitReading | NumberPrediction | Exception]
+]
+
+
+class Answer(NamedTuple):
+    """The answer for one image of many: a prediction, or what was wrong with the image.
+
+    An error that is no `FlaskapiError` is a fault of ours.
+    """
+
+    name: str
+    outcome: Outcome
+    image: bytes = b""  # the file
+    normalized: NormalizedDigit | None = None  # what the network saw of a digit
+
+
+def answer_items(items: Iterable[Item], read_all: ReadAll) -> Iterator[Answer]:
+    """Answer each item under its name, in order, holding no more of them than `read_all` does.
+
+    Raises:
+        ModelUnavailableError: there is no model.
+    """
+    waiting: deque[Item] = deque()
+
+    def contents() -> Iterator[bytes | FlaskapiError]:
+        for item in items:
+            waiting.append(item)
+            yield item.content or MissingImageError("The image is empty.")
+
+    for outcome in read_all(contents()):
+        name, content = waiting.popleft()
+        image = content if isinstance(content, bytes) else b""
+        if isinstance(outcome, DigitReading):
+            yield Answer(name, outcome.prediction, image, outcome.normalized)
+        else:
+            yield Answer(name, outcome, image)
+
+
+def each(
+    read: Callable[[bytes], NumberPrediction],
+) -> Callable[[Iterable[bytes | FlaskapiError]], Iterator[NumberPrediction | Exception]]:
+    """Make of what reads one image what reads many, where what is wrong with one is its answer."""
+
+    def read_one(image: bytes | FlaskapiError) -> NumberPrediction | Exception:
+        if isinstance(image, FlaskapiError):
+            return image
+        try:
+            return read(image)
+        except ModelUnavailableError:  # the service's error, not the image's
+            raise
+        except Exception as error:
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None) if isinstance(error, FlaskapiError) else error
+
+    return lambda images: map(read_one, images)

@@ -1,0 +1,177 @@
+"""From the bytes of a larger image to the number that is written in it: the order of the steps."""
+
+import contextlib
+import math
+from typing import NamedTuple
+
+from flaskapi.digits import Box
+from flaskapi.digits.decode import Layout, turn_box
+from flaskapi.digits.page import Edges, Page
+from flaskapi.errors import ModelUnavailableError, NoDigitFoundError
+from flaskapi.reading.digit import STROKE
+from flaskapi.reading.looks import STRETCHES, Look, look_again, look_at
+from flaskapi.reading.predictions import Alternative, NumberDigit, NumberPrediction
+from flaskapi.reading.protocols import Classifier, Detector, Limits
+from flaskapi.reading.readings import ANY, Reading, best_readings, weigh_readings
+from flaskapi.reading.views import find_views
+
+# A reading with less confidence is looked at again, narrower and larger; 0.99 saved no more, and
+# took longer.
+SURE = 0.95
+WEIGHED = 5  # readings of each look
+
+
+class Wanted(NamedTuple):
+    """What a caller knows of the number, and asks for."""
+
+    pattern: str | None = None  # a character for each digit, `d` for any; None: nothing is known
+    alternatives: int = 0  # other readings to give
+
+
+ANYTHING = Wanted()
+
+
+class _Read(NamedTuple):
+    """What is read in a look, the likeliest first."""
+
+    look: Look
+    readings: list[Reading]
+    is_sure: bool
+
+
+def predict_number(
+    image: bytes,
+    classifier: Classifier,
+    detector: Detector,
+    limits: Limits,
+    wanted: Wanted = ANYTHING,
+) -> NumberPrediction:
+    """Read the number in an image file.
+
+    Args:
+        image: a whole image file.
+        classifier: says which digit each candidate is.
+        detector: finds candidates.
+        limits: see `Limits`.
+        wanted: only numbers that fit its pattern are given, where any fits.
+
+    Raises:
+        FlaskapiError: one of the kinds that `predict_digit` names.
+    """
+    version = classifier.version
+    found = _read(image, classifier, detector, limits, wanted)
+    if classifier.version != version:
+        # It broke and another took its place: one answers for all that there is to see.
+        found = _read(image, classifier, detector, limits, wanted)
+    return _conclude(found, classifier, limits.uncertain_below)
+
+
+def _read(
+    image: bytes, classifier: Classifier, detector: Detector, limits: Limits, wanted: Wanted
+) -> _Read:
+    """Look, read, choose; where the reading is not sure, look again and weigh all looks."""
+    found = _choose(
+        _look(image, classifier, detector, limits, wanted), wanted, limits.uncertain_below
+    )
+    if found.readings[0].confidence >= SURE or found.look.scale is None:
+        return found
+    again = [look_again(found.look, stretch, classifier, detector) for stretch in STRETCHES]
+    return _weigh([found.look, *again], wanted, limits.uncertain_below)
+
+
+def _look(
+    image: bytes, classifier: Classifier, detector: Detector, limits: Limits, wanted: Wanted
+) -> list[Look]:
+    may_be_one = len(wanted.pattern or ANY) == 1
+    for views in find_views(image, limits.max_pixels):
+        looks = []
+        for view in views:
+            try:
+                looks.append(look_at(view, classifier, detector, may_be_one=may_be_one))
+            except NoDigitFoundError as error:
+                missing = error
+        if looks:
+            return looks
+    raise missing
+
+
+def _choose(looks: list[Look], wanted: Wanted, uncertain_below: float) -> _Read:
+    """Choose between the picture as EXIF tells, which comes first, and as it is stored.
+
+    Raises:
+        NoDigitFoundError: there is a number in none of them.
+    """
+    found = []
+    for look in looks:
+        readings, misfits = _best(look, wanted.pattern, wanted.alternatives + 1)
+        if readings[0].number:
+            is_sure = readings[0].confidence >= uncertain_below and not misfits
+            found.append(_Read(look, readings, is_sure))
+    if not found:
+        raise NoDigitFoundError("No digit was found: what is there does not look like digits.")
+    told, surer = found[0], max(found, key=lambda one: one.look.evidence)
+    if all(one.is_sure for one in found) and surer.readings[0].number != told.readings[0].number:
+        return told._replace(is_sure=False)
+    return surer
+
+
+def _weigh(looks: list[Look], wanted: Wanted, uncertain_below: float) -> _Read:
+    """Choose between several looks at one page by what all of them read.
+
+    Only looks that fit the pattern count, where any does.
+    """
+    count = wanted.alternatives + 1
+    read = [_best(look, wanted.pattern, max(count, WEIGHED)) for look in looks]
+    misfits = all(is_misfit for _, is_misfit in read)
+    fitting = [readings if misfits or not is_misfit else [] for readings, is_misfit in read]
+    weighed = weigh_readings(fitting, count)
+    (place, best), readings = weighed[0], [reading for _, reading in weighed]
+    return _Read(looks[place], readings, best.confidence >= uncertain_below and not misfits)
+
+
+def _best(look: Look, pattern: str | None, count: int) -> tuple[list[Reading], bool]:
+    presences = [look.candidates[place].presence for place in look.order]
+    return best_readings(presences, look.shares[look.order], pattern, count)
+
+
+def _conclude(found: _Read, classifier: Classifier, uncertain_below: float) -> NumberPrediction:
+    look, (best, *others) = found.look, found.readings
+    choices = dict(zip(look.order, best.choices, strict=True))
+    digits = []
+    for place, digit in choices.items():
+        if digit is not None:
+            candidate, share = look.candidates[place], float(look.shares[place, digit])
+            confidence, layout = round(candidate.presence * share, 4), look.view.layout
+            box = _box(candidate.edges, look.page, layout)
+            box = turn_box(box, layout) if look.view.is_stored else box
+            digits.append(NumberDigit(digit, confidence, confidence < uncertain_below, box))
+    lines = [
+        "".join(str(choices[place]) for place in line if choices[place] is not None)
+        for line in look.lines
+    ]
+    return NumberPrediction(
+        number=best.number,
+        confidence=best.confidence,
+        uncertain=not found.is_sure,
+        lines=[*filter(None, lines)],
+        digits=digits,
+        model=classifier.version,
+        generation=classifier.generation,
+        alternatives=[Alternative(other.number, other.confidence) for other in others],
+    )
+
+
+def _box(edges: Edges, page: Page, layout: Layout) -> Box:
+    """The part of a box on the page that lies in the picture, in whole pixels of what was sent."""
+    height, width = page.ink.shape
+    scale = max(layout.width, layout.height) / max(width, height)
+    left, right = (min(max(edge, 0), width) * scale for edge in edges[::2])
+    top, bottom = (min(max(edge, 0), height) * scale for edge in edges[1::2])
+    x, y = math.floor(left), math.floor(top)
+    return Box(x, y, max(1, math.ceil(right) - x), max(1, math.ceil(bottom) - y))
+
+
+def warm_up(classifier: Classifier, detector: Detector) -> None:
+    """Take every step of a number once, as `digit.warm_up` does of a digit."""
+    with contextlib.suppress(ModelUnavailableError, NoDigitFoundError):
+        predict_number(STROKE, classifier, detector, Limits(max_pixels=96 * 96, uncertain_below=0))

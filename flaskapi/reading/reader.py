@@ -1,0 +1,105 @@
+"""`Reader`: everything that can be read, without HTTP. Routes, commands and callers share it."""
+
+from collections.abc import Iterable, Iterator
+
+from flaskapi.config import shipped_model
+from flaskapi.errors import FlaskapiError, InvalidRequestError
+from flaskapi.reading.digit import predict_digit, predict_digits
+from flaskapi.reading.many import Answer, Route, answer_items, each
+from flaskapi.reading.number import Wanted, predict_number
+from flaskapi.reading.predictions import DigitReading, NumberPrediction
+from flaskapi.reading.protocols import Classifier, Detector, Limits
+from flaskapi.reading.readings import ANY
+from flaskapi.sources import Item
+
+DEFAULTS = Limits()
+
+
+class Reader:
+    """Reads digits and numbers with the models that it is given.
+
+    >>> from flaskapi import Reader
+    >>> reader = Reader()
+    >>> with open("examples/7.png", "rb") as file:
+    ...     reader.digit(file.read()).prediction.digit
+    7
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier | None = None,
+        detector: Detector | None = None,
+        limits: Limits = DEFAULTS,
+    ) -> None:
+        """Keep the models; in place of one that is not given, load the shipped one.
+
+        Raises:
+            ModelUnavailableError: a shipped model cannot be loaded; the text says why.
+        """
+        if classifier is None or detector is None:
+            # Not at the top: a caller who brings models of their own needs no ONNX Runtime.
+            from flaskapi.serving.classifier import load_classifier
+            from flaskapi.serving.detector import load_detector
+
+            folder = shipped_model("my_model.h5").parent
+            classifier = classifier or load_classifier(folder / "my_model.h5", folder)
+            detector = detector or load_detector(folder / "detector.h5", folder)
+        self.classifier, self.detector, self.limits = classifier, detector, limits
+
+    def digit(self, image: bytes) -> DigitReading:
+        """Read the one digit in an image file; see `predict_digit`."""
+        return predict_digit(image, self.classifier, self.limits)
+
+    def number(
+        self,
+        image: bytes,
+        pattern: str | None = None,
+        length: int | None = None,
+        alternatives: int = 0,
+    ) -> NumberPrediction:
+        """Read the number in an image file; see `predict_number`.
+
+        Args:
+            image: a whole image file.
+            pattern: a character for each digit, `d` for any, as `05dddddddd`.
+            length: how many digits it has; the same as a pattern of so many `d`.
+            alternatives: how many other readings to give, the likeliest first.
+
+        Raises:
+            InvalidRequestError: pattern and length do not agree.
+            FlaskapiError: one of the kinds that `predict_digit` names.
+        """
+        if pattern is not None and length is not None and length != len(pattern):
+            raise InvalidRequestError(
+                f"The 'length' is {length}, but the 'pattern' has {len(pattern)} characters."
+            )
+        if pattern is None and length is not None:
+            pattern = ANY * length
+        wanted = Wanted(pattern, alternatives)
+        return predict_number(image, self.classifier, self.detector, self.limits, wanted)
+
+    def many(self, items: Iterable[Item], route: Route = "digit") -> Iterator[Answer]:
+        """Read one digit, or one number, in each of many images, in their order.
+
+        Args:
+            items: named image files; one that is an error already is answered with it.
+            route: what is in each.
+
+        Raises:
+            ModelUnavailableError: there is no model.
+        """
+        return answer_items(items, each(self.number) if route == "number" else self._digits)
+
+    def _digits(
+        self, images: Iterable[bytes | FlaskapiError]
+    ) -> Iterator[DigitReading | Exception]:
+        return predict_digits(images, self.classifier, self.limits)
+
+    def check(self, route: Route = "digit") -> None:
+        """Fail before anything is read where a model is missing.
+
+        Raises:
+            ModelUnavailableError: it is; the text says why.
+        """
+        for model in (self.classifier, self.detector) if route == "number" else (self.classifier,):
+            _ = model.card

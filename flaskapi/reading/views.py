@@ -1,0 +1,41 @@
+"""The ways to look at a picture: as EXIF says and as it is stored; by lightness, then by colour."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from flaskapi.digits import Image
+from flaskapi.digits.decode import Layout, decode_image
+
+# A larger picture is reduced to this while it is decoded; a digit a fortieth as high still has 25
+# pixels.
+DECODED_SIDE_PX = 1024
+
+
+class View(NamedTuple):
+    """One way to look at a picture."""
+
+    pixels: Image  # `uint8 (height, width)`, 255 the lightest
+    layout: Layout  # of the picture's own pixels
+    is_stored: bool  # as it is stored, where EXIF data say that it is turned
+
+
+def find_views(image: bytes, max_pixels: int) -> Iterator[list[View]]:
+    """Give the views of a picture by its lightness, then those by its colours, if it has any.
+
+    The second are for a caller who saw nothing in the first: an ink may be as light as its paper.
+
+    Args:
+        image: a whole image file.
+        max_pixels: see `decode_image`.
+
+    Raises:
+        FlaskapiError: what `decode_image` raises.
+    """
+    for by_colour in (False, True):
+        decoded = decode_image(
+            image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour
+        )
+        yield [
+            View(pixels, decoded.layout, is_stored=place > 0)
+            for place, pixels in enumerate(decoded.views)
+        ]

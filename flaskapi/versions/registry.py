@@ -1,0 +1,336 @@
+"""The versions of the model: a folder for each, whole or not there at all, and the pointer to the
+one that serves.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from flaskapi.errors import ModelFileError, ModelUnavailableError, VersionError
+from flaskapi.serving.classifier import OnnxClassifier, load_classifier
+from flaskapi.serving.compiled import build_compiled, find_compiled, is_compiled_from, locked
+from flaskapi.versions.pointer import (
+    MODEL_FILE,
+    Candidate,
+    Pointer,
+    Served,
+    own_as_folder,
+    read_pointer,
+    write_pointer,
+)
+from flaskapi.versions.smoke import check_answers
+from flaskapi.versions.version import (
+    ARTIFACT,
+    COMPILED,
+    SUBMISSIONS,
+    Version,
+    seal,
+    write_card,
+    write_submissions,
+)
+
+POINTER = "serving.json"
+_ABANDONED_S = 3600  # age of an unfinished folder from which nobody can be at work in it
+
+
+class Registry:
+    """The versions in a folder. Several processes may use it at once; what changes the pointer
+    holds the folder's lock.
+    """
+
+    def __init__(self, path: Path, model_path: Path, cache_path: Path) -> None:
+        """`model_path` and `cache_path` are the settings of those names: what serves where nothing
+        was promoted.
+        """
+        self.path, self._model_path, self._cache_path = path, model_path, cache_path
+
+    def add(
+        self,
+        artifact: Path,
+        *,
+        submissions: Sequence[str] | None = None,
+        compiled: Path | None = None,
+    ) -> Version:
+        """Register a model file: compiled in a child process unless its compiled form lies beside
+        it, and checked as at the start.
+
+        The same file again is the same version; if that was marked as broken, it may be taken
+        again.
+
+        Args:
+            artifact: any `.h5` model for this task; it is copied.
+            submissions: the ids of those that it was learned from, where it was.
+            compiled: where its compiled form lies, if not beside it.
+
+        Raises:
+            ModelFileError: there is no such file.
+            ModelUnavailableError: it does not fit the task, or cannot be compiled; the text says
+                why.
+        """
+        if not artifact.is_file():
+            raise ModelFileError(f"{artifact}: there is no such file.")
+        with self._unfinished() as folder:
+            shutil.copyfile(artifact, folder / ARTIFACT)
+            sha256 = hashlib.sha256((folder / ARTIFACT).read_bytes()).hexdigest()
+            if is_compiled_from(sha256, there := compiled or artifact.with_suffix(".onnx")):
+                shutil.copyfile(there, folder / COMPILED)
+            else:
+                try:
+                    build_compiled(folder / ARTIFACT, folder / COMPILED)
+                except ModelUnavailableError as error:
+                    raise ModelUnavailableError(
+                        str(error).replace(ARTIFACT, artifact.name, 1)
+                    ) from error
+            classifier = OnnxClassifier(folder / COMPILED)
+            check_answers(classifier)
+            write_card(folder, classifier.card)
+            if submissions is not None:
+                write_submissions(folder / SUBMISSIONS, submissions)
+            return self._place(folder, classifier.version)
+
+    def versions(self) -> list[Version]:
+        """All that are registered, the newest last."""
+        found = []
+        for path in self.path.glob("[!.]*/"):
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # no version, or one that was pruned just now
+                version = Version(path.name, path)
+                found.append((version.registered_s, version))
+        return [version for _, version in sorted(found)]
+
+    def get(self, name: str) -> Version:
+        """Find a version by its name, or by the eight signs of its hash.
+
+        Raises:
+            VersionError: there is none.
+        """
+        found = [
+            version
+            for version in self.versions()
+            if name in (version.name, version.name.rpartition("-")[2])
+        ]
+        if not found:
+            hint = (
+                " The file of that setting is none until it is promoted; `card` shows it."
+                if name == MODEL_FILE
+                else ""
+            )
+            raise VersionError(
+                f"There is no version {name}.{hint} `python -m flaskapi models list` lists those "
+                f"that there are."
+            )
+        return found[-1]
+
+    def load(self, name: str) -> OnnxClassifier:
+        """Load a version for serving, or the file of the setting MODEL_PATH.
+
+        Raises:
+            ModelUnavailableError: it cannot be; the text says why.
+        """
+        if name == MODEL_FILE:
+            return load_classifier(self._model_path, self._cache_path)
+        try:
+            classifier = OnnxClassifier(self.path / name / COMPILED)
+        except ModelUnavailableError:
+            raise
+        except Exception as error:  # ONNX Runtime raises its own kinds, none of them public
+            raise ModelUnavailableError(f"Version {name} cannot be loaded: {error}") from error
+        if classifier.version != name:
+            raise ModelUnavailableError(
+                f"Version {name} cannot be loaded: what lies there is {classifier.version}."
+            )
+        return classifier
+
+    def artifact(self, name: str) -> Path:
+        """The model file of a version, or that of the setting MODEL_PATH."""
+        return self._model_path if name == MODEL_FILE else self.path / name / ARTIFACT
+
+    def stamp(self) -> tuple[int, ...]:
+        """Changes whenever the pointer does, and costs next to nothing to ask for."""
+        try:
+            found = os.stat(self.path / POINTER)
+        except OSError:
+            return ()
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def read(self) -> Pointer:
+        """What serves.
+
+        Raises:
+            VersionError: it cannot be told.
+        """
+        return read_pointer(self.path / POINTER)
+
+    def promote(self, name: str, by: str, *, instead_of: int | None = None) -> Pointer:
+        """Let a version serve, after it was loaded and has answered.
+
+        Args:
+            name: of the version, or MODEL_FILE, of which a version is made, so that another file in
+                its place changes nothing.
+            by: who says so.
+            instead_of: the generation that it was found better than, where it was; in place of
+                another it does not serve.
+
+        Raises:
+            VersionError: there is none of this name, it broke while it served, another generation
+                serves, or what serves cannot be told.
+            ModelUnavailableError: it cannot be loaded, or answers no probabilities.
+        """
+        if name == MODEL_FILE:
+            name = self.add(
+                self._model_path, compiled=find_compiled(self._model_path, self._cache_path)
+            ).name
+        name = self.get(name).name
+        check_answers(self.load(name))
+
+        def change(pointer: Pointer) -> Pointer:
+            if pointer.version == name:
+                return pointer
+            if instead_of not in (None, pointer.generation):
+                raise VersionError(
+                    f"Another version was promoted meanwhile; {name} was not compared with it, and "
+                    f"stays."
+                )
+            return pointer.promote(self.get(name).name, by)
+
+        return self._change(change)
+
+    def roll_back(self, by: str) -> Pointer:
+        """Let serve again what served before.
+
+        Raises:
+            VersionError: nothing did that is still there and not broken.
+        """
+
+        def change(pointer: Pointer) -> Pointer:
+            if not (targets := self.targets(pointer)):
+                raise VersionError(
+                    "There is nothing to roll back to: nothing that is still there served before."
+                )
+            return pointer.roll_back(targets[0], by)
+
+        return self._change(change)
+
+    def targets(self, pointer: Pointer) -> list[Served]:
+        """What a roll-back may lead to, the first one first: what is still there, not broken, and
+        does not serve already.
+        """
+        there = {MODEL_FILE, *(version.name for version in self.versions())} - {
+            pointer.version,
+            *pointer.broken,
+        }
+        return [served for served in pointer.before if served.version in there]
+
+    def leave(self, broken: str, reason: str, target: Served, by: str) -> Pointer:
+        """Mark a version that broke while it served, so that it is not taken again, and go back to
+        `target` if it still serves.
+        """
+        return self._change(lambda pointer: pointer.leave(broken, reason, target, by))
+
+    def set_shadow(self, name: str | None, share: float = 0.0) -> Pointer:
+        """Let a version answer beside the one that serves, after it was loaded and has answered;
+        None ends that.
+
+        Raises:
+            VersionError: there is none of this name, or it is the one that serves.
+            ModelUnavailableError: it cannot be loaded, or answers no probabilities.
+        """
+        if name is None:
+            return self._change(lambda pointer: pointer._replace(shadow=None))
+        version = self.get(name).name
+        check_answers(self.load(version))
+
+        def change(pointer: Pointer) -> Pointer:
+            if version == pointer.version:
+                raise VersionError(f"{version} serves; another answers in the shadow.")
+            return pointer._replace(shadow=Candidate(version, share))
+
+        return self._change(change)
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove all versions but the newest `keep`, the one that serves, the one to roll back to,
+        and the one in the shadow.
+
+        Gives the names of what was removed; what was abandoned unfinished is removed too.
+        """
+        removed: dict[str, Path] = {}
+
+        def change(pointer: Pointer) -> Pointer:
+            versions = [
+                version.name for version in self.versions() if version.name not in pointer.broken
+            ]
+            kept = {
+                *versions[len(versions) - keep :],
+                pointer.version,
+                *(served.version for served in self.targets(pointer)[:1]),
+            }
+            kept |= {pointer.shadow.version} if pointer.shadow else set()
+            for version in self.versions():
+                if version.name not in kept:
+                    removed[version.name] = self.path / f".{uuid.uuid4().hex}"
+                    os.replace(version.path, removed[version.name])
+            return pointer.without(set(removed))
+
+        self._change(change)
+        abandoned = [
+            left
+            for left in self.path.glob(".*/")
+            if time.time() - left.stat().st_mtime > _ABANDONED_S
+        ]
+        for gone in (*removed.values(), *abandoned):
+            shutil.rmtree(gone, ignore_errors=True)
+        return sorted(removed)
+
+    def _change(self, change: Callable[[Pointer], Pointer]) -> Pointer:
+        self._make_folder()
+        with locked(self.path):
+            before = self.read()
+            after = change(before)
+            if after != before:
+                write_pointer(self.path / POINTER, after)
+        return after
+
+    def _make_folder(self) -> None:
+        if not self.path.is_dir():
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.chmod(0o755)
+            own_as_folder(self.path)
+
+    @contextlib.contextmanager
+    def _unfinished(self) -> Iterator[Path]:
+        """Give a folder to put a version together in, which is gone afterwards unless it was moved
+        away.
+        """
+        self._make_folder()
+        folder = self.path / f".{uuid.uuid4().hex}"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _place(self, folder: Path, name: str) -> Version:
+        """Give a folder that is whole its name; one that is there already stays, unless it is
+        damaged.
+        """
+        seal(folder)
+        version = Version(name, self.path / name)
+
+        def change(pointer: Pointer) -> Pointer:
+            if version.path.exists():
+                try:
+                    check_answers(self.load(name))
+                    return pointer.forgive(name)
+                except ModelUnavailableError:
+                    os.replace(version.path, self.path / f".{name}.{uuid.uuid4().hex}")
+            os.rename(folder, version.path)
+            return pointer.forgive(name)
+
+        self._change(change)
+        return version

@@ -1,0 +1,109 @@
+"""A candidate that answers beside the version that serves, for a share of the images, where no
+request waits for it.
+"""
+
+import logging
+import random
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import numpy as np
+
+from flaskapi.arrays import Floats
+from flaskapi.reading.protocols import Classifier
+from flaskapi.reading.second_look import look_twice
+
+WAITING = 512  # images at most; what comes while as many wait is left out
+TOGETHER = 64  # images that the candidate is shown at once
+# In which images gather: each transaction takes the database from those who wait for a receipt.
+PAUSE_S = 1.0
+log = logging.getLogger("flaskapi")
+
+
+class Shadowed(NamedTuple):
+    """What a candidate answered to an image that was kept."""
+
+    submission_id: UUID
+    model: str  # its version
+    prediction: str  # the digit
+    confidence: float
+
+
+Keep = Callable[[Sequence[Shadowed]], None]
+
+
+class Shadow:
+    """A candidate with the images that wait for it."""
+
+    def __init__(self, classifier: Classifier, share: float, keep: Keep) -> None:
+        """`share` of the images, 0 to 1, are shown to the classifier; `keep` is given its answers,
+        and may raise.
+        """
+        self._classifier, self.share, self._keep = classifier, share, keep
+        self._waiting: deque[tuple[UUID, Floats]] = deque(maxlen=WAITING)
+        self._thread: threading.Thread | None = None
+        self._failed = False
+
+    @property
+    def version(self) -> str:
+        return self._classifier.version
+
+    def offer(self, submission_id: UUID, pixels: Floats) -> None:
+        """Show the candidate what the network saw of a digit, `float32 (28, 28)`, some time,
+        perhaps. Returns at once.
+        """
+        if len(self._waiting) < WAITING and random.random() < self.share:
+            self._waiting.append((submission_id, pixels))
+
+    def begin(self) -> None:
+        """Start the thread, in this process."""
+        self._thread = threading.Thread(
+            target=_keep_answering, args=(weakref.ref(self),), name="shadow", daemon=True
+        )
+        self._thread.start()
+
+    def end(self) -> None:
+        """Let the thread end."""
+        self._thread = None
+
+    def answer(self) -> None:
+        """Answer what waits, and have it kept all at once."""
+        answered: list[Shadowed] = []
+        while self._waiting and len(answered) < WAITING:
+            taken = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
+            answers = look_twice(
+                self._classifier, np.array([pixels for _, pixels in taken]).reshape(-1, 28, 28, 1)
+            )
+            rows = zip(
+                taken, answers.argmax(axis=1).tolist(), answers.max(axis=1).tolist(), strict=True
+            )
+            answered += [
+                Shadowed(one, self.version, str(digit), round(confidence, 4))
+                for (one, _), digit, confidence in rows
+            ]
+        if answered:
+            self._keep(answered)
+            self._failed = False
+
+
+def _keep_answering(shadow: "weakref.ref[Shadow]") -> None:
+    """Answer what waits again and again, as long as the shadow is wanted."""
+    while True:
+        answering = shadow()
+        if answering is None or answering._thread is not threading.current_thread():
+            return
+        try:
+            answering.answer()
+        except (
+            Exception
+        ) as error:  # of a candidate, or of the store: neither is anything to the caller
+            if not answering._failed:
+                log.error("%s fails in the shadow: %s", answering.version, error)
+            answering._failed = True
+        del answering
+        time.sleep(PAUSE_S)

@@ -1,0 +1,50 @@
+"""A few drawn digits, to see whether a classifier answers at all before it is let serve."""
+
+import numpy as np
+
+from flaskapi.arrays import Floats
+from flaskapi.errors import ModelUnavailableError
+from flaskapi.reading.protocols import Classifier
+
+# Seven rows of five dots for each digit, as on old displays.
+_DOTS = (
+    "01110 10001 10001 10001 10001 10001 01110,00100 01100 00100 00100 00100 00100 01110,01110 "
+    "10001 00001 00110 01000 10000 11111,"
+    "11110 00001 00001 01110 00001 00001 11110,00010 00110 01010 10010 11111 00010 00010,11111 "
+    "10000 11110 00001 00001 10001 01110,"
+    "00110 01000 10000 11110 10001 10001 01110,11111 00001 00010 00100 01000 01000 01000,01110 "
+    "10001 10001 01110 10001 10001 01110,"
+    "01110 10001 10001 01111 00001 00010 01100"
+)
+
+
+def draw_digits() -> Floats:
+    """Draw 0 to 9 as `float32 (10, 28, 28, 1)`, 0 the paper and 1 the ink, 21 pixels high."""
+    digits = np.array(
+        [[list(map(int, row)) for row in rows.split()] for rows in _DOTS.split(",")], np.float32
+    )
+    large = np.pad(np.kron(digits, np.ones((1, 3, 3), np.float32)), ((0, 0), (4, 5), (7, 8)))
+    # Rounded: each pixel is the mean of the nine around it.
+    return np.lib.stride_tricks.sliding_window_view(large, (3, 3), axis=(1, 2)).mean(
+        axis=(3, 4), dtype=np.float32
+    )[..., np.newaxis]
+
+
+def check_answers(classifier: Classifier) -> None:
+    """See whether a classifier answers probabilities: to ten digits at once, and to one.
+
+    Raises:
+        ModelUnavailableError: it answers something else.
+    """
+    digits = draw_digits()
+    for batch in (digits, digits[7:8]):
+        answers = classifier.probabilities(batch)
+        whole = (
+            answers.shape == (len(batch), 10)
+            and np.isfinite(answers).all()
+            and (answers >= 0).all()
+        )
+        if not whole or np.abs(answers.sum(axis=1) - 1).max() > 1e-3:
+            raise ModelUnavailableError(
+                f"{classifier.version} answers drawn digits with what are no probabilities."
+            )
