@@ -11,6 +11,7 @@ from flask import Request, current_app
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedData
 
+from flaskapi.digits.formats import foreign_kind
 from flaskapi.errors import (
     FlaskapiError,
     InvalidRequestError,
@@ -18,8 +19,10 @@ from flaskapi.errors import (
     TooLargeError,
     UnsupportedImageError,
 )
+from flaskapi.reading.many import split_items
 from flaskapi.sources import Allowance, Item
 from flaskapi.sources.archives import FORMAT_NAMES, kind_of, read_file
+from flaskapi.sources.tables import table_kind
 from flaskapi.sources.tarred import BLOCK_BYTES
 from flaskapi.web.advice import advise
 from flaskapi.web.encoded import decode_value
@@ -36,8 +39,11 @@ _WAYS = (
 _BROKEN_FORM = "The multipart body cannot be read: is it cut off, or its boundary wrong?"
 _ARCHIVES = {
     f"application/{name}"
-    for name in ("zip", "x-zip-compressed", "x-tar", "x-gtar", "gzip", "x-gzip", "octet-stream")
-} | {""}
+    for name in (
+        *("zip", "x-zip-compressed", "x-tar", "x-gtar", "gzip", "x-gzip", "octet-stream"),
+        *("pdf", "x-npy", "x-idx3-ubyte"),
+    )
+} | {"", "text/csv", "text/tab-separated-values"}
 _IN_MEMORY_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 16
 
@@ -63,7 +69,7 @@ def read_items(request: Request) -> Generator[Item]:
     if request.is_json:
         if request.content_encoding:
             request = unpack_request(request)
-        return _read_json(read_document(request), most)
+        return _at_most(most, _read_json(read_document(request), most))
     if request.mimetype == "multipart/form-data":
         return _at_most(
             most,
@@ -119,7 +125,7 @@ def _unpack(packed: IO[bytes], encoding: str, most: int) -> IO[bytes]:
 
 def _at_most(most: int, items: Generator[Item]) -> Generator[Item]:
     with closing(items):
-        yield from _first(most, items)
+        yield from _first(most, split_items(items, current_app.config["MAX_IMAGE_PIXELS"]))
 
 
 def _first(most: int, items: Iterator[Item]) -> Iterator[Item]:
@@ -142,7 +148,8 @@ def _read_body(body: IO[bytes], mimetype: str, allowance: Allowance) -> Generato
         body.seek(0)
         if not head:
             raise MissingImageError(f"The body is empty. {_WAYS}")
-        if kind_of(head) is None and not mimetype.startswith("image/"):
+        is_many = kind_of(head) or table_kind(head) or foreign_kind(head)
+        if not is_many and not mimetype.startswith("image/"):
             raise UnsupportedImageError(f"The body is no archive that this service reads. {_WAYS}")
         yield from read_file(body, "the body", allowance)
 

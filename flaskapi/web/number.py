@@ -10,7 +10,7 @@ from flaskapi.contract.keeping import Kept
 from flaskapi.web.access import key_if_required
 from flaskapi.web.forms_of_answer import give_answer
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_image, read_query
+from flaskapi.web.payload import read_image, read_query, tell_pages
 from flaskapi.web.picture import draw_number
 from flaskapi.web.record import record
 from flaskapi.web.services import services
@@ -44,5 +44,6 @@ def number() -> dict[str, Any] | Response:
     services().metrics.count_number(prediction)
     (identifier,) = record([Kept(upload.data, prediction)])
     answer = add_id(as_number_answer(prediction, alternatives="alternatives" in query), identifier)
+    answer |= tell_pages(upload.data)
     draw = partial(draw_number, upload.data, prediction) if "include" in query else None
     return give_answer(answer, "number", upload.filename, draw)

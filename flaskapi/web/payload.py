@@ -9,8 +9,10 @@ from flask import Request, current_app
 from werkzeug.http import quote_header_value
 
 from flaskapi.digits.formats import IMAGE_HEAD_BYTES, is_image
+from flaskapi.digits.pages import count_pages
 from flaskapi.errors import InvalidRequestError, MissingImageError, UnsupportedImageError
 from flaskapi.sources.archives import kind_of
+from flaskapi.sources.tables import table_kind
 from flaskapi.sources.tarred import BLOCK_BYTES
 from flaskapi.web.advice import advise
 from flaskapi.web.encoded import decode_text, decode_value
@@ -19,7 +21,7 @@ from flaskapi.web.unpack import unpack_request, with_body
 
 _MANY = "Many images, and archives of them, go to POST /predict/batch."
 _PAIRS = "application/x-www-form-urlencoded"
-_UNSAID = ("application/octet-stream", "")
+_UNSAID = ("application/octet-stream", "", "application/pdf", "application/x-pdf")
 # Of JSON, a form, a data: URL; no image and no archive that is read begins so.
 _ODD_BEGINNINGS = (b"{", b"[", b"-", b"d", b"D", b" ", b"\n", b"\r", b"\t")
 
@@ -85,7 +87,17 @@ def read_image(request: Request) -> Upload:
         )
     if kind_of(upload.data[:BLOCK_BYTES]) is not None:
         raise UnsupportedImageError(f"This is an archive, and one image is read here. {_MANY}")
+    if table := table_kind(upload.data[:BLOCK_BYTES]):
+        raise UnsupportedImageError(
+            f"This is a file of pixels ({table.upper()}), and one image is read here. {_MANY}"
+        )
     return upload
+
+
+def tell_pages(image: bytes) -> dict[str, int]:
+    """What an answer says of a file that has several pages, of which the first was read."""
+    pages = count_pages(image, max_pixels=current_app.config["MAX_IMAGE_PIXELS"])
+    return {"page": 1, "pages": pages} if pages > 1 else {}
 
 
 def _not_an_image(request: Request) -> str:

@@ -11,7 +11,7 @@ from flaskapi.digits.encode import data_url, encode_png
 from flaskapi.web.access import key_if_required
 from flaskapi.web.forms_of_answer import give_answer
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_image, read_query
+from flaskapi.web.payload import read_image, read_query, tell_pages
 from flaskapi.web.picture import draw_digit
 from flaskapi.web.record import record
 from flaskapi.web.services import services
@@ -37,7 +37,7 @@ def predict() -> dict[str, Any] | Response:
         prediction, normalized = services().reader.digit(upload.data)
         services().metrics.count_prediction(prediction)
         (identifier,) = record([Kept(upload.data, prediction, normalized)])
-    answer = add_id(prediction._asdict(), identifier)
+    answer = add_id(prediction._asdict(), identifier) | tell_pages(upload.data)
     if include == "normalized":
         answer |= {
             "normalized": data_url(encode_png(normalized.pixels)),

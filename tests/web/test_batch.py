@@ -16,6 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from problems import MEMBERS, read_problem
 
 from flaskapi import create_app
@@ -172,6 +173,43 @@ def test_what_clients_send_otherwise_is_read_as_many_images_too(client: FlaskCli
         results = response.get_json()["results"]
         assert names == [result["name"] for result in results], way
         assert all("digit" in result for result in results), way
+
+
+def test_each_page_and_each_picture_in_a_file_of_pixels_is_an_image_of_many(
+    client: FlaskClient,
+) -> None:
+    pages = [Image.open(io.BytesIO(DIGITS[digit])) for digit in (7, 8)]
+    tiff, array = io.BytesIO(), io.BytesIO()
+    pages[0].save(tiff, "TIFF", save_all=True, append_images=pages[1:])
+    np.save(array, np.stack([draw_digit(digit, side=28) for digit in (7, 8)]))
+    table = "".join(",".join(["5"] + ["0", "255"] * 392) + "\n" for _ in "12").encode()
+    ways = [
+        form([("a", tiff.getvalue())]),
+        form([("a", array.getvalue())]),
+        form([("a", table)]),
+        {"json": {"images": [{"name": "a", "image": base64.b64encode(tiff.getvalue()).decode()}]}},
+    ]
+    for sent in ways:
+        document = client.post("/predict/batch", **sent).get_json()
+        assert (["a#1", "a#2"], 2) == (
+            [result["name"] for result in document["results"]],
+            document["succeeded"],
+        )
+    assert ["the body#1", "the body#2"] == [
+        result["name"]
+        for result in client.post("/predict/batch", **body(table, "text/csv")).get_json()["results"]
+    ]
+
+
+def test_pages_count_as_images(tmp_path: Path) -> None:
+    settings = {"INSTANCE_PATH": tmp_path, "MAX_BATCH_IMAGES": 3}
+    client = create_app(settings, classifier=FixedClassifier()).test_client()
+    pages = [Image.open(io.BytesIO(DIGITS[7]))] * 5
+    tiff = io.BytesIO()
+    pages[0].save(tiff, "TIFF", save_all=True, append_images=pages[1:])
+    results = client.post("/predict/batch", **form([("a", tiff.getvalue())])).get_json()["results"]
+    assert [7, 7, 7, None] == [result.get("digit") for result in results]
+    assert "MAX_BATCH_IMAGES" in results[-1]["error"]["detail"]
 
 
 def test_lines_of_digits_and_rows_are_given_to_those_who_ask(client: FlaskClient) -> None:

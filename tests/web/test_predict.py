@@ -152,3 +152,28 @@ def test_an_error_keeps_its_one_shape_whatever_is_asked_for(client: FlaskClient)
     for accept in ("text/plain", "text/csv", "image/png"):
         response = client.post("/predict", data=b"words", headers={"Accept": accept})
         assert (415, "unsupported-image") == read_problem(response)
+
+
+PAGES = [Image.fromarray(draw_digit(7, side=60)), Image.fromarray(draw_digit(1, side=60))]
+
+
+@pytest.mark.parametrize(("form", "kind"), [("TIFF", "image/tiff"), ("PDF", "application/pdf")])
+def test_of_several_pages_the_first_is_read_and_the_answer_says_so(
+    client: FlaskClient, form: str, kind: str
+) -> None:
+    first, second = (page.copy() for page in PAGES)
+    for sent in (encode(first, form), encode(first, form, save_all=True, append_images=[second])):
+        response = client.post("/predict", data=sent, content_type=kind)
+        assert 200 == response.status_code, response.text
+        answer = response.get_json()
+    assert {"digit": 7, "page": 1, "pages": 2}.items() <= answer.items()
+    alone = client.post("/predict", data=encode(PAGES[0].copy(), form), content_type=kind)
+    assert not {"page", "pages"} & alone.get_json().keys()
+
+
+def test_a_file_of_many_pictures_is_sent_elsewhere(client: FlaskClient) -> None:
+    array = io.BytesIO()
+    np.save(array, np.zeros((9, 28, 28), np.uint8))
+    response = client.post("/predict", data=array.getvalue())
+    assert (415, "unsupported-image") == read_problem(response)
+    assert "POST /predict/batch" in response.get_json()["detail"]
