@@ -16,7 +16,7 @@ help:
 run: .venv/serve ## serve the shipped model at http://HOST:PORT (127.0.0.1:8000) until Ctrl-C
 	@deploy/run
 
-test: .venv/all apache ## set up everything, then run every test and the linters
+test: .venv/all apache chromium ## set up everything, then run every test and the linters
 	$(BIN)/python -m pytest
 	$(MAKE) --no-print-directory lint
 
@@ -58,3 +58,11 @@ apache: .venv/bin/python
 		echo "No apxs, and no root to install it: the tests under Apache will skip."
 	@! command -v apxs >/dev/null || $(BIN)/python -c 'import mod_wsgi' 2>/dev/null || { \
 		echo "Building mod_wsgi ..."; $(BIN)/pip install --quiet --disable-pip-version-check --no-cache-dir -r deploy/requirements.txt; }
+
+# Chromium for the tests of the pages.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		echo "Installing chromium with apt-get, for the tests of the pages ..." && \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+		echo "No chromium, and no root to install it: the tests of the pages will skip."

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flaskapi.commands import TRAIN_EXTRA
 from flaskapi.errors import FlaskapiError
+from flaskapi.privileges import drop_to_owner
 from flaskapi.serving.compiled import build_compiled
 
 # TensorFlow reads both when it is imported: no notes on CPU features, and with oneDNN convolutions
@@ -29,6 +30,7 @@ def main() -> int:
     output = options.output or MODELS / (
         "detector.h5" if options.network == "detector" else "my_model.h5"
     )
+    drop_to_owner([output.absolute().parent, output])
     check_writable(output)
     chosen = {
         name: getattr(options, name)

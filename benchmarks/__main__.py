@@ -12,6 +12,7 @@ from benchmarks import (
     others,
     promotions,
     reading,
+    resilience,
     rows,
     serving,
     startup,
@@ -31,6 +32,9 @@ def main() -> None:
     keeping = commands.add_parser("store", help=store.__doc__)
     keeping.add_argument("--rounds", type=int, default=store.ROUNDS, help="%(default)s by default")
     keeping.set_defaults(run=lambda options: store.main(options.rounds))
+    commands.add_parser("resilience", help=resilience.__doc__).set_defaults(
+        run=lambda _: resilience.main()
+    )
     commands.add_parser("promotions", help=promotions.__doc__).set_defaults(
         run=lambda _: promotions.main()
     )

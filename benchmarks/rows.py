@@ -21,9 +21,9 @@ from uuid import UUID
 
 import psycopg
 
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.listing import Filters, find_page
 from flaskapi.submissions.statistics import count_days
-from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import submissions
 from tests.databases import Postgres, why_no_postgres
 from tests.fakes import draw_digit, encode
@@ -68,13 +68,13 @@ def main(rows: int = ROWS) -> None:
             began_s = time.monotonic()
             (_fill_sqlite if name == "SQLite" else _fill_postgresql)(url, rows, now)
             print(f"\n{name}: made in {time.monotonic() - began_s:.0f} s", flush=True)
-            _measure(DatabaseStore(url, "process"), now)
+            _measure(Database(url, "process"), now)
     finally:
         postgres.stop()
         shutil.rmtree(folder)
 
 
-def _measure(store: DatabaseStore, now: datetime) -> None:
+def _measure(store: Database, now: datetime) -> None:
     until = now.date() + timedelta(days=1)
     for state in (
         "none of its days counted before",
@@ -235,6 +235,6 @@ _SHADOWS = (
 
 
 def _make_tables(url: str) -> None:
-    store = DatabaseStore(url, "process")
+    store = Database(url, "process")
     store.check()
     store.close()

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OPENCV_FOR_THREADS_NUM="1")
 
 from flaskapi import create_app  # noqa: E402 the path and the environment come first
+from flaskapi.web.memory import watch_memory  # noqa: E402
 
 # How long a thread that comes back from the database waits for one that computes, at most, in seconds; Python's own is 0.005.
 sys.setswitchinterval(0.0005)
@@ -18,3 +19,4 @@ sys.setswitchinterval(0.0005)
 # Settings go into config.toml in the instance folder; Apache's SetEnv does not reach Python's environment.
 application = create_app({"METRICS_PATH": "metrics"})
 application.extensions["flaskapi"].models.watch()  # from the start: also one that is asked nothing serves what is promoted, and says so
+watch_memory(application.config["PROCESS_MEMORY_BYTES"])

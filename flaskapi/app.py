@@ -15,7 +15,7 @@ from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.submissions import NoStore, Store
 
 if TYPE_CHECKING:
-    from flaskapi.submissions.store import DatabaseStore
+    from flaskapi.submissions.database import Database
     from flaskapi.versions.registry import Registry
     from flaskapi.versions.shadow import Shadowed
     from flaskapi.versions.switch import Switch
@@ -48,15 +48,18 @@ def create_app(
         batch,
         client,
         errors,
+        gate,
         labels,
         limits,
         log,
         metrics,
         number,
         operations,
+        pages,
         predict,
         request_id,
         retrainings,
+        security,
         statistics,
         submissions,
     )
@@ -79,8 +82,10 @@ def create_app(
     for part in (
         client,
         request_id,
+        security,
         metrics,
         errors,
+        gate,
         access,
         predict,
         batch,
@@ -89,6 +94,7 @@ def create_app(
         submissions,
         statistics,
         retrainings,
+        pages,
     ):
         part.init_app(app)
     for part in (operations, limits):  # the limits are of all views that there are by then
@@ -110,7 +116,7 @@ def _open_store(app: Flask) -> Store:
     if app.config["STORE"] == "off":
         return NoStore()
     from flaskapi.submissions.housekeeping import Housekeeper, find_limits
-    from flaskapi.submissions.writer import WrittenStore
+    from flaskapi.submissions.writer import Writer
 
     database = make_database(app)
     try:
@@ -119,18 +125,31 @@ def _open_store(app: Flask) -> Store:
     except StoreUnavailableError as error:
         app.logger.error("not ready: %s", error)
     database.close()  # a server may fork this process
-    store = WrittenStore(database, app.logger)
+    store = Writer(database, app.logger)
     if app.config["HOUSEKEEPING"] == "on":
         Housekeeper(store, find_limits(app.config), app.logger).start()
     return store
 
 
-def make_database(app: Flask) -> "DatabaseStore":
+def make_database(app: Flask) -> "Database":
     """Make what keeps submissions where the settings say; it connects when it is first used."""
-    from flaskapi.submissions.store import DatabaseStore
+    from flaskapi.submissions.database import Database
 
-    address = app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
-    return DatabaseStore(address, app.config["STORE_DURABILITY"])
+    return Database(
+        find_address(app),
+        app.config["STORE_DURABILITY"],
+        free_bytes=app.config["KEEP_FREE_BYTES"],
+    )
+
+
+def find_instance() -> str:
+    """The folder for what the service writes; no setting in it is read."""
+    return Flask("flaskapi", instance_path=find_instance_path()).instance_path
+
+
+def find_address(app: Flask) -> str:
+    """Where the settings say that submissions are kept."""
+    return app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
 
 
 def make_registry(app: Flask) -> "Registry":

@@ -88,6 +88,13 @@ def days(value: Any) -> float:
     return float(value)
 
 
+def ipv6_bits(value: Any) -> int:
+    """a whole number from 32 to 128"""
+    if isinstance(value, bool | float) or not 32 <= int(value) <= 128:
+        raise ValueError
+    return int(value)
+
+
 def database_url(value: Any) -> str:
     """postgresql://USER:PASSWORD@HOST/NAME, or sqlite:/// and a path"""
     if not str(value).startswith(("postgresql://", "sqlite:///")) or str(value) == "sqlite:///":
@@ -197,6 +204,26 @@ SETTINGS = (
         "MAX_BATCH_IMAGES", 100_000, at_least(1), "most images in one request to `/predict/batch`"
     ),
     Setting(
+        "COMPUTING_AT_ONCE",
+        3,
+        at_least(1),
+        "how many requests one process works on at once; others wait for their turn, at most 10 s, "
+        "and those that still send wait outside",
+    ),
+    Setting(
+        "MAX_BATCHES",
+        8,
+        at_least(1),
+        "how many requests to `/predict/batch` one process takes in at once; more are answered 503",
+    ),
+    Setting(
+        "PROCESS_MEMORY_BYTES",
+        800 * MIB,
+        at_least(256 * MIB),
+        "under Apache a process that has more memory than this, in bytes, finishes what it does, "
+        "and another takes its place",
+    ),
+    Setting(
         "MAX_IMAGE_PIXELS",
         25_000_000,
         at_least(1),
@@ -233,8 +260,8 @@ SETTINGS = (
         "PREDICT_KEY_REQUIRED",
         False,
         switch,
-        "`true`: `/predict` and what is below it answer only who has a key, as operators do; keys "
-        "need a store",
+        "`true`: `/predict` and what is below it answer only who has a key of the scope `predict` "
+        "or `operate`; keys need a store",
     ),
     Setting(
         "LABEL_RATE_LIMIT",
@@ -264,6 +291,13 @@ SETTINGS = (
         "0: that header is not believed",
     ),
     Setting(
+        "CLIENT_IPV6_BITS",
+        64,
+        ipv6_bits,
+        "how many bits of an IPv6 address tell one client from another; 56 counts together what "
+        "many providers give one household",
+    ),
+    Setting(
         "KEEP_DAYS",
         None,
         days,
@@ -283,10 +317,24 @@ SETTINGS = (
         "most bytes of images that are kept, each image once, in the same way",
     ),
     Setting(
+        "KEEP_DISK_SHARE",
+        0.5,
+        share,
+        "most of the disk that SQLite's database may take, of what is free there and its own; of "
+        "more the oldest are erased, what operators have labelled last; 1: no such bound",
+    ),
+    Setting(
+        "KEEP_FREE_BYTES",
+        None,
+        at_least(0),
+        "while less is free on SQLite's disk, nothing more is kept; unset: 5 % of the disk, 1 GiB "
+        "at most",
+    ),
+    Setting(
         "HOUSEKEEPING",
         "on",
         one_of("on", "off"),
-        "`on`: the service applies these three about every ten minutes; `off`: only `python -m "
+        "`on`: the service applies these limits about every ten minutes; `off`: only `python -m "
         "flaskapi housekeeping` does",
     ),
     Setting(
@@ -319,7 +367,7 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     values = {setting.name: setting.default for setting in SETTINGS}
     for source, given in (
         (str(instance / "config.toml"), _read_file(instance / "config.toml")),
-        ("the environment", _read_environment()),
+        ("the environment", read_environment()),
         ("create_app", dict(overrides or {})),
     ):
         for name, value in given.items():
@@ -358,7 +406,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path}: cannot be read as TOML: {error}") from error
 
 
-def _read_environment() -> dict[str, str]:
+def read_environment() -> dict[str, str]:
+    """The settings of the environment, by their names without `FLASKAPI_`."""
     return {
         key.removeprefix(PREFIX): value
         for key, value in os.environ.items()

@@ -36,11 +36,23 @@ class UnauthorizedError(FlaskapiError):
 
 
 class ForbiddenError(FlaskapiError):
-    """Nobody may do this here yet; the text says what would open it."""
+    """This caller may not do this here, or nobody yet; the text says what would open it."""
+
+
+class RateLimitedError(FlaskapiError):
+    """A key is used more often than its own limit allows; the text says when to come back."""
+
+    def __init__(self, reason: str, retry_after_s: int = 1) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
 
 
 class NotFoundError(FlaskapiError):
     """There is nothing of this name or identifier; the text names it."""
+
+
+class OverloadedError(FlaskapiError):
+    """There is more to do than can be done in time; the text says of what."""
 
 
 class ModelUnavailableError(FlaskapiError):
@@ -49,6 +61,16 @@ class ModelUnavailableError(FlaskapiError):
 
 class StoreUnavailableError(FlaskapiError):
     """Submissions cannot be kept or looked up; the text says why."""
+
+    def __init__(self, reason: str, *, lasting: bool = False, public: str | None = None) -> None:
+        """Say why, for the log and for operators.
+
+        Args:
+            lasting: the store does not come back by itself; a person has to do something.
+            public: what a stranger may read, where the reason names hosts, users or paths.
+        """
+        super().__init__(reason)
+        self.lasting, self.public = lasting, public or reason
 
 
 class ModelFileError(FlaskapiError):

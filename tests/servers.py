@@ -131,7 +131,7 @@ def apache(
     The benchmarks serve another WSGI script in the same way.
     """
     for name in ("logs", "instance"):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "instance" / "config.toml").write_text(
         "".join(f"{name} = {value}\n" for name, value in settings.items())
     )
@@ -195,3 +195,29 @@ def apache(
         yield wait_until_it_answers(Server(port, process, folder))
     finally:
         stop(process)
+
+
+@contextlib.contextmanager
+def slow_senders(server: Server, count: int, path: str, head: str | None = None) -> Iterator[None]:
+    """So many clients that begin to send a picture, and then send no more.
+
+    Args:
+        server: to which they send.
+        count: how many there are.
+        path: of their requests.
+        head: what they send in place of all headers.
+    """
+    kind = "image/png" if path == "/predict" else "application/zip"
+    head = head or (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n"
+        "Content-Length: 5000000\r\n\r\n"
+    )
+    clients = list[socket.socket]()
+    try:
+        for _ in range(count):
+            clients.append(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+            clients[-1].sendall(head.encode())
+        yield
+    finally:
+        for client in clients:
+            client.close()

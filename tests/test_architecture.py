@@ -3,6 +3,7 @@ itself.
 """
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,13 +39,20 @@ FLOORS = [  # from the roof down; errors.py lies under config.py, which raises o
     {"reading", "artifacts"},
     {"serving", "handwriting"},
     {"digits", "submissions", "sources", "config"},
+    {"privileges"},
     {"errors", "drift", "arrays", "labels"},
 ]
 
 READS_THE_ENVIRONMENT = {"flaskapi/config.py"}
 SET_IT_FOR_A_LIBRARY = {"train_mnist.py", "deploy/flaskapi.wsgi"} | {
     f"flaskapi/{file}.py"
-    for file in ("commands/files", "commands/predict/__init__", "commands/retrain", "web/metrics")
+    for file in (
+        "privileges",
+        "commands/files",
+        "commands/predict/__init__",
+        "commands/retrain",
+        "web/metrics",
+    )
 }
 
 
@@ -84,3 +92,94 @@ def test_the_environment_is_read_in_one_place_and_set_where_a_library_reads_it()
         file for file, found in names.items() if found & {"os.environ", "os.getenv", "os.putenv"}
     }
     assert READS_THE_ENVIRONMENT | SET_IT_FOR_A_LIBRARY == touch
+
+
+# What a child process prints after it has imported every module of a room.
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+room = importlib.import_module(sys.argv[1])
+for module in pkgutil.iter_modules(getattr(room, "__path__", [])):
+    importlib.import_module(f"{sys.argv[1]}.{module.name}")
+print(*sys.modules)
+"""
+ROOMS = sorted(
+    path.stem if path.is_file() else path.name
+    for path in (ROOT / "flaskapi").iterdir()
+    if (path / "__init__.py").is_file() or (path.suffix == ".py" and path.stem[0] != "_")
+)
+NEED_KERAS = {"artifacts", "training"}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "room",
+    [pytest.param(room, marks=[pytest.mark.train] if room in NEED_KERAS else []) for room in ROOMS],
+)
+def test_importing_a_room_loads_its_libraries_and_those_below_and_no_others(room: str) -> None:
+    (place,) = (n for n, floor in enumerate(FLOORS) if room in floor)
+    reachable = {room}.union(*FLOORS[place + 1 :])
+    loaded = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, f"flaskapi.{room}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    outside = {name.partition(".")[0] for name in loaded} & {*HOMES, "tensorflow"}
+    # Keras brings TensorFlow; what else it brings is its own affair.
+    allowed = {name for name, rooms in HOMES.items() if rooms & reachable}
+    if "keras" in outside:
+        assert room in NEED_KERAS
+    else:
+        assert set() == outside - allowed
+
+
+@pytest.mark.process
+def test_the_face_and_the_errors_load_next_to_nothing() -> None:
+    """At most 15 MB above an empty interpreter."""
+    code = """
+def held_mb():
+    status = open("/proc/self/status").read()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1000
+before = held_mb()
+import flaskapi.errors
+print(held_mb() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 15
+
+
+@pytest.mark.process
+def test_the_help_of_a_command_loads_no_library_from_outside() -> None:
+    code = "import sys, flaskapi.__main__ as main\ntry: main.main(['keys', '--help'])\n"
+    code += "finally: print('loaded:', *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    loaded = done.stdout.partition("loaded:")[2].split()
+    assert "flaskapi.commands.keys" in loaded
+    assert not {name.partition(".")[0] for name in loaded} & {*HOMES, "http"}
+
+
+def test_a_public_class_has_a_name_of_its_own() -> None:
+    """One word, one meaning."""
+    seen: dict[str, str] = {}
+    for file in FILES:
+        for node in ast.parse(file.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where = file.relative_to(ROOT).as_posix()
+                assert node.name not in seen, f"{node.name}: {where} and {seen[node.name]}"
+                seen[node.name] = where
+
+
+def test_types_of_arrays_are_named_in_one_place() -> None:
+    """`arrays.py`; `digits` gives two of them the names of what they hold."""
+    aliases = {
+        f"{file.relative_to(ROOT).as_posix()}: {ast.unparse(node)}"
+        for file in FILES
+        for node in ast.parse(file.read_text("utf-8")).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("npt.NDArray[")
+    }
+    assert {one.partition(":")[0] for one in aliases} == {"flaskapi/arrays.py"}

@@ -29,7 +29,7 @@ from fakes import encode
 from labelled import normalize, write_digit, write_otherwise
 from servers import ROOT, Server, free_port, stop, wait_until_it_answers
 
-from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.tables import shadows
 
 pytestmark = pytest.mark.train
@@ -286,7 +286,7 @@ def test_what_a_new_writer_sends_and_an_operator_labels_makes_the_model_better(
 
 def wait_for_shadows(circle: Circle) -> list[str]:
     """The models that answered in the shadow."""
-    store = DatabaseStore(f"sqlite:///{circle.folder}/submissions.db", "process")
+    store = Database(f"sqlite:///{circle.folder}/submissions.db", "process")
     try:
         for _ in range(50):
             found = store.run(

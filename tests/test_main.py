@@ -14,6 +14,7 @@ from flaskapi import create_app
 from flaskapi.__main__ import main
 from flaskapi.commands import TRAIN_EXTRA
 from flaskapi.submissions import Submission
+from flaskapi.submissions.listing import get_submission
 
 LEGACY = Path(__file__).parent / "data" / "keras_2_2_2" / "keras222_last.h5"
 MODELS = Path(__file__).parents[1] / "models"
@@ -206,7 +207,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Submission]:
 
 def still_kept(sent: list[Submission]) -> list[bool]:
     store = create_app({"STORE": "on"}, classifier=FixedClassifier()).extensions["flaskapi"].store
-    found = [store.get(one.id) == one for one in sent]
+    found = [get_submission(store, one.id) == one for one in sent]
     store.close()
     return found
 

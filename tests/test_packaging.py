@@ -6,6 +6,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import pytest
 import yaml
 from fakes import draw_digit, encode
 from packaging.requirements import Requirement
@@ -42,24 +43,21 @@ def test_every_declared_requirement_is_pinned_within_its_bounds() -> None:
     assert [] == outside
 
 
-def test_what_pip_installs_serves_the_shipped_model(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package as pip installs it, `site`, and nothing else of this project."""
+    folder = tmp_path_factory.mktemp("installed")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", str(folder), str(ROOT)], check=True, capture_output=True)
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        wheel.extractall(folder / "site")
+    return folder
+
+
+@pytest.mark.process
+def test_what_pip_installs_serves_the_shipped_model(installed: Path) -> None:
     """The wheel bears the model: nothing but its own folder is needed."""
-    build = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(tmp_path),
-        str(ROOT),
-    ]
-    subprocess.run(build, check=True, capture_output=True)
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        wheel.extractall(tmp_path / "site")
-    (tmp_path / "7.png").write_bytes(encode(draw_digit(7)))
+    (installed / "7.png").write_bytes(encode(draw_digit(7)))
     program = (
         "import flaskapi; app = flaskapi.create_app({'INSTANCE_PATH': 'instance'}); "
         "print(flaskapi.__file__)\n"
@@ -68,11 +66,36 @@ def test_what_pip_installs_serves_the_shipped_model(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", program],
-        cwd=tmp_path,
+        cwd=installed,
         env={"PYTHONPATH": "site"},
         capture_output=True,
         text=True,
     )
-    assert [str(tmp_path / "site" / "flaskapi" / "__init__.py"), "7"] == done.stdout.split(), (
+    assert [str(installed / "site" / "flaskapi" / "__init__.py"), "7"] == done.stdout.split(), (
         done.stderr
     )
+
+
+@pytest.mark.process
+def test_a_users_type_checker_sees_the_types_of_what_is_public(installed: Path) -> None:
+    """By `py.typed`, with `mypy --strict`, as where the package is installed."""
+    (installed / "use.py").write_text(
+        "from flaskapi import Reader, create_app\n"
+        "reveal_type(create_app())\n"
+        "reveal_type(Reader().digit(b'').prediction.digit)\n"
+        "reveal_type(Reader().number(b'').number)\n"
+        "Reader().number(7)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "mypy", "--strict", "--no-incremental", "use.py"],
+        cwd=installed,
+        env={"PYTHONPATH": "site", "MYPYPATH": "", "HOME": str(installed)},
+        capture_output=True,
+        text=True,
+    )
+    said = [line.partition("use.py:")[2] for line in done.stdout.splitlines() if "use.py:" in line]
+    assert 'note: Revealed type is "flask.app.Flask"' in said[0]
+    assert 'note: Revealed type is "int"' in said[1].replace("builtins.", "")
+    assert 'note: Revealed type is "str"' in said[2].replace("builtins.", "")
+    assert "[arg-type]" in said[3]
+    assert 4 == len(said), done.stdout

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def test_each_document_and_each_test_that_holds_a_promise_is_there() -> None:
     assert len(files) > 8
     for name in files:
         assert [*ROOT.glob(name), *ROOT.glob(f"tests/*/{name}")], name
-    assert {f"docs/{document.name}" for document in (ROOT / "docs").iterdir()} <= set(
+    assert {f"docs/{document.name}" for document in (ROOT / "docs").glob("*.md")} <= set(
         re.findall(r"\((docs/[^)#]+)\)", section("Read on"))
     )
 
@@ -161,3 +162,40 @@ def test_its_example_of_the_command_is_what_the_command_prints(
     assert 1 == main(line.split())
     printed = [f"    {row}" for row in capfd.readouterr().out.splitlines()]
     assert "\n".join(printed) in section("Without a server")
+
+
+def test_the_paths_through_the_code_that_are_described_exist() -> None:
+    """docs/architecture.md names modules; each is a file of the package, or of the project."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"\b([a-z]+/[a-z_]+\.py)\b", text))
+    missing = [
+        name
+        for name in named
+        if not ((ROOT / "flaskapi" / name).exists() or (ROOT / name).exists())
+    ]
+    assert len(named) > 15
+    assert not missing
+
+
+def test_the_floors_that_are_drawn_are_those_that_are_tested() -> None:
+    from test_architecture import FLOORS
+
+    drawn = section("Rooms and floors")
+    rooms = [set(re.split(r"[ ,|]+", line)) for line in re.findall(r"^    ([\w|, ]+)", drawn, re.M)]
+    for floor in FLOORS:
+        assert any(floor <= line for line in rooms), floor
+
+
+def test_the_example_in_python_reads_what_it_shows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    (code,) = re.findall(
+        r"\n\n((?: {4}[^\n]*\n|\n)*? {4}from flaskapi import Reader\n.*?)\n\n`Reader",
+        section("Reading without the service"),
+        re.S,
+    )
+    exec(textwrap.dedent(code), {})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("7 ")
+    assert second.startswith("0551234678 [Box(x=")

@@ -43,6 +43,29 @@ def open_store() -> Iterator["Store"]:
         yield store
 
 
+def find_folders(options: argparse.Namespace) -> Iterator[Path]:
+    """The folders that a command uses, whose owners root becomes: first those that the service
+    writes to, then those that it is told to write to.
+    """
+    if getattr(options, "is_of_instance", True):
+        from flaskapi.app import find_address, find_instance, make_app
+
+        yield Path(find_instance())
+        app = make_app()  # read by root only where the folder is root's
+        for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH"):
+            if app.config[name] is not None:
+                yield app.config[name]
+        if (address := find_address(app)).startswith("sqlite:///"):
+            yield Path(address.removeprefix("sqlite:///")).parent
+    written = ["target", "picture", "html", "to"]
+    written += ["folder"] if getattr(options, "writes_folder", False) else []
+    written += ["model"] if not getattr(options, "is_of_instance", True) else []
+    for name in written:
+        if path := getattr(options, name, None):
+            yield Path(path).absolute().parent
+            yield Path(path)
+
+
 def load_settings() -> dict[str, Any]:
     """The settings that a web process has; nothing else is made."""
     from flaskapi.app import make_app

@@ -17,7 +17,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     compiling.add_argument("model", type=Path)
     compiling.add_argument("target", type=Path, nargs="?", help="by default beside the model")
-    compiling.set_defaults(run=compile_model)
+    compiling.set_defaults(run=compile_model, is_of_instance=False)
 
     stripping = commands.add_parser(
         "strip-optimizer",
@@ -25,7 +25,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "'train'",
     )
     stripping.add_argument("model", type=Path)
-    stripping.set_defaults(run=strip_optimizer)
+    stripping.set_defaults(run=strip_optimizer, is_of_instance=False)
 
     showing = commands.add_parser(
         "card", help="print the model card of a model file, as Markdown; needs the extra 'train'"
@@ -37,7 +37,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="FILE",
         help="write the picture of its mistakes on MNIST's test set there, as PNG",
     )
-    showing.set_defaults(run=show_card)
+    showing.set_defaults(run=show_card, is_of_instance=False)
 
 
 def compile_model(options: argparse.Namespace) -> None:

@@ -47,13 +47,15 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def forget(options: argparse.Namespace) -> None:
     """Erase submissions with their images."""
+    from flaskapi.submissions.erasing import erase, erase_before, erase_beyond
+
     _check(options)
     with open_store() as store:
-        missing = [one for one in options.ids if not store.delete(one)]
+        missing = [one for one in options.ids if not erase(store, one)]
         erased = len(options.ids) - len(missing)
         if options.older_than is not None:
-            erased += store.delete_before(datetime.now(UTC) - timedelta(days=options.older_than))
-        too_many, excess = store.delete_beyond(options.beyond_count, options.beyond_bytes)
+            erased += erase_before(store, datetime.now(UTC) - timedelta(days=options.older_than))
+        too_many, excess = erase_beyond(store, options.beyond_count, options.beyond_bytes)
         erased += too_many
     if erased or not missing:
         print(

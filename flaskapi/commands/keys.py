@@ -1,19 +1,22 @@
-"""`keys`: make, list and revoke operators' keys."""
+"""`keys`: make, list and revoke keys."""
 
 import argparse
 import re
 import sys
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
-from flaskapi.commands import load_settings, open_store
+from flaskapi.commands import load_settings, open_store, read_moment
+from flaskapi.config import rate
 from flaskapi.errors import FlaskapiError
+from flaskapi.submissions import SCOPES
 
+_DAYS = re.compile(r"([1-9]\d{0,4})d")
 _NAME = re.compile(r"[\w.@-]{1,64}")
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `keys`."""
-    keeping = commands.add_parser("keys", help="make, list and revoke the keys of operators")
+    keeping = commands.add_parser("keys", help="make, list and revoke keys")
     what = keeping.add_subparsers(required=True, metavar="make|list|revoke")
     making = what.add_parser(
         "make", help="make a key and print it: it is shown this once, and only its SHA-256 is kept"
@@ -21,9 +24,28 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     making.add_argument(
         "name", metavar="NAME", help="whose it is; it stands with the labels given with it"
     )
+    making.add_argument(
+        "--scope",
+        action="append",
+        choices=SCOPES,
+        help="predict: read images, where that needs a key; label: look at submissions and label "
+        "them; operate: everything (the default); may be given twice",
+    )
+    making.add_argument(
+        "--expires",
+        type=_read_expiry,
+        metavar="DATE|DAYSd",
+        help="when it ends to open anything, as 2027-01-31, 2027-01-31T12:00 or 90d",
+    )
+    making.add_argument(
+        "--limit",
+        type=_read_limit,
+        metavar="RATE",
+        help="how often it may be used, as '60 per minute'; it is then not counted by its address",
+    )
     making.set_defaults(run=make)
     what.add_parser(
-        "list", help="names, when each was made and last used, and which were revoked"
+        "list", help="names, scopes, when each was made, last used, expires or was revoked, limits"
     ).set_defaults(run=list_all)
     revoking = what.add_parser("revoke", help="let a key open nothing from now on")
     revoking.add_argument("name", metavar="NAME")
@@ -44,7 +66,13 @@ def make(options: argparse.Namespace) -> None:
             "nothing."
         )
     with open_store() as store:
-        token = make_key(store, options.name)
+        token = make_key(
+            store,
+            options.name,
+            scopes=options.scope or ["operate"],
+            expires_at=options.expires,
+            rate_limit=options.limit,
+        )
     print(
         f"The key of {options.name}, which is not shown again. Send it as: Authorization: Bearer "
         f"<key>",
@@ -62,13 +90,16 @@ def list_all(options: argparse.Namespace) -> None:
     if not found:
         print("There are no keys. To make one: python -m flaskapi keys make NAME", file=sys.stderr)
         return
-    rows = [
-        ("name", "made", "last used", "revoked"),
-        *((one.name, *map(_tell, one[1:])) for one in found),
+    rows: list[tuple[str, ...]] = [
+        ("name", "scope", "made", "last used", "expires", "revoked", "limit")
     ]
-    width = max(len(row[0]) for row in rows)
-    for name, *moments in rows:
-        print("  ".join([name.ljust(width), *(moment.ljust(20) for moment in moments)]).rstrip())
+    for one in found:
+        moments = map(_tell, (one.created_at, one.used_at, one.expires_at, one.revoked_at))
+        rows.append((one.name, one.scopes.replace(" ", ","), *moments, one.rate_limit or "-"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        fields = (field.ljust(width) for field, width in zip(row, widths, strict=True))
+        print("  ".join(fields).rstrip())
 
 
 def revoke(options: argparse.Namespace) -> None:
@@ -82,6 +113,29 @@ def revoke(options: argparse.Namespace) -> None:
             f"There is no key of the name {options.name!r} that is not revoked already."
         )
     print(f"The key of {options.name} opens nothing any more.")
+
+
+def _read_expiry(text: str) -> datetime:
+    """When a key ends: a moment that is still to come, or a number of days from now."""
+    try:
+        if match := _DAYS.fullmatch(text):
+            return datetime.now(UTC) + timedelta(days=int(match[1]))
+        moment = read_moment(text)
+    except OverflowError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is too far away") from error
+    if moment <= datetime.now(UTC):
+        raise argparse.ArgumentTypeError(f"{text!r} is over; the key would open nothing")
+    return moment
+
+
+def _read_limit(text: str) -> str:
+    try:
+        limit = rate(text)
+    except ValueError:
+        limit = "off"
+    if limit == "off":
+        raise argparse.ArgumentTypeError(f"expected a rate as '60 per minute', found {text!r}")
+    return limit
 
 
 def _tell(moment: datetime | None) -> str:

@@ -17,7 +17,7 @@ from flaskapi.commands import check_page, read_moment, write_page
 from flaskapi.errors import FlaskapiError
 
 if TYPE_CHECKING:
-    from flaskapi.learning.retrain import Order, Progress, Retraining
+    from flaskapi.learning.retrain import Progress, RetrainingResult, RetrainOrder
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -148,7 +148,7 @@ def _retrain(app: Any, options: argparse.Namespace) -> None:
         print(f"\nWrote {options.html}.")
 
 
-def _show_progress(app: Any, registry: Any, options: argparse.Namespace) -> "Retraining":
+def _show_progress(app: Any, registry: Any, options: argparse.Namespace) -> "RetrainingResult":
     """Retrain with a bar that shows how far it is, or with lines for the worker."""
     from tqdm import tqdm
 
@@ -189,11 +189,11 @@ def _tell_worker() -> "Progress":
     return tell
 
 
-def _order(config: dict[str, Any], options: argparse.Namespace) -> "Order":
-    from flaskapi.learning.retrain import Order
+def _order(config: dict[str, Any], options: argparse.Namespace) -> "RetrainOrder":
+    from flaskapi.learning.retrain import RetrainOrder
 
     data = options.data or config["MNIST_PATH"]
-    return Order(
+    return RetrainOrder(
         data, options.since, options.steps, options.seed, config["UNCERTAIN_BELOW"], options.dry_run
     )
 

@@ -1,12 +1,9 @@
 """Wait until every process of a running service serves a version, or say which do not."""
 
 import argparse
-import http.client
 import json
 import sys
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 from flaskapi.errors import FlaskapiError, ServiceUnreachableError
@@ -73,7 +70,10 @@ def wait_for(options: argparse.Namespace, generation: int) -> int:
                     if one["generation"] > generation
                     else ""
                 )
-                why = f": {one['refused']}" if one.get("refused") else f".{later}"
+                refused = one.get("refused")
+                if refused == "unavailable":  # as the service tells strangers
+                    refused = "it cannot be used there; the service's log says why."
+                why = f": {refused}" if refused else f".{later}"
                 print(
                     f"error: process {one['pid']} serves {one['version']}, generation "
                     f"{one['generation']}{why}",
@@ -90,6 +90,11 @@ def wait_for(options: argparse.Namespace, generation: int) -> int:
 
 
 def _ask(url: str, timeout_s: float) -> list[dict[str, Any]]:
+    # Not at the top: these load an eighth of a second's work, and every command passes here.
+    import http.client
+    import urllib.error
+    import urllib.request
+
     address = url.rstrip("/") + "/health/ready"
     try:
         try:

@@ -11,10 +11,12 @@ STATUS = {
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
+    errors.RateLimitedError: 429,
     errors.TooLargeError: 413,
     errors.UnsupportedImageError: 415,
     errors.InvalidImageError: 422,
     errors.NoDigitFoundError: 422,
+    errors.OverloadedError: 503,
     errors.ModelUnavailableError: 503,
     errors.StoreUnavailableError: 503,
 }
@@ -22,10 +24,10 @@ PROBLEMS = {
     "missing-image": "The request carries no image, or an empty one.",
     "invalid-request": "The request cannot be understood: malformed multipart or JSON, a damaged "
     "archive, or a bad value.",
-    "unauthorized": "A key is needed here, and the request bears none, or one that is unknown or "
-    "was revoked.",
-    "forbidden": "The address is not open to this caller, or to nobody before an operator's key is "
-    "made.",
+    "unauthorized": "A key is needed here, and the request has none, or one that is unknown, was "
+    "revoked or has expired.",
+    "forbidden": "The address is not open to this caller, whose key has another scope, or to "
+    "nobody before a key is made.",
     "not-found": "There is nothing at this address, or no submission of this id.",
     "method-not-allowed": "The address exists, but not for this method; the header Allow names "
     "those it takes.",

@@ -33,7 +33,7 @@ NAMES = [*map(str, range(DIGITS)), NONE]
 REJECTED = "left uncertain or found to be none"
 
 
-class Picture(NamedTuple):
+class Mistake(NamedTuple):
     """A mistake to look at: two PNG files, what was sent (reduced) and what the network saw; empty
     where there is none.
     """
@@ -45,7 +45,7 @@ class Picture(NamedTuple):
 
 def find_pictures(
     images: Sequence[LabelledImage], answers: Sequence[Answered], *, numbers: bool = False
-) -> list[Picture]:
+) -> list[Mistake]:
     """Give the surest mistakes with what was sent; numbers larger than digits, and with the boxes
     of what was found in them.
     """
@@ -57,7 +57,7 @@ def find_pictures(
     pairs.sort(key=lambda pair: -pair[1].outcome.confidence)
     side_px = NUMBER_SIDE_PX if numbers else THUMBNAIL_SIDE_PX
     return [
-        Picture(answer.outcome, _thumbnail(image.read(), side_px, answer.boxes), answer.normalized)
+        Mistake(answer.outcome, _thumbnail(image.read(), side_px, answer.boxes), answer.normalized)
         for image, answer in pairs[:SHOWN_PICTURES]
     ]
 
@@ -202,7 +202,7 @@ def describe(outcome: Outcome) -> str:
 def render_html(
     title: str,
     evaluations: Mapping[str, Evaluation],
-    pictures: Mapping[str, Sequence[Picture]],
+    pictures: Mapping[str, Sequence[Mistake]],
     overall: Mapping[str, Evaluation] | None = None,
 ) -> str:
     """Write the page. It needs nothing beside itself: pictures and plots are inside.

@@ -58,14 +58,14 @@ class Placed(NamedTuple):
     is_whole: bool
 
 
-class Page(NamedTuple):
+class DrawnPage(NamedTuple):
     """`float32 (64, 256)` in [0, 1], 1 the ink, and the digits on it."""
 
     pixels: Floats
     digits: list[Placed]
 
 
-def draw_page(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Page:
+def draw_page(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> DrawnPage:
     """Draw a page.
 
     Args:
@@ -90,7 +90,7 @@ def draw_page(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Pa
     return (
         _end_picture(pixels, writer.digits, rng)
         if rng.random() < 0.5
-        else Page(pixels, writer.digits)
+        else DrawnPage(pixels, writer.digits)
     )
 
 
@@ -321,7 +321,7 @@ def _edge(ink: Floats, top: int, bottom: int, *, last: bool) -> int | None:
     return None if len(columns) == 0 else int(columns[-1 if last else 0])
 
 
-def _end_picture(pixels: Floats, digits: list[Placed], rng: Random) -> Page:
+def _end_picture(pixels: Floats, digits: list[Placed], rng: Random) -> DrawnPage:
     """Let the picture end before the page does, as pictures that are read do; what is beyond is
     blank.
     """
@@ -343,7 +343,7 @@ def _end_picture(pixels: Floats, digits: list[Placed], rng: Random) -> Page:
         if width > 0 and height > 0:
             is_whole = digit.is_whole and width * height > VISIBLE * digit.width * digit.height
             seen.append(Placed(digit.digit, x, y, width, height, is_whole))
-    return Page(picture, seen)
+    return DrawnPage(picture, seen)
 
 
 def draw_targets(digits: list[Placed]) -> Floats:

@@ -11,13 +11,13 @@ from flaskapi.labels import NO_DIGIT
 from flaskapi.learning import Example
 from flaskapi.learning.choose import Doubt
 from flaskapi.learning.judge import Judgement, Pair, figures
-from flaskapi.learning.retrain import Retraining
+from flaskapi.learning.retrain import RetrainingResult
 
 LISTED = 50  # suspicious labels in the text; the page has the others too
 NAMED = 1000  # of them among the figures
 
 
-def render_text(done: Retraining, *, promoted: bool) -> str:
+def render_text(done: RetrainingResult, *, promoted: bool) -> str:
     """Say what was used, what is suspicious, how both models compare, and what follows."""
     chosen = done.chosen
     lines = [
@@ -99,7 +99,7 @@ def _tabulate(judgement: Judgement) -> list[str]:
     ]
 
 
-def to_figures(done: Retraining) -> dict[str, Any]:
+def to_figures(done: RetrainingResult) -> dict[str, Any]:
     """The same as plain values."""
     chosen = done.chosen
     found: dict[str, Any] = {
@@ -133,7 +133,7 @@ def to_figures(done: Retraining) -> dict[str, Any]:
     return found
 
 
-def render_page(done: Retraining, *, promoted: bool) -> str:
+def render_page(done: RetrainingResult, *, promoted: bool) -> str:
     """Show what is suspicious and what changed, as the network saw it."""
     suspicious, doubted = (
         [

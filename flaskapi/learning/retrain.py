@@ -23,7 +23,7 @@ BEGUN, TRAINED, COMPILED = 0.02, 0.8, 0.95  # the share of the time that is over
 Progress = Callable[[float, str], None]
 
 
-class Order(NamedTuple):
+class RetrainOrder(NamedTuple):
     """What to retrain with."""
 
     data: Path | None  # where MNIST lies; None: Keras downloads it
@@ -34,7 +34,7 @@ class Order(NamedTuple):
     dry_run: bool = False  # only say what would be used
 
 
-class Retraining(NamedTuple):
+class RetrainingResult(NamedTuple):
     """What came out."""
 
     serving: str  # the version that serves
@@ -49,7 +49,9 @@ class Retraining(NamedTuple):
     test_images: Bytes | None = None  # MNIST's, in the order of the judgement
 
 
-def retrain(store: Store, registry: Registry, order: Order, progress: Progress) -> Retraining:
+def retrain(
+    store: Store, registry: Registry, order: RetrainOrder, progress: Progress
+) -> RetrainingResult:
     """Make a candidate of the serving model and the labelled submissions, register it as a version,
     and judge it.
 
@@ -70,7 +72,7 @@ def retrain(store: Store, registry: Registry, order: Order, progress: Progress) 
     chosen = choose(
         labelled, lambda examples: ask(serving, to_arrays(examples)[0]), order.uncertain_below
     )
-    result = Retraining(serving.version, chosen, generation=pointer.generation)
+    result = RetrainingResult(serving.version, chosen, generation=pointer.generation)
     if len(chosen.learned) < LEAST:
         reason = f"There are {len(chosen.learned)} images to learn from; {LEAST} are needed."
         return result._replace(reasons=(reason,))
@@ -104,7 +106,7 @@ def retrain(store: Store, registry: Registry, order: Order, progress: Progress) 
     )
 
 
-def promote(registry: Registry, retraining: Retraining, by: str) -> None:
+def promote(registry: Registry, retraining: RetrainingResult, by: str) -> None:
     """Let the candidate serve, unless another version was promoted since it was compared.
 
     Raises:
@@ -126,7 +128,7 @@ def _train(
     source: Path,
     dataset: Dataset,
     learned: list[Example],
-    order: Order,
+    order: RetrainOrder,
     target: Path,
     progress: Progress,
 ) -> None:

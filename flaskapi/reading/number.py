@@ -21,14 +21,14 @@ SURE = 0.95
 WEIGHED = 5  # readings of each look
 
 
-class Wanted(NamedTuple):
+class NumberQuery(NamedTuple):
     """What a caller knows of the number, and asks for."""
 
     pattern: str | None = None  # a character for each digit, `d` for any; None: nothing is known
     alternatives: int = 0  # other readings to give
 
 
-ANYTHING = Wanted()
+ANYTHING = NumberQuery()
 
 
 class _Read(NamedTuple):
@@ -44,7 +44,7 @@ def predict_number(
     classifier: Classifier,
     detector: Detector,
     limits: Limits,
-    wanted: Wanted = ANYTHING,
+    wanted: NumberQuery = ANYTHING,
 ) -> NumberPrediction:
     """Read the number in an image file.
 
@@ -67,7 +67,7 @@ def predict_number(
 
 
 def _read(
-    image: bytes, classifier: Classifier, detector: Detector, limits: Limits, wanted: Wanted
+    image: bytes, classifier: Classifier, detector: Detector, limits: Limits, wanted: NumberQuery
 ) -> _Read:
     """Look, read, choose; where the reading is not sure, look again and weigh all looks."""
     found = _choose(
@@ -80,7 +80,7 @@ def _read(
 
 
 def _look(
-    image: bytes, classifier: Classifier, detector: Detector, limits: Limits, wanted: Wanted
+    image: bytes, classifier: Classifier, detector: Detector, limits: Limits, wanted: NumberQuery
 ) -> list[Look]:
     may_be_one = len(wanted.pattern or ANY) == 1
     for views in find_views(image, limits.max_pixels):
@@ -95,7 +95,7 @@ def _look(
     raise missing
 
 
-def _choose(looks: list[Look], wanted: Wanted, uncertain_below: float) -> _Read:
+def _choose(looks: list[Look], wanted: NumberQuery, uncertain_below: float) -> _Read:
     """Choose between the picture as EXIF tells, which comes first, and as it is stored.
 
     Raises:
@@ -115,7 +115,7 @@ def _choose(looks: list[Look], wanted: Wanted, uncertain_below: float) -> _Read:
     return surer
 
 
-def _weigh(looks: list[Look], wanted: Wanted, uncertain_below: float) -> _Read:
+def _weigh(looks: list[Look], wanted: NumberQuery, uncertain_below: float) -> _Read:
     """Choose between several looks at one page by what all of them read.
 
     Only looks that fit the pattern count, where any does.

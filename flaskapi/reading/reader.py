@@ -6,7 +6,7 @@ from flaskapi.config import shipped_model
 from flaskapi.errors import FlaskapiError, InvalidRequestError
 from flaskapi.reading.digit import predict_digit, predict_digits
 from flaskapi.reading.many import Answer, Route, answer_items, each, split_items
-from flaskapi.reading.number import Wanted, predict_number
+from flaskapi.reading.number import NumberQuery, predict_number
 from flaskapi.reading.predictions import DigitReading, NumberPrediction
 from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.reading.readings import ANY
@@ -75,7 +75,7 @@ class Reader:
             )
         if pattern is None and length is not None:
             pattern = ANY * length
-        wanted = Wanted(pattern, alternatives)
+        wanted = NumberQuery(pattern, alternatives)
         return predict_number(image, self.classifier, self.detector, self.limits, wanted)
 
     def many(self, items: Iterable[Item], route: Route = "digit") -> Iterator[Answer]:

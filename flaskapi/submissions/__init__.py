@@ -11,9 +11,10 @@ from flaskapi.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from flaskapi.submissions.retention import Excess
 
 T = TypeVar("T")
+# What a key opens: predictions; looking at submissions and labelling them; all that there is.
+SCOPES = ("predict", "label", "operate")
 TOKEN_PREFIX = (
     "flaskapi_"  # of operators' keys, so that one that was left lying about is known for what it is
 )
@@ -59,30 +60,13 @@ class Store(Protocol):
         wait a little, to go with it.
         """
 
-    def get(self, id: UUID) -> Submission | None:
-        """Give a submission back, or None if there is none of this id."""
-
-    def delete(self, id: UUID) -> bool:
-        """Erase a submission, and its image unless another submission has the same. Tells whether
-        there was one.
-        """
-
-    def delete_before(self, moment: datetime) -> int:
-        """Erase all submissions that were received before a moment, with the images that only they
-        had. Tells how many there were.
-        """
-
-    def delete_beyond(
-        self, most_submissions: int | None, most_bytes: int | None
-    ) -> "tuple[int, Excess | None]":
-        """Erase the oldest submissions until no more than that are left, nor more bytes of images,
-        but none that an operator has labelled.
-
-        Tells how many that were, and what is still beyond the limits.
-        """
-
     def run(
-        self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False
+        self,
+        work: "Callable[[Connection], T]",
+        *,
+        reads: bool = False,
+        long: bool = False,
+        erases: bool = False,
     ) -> T:
         """Do something with the tables in one transaction, again where another process wrote just
         then.
@@ -91,6 +75,7 @@ class Store(Protocol):
             work: may be called more than once; what it did before is then taken back.
             reads: nothing is written.
             long: it may take seconds, as counting does.
+            erases: nothing of what was erased stays readable.
         """
 
     def check(self) -> dict[str, Any]:
@@ -111,22 +96,13 @@ class NoStore:
     def expect(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def get(self, id: UUID) -> Submission | None:
-        return None
-
-    def delete(self, id: UUID) -> bool:
-        return False
-
-    def delete_before(self, moment: datetime) -> int:
-        return 0
-
-    def delete_beyond(
-        self, most_submissions: int | None, most_bytes: int | None
-    ) -> "tuple[int, Excess | None]":
-        return 0, None
-
     def run(
-        self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False
+        self,
+        work: "Callable[[Connection], T]",
+        *,
+        reads: bool = False,
+        long: bool = False,
+        erases: bool = False,
     ) -> T:
         raise StoreUnavailableError("Nothing is kept here: the setting STORE is off.")
 

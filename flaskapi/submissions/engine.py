@@ -9,6 +9,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from flaskapi.submissions.identity import FileIdentity, folder_locked, set_logs_aside
+
 Durability = Literal["process", "power"]
 # SQLite's own waits grow to 0.1 s between two looks; the store asks again itself, more often.
 BUSY_S = 0.02
@@ -17,16 +19,19 @@ _SERVER_TIMEOUT_MS = 5000
 _BEGIN_AGAIN = ("40P01", "40001")
 
 
-def make_engine(url: str, durability: Durability) -> sa.Engine:
+def make_engine(
+    url: str, durability: Durability, *, identity: FileIdentity | None = None
+) -> sa.Engine:
     """Make what connects to a database; nothing is connected yet.
 
     Args:
         url: `sqlite:///` and a path, or `postgresql://...`.
         durability: what a commit survives: the end of any process, or a power cut too.
+        identity: is told of each connection to SQLite's file, where it is given.
     """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _make_sqlite(parsed, durability)
+        return _make_sqlite(parsed, durability, identity)
     # `synchronous_commit` is not loosened by `durability`: without it a commit does not survive the
     # end of one of the server's processes.
     options = (
@@ -61,7 +66,7 @@ def make_engine(url: str, durability: Durability) -> sa.Engine:
     return engine
 
 
-def _make_sqlite(url: sa.URL, durability: Durability) -> sa.Engine:
+def _make_sqlite(url: sa.URL, durability: Durability, identity: FileIdentity | None) -> sa.Engine:
     engine = sa.create_engine(
         url,
         connect_args={"timeout": BUSY_S, "check_same_thread": False},
@@ -76,12 +81,10 @@ def _make_sqlite(url: sa.URL, durability: Durability) -> sa.Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):  # what is wrong, SQLite says
             if not path.exists():
-                # What people sent is nobody else's on this machine.
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-                if (
-                    os.geteuid() == 0
-                ):  # as where root runs the command `check`: it is the folder's owner who serves
-                    os.chown(path, path.parent.stat().st_uid, path.parent.stat().st_gid)
+                _make_file(path)
+
+    if identity is not None:
+        sa.event.listen(engine, "close", lambda *_: identity.note_closed())
 
     @sa.event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _: Any) -> None:
@@ -95,6 +98,8 @@ def _make_sqlite(url: sa.URL, durability: Durability) -> sa.Engine:
             "secure_delete = ON",  # what is deleted is overwritten
         ):
             connection.execute(f"PRAGMA {pragma}").close()
+        if identity is not None:
+            identity.note_opened()
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
@@ -105,6 +110,24 @@ def _make_sqlite(url: sa.URL, durability: Durability) -> sa.Engine:
         )
 
     return engine
+
+
+def _make_file(path: Path) -> None:
+    """Make an empty database, without the log of one that lay there before.
+
+    What people sent is nobody else's on this machine.
+    """
+    with folder_locked(path.parent):
+        if path.exists():
+            return  # another process was first
+        set_logs_aside(path)
+        # Not through a link that lies there: what it points to may be somebody else's.
+        made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        try:
+            if os.geteuid() == 0:  # it is the folder's owner who serves
+                os.fchown(made, path.parent.stat().st_uid, path.parent.stat().st_gid)
+        finally:
+            os.close(made)
 
 
 def is_busy(error: DBAPIError) -> bool:

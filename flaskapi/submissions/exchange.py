@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.identifiers import first_id, new_id
 from flaskapi.submissions.inserts import insert
+from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.tables import images, labels, submissions
 
 IMPORTED = "import"  # stands in the history of a label in place of the name of an operator's key
@@ -63,7 +64,7 @@ def read_wanted(store: Store, wanted: Wanted) -> Iterator[Submission]:
     ids: Sequence[UUID] = [UUID(int=0)]
     while ids := find_page(ids[-1]):
         for id in ids:
-            if found := store.get(id):
+            if found := get_submission(store, id):
                 yield found
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Store
 from flaskapi.submissions.chores import is_due, take_chore
+from flaskapi.submissions.erasing import erase_before, erase_beyond, erase_for_room
 from flaskapi.submissions.statistics import summarize_days
 from flaskapi.submissions.tables import chores
 
@@ -22,17 +23,19 @@ LOOK_S = 60.0  # between two looks of one process whether it is due
 _NAME = "housekeeping"
 
 
-class Limits(NamedTuple):
+class KeepingLimits(NamedTuple):
     """How long and how much is kept; None: without a limit."""
 
     days: float | None = None
     submissions: int | None = None
     bytes: int | None = None  # of images, each counted once
+    disk_share: float = 1.0  # of the disk, that SQLite's file may take; 1: all of it
 
 
-def find_limits(config: Mapping[str, Any]) -> Limits:
+def find_limits(config: Mapping[str, Any]) -> KeepingLimits:
     """The limits that the settings name."""
-    return Limits(config["KEEP_DAYS"], config["KEEP_SUBMISSIONS"], config["KEEP_BYTES"])
+    names = ("KEEP_DAYS", "KEEP_SUBMISSIONS", "KEEP_BYTES", "KEEP_DISK_SHARE")
+    return KeepingLimits(*(config[name] for name in names))
 
 
 class Done(NamedTuple):
@@ -55,15 +58,16 @@ class Done(NamedTuple):
         )
 
 
-def keep_house(store: Store, limits: Limits, now: datetime | None = None) -> Done:
+def keep_house(store: Store, limits: KeepingLimits, now: datetime | None = None) -> Done:
     """Do all that is to be done, in many small transactions.
 
     Raises:
         StoreUnavailableError: the store cannot be used; what was done until then stays done.
     """
     now = now or datetime.now(UTC)
-    too_old = 0 if limits.days is None else store.delete_before(now - timedelta(days=limits.days))
-    too_many, excess = store.delete_beyond(limits.submissions, limits.bytes)
+    too_old = 0 if limits.days is None else erase_before(store, now - timedelta(days=limits.days))
+    too_many, excess = erase_beyond(store, limits.submissions, limits.bytes)
+    too_many += erase_for_room(store, limits.disk_share)
     summarize_days(store, now)  # last, for an erasure has its day counted anew
     return Done(too_old, too_many, not excess)
 
@@ -90,7 +94,7 @@ class Housekeeper:
     """A thread that keeps house whenever it is this process's turn."""
 
     def __init__(
-        self, store: Store, limits: Limits, log: logging.Logger, *, look_s: float = LOOK_S
+        self, store: Store, limits: KeepingLimits, log: logging.Logger, *, look_s: float = LOOK_S
     ) -> None:
         self._store, self._limits, self._log, self._look_s = store, limits, log, look_s
         self._is_over = threading.Event()

@@ -1,4 +1,4 @@
-"""Operators' keys: who may look at what was sent, and say what it really was.
+"""Keys: who may predict, label what was sent, or operate the service.
 
 A key is a token of 256 random bits, which is shown once; its SHA-256 is kept. A slow hash, as
 passwords need, would win nothing: people choose passwords among few, and whoever has the table can
@@ -10,18 +10,27 @@ and nobody can make a token whose digest begins as he wants and then goes on as 
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from flaskapi.errors import FlaskapiError
-from flaskapi.submissions import TOKEN_PREFIX, Store
+from flaskapi.submissions import SCOPES, TOKEN_PREFIX, Store
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.tables import keys
 
 NOTED_EVERY = timedelta(minutes=1)
-_COLUMNS = (keys.c.name, keys.c.created_at, keys.c.used_at, keys.c.revoked_at)
+_COLUMNS = (
+    keys.c.name,
+    keys.c.created_at,
+    keys.c.used_at,
+    keys.c.revoked_at,
+    keys.c.scopes,
+    keys.c.expires_at,
+    keys.c.rate_limit,
+)
 
 
 class Key(NamedTuple):
@@ -31,17 +40,51 @@ class Key(NamedTuple):
     created_at: datetime
     used_at: datetime | None  # last, to a minute
     revoked_at: datetime | None
+    scopes: str = "operate"  # names of SCOPES, parted by spaces
+    expires_at: datetime | None = None
+    rate_limit: str | None = None  # of all its requests together, as `60 per minute`
+
+    def opens(self, scope: str) -> bool:
+        """Does the key open what needs this scope? `operate` opens everything."""
+        return bool({scope, "operate"} & set(self.scopes.split()))
+
+    def is_over(self, now: datetime) -> bool:
+        """Was it revoked, or has it expired?"""
+        return self.revoked_at is not None or (
+            self.expires_at is not None and self.expires_at <= now
+        )
 
 
-def make_key(store: Store, name: str) -> str:
+def make_key(
+    store: Store,
+    name: str,
+    *,
+    scopes: Sequence[str] = ("operate",),
+    expires_at: datetime | None = None,
+    rate_limit: str | None = None,
+) -> str:
     """Make a key and give its token, which is nowhere else.
+
+    Args:
+        name: whose it is.
+        scopes: what it opens, of SCOPES.
+        expires_at: when it ends to open anything; None: never.
+        rate_limit: how often it may be used, as `60 per minute`; None: as other callers.
 
     Raises:
         FlaskapiError: there is, or was, a key of that name: labels bear the names of keys, so that
             each is given once.
     """
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    row = {"id": new_id(), "name": name, "digest": _digest(token), "created_at": datetime.now(UTC)}
+    row = {
+        "id": new_id(),
+        "name": name,
+        "digest": _digest(token),
+        "created_at": datetime.now(UTC),
+        "scopes": " ".join(scope for scope in SCOPES if scope in scopes),
+        "expires_at": expires_at,
+        "rate_limit": rate_limit,
+    }
 
     def work(connection: sa.Connection) -> None:
         if connection.execute(sa.select(keys.c.id).where(keys.c.name == name)).first():
@@ -74,13 +117,14 @@ def revoke_key(store: Store, name: str) -> bool:
 
 
 def find_key(store: Store, token: str) -> Key | None:
-    """The key that a token belongs to, unless it was revoked."""
+    """The key that a token belongs to, unless it was revoked or has expired."""
     digest = _digest(token)
     query = sa.select(keys.c.digest, *_COLUMNS).where(keys.c.digest == digest)
     row = store.run(lambda connection: connection.execute(query).one_or_none(), reads=True)
-    if row is None or not hmac.compare_digest(row.digest, digest) or row.revoked_at:
+    if row is None or not hmac.compare_digest(row.digest, digest):
         return None
-    return Key(*row[1:])
+    key = Key(*row[1:])
+    return None if key.is_over(datetime.now(UTC)) else key
 
 
 def any_key(store: Store) -> bool:

@@ -30,7 +30,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from flaskapi.errors import NotFoundError
-from flaskapi.submissions import Store
+from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.labels import PastLabel, read_history
 from flaskapi.submissions.tables import images, submissions
@@ -58,7 +58,7 @@ class Filters(NamedTuple):
     until: datetime | None = None  # that moment excluded
 
 
-class Page(NamedTuple):
+class ListedPage(NamedTuple):
     """Some submissions, the newest first, and the id from which the next page goes on, if there is
     one.
     """
@@ -67,7 +67,7 @@ class Page(NamedTuple):
     last: UUID | None
 
 
-def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = None) -> Page:
+def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = None) -> ListedPage:
     """Find submissions.
 
     Args:
@@ -88,7 +88,7 @@ def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = 
         return [dict(row) for row in connection.execute(query).mappings()]
 
     rows = store.run(work, reads=True)
-    return Page(rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None)
+    return ListedPage(rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None)
 
 
 def find_one(store: Store, id: UUID) -> tuple[dict[str, Any], list[PastLabel]]:
@@ -167,3 +167,19 @@ def _leading(filters: Filters) -> str | None:
     if filters.uncertain:
         return "uncertain"
     return None if filters.digit is None else "prediction"
+
+
+def get_submission(store: Store, id: UUID) -> Submission | None:
+    """Give a submission back.
+
+    Raises:
+        StoreUnavailableError: the database cannot be reached.
+    """
+    columns = [column for column in submissions.c if column.name != "sha256"]
+    query = (
+        sa.select(*columns, images.c.content.label("image"), images.c.media_type)
+        .join(images)
+        .where(submissions.c.id == id)
+    )
+    row = store.run(lambda connection: connection.execute(query).one_or_none(), reads=True)
+    return Submission(**row._mapping) if row else None

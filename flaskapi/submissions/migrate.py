@@ -60,6 +60,17 @@ def _is_current(engine: sa.Engine) -> bool:
         return False
 
 
+def known_revisions() -> list[str]:
+    """The revisions that this code knows, the newest first."""
+    # Not at the top: once the tables are there, no web process needs it.
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+
+
 def migrate(engine: sa.Engine, revision: str = REVISION) -> None:
     """Migrate up or down to a revision, in one transaction that holds the lock: all of it or
     nothing.
@@ -71,11 +82,10 @@ def migrate(engine: sa.Engine, revision: str = REVISION) -> None:
     # Not at the top: once the tables are there, no web process needs it.
     from alembic import command
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    known = known_revisions()
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SET LOCAL statement_timeout = 0"))

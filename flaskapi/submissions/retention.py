@@ -30,7 +30,7 @@ class Excess(NamedTuple):
         return self.submissions > 0 or self.bytes > 0
 
 
-class Candidate(NamedTuple):
+class Erasable(NamedTuple):
     """A submission that may go, and its image."""
 
     id: UUID
@@ -62,7 +62,7 @@ def find_excess(
 
 def find_oldest(
     connection: sa.Connection, after: UUID, excess: Excess, most: int
-) -> list[Candidate]:
+) -> list[Erasable]:
     """Find the oldest submissions that may go, as many as bring what is kept within the limits, and
     no more.
 
@@ -75,16 +75,26 @@ def find_oldest(
     rows = connection.execute(
         query.where(may_go, submissions.c.id > after).order_by(submissions.c.id).limit(most)
     )
-    found, sizes = list[Candidate](), dict[bytes, int]()
+    found, sizes = list[Erasable](), dict[bytes, int]()
     for row in rows:
         if len(found) >= excess.submissions and sum(sizes.values()) >= excess.bytes:
             break
-        found.append(Candidate(*row))
+        found.append(Erasable(*row))
         sizes[found[-1].sha256] = found[-1].size_bytes
     return found
 
 
-def find_size(connection: sa.Connection, found: Sequence[Candidate]) -> int:
+def find_first_to_go(connection: sa.Connection, most: int) -> list[UUID]:
+    """The oldest submissions that no operator has labelled; where there are none, the oldest."""
+    is_labelled = submissions.c.label_source == "operator"
+    oldest = sa.select(submissions.c.id).order_by(submissions.c.id).limit(most)
+    unlabelled = oldest.where(sa.or_(submissions.c.label_source.is_(None), ~is_labelled))
+    return list(
+        connection.execute(unlabelled).scalars().all() or connection.execute(oldest).scalars().all()
+    )
+
+
+def find_size(connection: sa.Connection, found: Sequence[Erasable]) -> int:
     """How many bytes the images of these submissions have, as far as they are still there."""
     of_them = images.c.sha256.in_({one.sha256 for one in found})
     return int(

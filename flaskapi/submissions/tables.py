@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 REVISION = (
-    "r0004"  # the newest migration, so that a process which finds it there need not load Alembic
+    "r0005"  # the newest migration, so that a process which finds it there need not load Alembic
 )
 
 metadata = sa.MetaData()
@@ -132,6 +132,10 @@ keys = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("used_at", Moment),
     sa.Column("revoked_at", Moment),
+    # Names of `submissions.SCOPES`, parted by spaces.
+    sa.Column("scopes", sa.String, nullable=False, server_default="operate"),
+    sa.Column("expires_at", Moment),
+    sa.Column("rate_limit", sa.String),  # as `60 per minute`
 )
 
 days = sa.Table(

@@ -10,17 +10,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
+from flaskapi.submissions.health import Health, State, copy_error
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from flaskapi.submissions.retention import Excess
 
 T = TypeVar("T")
 
@@ -28,25 +27,20 @@ WAIT_S = 0.9  # that a request waits at most
 # That what one request keeps waits for what another is about to; and how often in vain.
 COMPANY_S, MOST_IN_VAIN = (0.005, 10)
 RETRY_S = 2.0  # after which a store that failed is tried again
+LOOK_S = 0.5  # between two looks at the database's file where nothing else is asked for
 _TOGETHER = 256  # submissions in one transaction, more only where one request has more
 
 
 class _Database(Protocol):
     def record(self, kept: list[Submission]) -> list[UUID | None]: ...
 
-    def get(self, id: UUID) -> Submission | None: ...
-
-    def delete(self, id: UUID) -> bool: ...
-
-    def delete_before(self, moment: datetime) -> int: ...
-
-    def delete_beyond(
-        self, most_submissions: int | None, most_bytes: int | None
-    ) -> "tuple[int, Excess | None]": ...
-
-    def run(self, work: "Callable[[Connection], T]", *, reads: bool = False) -> T: ...
+    def run(
+        self, work: "Callable[[Connection], T]", *, reads: bool = False, erases: bool = False
+    ) -> T: ...
 
     def check(self, *, thoroughly: bool = False) -> dict[str, Any]: ...
+
+    def check_file(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -64,7 +58,7 @@ class _Job:
         self.done = threading.Event()
 
 
-class WrittenStore:
+class Writer:
     """A store that many threads use, and that may fail: then it says so at once until it is time to
     try again.
     """
@@ -88,9 +82,12 @@ class WrittenStore:
         # Waits for company that did not all come, since it did.
         self._waits_for_company, self._in_vain = (False, 0)
         self._thread: threading.Thread | None = None
-        self._failure: str | None = None
-        self._lost = 0
-        self._retry_at_s = 0.0
+        self._health = Health(self._log, self._retry_s)
+
+    @property
+    def state(self) -> State:
+        """Whether the store works, fails, or is tried again; see `health`."""
+        return self._health.state
 
     def _notice_fork(self) -> None:
         if self._process != os.getpid():  # the thread stayed behind, perhaps with the lock
@@ -125,22 +122,13 @@ class WrittenStore:
         """
         return self._wait_for(_Job([]))
 
-    def get(self, id: UUID) -> Submission | None:
-        return self._in_time(lambda: self._database.get(id), reads=True)
-
-    def delete(self, id: UUID) -> bool:
-        return self._in_time(lambda: self._database.delete(id))
-
-    def delete_before(self, moment: datetime) -> int:
-        return self._database.delete_before(moment)
-
-    def delete_beyond(
-        self, most_submissions: int | None, most_bytes: int | None
-    ) -> "tuple[int, Excess | None]":
-        return self._database.delete_beyond(most_submissions, most_bytes)
-
     def run(
-        self, work: "Callable[[Connection], T]", *, reads: bool = False, long: bool = False
+        self,
+        work: "Callable[[Connection], T]",
+        *,
+        reads: bool = False,
+        long: bool = False,
+        erases: bool = False,
     ) -> T:
         """Do something with the tables; at once an error while the store is known to be down.
 
@@ -150,14 +138,15 @@ class WrittenStore:
         """
         if long:
             self._refuse_while_down()
-            return self._database.run(work, reads=reads)
-        return self._in_time(lambda: self._database.run(work, reads=reads), reads=reads)
+            return self._database.run(work, reads=reads, erases=erases)
+        return self._in_time(
+            lambda: self._database.run(work, reads=reads, erases=erases), reads=reads
+        )
 
     def _refuse_while_down(self) -> None:
         self._notice_fork()
         with self._lock:
-            if self._failure is not None and time.monotonic() < self._retry_at_s:
-                raise StoreUnavailableError(self._failure)
+            self._health.check()
 
     def _in_time(self, ask: Callable[[], T], *, reads: bool = False) -> T:
         """Ask the database in a thread of its own, for one that hangs lets go of nobody."""
@@ -194,13 +183,8 @@ class WrittenStore:
     def _wait_for(self, job: _Job) -> Any:
         self._notice_fork()
         with self._lock:
-            if self._failure is not None:
-                now_s = time.monotonic()
-                if now_s < self._retry_at_s or not all(waiting.given_up for waiting in self._jobs):
-                    self._lost += len(job.submissions)
-                    raise StoreUnavailableError(self._failure)
-                # This one tries; the others need not wait for it.
-                self._retry_at_s = now_s + self._retry_s
+            others_wait = not all(waiting.given_up for waiting in self._jobs)
+            self._health.admit(len(job.submissions), others_wait=others_wait)
             if self._thread is None:
                 self._thread = _start(self._write, "store")
             self._jobs.append(job)
@@ -213,27 +197,16 @@ class WrittenStore:
         return job.answer
 
     def _give_up(self, lost: int) -> StoreUnavailableError:
-        self._fail(self._too_late(), lost)
-        return StoreUnavailableError(self._too_late())
+        error = StoreUnavailableError(self._too_late())
+        self._fail(error, lost)
+        return error
 
     def _too_late(self) -> str:
         return f"The store did not answer within {self._wait_s:g} s."
 
-    def _fail(self, reason: str, lost: int) -> None:
+    def _fail(self, error: StoreUnavailableError, lost: int) -> None:
         with self._lock:
-            if self._failure is None:
-                self._log.error("store: %s Predictions are answered without being kept.", reason)
-            self._failure, self._retry_at_s = reason, time.monotonic() + self._retry_s
-            self._lost += lost
-
-    def _recover(self) -> None:
-        with self._lock:
-            if self._failure is not None:
-                self._log.warning(
-                    "store: it can be used again; %s predictions of this process were not kept.",
-                    f"{self._lost:,}",
-                )
-            self._failure, self._lost = None, 0
+            self._health.fail(error, lost)
 
     def _write(self) -> None:
         """Write what waits, until the store is closed."""
@@ -248,11 +221,12 @@ class WrittenStore:
                     for job in jobs:
                         job.answer = [next(ids) for _ in job.submissions]
                 if not all(job.submissions for job in jobs):
-                    found = self._database.check(thoroughly=self._failure is not None)
+                    found = self._database.check(thoroughly=self.state is not State.WORKING)
                     for job in jobs:
                         job.answer = job.answer or found
-                if self._failure is not None:
-                    self._recover()
+                if self.state is not State.WORKING:
+                    with self._lock:
+                        self._health.recover()
             except Exception as error:
                 if not isinstance(error, StoreUnavailableError):
                     self._log.error("store: a fault", exc_info=error)
@@ -262,11 +236,9 @@ class WrittenStore:
                     else StoreUnavailableError("The store failed.")
                 )
                 failed = [job for job in jobs if not job.answer]  # the others are committed
-                self._fail(
-                    str(failure), sum(len(job.submissions) for job in failed if not job.given_up)
-                )
+                self._fail(failure, sum(len(job.submissions) for job in failed if not job.given_up))
                 for job in failed:
-                    job.error = StoreUnavailableError(str(failure))
+                    job.error = copy_error(failure)
             for job in jobs:
                 job.done.set()
 
@@ -287,8 +259,16 @@ class WrittenStore:
                         size += len(job.submissions)
                 if jobs:
                     return jobs
-                self._lock.wait()
+                if not self._lock.wait(LOOK_S):
+                    self._look()
         return []
+
+    def _look(self) -> None:
+        """See whether the database's file is still there, so that the log says so at once."""
+        try:
+            self._database.check_file()
+        except StoreUnavailableError as error:
+            self._fail(error, 0)
 
     def _wait_for_company(self) -> None:
         """Wait, but not long, for requests that are about to keep something: what a transaction

@@ -13,7 +13,7 @@ from flaskapi.arrays import Bytes, Doubles, Floats
 from flaskapi.artifacts.artifact import Card
 from flaskapi.digits.page import PADDING_PX, VALUES
 from flaskapi.errors import DatasetError
-from flaskapi.handwriting.pages import NEAR, Page, Placed, draw_page, draw_targets
+from flaskapi.handwriting.pages import NEAR, DrawnPage, Placed, draw_page, draw_targets
 from flaskapi.reading.candidates import find_candidates
 from flaskapi.sources.mnist import Dataset
 from flaskapi.training.calibrate import fit_logistic, fit_temperature
@@ -177,7 +177,7 @@ class Found(NamedTuple):
         return counts | {"false_alarms": int((sure & ~is_there).sum())}
 
 
-def look_over(model: keras.Model, pages: Sequence[Page]) -> Found:
+def look_over(model: keras.Model, pages: Sequence[DrawnPage]) -> Found:
     """Compare what a detector says of pages with what is on them; digits that a page cuts off may
     be found or not.
     """
@@ -217,7 +217,7 @@ def _distance(digit: Placed, x: float, y: float) -> float:
     return float(np.hypot(across, down))
 
 
-def calibrate_detector(model: keras.Model, pages: Sequence[Page]) -> dict[str, float]:
+def calibrate_detector(model: keras.Model, pages: Sequence[DrawnPage]) -> dict[str, float]:
     """Scale the last layers so that presence and the digits' probabilities mean what they say, on
     pages not learned from.
 

@@ -10,7 +10,7 @@ from flaskapi.arrays import Bytes
 from flaskapi.labels import DIGITS
 
 
-class Evaluation(NamedTuple):
+class Confusion(NamedTuple):
     """`confusion` is `int64 (10, 10)`: rows are what the digits were, columns what the model
     said.
     """
@@ -40,7 +40,7 @@ class Evaluation(NamedTuple):
         )
 
 
-def evaluate(model: keras.Model, images: Bytes, labels: Bytes) -> Evaluation:
+def evaluate(model: keras.Model, images: Bytes, labels: Bytes) -> Confusion:
     """Ask the model about every image.
 
     Args:
@@ -52,4 +52,4 @@ def evaluate(model: keras.Model, images: Bytes, labels: Bytes) -> Evaluation:
     said = model.predict(batch, batch_size=500, verbose=0).argmax(axis=1)
     confusion = np.zeros((DIGITS, DIGITS), np.int64)
     np.add.at(confusion, (labels, said), 1)
-    return Evaluation(confusion)
+    return Confusion(confusion)

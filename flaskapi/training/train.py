@@ -17,7 +17,7 @@ from flaskapi.handwriting.augment import augment
 from flaskapi.sources.mnist import MNIST_SHA256, Dataset
 from flaskapi.training.batches import Maker, Pool, targets
 from flaskapi.training.calibrate import calibrate
-from flaskapi.training.evaluate import Evaluation, evaluate
+from flaskapi.training.evaluate import Confusion, evaluate
 from flaskapi.training.networks import NETWORKS, Shape
 from flaskapi.training.reference import describe_digits
 
@@ -129,7 +129,7 @@ class TaughtBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships
 
 def train(
     dataset: Dataset, recipe: Recipe, *, backup: Path | None = None, processes: int = 0
-) -> tuple[keras.Model, Card, Evaluation]:
+) -> tuple[keras.Model, Card, Confusion]:
     """Train a network, with a progress bar, on all training images but a part held out for
     validation.
 
@@ -285,7 +285,7 @@ def _card(
     model: keras.Model,
     accuracy: dict[str, float],
     temperature: float | None,
-    test: Evaluation,
+    test: Confusion,
 ) -> Card:
     return origin(dataset, recipe.validation, model) | {
         "training": recipe._asdict()

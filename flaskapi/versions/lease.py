@@ -18,6 +18,11 @@ class Loaded(NamedTuple):
     served: Served
     classifier: Classifier
 
+    @property
+    def version(self) -> str:
+        """The name by which predictions tell it."""
+        return self.classifier.version
+
     def answer(self, batch: Floats) -> Floats:
         """Answer; what are no numbers is an error."""
         answers = self.classifier.probabilities(batch)

@@ -23,7 +23,7 @@ class Served(NamedTuple):
     generation: int
 
 
-class Candidate(NamedTuple):
+class ShadowCandidate(NamedTuple):
     """A version that answers beside the one that serves, for a share of the requests, from 0 to
     1.
     """
@@ -40,7 +40,7 @@ class Pointer(NamedTuple):
     before: tuple[Served, ...] = ()
     changed_at: str = ""  # as 2026-11-22T09:30:00+00:00
     by: str = ""
-    shadow: Candidate | None = None
+    shadow: ShadowCandidate | None = None
     broken: dict[str, str] = {}  # noqa: RUF012 never changed in place; why each version must not serve
 
     def promote(self, version: str, by: str) -> "Pointer":
@@ -116,7 +116,7 @@ def read_pointer(path: Path) -> Pointer:
             Served(str(one["version"]), int(one["generation"])) for one in found["before"]
         )
         shadow = (
-            Candidate(str(found["shadow"]["version"]), float(found["shadow"]["share"]))
+            ShadowCandidate(str(found["shadow"]["version"]), float(found["shadow"]["share"]))
             if found["shadow"]
             else None
         )
@@ -163,4 +163,4 @@ def own_as_folder(path: Path) -> None:
     """Give what root has made to whoever owns the folder that it lies in: it is they who serve."""
     if os.geteuid() == 0:
         owner = path.parent.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

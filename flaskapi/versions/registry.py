@@ -17,9 +17,9 @@ from flaskapi.serving.compiled import build_compiled, find_compiled, is_compiled
 from flaskapi.serving.missing import why_no_file
 from flaskapi.versions.pointer import (
     MODEL_FILE,
-    Candidate,
     Pointer,
     Served,
+    ShadowCandidate,
     own_as_folder,
     read_pointer,
     write_pointer,
@@ -255,7 +255,7 @@ class Registry:
         def change(pointer: Pointer) -> Pointer:
             if version == pointer.version:
                 raise VersionError(f"{version} serves; another answers in the shadow.")
-            return pointer._replace(shadow=Candidate(version, share))
+            return pointer._replace(shadow=ShadowCandidate(version, share))
 
         return self._change(change)
 

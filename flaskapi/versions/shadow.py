@@ -15,8 +15,11 @@ from uuid import UUID
 import numpy as np
 
 from flaskapi.arrays import Floats
+from flaskapi.errors import ModelUnavailableError
 from flaskapi.reading.protocols import Classifier
 from flaskapi.reading.second_look import look_twice
+from flaskapi.versions.loading import Load
+from flaskapi.versions.pointer import ShadowCandidate
 
 WAITING = 512  # images at most; what comes while as many wait is left out
 TOGETHER = 64  # images that the candidate is shown at once
@@ -91,6 +94,37 @@ class Shadow:
             self._failed = False
 
 
+class Stage:
+    """Has the shadow that the pointer names, or none."""
+
+    def __init__(self, load: Load, keep: Keep | None) -> None:
+        """`keep` is given what a shadow answered; without it there is no shadow."""
+        self._load, self._keep = load, keep
+        self._candidate: ShadowCandidate | None = None
+        self.shadow: Shadow | None = None
+
+    def follow(self, wanted: ShadowCandidate | None) -> None:
+        """Begin, change or end the shadow, as the pointer says."""
+        if wanted is None or self._keep is None:
+            self.clear()
+        elif wanted != self._candidate:
+            try:
+                shadow = Shadow(self._load(wanted.version), wanted.share, self._keep)
+            except ModelUnavailableError as error:
+                self.clear()
+                log.error("%s does not answer in the shadow: %s", wanted.version, error)
+            else:
+                self.clear()
+                self.shadow, self._candidate = shadow, wanted
+                shadow.begin()
+
+    def clear(self) -> None:
+        """End the shadow, if there is one."""
+        if self.shadow is not None:
+            self.shadow.end()
+        self.shadow = self._candidate = None
+
+
 def _keep_answering(shadow: "weakref.ref[Shadow]") -> None:
     """Answer what waits again and again, as long as the shadow is wanted."""
     while True:
@@ -99,9 +133,7 @@ def _keep_answering(shadow: "weakref.ref[Shadow]") -> None:
             return
         try:
             answering.answer()
-        except (
-            Exception
-        ) as error:  # of a candidate, or of the store: neither is anything to the caller
+        except Exception as error:  # of a candidate, or of the store; no caller waits for either
             if not answering._failed:
                 log.error("%s fails in the shadow: %s", answering.version, error)
             answering._failed = True

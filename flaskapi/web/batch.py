@@ -1,9 +1,9 @@
 """`POST /predict/batch`: many images, each read as `/predict` reads one."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from itertools import chain
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request, stream_with_context
@@ -25,17 +25,20 @@ from flaskapi.web.forms_of_answer import (
     to_text,
     wanted_form,
 )
+from flaskapi.web.gate import gate
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_query
+from flaskapi.web.payload import KEEP, read_query
 from flaskapi.web.record import record
 from flaskapi.web.services import services
+from flaskapi.web.work import Work
 
 blueprint = Blueprint("batch", __name__)
 NDJSON = "application/x-ndjson"
 _CHUNK_BYTES = 1 << 22
 # Lines go out together, for each piece of an answer costs as much as a small picture.
 _FLUSH_LINES, _FLUSH_S = (64, 0.1)
+_STATUS_S = 1.0  # in which what stops all still has a status of its own
 
 
 def init_app(app: Flask) -> None:
@@ -49,26 +52,26 @@ def predict_batch() -> Response:
     """Read the digit, or with `?route=number` the number, in each image; line by line with `Accept:
     application/x-ndjson`.
     """
-    query = read_query(request, route=("digit|number", "'digit' or 'number'"))
+    query = read_query(request, route=("digit|number", "'digit' or 'number'"), keep=KEEP)
     route: Route = "number" if query.get("route") == "number" else "digit"
     reader = services().reader
+    form = wanted_form(NDJSON)
+    gate().admit_batch()
     with ExitStack() as until_answered:
+        until_answered.callback(gate().dismiss_batch)
         items = until_answered.enter_context(closing(read_items(request)))
-        results = _results(reader.many(items, route))
-        # The first is made here, so that what stops all of them, such as a missing model, still has
-        # a status of its own.
-        results = chain([next(results)], results)
-        form = wanted_form(NDJSON)
-        if form == JSON:
-            return _answer_whole(results)
-        lines = _stream(results, until_answered.pop_all(), *_LINES[form](route))
-        kind = form if form == NDJSON else f"{form}; charset=utf-8"
-        return Response(stream_with_context(lines), content_type=kind)
+        work = Work()
+        results = _results(
+            _computed(_chunks(reader.many(items, route)), work.stopped),
+            keep=query.get("keep") != "false",
+        )
+        answer = _Document(results) if form == JSON else _Lines(results, form, route)
+        return _answer(answer, work, until_answered)
 
 
-def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
+def _results(chunks: Iterator[list[Answer]], *, keep: bool) -> Iterator[dict[str, Any]]:
     metrics, batch = services().metrics, new_id()
-    for chunk in _chunks(answers):
+    for chunk in chunks:
         for answer in chunk:
             if isinstance(answer.outcome, Prediction):
                 metrics.count_prediction(answer.outcome)
@@ -79,7 +82,7 @@ def _results(answers: Iterator[Answer]) -> Iterator[dict[str, Any]]:
             for one in chunk
             if not isinstance(one.outcome, Exception)
         ]
-        ids = iter(record(kept, batch))
+        ids = iter(record(kept, batch, keep=keep))
         for answer in chunk:
             result = to_result(answer, describe)
             yield result if "error" in result else add_id(result, next(ids))
@@ -110,18 +113,44 @@ def _chunks(answers: Iterator[Answer]) -> Iterator[list[Answer]]:
         yield chunk
 
 
-def _answer_whole(results: Iterator[dict[str, Any]]) -> Response:
-    """Answer with one document, written as it goes: the text of a result takes a sixth of the
-    memory of its values.
+def _computed(chunks: Iterator[list[Answer]], stopped: threading.Event) -> Iterator[list[Answer]]:
+    """Make each of them in turn with single images, until nobody waits for more."""
+    while True:
+        with gate().computing_one_of_many():
+            chunk = None if stopped.is_set() else next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+class _Document:
+    """One JSON document, written as it goes: the text of a result takes a sixth of the memory of
+    its values.
     """
-    texts, failed = [], 0
-    for result in results:
-        texts.append(encode_result(result))
-        failed += "error" in result
-    document = (
-        f'{{"results":[{",".join(texts)}],"succeeded":{len(texts) - failed},"failed":{failed}}}\n'
-    )
-    return Response(document, content_type="application/json")
+
+    content_type = "application/json"
+
+    def __init__(self, results: Iterator[dict[str, Any]]) -> None:
+        self._results = results
+        self._texts: list[str] = []
+        self._failed = 0
+
+    def texts(self) -> Iterator[str]:
+        for result in self._results:
+            self._texts.append(encode_result(result))
+            self._failed += "error" in result
+        yield self._whole()
+
+    def broken(self, error: Exception) -> str:
+        """The results so far, and what stopped the rest."""
+        return self._whole(f',"error":{encode_result(_broke_off(error))}')
+
+    def _whole(self, error: str = "") -> str:
+        succeeded = len(self._texts) - self._failed
+        return (
+            f'{{"results":[{",".join(self._texts)}],"succeeded":{succeeded},'
+            f'"failed":{self._failed}{error}}}\n'
+        )
 
 
 # Of each form that comes line by line: its head, and what makes a line of a result.
@@ -132,27 +161,52 @@ _LINES: dict[str, Callable[[Route], tuple[str, Callable[[dict[str, Any]], str]]]
 }
 
 
-def _stream(
-    results: Iterator[dict[str, Any]],
-    until_answered: ExitStack,
-    head: str,
-    to_line: Callable[[dict[str, Any]], str],
-) -> Iterator[str]:
-    """Write a line for each result, the first at once; an error after that cannot change the
-    status, and is the last line.
+class _Lines:
+    """A line for each result, the first at once; what stops the rest is the last line."""
+
+    def __init__(self, results: Iterator[dict[str, Any]], form: str, route: Route) -> None:
+        """Make lines in one of the forms of `_LINES`."""
+        self._results = results
+        head, self._to_line = _LINES[form](route)
+        self._lines = [head] if head else []
+        self.content_type = form if form == NDJSON else f"{form}; charset=utf-8"
+
+    def texts(self) -> Iterator[str]:
+        flushed_s = 0.0
+        for result in self._results:
+            self._lines.append(self._to_line(result))
+            if len(self._lines) >= _FLUSH_LINES or time.monotonic() - flushed_s > _FLUSH_S:
+                text, self._lines, flushed_s = "".join(self._lines), [], time.monotonic()
+                yield text
+        if self._lines:
+            yield "".join(self._lines)
+
+    def broken(self, error: Exception) -> str:
+        """What was not yet sent, and what stopped the rest."""
+        return "".join(self._lines) + self._to_line({"error": _broke_off(error)})
+
+
+def _answer(answer: _Document | _Lines, work: Work, until_answered: ExitStack) -> Response:
+    """Answer while a thread works, so that a client's leaving is noticed.
+
+    What fails within a second has a status of its own; after that, the status is 200.
     """
-    lines: list[str] = [head] if head else []
-    flushed_s = 0.0
-    with until_answered:
-        try:
-            for result in results:
-                lines.append(to_line(result))
-                if len(lines) >= _FLUSH_LINES or time.monotonic() - flushed_s > _FLUSH_S:
-                    yield "".join(lines)
-                    lines, flushed_s = [], time.monotonic()
-        except Exception as error:
-            if isinstance(error, FlaskapiError):  # what else there is, `describe` logs
-                current_app.logger.error("an answer of many lines broke off: %s", error)
-            lines.append(to_line({"error": describe(error)}))
-        if lines:
-            yield "".join(lines)
+    work.begin(answer.texts(), until_answered.pop_all())
+    try:
+        first = work.first(_STATUS_S)
+    except BaseException:
+        work.stop()
+        raise
+    if first is not None and isinstance(answer, _Document):
+        return Response(first, content_type=answer.content_type)
+    response = Response(
+        stream_with_context(work.rest(first, answer.broken)), content_type=answer.content_type
+    )
+    response.call_on_close(work.stop)
+    return response
+
+
+def _broke_off(error: Exception) -> dict[str, Any]:
+    if isinstance(error, FlaskapiError):  # what else there is, `describe` logs
+        current_app.logger.error("an answer of many images broke off: %s", error)
+    return describe(error)

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,8 @@ from typing import NamedTuple
 from flask import Flask, current_app, request
 
 _KEY_BYTES, _CLIENT_BYTES = 32, 16
-_NETWORK_BITS = 64  # of an IPv6 address: what one household or one server has to itself
+# Some proxies write the port too: 192.0.2.1:50123, [2001:db8::1]:50123.
+_WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+", re.ASCII)
 
 
 class _Key(NamedTuple):
@@ -38,9 +40,8 @@ def client() -> bytes:
     """Tell the client of this request from others that ask this process: 16 bytes, HMAC-SHA256 of
     its address.
     """
-    return hmac.digest(_key().secret, _place(request.remote_addr or "").encode(), hashlib.sha256)[
-        :_CLIENT_BYTES
-    ]
+    place = _place(request.remote_addr or "", current_app.config["CLIENT_IPV6_BITS"])
+    return hmac.digest(_key().secret, place.encode(), hashlib.sha256)[:_CLIENT_BYTES]
 
 
 def lasting_client() -> bytes | None:
@@ -87,14 +88,21 @@ def read_key(path: Path) -> bytes:
     return key
 
 
-def _place(address: str) -> str:
-    """An address, or the network that it is one of where one client has many."""
+def _place(address: str, network_bits: int) -> str:
+    """An address, or the network that it is one of where one client has many.
+
+    Args:
+        address: as the server or a proxy writes it, perhaps with a port or a zone.
+        network_bits: of an IPv6 address, how many belong to the network.
+    """
+    if found := _WITH_PORT.fullmatch(address.strip()):
+        address = found[1] or found[2]
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(
-            parsed.ipv4_mapped or ipaddress.ip_network((int(parsed), _NETWORK_BITS), strict=False)
+            parsed.ipv4_mapped or ipaddress.ip_network((int(parsed), network_bits), strict=False)
         )
     return str(parsed)

@@ -11,9 +11,11 @@ from flaskapi import errors
 from flaskapi.contract import problems
 from flaskapi.contract.problems import PROBLEMS, STATUS, make_document, name_of
 from flaskapi.web.request_id import request_id
+from flaskapi.web.scopes import open_to_all
 
 _BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 500: "internal-error"}
 RETRY_AFTER_S = 30
+OVERLOADED_RETRY_AFTER_S = 5  # as Apache says where it refuses by itself
 
 
 def init_app(app: Flask) -> None:
@@ -32,7 +34,8 @@ def problem(name: str, status: int, detail: str, **more: Any) -> Response:
         json.dumps(document | more) + "\n", status, content_type="application/problem+json"
     )
     if status == 503:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        wait_s = OVERLOADED_RETRY_AFTER_S if name == "overloaded" else RETRY_AFTER_S
+        response.headers["Retry-After"] = str(wait_s)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -44,7 +47,11 @@ def describe(error: Exception) -> dict[str, Any]:
 
 
 def _domain_error(error: errors.FlaskapiError) -> Response:
-    return problem(name_of(type(error)), STATUS[type(error)], str(error))
+    said = error.public if isinstance(error, errors.StoreUnavailableError) else str(error)
+    response = problem(name_of(type(error)), STATUS[type(error)], said)
+    if isinstance(error, errors.RateLimitedError):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def _http_error(error: HTTPException) -> Response | HTTPException:
@@ -89,6 +96,7 @@ def _hint(path: str) -> str:
     return "There are POST /predict, /predict/number and /predict/batch."
 
 
+@open_to_all
 def _list() -> Response:
     """Name every problem with its meaning, a line for each."""
     return Response(
@@ -97,6 +105,7 @@ def _list() -> Response:
     )
 
 
+@open_to_all
 def _explain(name: str) -> Response:
     """Say what a problem means, to a person who follows the link in `type`."""
     if name not in PROBLEMS:

@@ -27,6 +27,7 @@ from flaskapi.sources.tarred import BLOCK_BYTES
 from flaskapi.web.advice import advise
 from flaskapi.web.encoded import decode_value
 from flaskapi.web.forms import HEAD_BYTES, find_boundary, is_image_part
+from flaskapi.web.gate import copy_body
 from flaskapi.web.payload import read_document
 from flaskapi.web.unpack import encoding_of, is_packed, unpack_blocks, unpack_request
 
@@ -46,6 +47,7 @@ _ARCHIVES = {
 } | {"", "text/csv", "text/tab-separated-values"}
 _IN_MEMORY_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 16
+_BODY_S = 3600.0  # in which a body must have come
 
 
 def read_items(request: Request) -> Generator[Item]:
@@ -92,8 +94,7 @@ def _spool(request: Request) -> IO[bytes]:
     most = request.max_content_length = current_app.config["MAX_BATCH_BYTES"]
     spool = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 closed by the generator that reads it
     try:
-        while block := request.stream.read(_BLOCK_BYTES):
-            spool.write(block)
+        copy_body(request.stream, spool, _BODY_S)
     except RequestEntityTooLarge:
         spool.close()
         raise TooLargeError(

@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, current_app, request
 
 from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.labels import NONE
-from flaskapi.web.access import operator_name
+from flaskapi.web.access import labeller_name, sender_or_label
 from flaskapi.web.client import lasting_client
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_document, read_query
@@ -30,9 +30,10 @@ def init_app(app: Flask) -> None:
 
 @blueprint.put("/submissions/<uuid:id>/label")
 @limited_by("LABEL_RATE_LIMIT")
+@sender_or_label
 def put_label(id: UUID) -> dict[str, Any]:
     """Say what a submission really is."""
-    operator = operator_name()
+    operator = labeller_name()
     if not request.is_json:
         raise InvalidRequestError(
             f"The request's type, {request.mimetype or 'none'}, is not application/json. {_WAYS}"
@@ -42,9 +43,10 @@ def put_label(id: UUID) -> dict[str, Any]:
 
 @blueprint.delete("/submissions/<uuid:id>/label")
 @limited_by("LABEL_RATE_LIMIT")
+@sender_or_label
 def delete_label(id: UUID) -> dict[str, Any]:
     """Take back what was said of a submission."""
-    return _say(id, operator_name(), None, None, None)
+    return _say(id, labeller_name(), None, None, None)
 
 
 def read_label(document: Any) -> tuple[str, str, str | None]:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from flask import Flask, Response
 from flask.logging import default_handler
 
-from flaskapi.errors import FlaskapiError, SettingError
-from flaskapi.web.access import operator_name
+from flaskapi.errors import FlaskapiError, RateLimitedError, SettingError
+from flaskapi.web.access import find_bearer, labeller_name
 from flaskapi.web.client import client
 from flaskapi.web.errors import problem
 
@@ -77,7 +77,7 @@ def init_app(app: Flask) -> None:
             app.config[setting],
             scope=setting,
             error_message=f"{setting} = {app.config[setting]}",
-            exempt_when=_is_operator if setting == "LABEL_RATE_LIMIT" else None,
+            exempt_when=_may_label if setting == "LABEL_RATE_LIMIT" else _has_own_limit,
         )
         app.view_functions[endpoint] = limit(app.view_functions[endpoint])
 
@@ -103,11 +103,22 @@ def _key() -> str:
     return client().hex()
 
 
-def _is_operator() -> bool:
-    """Does the request bear a good key? If it is a bad one, or none can be looked up, the view says
-    so.
+def _may_label() -> bool:
+    """Does the request have a good key that may label? If it is a bad one, or none can be looked
+    up, the view says so.
     """
     try:
-        return operator_name() is not None
+        return labeller_name() is not None
     except FlaskapiError:
         return False
+
+
+def _has_own_limit() -> bool:
+    """Is the request counted by its key? Then it is not counted by its client's address."""
+    try:
+        key = find_bearer()
+    except RateLimitedError:
+        return True  # the view says so
+    except FlaskapiError:
+        return False
+    return key is not None and key.rate_limit is not None

@@ -4,6 +4,7 @@ folder.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
@@ -13,25 +14,57 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, g, request
 
 from flaskapi.reading.predictions import NumberPrediction, Prediction
+from flaskapi.web.scopes import open_to_all
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+# Of the values that one process shares: of each kind a file, and a fifth of this is what they take
+# with every route and many statuses.
+_FILE_BYTES = 1 << 18
 
 
 def create_metrics(shared_path: Path | None) -> Metrics:
     """Make the metrics of one application.
 
     Args:
-        shared_path: the folder through which several processes share their values, or None.
+        shared_path: the folder through which several processes share their values, or None. Where
+            it has no room, each process counts for itself, and says so.
     """
     if shared_path is not None:
-        shared_path = _folder_of_this_server(shared_path)
+        try:
+            shared_path = _folder_of_this_server(shared_path)
+            for kind in ("counter", "histogram"):
+                _take_room(shared_path / f"{kind}_{os.getpid()}.db")
+        except OSError as error:
+            logging.getLogger("flaskapi").error(
+                "metrics: /metrics tells of the one process that is asked, for nothing can be "
+                "written to %s: %s",
+                shared_path,
+                error,
+            )
+            shared_path = None
+    if shared_path is not None:
         # Read when prometheus_client is first imported, which is why no module here imports it at
         # its top.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared_path)
     return Metrics(shared_path)
+
+
+def _take_room(file: Path) -> None:
+    """Take the room of a file beforehand: prometheus_client writes to it through memory, and where
+    the disk is full by then, the kernel ends the process.
+
+    Raises:
+        OSError: there is none.
+    """
+    with file.open("ab") as opened:
+        try:
+            os.posix_fallocate(opened.fileno(), 0, _FILE_BYTES)
+        except OSError:
+            file.unlink()
+            raise
 
 
 def _folder_of_this_server(shared_path: Path) -> Path:
@@ -143,5 +176,6 @@ def init_app(app: Flask) -> None:
         return response
 
     @app.get("/metrics")
+    @open_to_all
     def scrape() -> Response:
         return Response(metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")

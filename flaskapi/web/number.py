@@ -9,8 +9,9 @@ from flaskapi.contract.answers import add_id, as_number_answer
 from flaskapi.contract.keeping import Kept
 from flaskapi.web.access import key_if_required
 from flaskapi.web.forms_of_answer import give_answer
+from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_image, read_query, tell_pages
+from flaskapi.web.payload import KEEP, read_image, read_query, tell_pages
 from flaskapi.web.picture import draw_number
 from flaskapi.web.record import record
 from flaskapi.web.services import services
@@ -33,17 +34,20 @@ def number() -> dict[str, Any] | Response:
         pattern=("[0-9d]{1,64}", "1 to 64 signs, each a digit, or d for any, as in 05dddddddd"),
         alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
         include=("picture", "'picture'"),
+        keep=KEEP,
     )
-    upload = read_image(request)
-    prediction = services().reader.number(
-        upload.data,
-        pattern=query.get("pattern"),
-        length=int(query["length"]) if "length" in query else None,
-        alternatives=int(query.get("alternatives", 0)),
-    )
+    receive(request)
+    with gate().computing():
+        upload = read_image(request)
+        prediction = services().reader.number(
+            upload.data,
+            pattern=query.get("pattern"),
+            length=int(query["length"]) if "length" in query else None,
+            alternatives=int(query.get("alternatives", 0)),
+        )
+        pages = tell_pages(upload.data)
     services().metrics.count_number(prediction)
-    (identifier,) = record([Kept(upload.data, prediction)])
+    (identifier,) = record([Kept(upload.data, prediction)], keep=query.get("keep") != "false")
     answer = add_id(as_number_answer(prediction, alternatives="alternatives" in query), identifier)
-    answer |= tell_pages(upload.data)
     draw = partial(draw_number, upload.data, prediction) if "include" in query else None
-    return give_answer(answer, "number", upload.filename, draw)
+    return give_answer(answer | pages, "number", upload.filename, draw)

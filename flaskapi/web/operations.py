@@ -6,7 +6,9 @@ from typing import Any
 from flask import Blueprint, Flask, Response, current_app
 
 from flaskapi.errors import ModelUnavailableError, StoreUnavailableError
+from flaskapi.web.access import is_known_operator
 from flaskapi.web.errors import problem
+from flaskapi.web.scopes import open_to_all
 from flaskapi.web.services import services
 
 blueprint = Blueprint("operations", __name__)
@@ -18,15 +20,30 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/health/live")
+@open_to_all
 def live() -> dict[str, str]:
     """The process runs; nothing else is looked at."""
     return {"status": "live"}
 
 
 @blueprint.get("/health/ready")
+@open_to_all
 def ready() -> dict[str, Any] | Response:
-    """Everything that an answer needs is there, each part by name."""
-    checks, missing = {}, ""
+    """Everything that an answer needs is there, each part by name.
+
+    A stranger reads which part is unavailable; why, an operator reads here, and the log has it.
+    """
+    answer, name, reason = _look()
+    if not is_known_operator():
+        answer = _without_reasons(answer)
+        reason = f"The {name.partition('-')[0]} is unavailable; the service's log says why."
+    return problem(name, 503, reason, **answer) if name else {"status": "ready"} | answer
+
+
+def _look() -> tuple[dict[str, Any], str, str]:
+    """What each part says; the problem where the service is not ready, and its reason."""
+    checks: dict[str, dict[str, Any]] = {}
+    missing = ""
     classifier, models = services().classifier, services().models
     for name, part in (("model", classifier), ("detector", services().detector)):
         try:
@@ -40,28 +57,49 @@ def ready() -> dict[str, Any] | Response:
         for name, value in (("refused", models.refused), ("broken", models.broken))
         if value
     }
-    checks["store"], unkept = _check_store()
+    checks["store"], unkept, lasting = _check_store()
     answer = {"checks": checks, "processes": models.processes()}
     if missing:
-        return problem("model-unavailable", 503, missing, **answer)
-    if unkept and current_app.config["STORE"] == "required":
-        return problem("store-unavailable", 503, unkept, **answer)
-    return {"status": "ready"} | answer
+        return answer, "model-unavailable", missing
+    if unkept and (lasting or current_app.config["STORE"] == "required"):
+        return answer, "store-unavailable", unkept
+    return answer, "", ""
 
 
-def _check_store() -> tuple[dict[str, Any], str]:
-    """What is said of the store, and why nothing can be kept, if so; only where it is required is
-    the service not ready then.
+def _without_reasons(answer: dict[str, Any]) -> dict[str, Any]:
+    """The same without what names hosts, users or paths."""
+    checks = {
+        name: {key: _hide(key, value) for key, value in check.items() if key != "detail"}
+        for name, check in answer["checks"].items()
+    }
+    processes = [
+        {key: _hide(key, value) for key, value in process.items()}
+        for process in answer["processes"]
+    ]
+    return {"checks": checks, "processes": processes}
+
+
+def _hide(key: str, value: Any) -> Any:
+    if key == "refused":
+        return "unavailable"
+    return dict.fromkeys(value, "unavailable") if key == "broken" else value
+
+
+def _check_store() -> tuple[dict[str, Any], str, bool]:
+    """What is said of the store, why nothing can be kept, if so, and whether that lasts.
+
+    The service is not ready then only where a store is required, or a person has to act.
     """
     if current_app.config["STORE"] == "off":
-        return {"status": "off"}, ""
+        return {"status": "off"}, "", False
     try:
-        return {"status": "ok"} | services().store.check(), ""
+        return {"status": "ok"} | services().store.check(), "", False
     except StoreUnavailableError as error:
-        return {"status": "unavailable", "detail": str(error)}, str(error)
+        return {"status": "unavailable", "detail": str(error)}, str(error), error.lasting
 
 
 @blueprint.get("/model")
+@open_to_all
 def model() -> dict[str, Any]:
     """The card of the model that serves, with that of the detector in it."""
     classifier = services().classifier

@@ -19,6 +19,7 @@ from flaskapi.web.encoded import decode_text, decode_value
 from flaskapi.web.forms import HEAD_BYTES, Part, find_boundary, read_pairs, read_parts
 from flaskapi.web.unpack import unpack_request, with_body
 
+KEEP = ("true|false", "true or false")  # the query's `keep`, on every route that reads images
 _MANY = "Many images, and archives of them, go to POST /predict/batch."
 _PAIRS = "application/x-www-form-urlencoded"
 _UNSAID = ("application/octet-stream", "", "application/pdf", "application/x-pdf")

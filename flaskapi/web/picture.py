@@ -10,6 +10,7 @@ from flaskapi.errors import NoDigitFoundError
 from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.reading.views import DECODED_SIDE_PX, find_views
 from flaskapi.web.forms_of_answer import JPEG
+from flaskapi.web.gate import gate
 
 _SUFFIXES = {JPEG: ".jpg"}
 
@@ -20,7 +21,8 @@ def draw_digit(image: bytes, prediction: Prediction, form: str) -> bytes:
     Args:
         form: the media type of the result, a PNG's or a JPEG's.
     """
-    view, box = _find_digit(image)
+    with gate().computing():
+        view, box = _find_digit(image)
     return _draw(view, [Found(prediction.digit, prediction.confidence, box)], form)
 
 
@@ -38,7 +40,8 @@ def _find_digit(image: bytes) -> tuple[Image, Box]:
 def draw_number(image: bytes, prediction: NumberPrediction, form: str) -> bytes:
     """Draw the boxes of a number's digits in an image file that was read; see `draw_digit`."""
     limit = current_app.config["MAX_IMAGE_PIXELS"]
-    decoded = decode_image(image, max_pixels=limit, max_side_px=DECODED_SIDE_PX)
+    with gate().computing():
+        decoded = decode_image(image, max_pixels=limit, max_side_px=DECODED_SIDE_PX)
     view, layout = decoded.views[0], decoded.layout
     scale = max(view.shape) / max(layout.width, layout.height)
     return _draw(

@@ -10,8 +10,9 @@ from flaskapi.contract.keeping import Kept
 from flaskapi.digits.encode import data_url, encode_png
 from flaskapi.web.access import key_if_required
 from flaskapi.web.forms_of_answer import give_answer
+from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_image, read_query, tell_pages
+from flaskapi.web.payload import KEEP, read_image, read_query, tell_pages
 from flaskapi.web.picture import draw_digit
 from flaskapi.web.record import record
 from flaskapi.web.services import services
@@ -28,16 +29,23 @@ def init_app(app: Flask) -> None:
 @key_if_required
 def predict() -> dict[str, Any] | Response:
     """Read the one digit in the image that was sent; with `?include=normalized`, show what the
-    network saw of it, with `?include=picture` where it was found.
+    network saw of it, with `?include=picture` where it was found, and with `?keep=false`, keep
+    nothing.
     """
     known = ("normalized|picture", "'normalized' or 'picture'")
-    include = read_query(request, include=known).get("include")
+    query = read_query(request, include=known, keep=KEEP)
+    include = query.get("include")
+    receive(request)
     with services().store.expect():
-        upload = read_image(request)
-        prediction, normalized = services().reader.digit(upload.data)
+        with gate().computing():
+            upload = read_image(request)
+            prediction, normalized = services().reader.digit(upload.data)
+            pages = tell_pages(upload.data)
         services().metrics.count_prediction(prediction)
-        (identifier,) = record([Kept(upload.data, prediction, normalized)])
-    answer = add_id(prediction._asdict(), identifier) | tell_pages(upload.data)
+        (identifier,) = record(
+            [Kept(upload.data, prediction, normalized)], keep=query.get("keep") != "false"
+        )
+    answer = add_id(prediction._asdict(), identifier) | pages
     if include == "normalized":
         answer |= {
             "normalized": data_url(encode_png(normalized.pixels)),

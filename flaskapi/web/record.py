@@ -12,16 +12,21 @@ from flaskapi.errors import StoreUnavailableError
 from flaskapi.web.services import services
 
 
-def record(kept: Sequence[Kept], batch: UUID | None = None) -> list[str | None]:
+def record(
+    kept: Sequence[Kept], batch: UUID | None = None, *, keep: bool = True
+) -> list[str | None]:
     """Keep images with their answers, and give their ids; None where they are not kept.
 
     Args:
         batch: the same for all images of one request.
+        keep: False where the caller asks that nothing be kept, which the setting STORE = `required`
+            overrules.
 
     Raises:
         StoreUnavailableError: they cannot be kept, and the setting STORE says `required`.
     """
-    if not kept or current_app.config["STORE"] == "off":
+    store = current_app.config["STORE"]
+    if not kept or store == "off" or not (keep or store == "required"):
         return [None] * len(kept)
     try:
         ids = services().store.record([to_submission(one, request.path, batch) for one in kept])

@@ -13,7 +13,7 @@ from flaskapi.submissions import Store
 from flaskapi.web.metrics import Metrics
 
 
-class Shadow(Protocol):
+class Observer(Protocol):
     """A candidate that answers beside the classifier that serves."""
 
     def offer(self, submission_id: UUID, pixels: Digit) -> None:
@@ -32,7 +32,7 @@ class Models(Protocol):
         """The versions that broke while they served, each with the reason."""
 
     @property
-    def shadow(self) -> Shadow | None:
+    def shadow(self) -> Observer | None:
         """The candidate, if there is one."""
 
     def take(self) -> Classifier:

@@ -12,24 +12,24 @@ import sqlalchemy as sa
 from fakes import draw_digit, encode, make_submission
 
 from flaskapi.__main__ import main
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.engine import make_engine
 from flaskapi.submissions.identifiers import first_id
-from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import images, labels, submissions
 
 NUMBER = {"probabilities": None, "normalized": None, "digits": [], "route": "/predict/number"}
 
 
 @pytest.fixture
-def store(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatabaseStore:
+def store(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     """The store of the settings."""
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path / "instance"))
     monkeypatch.setenv("FLASKAPI_STORE", "on")
     monkeypatch.setenv("FLASKAPI_DATABASE_URL", url)
-    return DatabaseStore(url, "process")
+    return Database(url, "process")
 
 
-def keep(store: DatabaseStore, *kept: dict[str, Any]) -> list[UUID]:
+def keep(store: Database, *kept: dict[str, Any]) -> list[UUID]:
     sent = [make_submission(**changes) for changes in kept]
     store.record(sent)
     store.close()
@@ -66,7 +66,7 @@ def labels_by_image(url: str) -> list[tuple[str, str]]:
 
 
 def test_an_export_is_evaluated_and_taken_into_an_empty_store(
-    store: DatabaseStore,
+    store: Database,
     url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -140,7 +140,7 @@ def test_an_export_is_evaluated_and_taken_into_an_empty_store(
 
 
 def test_what_a_sender_said_is_taken_in_as_that(
-    store: DatabaseStore,
+    store: Database,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -165,7 +165,7 @@ def test_what_a_sender_said_is_taken_in_as_that(
 
 
 def test_numbers_are_exported_as_evaluate_takes_them_and_taken_in(
-    store: DatabaseStore,
+    store: Database,
     url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -198,7 +198,7 @@ def test_numbers_are_exported_as_evaluate_takes_them_and_taken_in(
 
 
 def test_what_is_no_png_becomes_one_and_only_what_was_asked_for_is_written(
-    store: DatabaseStore, tmp_path: Path
+    store: Database, tmp_path: Path
 ) -> None:
     def at(day: int) -> UUID:
         return first_id(datetime(2026, 11, day, tzinfo=UTC))
@@ -223,7 +223,7 @@ def test_what_is_no_png_becomes_one_and_only_what_was_asked_for_is_written(
 
 
 def test_what_became_a_png_is_known_where_it_was_sent_and_new_elsewhere(
-    store: DatabaseStore,
+    store: Database,
     url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -257,7 +257,7 @@ def test_what_became_a_png_is_known_where_it_was_sent_and_new_elsewhere(
 
 @pytest.mark.parametrize("sha256", ["", "of another kind", "abc", "00" * 32])
 def test_a_column_of_that_name_that_names_no_image_changes_nothing(
-    store: DatabaseStore, url: str, tmp_path: Path, sha256: str
+    store: Database, url: str, tmp_path: Path, sha256: str
 ) -> None:
     png = encode(draw_digit(7))
     (tmp_path / "7.png").write_bytes(png)
@@ -267,7 +267,7 @@ def test_a_column_of_that_name_that_names_no_image_changes_nothing(
 
 
 def test_an_export_writes_into_no_folder_that_holds_something(
-    store: DatabaseStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "labels.csv").write_text("mine")
@@ -277,7 +277,7 @@ def test_an_export_writes_into_no_folder_that_holds_something(
 
 
 def test_an_export_that_is_broken_off_leaves_whole_images_and_no_table(
-    store: DatabaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the third image, as Ctrl-C does it; and an image that cannot be made a PNG is named, and
     the others are written.
@@ -289,13 +289,13 @@ def test_an_export_that_is_broken_off_leaves_whole_images_and_no_table(
         {"image": encode(draw_digit(2))},
     )
 
-    def break_off(_: DatabaseStore, id: UUID, get: Any = DatabaseStore.get) -> Any:
+    def break_off(_: Database, id: UUID, get: Any = Database.get) -> Any:
         if id == ids[2]:
             raise KeyboardInterrupt
         return get(_, id)
 
     with monkeypatch.context() as patch:
-        patch.setattr(DatabaseStore, "get", break_off)
+        patch.setattr(Database, "get", break_off)
         assert 130 == main(["export", str(tmp_path / "broken")])
     assert [f"{ids[0]}.png"] == [path.name for path in (tmp_path / "broken").iterdir()]
     assert 1 == main(["export", str(tmp_path / "whole")])
@@ -305,7 +305,7 @@ def test_an_export_that_is_broken_off_leaves_whole_images_and_no_table(
 
 
 def test_an_import_names_each_file_that_gets_no_answer_and_keeps_the_others(
-    store: DatabaseStore, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Database, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
@@ -323,7 +323,7 @@ def test_an_import_names_each_file_that_gets_no_answer_and_keeps_the_others(
 
 
 def test_what_cannot_be_done_is_said(
-    store: DatabaseStore,
+    store: Database,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -9,17 +9,18 @@ from fakes import make_submission
 
 from flaskapi.__main__ import main
 from flaskapi.submissions import Submission
-from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.database import Database
+from flaskapi.submissions.listing import get_submission
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatabaseStore:
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
-    return DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
+    return Database(f"sqlite:///{tmp_path}/submissions.db", "process")
 
 
 @pytest.fixture
-def kept(database: DatabaseStore) -> list[Submission]:
+def kept(database: Database) -> list[Submission]:
     """Four submissions of 10 bytes each, of which an operator has labelled the oldest."""
     label = {"label": "7", "label_source": "operator"}
     sent = [make_submission(image=b"%010d" % n, **(label if n == 0 else {})) for n in range(4)]
@@ -28,8 +29,8 @@ def kept(database: DatabaseStore) -> list[Submission]:
     return sent
 
 
-def still_kept(database: DatabaseStore, sent: list[Submission]) -> list[bool]:
-    found = [database.get(one.id) == one for one in sent]
+def still_kept(database: Database, sent: list[Submission]) -> list[bool]:
+    found = [get_submission(database, one.id) == one for one in sent]
     database.close()
     return found
 
@@ -62,7 +63,7 @@ def test_what_was_kept_is_there_without_the_models(
     [("--beyond-count", "2"), ("--beyond-bytes", "20"), ("--beyond-bytes", "29")],
 )
 def test_forget_erases_the_oldest_of_too_many_but_for_the_labelled(
-    database: DatabaseStore,
+    database: Database,
     kept: list[Submission],
     capsys: pytest.CaptureFixture[str],
     option: str,
@@ -74,7 +75,7 @@ def test_forget_erases_the_oldest_of_too_many_but_for_the_labelled(
 
 
 def test_forget_says_where_what_is_labelled_is_more_than_that(
-    database: DatabaseStore, kept: list[Submission], capsys: pytest.CaptureFixture[str]
+    database: Database, kept: list[Submission], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert 1 == main(["forget", "--beyond-count", "0"])
     said = capsys.readouterr()
@@ -87,7 +88,7 @@ def test_forget_says_where_what_is_labelled_is_more_than_that(
 
 @pytest.mark.parametrize("option", ["--beyond-count", "--beyond-bytes"])
 def test_forget_erases_nothing_for_an_amount_that_is_none(
-    database: DatabaseStore, kept: list[Submission], capsys: pytest.CaptureFixture[str], option: str
+    database: Database, kept: list[Submission], capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
     assert 1 == main(["forget", option, "-1"])
     assert f"error: {option} is -1; it must be at least 0.\n" == capsys.readouterr().err
@@ -95,7 +96,7 @@ def test_forget_erases_nothing_for_an_amount_that_is_none(
 
 
 def test_housekeeping_applies_the_limits_of_the_settings_at_once(
-    database: DatabaseStore,
+    database: Database,
     kept: list[Submission],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -19,8 +19,41 @@ def test_make_prints_the_key_alone_and_list_never(capsys: pytest.CaptureFixture[
     assert 0 == main(["keys", "list"])
     listed = capsys.readouterr().out
     assert token not in listed
-    name, made, *_, used, revoked = listed.splitlines()[1].split()
-    assert ("ada@example.org", 10, "-", "-") == (name, len(made), used, revoked)
+    name, scope, made, _, _, used, *others = listed.splitlines()[1].split()
+    assert ("ada@example.org", "operate", 10, "-") == (name, scope, len(made), used)
+    assert ["-", "-", "-"] == others
+
+
+def test_a_key_is_made_with_scopes_an_end_and_a_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--scope", "label", "--scope", "predict", "--limit", "5 per minute"]
+    assert 0 == main(["keys", "make", "ada", *options, "--expires", "2099-01-31T12:00"])
+    assert 0 == main(["keys", "make", "bob", "--expires", "90d"])
+    assert 0 == main(["keys", "list"])
+    heading, ada, bob = capsys.readouterr().out.splitlines()[-3:]
+    assert ["name", "scope", "made", "last", "used", "expires", "revoked", "limit"] == (
+        heading.split()
+    )
+    assert "predict,label" == ada.split()[1]
+    assert "2099-01-31 12:00 UTC" in ada
+    assert ada.endswith("5 per minute")
+    assert 2 == bob.count("UTC")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--scope", "all"],
+        ["--expires", "2020-01-01"],
+        ["--expires", "soon"],
+        ["--expires", "0d"],
+        ["--limit", "off"],
+        ["--limit", "many"],
+    ],
+)
+def test_what_is_no_scope_no_end_and_no_limit_is_refused(options: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["keys", "make", "ada", *options])
+    assert 2 == caught.value.code
 
 
 def test_revoke_takes_a_key_away_and_says_where_there_is_none(
@@ -30,7 +63,8 @@ def test_revoke_takes_a_key_away_and_says_where_there_is_none(
     assert [0, 1, 1] == [main(["keys", "revoke", name]) for name in ("ada", "ada", "bob")]
     assert "no key of the name 'bob'" in capsys.readouterr().err
     assert 0 == main(["keys", "list"])
-    assert "UTC" == capsys.readouterr().out.splitlines()[1].split()[-1]
+    heading, listed = capsys.readouterr().out.splitlines()
+    assert "UTC" in listed[heading.index("revoked") : heading.index("limit")]
 
 
 @pytest.mark.parametrize("name", ["", "two words", "x" * 65, "a\nb", "a/b"])

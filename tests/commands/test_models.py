@@ -8,7 +8,7 @@ from fakes import draw_digit, encode
 from model_files import MODELS, make_artifact
 
 from flaskapi.__main__ import main
-from flaskapi.versions.pointer import MODEL_FILE, Candidate
+from flaskapi.versions.pointer import MODEL_FILE, ShadowCandidate
 from flaskapi.versions.registry import Registry
 
 
@@ -129,7 +129,7 @@ def test_a_share_is_above_0_and_1_at_most(
 
 def test_a_shadow_begins_and_ends(registry: Registry, names: list[str]) -> None:
     main(["models", "shadow", names[0], "--share", "0.25"])
-    assert Candidate(names[0], 0.25) == registry.read().shadow
+    assert ShadowCandidate(names[0], 0.25) == registry.read().shadow
     main(["models", "shadow", "off"])
     assert registry.read().shadow is None
 

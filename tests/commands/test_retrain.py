@@ -11,30 +11,30 @@ from labelled import Sent, say, send, write_digit
 
 from flaskapi.__main__ import main
 from flaskapi.commands import TRAIN_EXTRA
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.retrainings import get, request
-from flaskapi.submissions.store import DatabaseStore
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseStore]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
     monkeypatch.setenv("FLASKAPI_STORE", "on")
     for name in ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):
         monkeypatch.setenv(name, "")  # put back as it was, after the command has set it
-    store = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
+    store = Database(f"sqlite:///{tmp_path}/submissions.db", "process")
     yield store
     store.close()
 
 
 @pytest.fixture
-def sent(store: DatabaseStore) -> list[Sent]:
+def sent(store: Database) -> list[Sent]:
     """100 digits that the shipped model reads."""
     rng, digits = np.random.default_rng(0), [place % 10 for place in range(100)]
     return send(store, (write_digit(digit, rng) for digit in digits), digits)
 
 
 def test_a_dry_run_says_what_would_be_used_and_makes_no_version(
-    store: DatabaseStore, sent: list[Sent], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Database, sent: list[Sent], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     say(store, [(one.id, one.digit) for one in sent[:80]])
     say(store, [(one.id, one.digit) for one in sent[80:]], client="somebody")
@@ -48,7 +48,7 @@ def test_a_dry_run_says_what_would_be_used_and_makes_no_version(
 
 
 def test_a_third_of_wrong_labels_in_one_class_are_pointed_at_and_not_used(
-    store: DatabaseStore, sent: list[Sent], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Database, sent: list[Sent], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On the page each with its picture."""
     sevens = [one for one in sent if one.digit == 7]
@@ -69,7 +69,7 @@ def test_a_third_of_wrong_labels_in_one_class_are_pointed_at_and_not_used(
 
 
 def test_too_few_images_are_said_to_be_and_nothing_is_trained(
-    store: DatabaseStore, sent: list[Sent], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Database, sent: list[Sent], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     say(store, [(one.id, one.digit) for one in sent[:10]])
     assert 0 == main(["retrain"])
@@ -85,7 +85,7 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
     ],
 )
 def test_what_cannot_be_is_said_before_any_training(
-    store: DatabaseStore,
+    store: Database,
     sent: list[Sent],
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
@@ -100,7 +100,7 @@ def test_what_cannot_be_is_said_before_any_training(
     "option", [["--no-promote"], ["--dry-run"], ["--since", "2026-11-01"], ["--html", "page.html"]]
 )
 def test_a_worker_refuses_what_a_request_decides(
-    store: DatabaseStore, option: list[str], capsys: pytest.CaptureFixture[str]
+    store: Database, option: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Else one that was started with --no-promote would promote."""
     assert 1 == main(["retrain", "--watch", *option])
@@ -132,7 +132,7 @@ def test_an_argument_that_makes_no_sense_is_refused_with_what_was_expected(
 
 
 def test_a_worker_that_could_train_nothing_takes_no_request(
-    store: DatabaseStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("flaskapi.commands.retrain.find_spec", lambda name: None)
     identifier = request(store, {}, "ada")

@@ -19,8 +19,8 @@ from archives import make_tar, make_zip
 from fakes import draw_digit, encode
 from servers import ROOT, Server, apache, free_port, httpd
 
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.keys import make_key
-from flaskapi.submissions.store import DatabaseStore
 
 pytestmark = pytest.mark.apache
 
@@ -89,7 +89,7 @@ def test_what_was_answered_is_kept_though_the_process_is_killed(folder: Path) ->
 
 def test_an_operators_key_reaches_the_application(server: Server) -> None:
     """mod_wsgi keeps the header to itself unless it is told to pass it on."""
-    store = DatabaseStore(f"sqlite:///{server.folder}/instance/submissions.db", "process")
+    store = Database(f"sqlite:///{server.folder}/instance/submissions.db", "process")
     bearing = {"Authorization": f"Bearer {make_key(store, 'ada')}"}
     store.close()
     answer = server.ask("/predict", SEVEN, content_type="image/png")

@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ pytestmark = pytest.mark.apache
 SEVEN = encode(draw_digit(7))
 
 
-def test_rolling_over_the_processes_one_by_one_loses_no_request(server: Server) -> None:
-    """As deploy/README.md does it for a new model or new code."""
+def test_rolling_over_the_processes_one_by_one_loses_no_request(
+    server: Server, folder: Path
+) -> None:
+    """As deploy/README.md does it for a new model or new code. Another site's are left alone."""
     rolled_over = threading.Event()
 
     def send() -> list[int]:
@@ -25,6 +28,15 @@ def test_rolling_over_the_processes_one_by_one_loses_no_request(server: Server) 
             statuses.append(server.ask("/predict", SEVEN, content_type="image/png").status)
         return statuses
 
+    with apache(folder / "neighbour") as neighbour:
+        others = neighbour.daemons()
+        _roll_under_load(server, send, rolled_over)
+        assert others == neighbour.daemons()
+
+
+def _roll_under_load(
+    server: Server, send: Callable[[], list[int]], rolled_over: threading.Event
+) -> None:
     before = server.daemons()
     with concurrent.futures.ThreadPoolExecutor(4) as senders:
         sending = [senders.submit(send) for _ in range(4)]

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 from fakes import draw_digit, encode
-from servers import ROOT, Server, free_port, stop, wait_until_it_answers
+from servers import ROOT, Server, free_port, slow_senders, stop, wait_until_it_answers
+
+SEVEN = encode(draw_digit(7))
 
 
 @contextlib.contextmanager
@@ -55,10 +57,12 @@ def test_it_serves_until_ctrl_c_and_says_what_with(
             (tmp_path / name).symlink_to(str(shutil.which(name)))
         path = str(tmp_path)
     with running(folder, path) as server:
-        assert (
-            server.ask("/predict", encode(draw_digit(7)), content_type="image/png").json["digit"]
-            == 7
-        )
+        assert server.ask("/predict", SEVEN, content_type="image/png").json["digit"] == 7
+        for path in ("/predict", "/predict/batch"):
+            with slow_senders(server, 150, path):
+                begun_s = time.monotonic()
+                assert server.ask("/predict", SEVEN, content_type="image/png").status == 200
+                assert time.monotonic() - begun_s < 5, "it waited for those that send slowly"
         if kind == "Apache":
             assert server.ask("/%00").headers["Content-Type"] == "application/problem+json"
             before, files = (
@@ -88,6 +92,7 @@ def test_it_serves_until_ctrl_c_and_says_what_with(
     )
     with pytest.raises(OSError, match="refused"):
         server.ask("/health/live")
+    assert "AH10159" not in server.log("run"), "Apache has threads enough"
 
 
 @pytest.mark.apache

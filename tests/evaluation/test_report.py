@@ -22,7 +22,7 @@ from flaskapi.evaluation.report import (
     SHOWN_MISTAKES,
     SHOWN_PICTURES,
     THUMBNAIL_SIDE_PX,
-    Picture,
+    Mistake,
     describe,
     detail,
     draw_mistakes,
@@ -132,7 +132,7 @@ def test_of_numbers_lines_digit_errors_and_lengths_are_shown() -> None:
     assert "Right, by length:\n  2: 0.0%  3: 100.0%\n" in text
     assert "was 12, said 17 with 60.0% (uncertain)" in text
     assert "said (across)" not in text
-    page = render_html("", sets, {"slips": [Picture(sets["slips"].mistakes[0], SENT, b"")]})
+    page = render_html("", sets, {"slips": [Mistake(sets["slips"].mistakes[0], SENT, b"")]})
     assert "Right, by length" in page
     assert "a box around each digit" in page
     assert "said (across)" not in page
@@ -228,9 +228,9 @@ def test_a_page_holds_the_pictures_of_each_mistake_and_a_plot() -> None:
         "Evaluation",
         SETS,
         {
-            "paper": [Picture(WRONG, SENT, SEEN)],
+            "paper": [Mistake(WRONG, SENT, SEEN)],
             "screen": [],
-            "letters": [Picture(LETTER, SENT, b"")],
+            "letters": [Mistake(LETTER, SENT, b"")],
         },
     )
     assert (2, 1) == (page.count(data_url(SENT)), page.count(data_url(SEEN)))
@@ -253,7 +253,7 @@ def test_names_and_texts_from_elsewhere_do_not_become_part_of_the_page() -> None
     hostile = "<script>.png"
     outcome = Outcome(hostile, "1", None, problem=hostile)
     page = render_html(
-        hostile, {hostile: DigitEvaluation([outcome])}, {hostile: [Picture(outcome, b"", b"")]}
+        hostile, {hostile: DigitEvaluation([outcome])}, {hostile: [Mistake(outcome, b"", b"")]}
     )
     assert "<script" not in page
     assert page.count("&lt;script&gt;.png") >= 6, "title, heading, link, section, name and problem"

@@ -16,7 +16,7 @@ from flaskapi.handwriting.pages import (
     LENIENT,
     STRIDES_PX,
     WIDTH_PX,
-    Page,
+    DrawnPage,
     Placed,
     _Hand,
     _Writer,
@@ -29,17 +29,17 @@ from flaskapi.sources.mnist import Dataset
 CELLS = HEIGHT_PX // STRIDES_PX[1], WIDTH_PX // STRIDES_PX[0]
 
 
-def draw(dataset: Dataset, seed: int, labels: np.ndarray | None = None) -> Page:
+def draw(dataset: Dataset, seed: int, labels: np.ndarray | None = None) -> DrawnPage:
     labels = dataset.train_labels if labels is None else labels
     return draw_page(dataset.train_images, labels, np.random.default_rng(seed))
 
 
 @pytest.fixture(scope="module")
-def pages(dataset: Dataset) -> list[Page]:
+def pages(dataset: Dataset) -> list[DrawnPage]:
     return [draw(dataset, seed) for seed in range(150)]
 
 
-def test_the_same_seed_draws_the_same_page(dataset: Dataset, pages: list[Page]) -> None:
+def test_the_same_seed_draws_the_same_page(dataset: Dataset, pages: list[DrawnPage]) -> None:
     for seed in range(10):
         again = draw(dataset, seed)
         np.testing.assert_array_equal(pages[seed].pixels, again.pixels)
@@ -47,7 +47,7 @@ def test_the_same_seed_draws_the_same_page(dataset: Dataset, pages: list[Page]) 
         assert not np.array_equal(pages[seed].pixels, pages[seed + 1].pixels)
 
 
-def test_a_page_is_of_the_form_that_the_detector_reads(pages: list[Page]) -> None:
+def test_a_page_is_of_the_form_that_the_detector_reads(pages: list[DrawnPage]) -> None:
     for page in pages:
         assert (np.float32, (HEIGHT_PX, WIDTH_PX)) == (page.pixels.dtype, page.pixels.shape)
         assert 0 <= page.pixels.min() <= page.pixels.max() <= 1
@@ -57,7 +57,7 @@ def test_the_network_and_the_service_mean_the_same_cells() -> None:
     assert CELL_PX == STRIDES_PX
 
 
-def test_every_box_lies_on_its_page_and_holds_ink(pages: list[Page]) -> None:
+def test_every_box_lies_on_its_page_and_holds_ink(pages: list[DrawnPage]) -> None:
     contrasts = []
     for page in pages:
         for digit in page.digits:
@@ -80,7 +80,7 @@ def test_every_box_lies_on_its_page_and_holds_ink(pages: list[Page]) -> None:
     assert np.median(contrasts) > 0.5
 
 
-def test_pages_vary_as_pictures_do(pages: list[Page]) -> None:
+def test_pages_vary_as_pictures_do(pages: list[DrawnPage]) -> None:
     """From none to many digits, small and large, whole and cut off by the edge, near each other and
     apart.
     """
@@ -282,7 +282,7 @@ def test_the_right_answer_is_read_as_the_digits_of_the_page(
     assert as_read(digits) == read_back(digits)
 
 
-def test_the_right_answer_to_a_drawn_page_is_read_as_its_digits(pages: list[Page]) -> None:
+def test_the_right_answer_to_a_drawn_page_is_read_as_its_digits(pages: list[DrawnPage]) -> None:
     apart = [page.digits for page in pages if is_apart(page.digits)]
     assert len(apart) > 20
     for digits in apart:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.database import Database
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[DatabaseStore]:
-    store = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
+def store(tmp_path: Path) -> Iterator[Database]:
+    store = Database(f"sqlite:///{tmp_path}/submissions.db", "process")
     yield store
     store.close()

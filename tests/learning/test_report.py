@@ -11,7 +11,7 @@ from flaskapi.learning import Example
 from flaskapi.learning.choose import Chosen, Doubt
 from flaskapi.learning.judge import Judgement, Pair
 from flaskapi.learning.report import render_page, render_text, to_figures
-from flaskapi.learning.retrain import Retraining
+from flaskapi.learning.retrain import RetrainingResult
 from flaskapi.submissions.identifiers import new_id
 
 
@@ -34,7 +34,7 @@ def pair(one: Example, before: int, after: int) -> Pair:
 
 
 @pytest.fixture
-def done() -> Retraining:
+def done() -> RetrainingResult:
     """Of 20 held-back images six are fixed and one is broken; a label is suspicious, one is
     contradicted, and one doubted.
     """
@@ -52,7 +52,7 @@ def done() -> Retraining:
         for place, both in enumerate(pairs)
     ]
     chosen = Chosen(learned, held_back, [Doubt(example(NO_DIGIT), 3, 0.9876)], [example(1)], 4)
-    return Retraining(
+    return RetrainingResult(
         "2026-11-22-aaaaaaaa",
         chosen,
         "2026-11-25-bbbbbbbb",
@@ -62,7 +62,9 @@ def done() -> Retraining:
     )
 
 
-def test_the_text_says_what_was_used_how_both_compare_and_what_follows(done: Retraining) -> None:
+def test_the_text_says_what_was_used_how_both_compare_and_what_follows(
+    done: RetrainingResult,
+) -> None:
     text = render_text(done, promoted=True)
     assert "MNIST's test set, wrong         6        1  of 20" in text
     assert (
@@ -82,7 +84,7 @@ def test_the_text_says_what_was_used_how_both_compare_and_what_follows(done: Ret
     assert text.endswith("2026-11-25-bbbbbbbb is better, and serves.")
 
 
-def test_a_candidate_that_stays_is_said_to_with_every_reason(done: Retraining) -> None:
+def test_a_candidate_that_stays_is_said_to_with_every_reason(done: RetrainingResult) -> None:
     text = render_text(done._replace(reasons=("It is worse.", "It is late.")), promoted=False)
     assert text.endswith(
         "2026-11-22-aaaaaaaa goes on to serve. It is worse.\n2026-11-22-aaaaaaaa goes on to serve. "
@@ -92,7 +94,7 @@ def test_a_candidate_that_stays_is_said_to_with_every_reason(done: Retraining) -
 
 
 def test_the_page_has_a_picture_of_everything_that_changed_or_is_suspicious(
-    done: Retraining,
+    done: RetrainingResult,
 ) -> None:
     page = render_page(done, promoted=False)
     assert 1 + 1 + 6 + 1 + 7 == page.count('<img src="data:image/png;base64,')
@@ -104,7 +106,7 @@ def test_the_page_has_a_picture_of_everything_that_changed_or_is_suspicious(
 
 
 def test_where_the_model_of_the_setting_serves_no_more_it_is_said_how_that_read_mnist(
-    done: Retraining,
+    done: RetrainingResult,
 ) -> None:
     assert "MODEL_PATH" not in render_text(done, promoted=True)
     assert "mnist_wrong_at_first" not in to_figures(done)
@@ -116,7 +118,7 @@ def test_where_the_model_of_the_setting_serves_no_more_it_is_said_how_that_read_
     assert 5 == to_figures(later)["mnist_wrong_at_first"]
 
 
-def test_the_figures_are_plain_values(done: Retraining) -> None:
+def test_the_figures_are_plain_values(done: RetrainingResult) -> None:
     figures = to_figures(done)
     assert {
         "fixed": 6,

@@ -16,9 +16,9 @@ from labelled import Sent, normalize, say, send, write_digit, write_otherwise
 from flaskapi.errors import VersionError
 from flaskapi.learning.choose import Chosen
 from flaskapi.learning.judge import ask
-from flaskapi.learning.retrain import Order, Retraining, promote, retrain
+from flaskapi.learning.retrain import RetrainingResult, RetrainOrder, promote, retrain
 from flaskapi.serving.classifier import OnnxClassifier
-from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.database import Database
 from flaskapi.versions.pointer import MODEL_FILE
 from flaskapi.versions.registry import Registry
 
@@ -42,7 +42,7 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def send_digits(store: DatabaseStore, count: int, *, otherwise: bool = False) -> list[Sent]:
+def send_digits(store: Database, count: int, *, otherwise: bool = False) -> list[Sent]:
     rng, digits = np.random.default_rng(0), [place % 10 for place in range(count)]
     write = write_otherwise if otherwise else write_digit
     return send(store, (write(digit, rng) for digit in digits), digits)
@@ -62,7 +62,7 @@ def quiet(share: float, said: str) -> None:
 
 @pytest.mark.train
 def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
-    store: DatabaseStore, registry: Registry, mnist: Path
+    store: Database, registry: Registry, mnist: Path
 ) -> None:
     """Of one class of a hand that the model reads badly 30 % are wrong, and so are 300 on which two
     senders agree.
@@ -75,7 +75,7 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
     for client in ("a", "b"):
         say(store, [(one.id, (one.digit + 1) % 10) for one in others], client)
     before = registry.load(MODEL_FILE)
-    done = retrain(store, registry, Order(mnist, steps=100), quiet)
+    done = retrain(store, registry, RetrainOrder(mnist, steps=100), quiet)
     pointed_at = {
         id for doubt in (*done.chosen.suspicious, *done.doubted) for id in doubt.example.ids
     }
@@ -95,7 +95,7 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
 
 @pytest.mark.train
 def test_errors_are_counted_from_the_model_of_the_setting_too(
-    store: DatabaseStore, mnist: Path, tmp_path: Path
+    store: Database, mnist: Path, tmp_path: Path
 ) -> None:
     """Here that one reads every digit as the next, and another was promoted."""
     from model_files import make_artifact, make_other
@@ -106,7 +106,7 @@ def test_errors_are_counted_from_the_model_of_the_setting_too(
     registry.promote(registry.add(make_artifact(tmp_path / "second", 1)).name, "ada")
     sent = send_digits(store, 60)
     say(store, [(one.id, one.digit) for one in sent])
-    judgement = retrain(store, registry, Order(mnist, steps=1), quiet).judgement
+    judgement = retrain(store, registry, RetrainOrder(mnist, steps=1), quiet).judgement
     assert judgement
     assert (0, 60) == (
         sum(not pair.before.right for pair in judgement.mnist),
@@ -122,7 +122,7 @@ def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
     first, second = (
         registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2)
     )
-    done = Retraining("before", Chosen([], [], [], [], 0), first, generation=0)
+    done = RetrainingResult("before", Chosen([], [], [], [], 0), first, generation=0)
     registry.promote(second, "ada")
     with pytest.raises(VersionError, match="promoted meanwhile"):
         promote(registry, done, "ada")
@@ -149,14 +149,16 @@ def test_nor_where_another_is_promoted_while_the_candidate_is_loaded(
     overtaken = Overtaken(registry.path, MODEL, tmp_path / "cache")
     with pytest.raises(VersionError, match="promoted meanwhile"):
         promote(
-            overtaken, Retraining("before", Chosen([], [], [], [], 0), first, generation=0), "ada"
+            overtaken,
+            RetrainingResult("before", Chosen([], [], [], [], 0), first, generation=0),
+            "ada",
         )
     assert second == registry.read().version
 
 
 @pytest.mark.train
 def test_a_disk_that_is_full_is_said_to_be_and_leaves_what_serves_alone(
-    store: DatabaseStore, registry: Registry, mnist: Path
+    store: Database, registry: Registry, mnist: Path
 ) -> None:
     """No file may grow beyond 100 kB, which is less than a model takes; the database was written
     before.

@@ -18,8 +18,8 @@ import sqlalchemy as sa
 
 from flaskapi.learning.watch import Worker
 from flaskapi.submissions import retrainings
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.retrainings import SILENT, Retraining
-from flaskapi.submissions.store import DatabaseStore
 
 DONE = json.dumps(
     {
@@ -33,7 +33,7 @@ Watch = Callable[[str], Worker]
 
 
 @pytest.fixture
-def watch(store: DatabaseStore) -> Iterator[Watch]:
+def watch(store: Database) -> Iterator[Watch]:
     """Start a worker whose children run a piece of Python."""
     workers: list[tuple[Worker, threading.Thread]] = []
 
@@ -57,7 +57,7 @@ def watch(store: DatabaseStore) -> Iterator[Watch]:
         assert not thread.is_alive()
 
 
-def wait(store: DatabaseStore, id: Any, is_so: Callable[[Retraining], bool]) -> Retraining:
+def wait(store: Database, id: Any, is_so: Callable[[Retraining], bool]) -> Retraining:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found = retrainings.get(store, id)
@@ -73,7 +73,7 @@ def is_over(found: Retraining) -> bool:
 
 
 def test_progress_and_what_is_said_can_be_watched_and_the_result_is_kept(
-    store: DatabaseStore, watch: Watch, tmp_path: Path
+    store: Database, watch: Watch, tmp_path: Path
 ) -> None:
     go_on = tmp_path / "go on"
     id = retrainings.request(store, {"since": "2026-11-01"}, None)
@@ -101,7 +101,7 @@ def test_progress_and_what_is_said_can_be_watched_and_the_result_is_kept(
 
 
 def test_a_candidate_that_does_not_serve_is_said_to_have_stayed(
-    store: DatabaseStore, watch: Watch
+    store: Database, watch: Watch
 ) -> None:
     id = retrainings.request(store, {}, None)
     watch(f"print({DONE.replace('promoted', 'stayed')!r})")
@@ -135,7 +135,7 @@ def test_a_candidate_that_does_not_serve_is_said_to_have_stayed(
     ],
 )
 def test_a_training_that_does_not_end_well_has_failed_and_the_log_says_how(
-    store: DatabaseStore, watch: Watch, code: str, said: str
+    store: Database, watch: Watch, code: str, said: str
 ) -> None:
     id = retrainings.request(store, {}, None)
     after = retrainings.request(store, {}, None)
@@ -148,7 +148,7 @@ def test_a_training_that_does_not_end_well_has_failed_and_the_log_says_how(
 
 
 def test_a_worker_that_is_stopped_ends_its_child_and_gives_the_request_back(
-    store: DatabaseStore, watch: Watch
+    store: Database, watch: Watch
 ) -> None:
     id = retrainings.request(store, {}, None)
     worker = watch("print(os.getpid(), flush=True); time.sleep(600)")
@@ -160,7 +160,7 @@ def test_a_worker_that_is_stopped_ends_its_child_and_gives_the_request_back(
 
 
 def test_a_worker_to_whom_it_does_not_belong_any_more_ends_its_child(
-    store: DatabaseStore, watch: Watch
+    store: Database, watch: Watch
 ) -> None:
     id = retrainings.request(store, {}, None)
     watch("print(os.getpid(), flush=True); time.sleep(600)")
@@ -177,7 +177,7 @@ def work_for_ever(url: str) -> None:
     """
     code = "import os, time\nwhile True: print(os.getpid(), flush=True); time.sleep(0.05)"
     Worker(
-        DatabaseStore(url, "process"),
+        Database(url, "process"),
         lambda options: [sys.executable, "-c", code],
         hear_s=0.05,
         poll_s=0.05,
@@ -185,7 +185,7 @@ def work_for_ever(url: str) -> None:
 
 
 def test_what_a_killed_worker_had_is_done_by_the_next_and_its_child_ends(
-    store: DatabaseStore, watch: Watch, tmp_path: Path
+    store: Database, watch: Watch, tmp_path: Path
 ) -> None:
     id = retrainings.request(store, {}, None)
     worker = multiprocessing.get_context("spawn").Process(
@@ -212,7 +212,7 @@ def wait_until_gone(process: int) -> None:
 
 
 def test_the_command_waits_for_requests_and_ends_at_sigterm(
-    store: DatabaseStore, tmp_path: Path
+    store: Database, tmp_path: Path
 ) -> None:
     """With nothing to learn from, which is said without any training."""
     id = retrainings.request(store, {"since": "2026-11-01", "promote": False}, None)

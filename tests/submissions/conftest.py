@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.engine import make_engine
-from flaskapi.submissions.store import DatabaseStore
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[DatabaseStore]:
-    store = DatabaseStore(url, "process")
+def store(url: str) -> Iterator[Database]:
+    store = Database(url, "process")
     yield store
     store.close()
 

@@ -20,10 +20,10 @@ from databases import Postgres
 from fakes import make_submission
 
 from flaskapi.errors import StoreUnavailableError
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.engine import make_engine
-from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import images, submissions
-from flaskapi.submissions.writer import WrittenStore
+from flaskapi.submissions.writer import Writer
 
 ROOT = Path(__file__).parents[2]
 # With a machine that has much else to do; that no request waits longer than a second is a test of
@@ -37,12 +37,12 @@ import hashlib, logging, os, sys, threading, time
 sys.path.insert(0, "tests")
 from fakes import make_submission
 from flaskapi.errors import StoreUnavailableError
-from flaskapi.submissions.store import DatabaseStore
-from flaskapi.submissions.writer import WrittenStore
+from flaskapi.submissions.database import Database
+from flaskapi.submissions.writer import Writer
 logging.basicConfig()
 url, seconds, patience_s = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
-database = DatabaseStore(url, "process", patience_s=patience_s)
-store = WrittenStore(database, logging.getLogger("store"), wait_s=patience_s)
+database = Database(url, "process", patience_s=patience_s)
+store = Writer(database, logging.getLogger("store"), wait_s=patience_s)
 until_s = time.monotonic() + seconds
 def write(thread):
     count = kept = 0
@@ -118,7 +118,7 @@ def wait_for_ids(folder: Path, count: int) -> None:
 
 
 def test_what_was_answered_survives_the_killing_of_writing_processes(
-    store: DatabaseStore, url: str, engine: sa.Engine, tmp_path: Path
+    store: Database, url: str, engine: sa.Engine, tmp_path: Path
 ) -> None:
     store.check()
     for attempt in range(3):
@@ -131,7 +131,7 @@ def test_what_was_answered_survives_the_killing_of_writing_processes(
 
 
 def test_eight_processes_write_at_once_and_none_finds_the_database_locked(
-    store: DatabaseStore, url: str, engine: sa.Engine, tmp_path: Path
+    store: Database, url: str, engine: sa.Engine, tmp_path: Path
 ) -> None:
     store.check()
     writers = [start(url, 3, tmp_path, str(place)) for place in range(8)]
@@ -156,7 +156,7 @@ def test_what_was_answered_survives_the_killing_of_postgresql(
     writers go on by themselves.
     """
     url = postgres.make_database()
-    store = DatabaseStore(url, "process")
+    store = Database(url, "process")
     store.check()
     store.close()
     writers = [start(url, 20, tmp_path, str(place)) for place in range(2)]
@@ -199,8 +199,8 @@ def test_a_server_that_stands_still_keeps_no_request_waiting_and_is_used_again_w
     """Stopped, as by a frozen machine: connections stay open, and nothing answers. Then gone, which
     refuses them; then back.
     """
-    database = DatabaseStore(postgres.make_database(), "process")
-    store = WrittenStore(database, logging.getLogger("flaskapi"), retry_s=0.3)
+    database = Database(postgres.make_database(), "process")
+    store = Writer(database, logging.getLogger("flaskapi"), retry_s=0.3)
     assert store.record([make_submission()])
     processes = postgres.processes()
     for process in processes:
@@ -220,7 +220,7 @@ def test_a_server_that_stands_still_keeps_no_request_waiting_and_is_used_again_w
 def test_a_server_that_was_started_anew_between_two_requests_costs_no_receipt(
     postgres: Postgres,
 ) -> None:
-    store = DatabaseStore(postgres.make_database(), "process")
+    store = Database(postgres.make_database(), "process")
     store.record([make_submission()])
     postgres.stop()
     postgres.start()
@@ -228,7 +228,7 @@ def test_a_server_that_was_started_anew_between_two_requests_costs_no_receipt(
     store.close()
 
 
-def check_none_waits(store: WrittenStore) -> None:
+def check_none_waits(store: Writer) -> None:
     for _ in range(5):
         begun_s = time.monotonic()
         with pytest.raises(StoreUnavailableError):
@@ -236,7 +236,7 @@ def check_none_waits(store: WrittenStore) -> None:
         assert time.monotonic() - begun_s < 1
 
 
-def wait_until_it_keeps(store: WrittenStore) -> None:
+def wait_until_it_keeps(store: Writer) -> None:
     deadline_s = time.monotonic() + 20
     while True:
         try:
@@ -251,8 +251,8 @@ def test_a_full_disk_is_said_and_is_over_when_there_is_room_again(tmp_path: Path
     """Full by a limit of its pages. Nothing is half stored: of what did not fit neither the image
     nor the submission is there.
     """
-    database = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
-    store = WrittenStore(database, logging.getLogger("flaskapi"), retry_s=0.1)
+    database = Database(f"sqlite:///{tmp_path}/submissions.db", "process")
+    store = Writer(database, logging.getLogger("flaskapi"), retry_s=0.1)
     store.check()
 
     def set_limit(connection: Any, _: Any) -> None:
@@ -282,8 +282,8 @@ def test_a_full_disk_is_said_and_is_over_when_there_is_room_again(tmp_path: Path
 def test_a_database_that_may_only_be_read_or_is_in_the_middle_of_something_is_said_in_time(
     tmp_path: Path,
 ) -> None:
-    database = DatabaseStore(f"sqlite:///{tmp_path}/submissions.db", "process")
-    store = WrittenStore(database, logging.getLogger("flaskapi"), retry_s=0.1)
+    database = Database(f"sqlite:///{tmp_path}/submissions.db", "process")
+    store = Writer(database, logging.getLogger("flaskapi"), retry_s=0.1)
     assert store.record([make_submission()])
     with contextlib.closing(
         sqlite3.connect(tmp_path / "submissions.db", isolation_level=None)

@@ -10,9 +10,11 @@ from fakes import make_submission
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
+from flaskapi.submissions.database import Database
+from flaskapi.submissions.erasing import erase
 from flaskapi.submissions.exchange import Wanted, count_wanted, keep_labelled, read_wanted
 from flaskapi.submissions.identifiers import first_id
-from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.tables import labels
 
 NUMBER = {
@@ -29,7 +31,7 @@ def at(day: int, number: int = 0) -> dict[str, Any]:
     return {"id": UUID(int=first_id(datetime(2026, 11, day, tzinfo=UTC)).int + number)}
 
 
-def test_they_are_given_from_the_oldest_by_kind_label_and_time(store: DatabaseStore) -> None:
+def test_they_are_given_from_the_oldest_by_kind_label_and_time(store: Database) -> None:
     first, second, third = digits = [
         make_submission(**at(20)),
         make_submission(**at(21), **OPERATOR),
@@ -57,15 +59,15 @@ def test_they_are_given_from_the_oldest_by_kind_label_and_time(store: DatabaseSt
 
 
 def test_what_is_erased_or_kept_meanwhile_neither_stops_them_nor_doubles_one(
-    store: DatabaseStore,
+    store: Database,
 ) -> None:
     """More than one page."""
     kept = [make_submission(**at(20, number), image=b"%d" % (number % 5)) for number in range(1003)]
     store.record(kept)
     read = read_wanted(store, Wanted())
     begun = [next(read) for _ in range(10)]
-    store.delete(kept[10].id)
-    store.delete(kept[1001].id)
+    erase(store, kept[10].id)
+    erase(store, kept[1001].id)
     store.record([make_submission(**at(19)), last := make_submission(**at(22))])
     assert [*kept[:10], *kept[11:1001], kept[1002], last] == [*begun, *read]
 
@@ -82,19 +84,19 @@ def history(engine: sa.Engine) -> list[tuple[Any, ...]]:
 
 
 def test_what_is_taken_in_bears_an_operators_label_and_has_a_history(
-    store: DatabaseStore, engine: sa.Engine
+    store: Database, engine: sa.Engine
 ) -> None:
     sent = [
         make_submission(image=b"one", **OPERATOR),
         make_submission(image=b"two", label="none", label_source="operator"),
     ]
     assert 2 == keep_labelled(store, sent)
-    assert sent == [store.get(one.id) for one in sent]
+    assert sent == [get_submission(store, one.id) for one in sent]
     assert [(one.id, one.label, "operator", "import") for one in sent] == history(engine)
 
 
 def test_what_is_there_with_the_label_that_an_operator_gave_is_not_taken_in_again(
-    store: DatabaseStore, engine: sa.Engine
+    store: Database, engine: sa.Engine
 ) -> None:
     """A sender's word for it is not an operator's; another label, and a number, are something
     else.
@@ -113,15 +115,15 @@ def test_what_is_there_with_the_label_that_an_operator_gave_is_not_taken_in_agai
     assert 3 == len(history(engine))
 
 
-def test_a_senders_word_stays_a_senders(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_a_senders_word_stays_a_senders(store: Database, engine: sa.Engine) -> None:
     """Of somebody who cannot be told apart from others, so that no model learns from it."""
     sent = make_submission(image=b"same", label="7", label_source="sender")
     assert [1, 0] == [keep_labelled(store, [sent]), keep_labelled(store, [sent])]
     assert [(sent.id, "7", "sender", None)] == history(engine)
-    assert sent == store.get(sent.id)
+    assert sent == get_submission(store, sent.id)
 
 
-def test_all_are_taken_in_or_none(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_all_are_taken_in_or_none(store: Database, engine: sa.Engine) -> None:
     with pytest.raises(StoreUnavailableError):
         keep_labelled(
             store,

@@ -13,16 +13,17 @@ from uuid import UUID
 import pytest
 from fakes import make_submission
 
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.housekeeping import (
     EVERY,
     Done,
     Housekeeper,
-    Limits,
+    KeepingLimits,
     keep_house,
     take_turn,
 )
+from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.statistics import summarize_days
-from flaskapi.submissions.store import DatabaseStore
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -31,8 +32,8 @@ TAKE = """
 import sys
 from datetime import datetime
 from flaskapi.submissions.housekeeping import take_turn
-from flaskapi.submissions.store import DatabaseStore
-store = DatabaseStore(sys.argv[1], "process")
+from flaskapi.submissions.database import Database
+store = Database(sys.argv[1], "process")
 store.check()
 print(flush=True)
 sys.stdin.readline()
@@ -48,7 +49,7 @@ print([thread.name for thread in threading.enumerate()].count("housekeeping"))
 """
 
 
-def test_it_is_due_once_in_ten_minutes_whichever_process_asks(store: DatabaseStore) -> None:
+def test_it_is_due_once_in_ten_minutes_whichever_process_asks(store: Database) -> None:
     assert take_turn(store, NOW)
     assert not take_turn(store, NOW + timedelta(minutes=9))
     assert take_turn(store, NOW + EVERY)
@@ -56,16 +57,16 @@ def test_it_is_due_once_in_ten_minutes_whichever_process_asks(store: DatabaseSto
 
 
 def test_days_that_are_over_are_counted_so_that_nobody_who_asks_has_to_wait(
-    store: DatabaseStore,
+    store: Database,
 ) -> None:
     store.record([make_submission(received_at=NOW - timedelta(days=ago)) for ago in (0, 1, 2)])
-    keep_house(store, Limits(), NOW)
+    keep_house(store, KeepingLimits(), NOW)
     assert 0 == summarize_days(store, NOW)
     assert 1 == summarize_days(store, NOW + timedelta(days=1))
 
 
 def test_a_clock_that_was_wrong_puts_it_off_for_good_no_more_than_ten_minutes(
-    store: DatabaseStore,
+    store: Database,
 ) -> None:
     assert take_turn(store, NOW + timedelta(days=36_500))
     assert take_turn(store, NOW)
@@ -73,7 +74,7 @@ def test_a_clock_that_was_wrong_puts_it_off_for_good_no_more_than_ten_minutes(
 
 @pytest.mark.parametrize("asked_before", [False, True])
 def test_of_several_processes_that_ask_at_once_one_has_its_turn(
-    store: DatabaseStore, url: str, asked_before: bool
+    store: Database, url: str, asked_before: bool
 ) -> None:
     store.check()
     if asked_before:
@@ -97,35 +98,37 @@ def test_of_several_processes_that_ask_at_once_one_has_its_turn(
     )
 
 
-def test_what_is_too_old_goes_and_then_what_is_too_many(store: DatabaseStore) -> None:
+def test_what_is_too_old_goes_and_then_what_is_too_many(store: Database) -> None:
     old = make_submission(id=UUID(int=1 << 80), label="7", label_source="operator")
     labelled = make_submission(label="7", label_source="operator")
     young = [make_submission(image=b"%d" % n) for n in range(4)]
     store.record([old, labelled, *young])
-    assert Done(1, 2, True) == keep_house(store, Limits(days=90, submissions=3))
+    assert Done(1, 2, True) == keep_house(store, KeepingLimits(days=90, submissions=3))
     assert [None, labelled, None, None, *young[2:]] == [
-        store.get(one.id) for one in (old, labelled, *young)
+        get_submission(store, one.id) for one in (old, labelled, *young)
     ]
-    done = keep_house(store, Limits(bytes=1))
+    done = keep_house(store, KeepingLimits(bytes=1))
     assert Done(0, 2, False) == done
     assert "operators have labelled" in str(done)
-    assert Done(0, 0, True) == keep_house(store, Limits())
-    assert labelled == store.get(labelled.id)
+    assert Done(0, 0, True) == keep_house(store, KeepingLimits())
+    assert labelled == get_submission(store, labelled.id)
 
 
 def test_the_thread_does_it_when_it_is_due_says_so_and_goes_on_after_an_error(
-    store: DatabaseStore, caplog: pytest.LogCaptureFixture
+    store: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     old = make_submission(id=UUID(int=1 << 80))
     store.record([old])
-    broken = DatabaseStore("sqlite:////proc/none/submissions.db", "process")
-    keepers = [Housekeeper(one, Limits(days=90), LOG, look_s=0.05) for one in (store, broken)]
+    broken = Database("sqlite:////proc/none/submissions.db", "process")
+    keepers = [
+        Housekeeper(one, KeepingLimits(days=90), LOG, look_s=0.05) for one in (store, broken)
+    ]
     for keeper in keepers:
         keeper.start()
     deadline_s = time.monotonic() + 20
     while (
-        store.get(old.id)
+        get_submission(store, old.id)
         or len([line for line in caplog.messages if "no housekeeping" in line]) < 2
     ):
         assert time.monotonic() < deadline_s
@@ -141,12 +144,12 @@ def test_the_thread_does_it_when_it_is_due_says_so_and_goes_on_after_an_error(
     )
 
 
-def test_no_request_waits_for_it(store: DatabaseStore, url: str) -> None:
+def test_no_request_waits_for_it(store: Database, url: str) -> None:
     """While thousands are erased, another process keeps something every few milliseconds."""
     store.record(
         [make_submission(id=UUID(int=n << 80), image=b"old %d" % n) for n in range(1, 3001)]
     )
-    other, waited_s, is_over = DatabaseStore(url, "process"), list[float](), threading.Event()
+    other, waited_s, is_over = Database(url, "process"), list[float](), threading.Event()
 
     def write() -> None:
         while not is_over.is_set():
@@ -157,7 +160,7 @@ def test_no_request_waits_for_it(store: DatabaseStore, url: str) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        assert 3000 == keep_house(store, Limits(days=90)).too_old
+        assert 3000 == keep_house(store, KeepingLimits(days=90)).too_old
     finally:
         is_over.set()
         writer.join()

@@ -4,12 +4,14 @@ import pytest
 import sqlalchemy as sa
 
 from flaskapi.errors import FlaskapiError
+from flaskapi.submissions import SCOPES
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.keys import any_key, find_key, list_keys, make_key, note_use, revoke_key
-from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.migrate import migrate
 from flaskapi.submissions.tables import keys
 
 
-def test_a_key_is_found_by_its_token_alone(store: DatabaseStore) -> None:
+def test_a_key_is_found_by_its_token_alone(store: Database) -> None:
     assert not any_key(store)
     tokens = {name: make_key(store, name) for name in ("ada", "bob")}
     assert any_key(store)
@@ -30,7 +32,7 @@ def test_a_key_is_found_by_its_token_alone(store: DatabaseStore) -> None:
 
 
 def test_tokens_are_random_and_nothing_that_is_kept_contains_one(
-    store: DatabaseStore, engine: sa.Engine
+    store: Database, engine: sa.Engine
 ) -> None:
     tokens = [make_key(store, f"key{number}") for number in range(20)]
     assert 20 == len(set(tokens))
@@ -40,7 +42,7 @@ def test_tokens_are_random_and_nothing_that_is_kept_contains_one(
     assert not [token for token in tokens if token.removeprefix("flaskapi_") in kept]
 
 
-def test_a_revoked_key_opens_nothing_and_stays_in_the_list(store: DatabaseStore) -> None:
+def test_a_revoked_key_opens_nothing_and_stays_in_the_list(store: Database) -> None:
     token, other = make_key(store, "bob"), make_key(store, "ada")
     assert revoke_key(store, "bob")
     assert find_key(store, token) is None
@@ -52,7 +54,7 @@ def test_a_revoked_key_opens_nothing_and_stays_in_the_list(store: DatabaseStore)
     ]
 
 
-def test_a_name_is_given_once_for_labels_bear_it(store: DatabaseStore) -> None:
+def test_a_name_is_given_once_for_labels_bear_it(store: Database) -> None:
     token = make_key(store, "ada")
     for _ in range(2):
         with pytest.raises(FlaskapiError, match="of the name 'ada'"):
@@ -62,7 +64,37 @@ def test_a_name_is_given_once_for_labels_bear_it(store: DatabaseStore) -> None:
     assert 1 == len(list_keys(store))
 
 
-def test_the_last_use_is_noted_once_a_minute(store: DatabaseStore) -> None:
+def test_a_key_keeps_its_scopes_its_end_and_its_limit(store: Database) -> None:
+    end = datetime.now(UTC) + timedelta(days=1)
+    token = make_key(
+        store, "ada", scopes=["label", "predict"], expires_at=end, rate_limit="5 per minute"
+    )
+    found = find_key(store, token)
+    assert found is not None
+    assert ("predict label", end, "5 per minute") == found[4:]
+    assert [True, True, False] == [found.opens(scope) for scope in SCOPES]
+    whole = find_key(store, make_key(store, "bob"))
+    assert whole is not None
+    assert [True] * 3 == [whole.opens(scope) for scope in SCOPES]
+
+
+def test_a_key_that_was_made_before_there_were_scopes_is_an_operators(
+    store: Database, engine: sa.Engine
+) -> None:
+    token = make_key(store, "ada")
+    store.close()
+    migrate(engine, "r0004")
+    found = find_key(store, token)
+    assert found is not None
+    assert ("operate", None, None) == found[4:]
+
+
+def test_a_key_that_has_expired_is_not_found(store: Database) -> None:
+    assert find_key(store, make_key(store, "ada", expires_at=datetime.now(UTC))) is None
+    assert ["ada"] == [key.name for key in list_keys(store)]
+
+
+def test_the_last_use_is_noted_once_a_minute(store: Database) -> None:
     token, begun = make_key(store, "ada"), datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
     noted = []
     for seconds in (0, 30, 59, 60, 61, 150):

@@ -5,13 +5,13 @@ import sqlalchemy as sa
 from fakes import make_submission
 
 from flaskapi.submissions import Submission
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.labelled import Statement, read_labelled
-from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import labels
 
 
-def label(store: DatabaseStore, submission: Submission, label: str | None, **more: Any) -> None:
+def label(store: Database, submission: Submission, label: str | None, **more: Any) -> None:
     row = {
         "id": new_id(),
         "submission_id": submission.id,
@@ -22,7 +22,7 @@ def label(store: DatabaseStore, submission: Submission, label: str | None, **mor
     store.run(lambda connection: connection.execute(sa.insert(labels), row | more))
 
 
-def test_digits_are_read_with_all_that_was_said_of_them_in_order(store: DatabaseStore) -> None:
+def test_digits_are_read_with_all_that_was_said_of_them_in_order(store: Database) -> None:
     first, second, unsaid = sent = [
         make_submission(image=b"%d" % place, normalized=bytes([place]) * 784) for place in range(3)
     ]
@@ -42,7 +42,7 @@ def test_digits_are_read_with_all_that_was_said_of_them_in_order(store: Database
     assert unsaid.id not in [one.id for one in found]
 
 
-def test_only_what_was_received_since_then_is_read(store: DatabaseStore) -> None:
+def test_only_what_was_received_since_then_is_read(store: Database) -> None:
     sent = make_submission()
     store.record([sent])
     label(store, sent, "7")

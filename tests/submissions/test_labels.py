@@ -15,10 +15,12 @@ from fakes import make_submission
 
 from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.submissions import Submission
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.days import forget_day, forget_days
+from flaskapi.submissions.erasing import erase
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.labels import MOST_OF_A_SENDER, InForce, Said, decide, read_history, say
-from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.tables import days, labels
 
 A, B = bytes(16), bytes([1] * 16)  # two clients
@@ -65,13 +67,13 @@ HISTORIES = {
 
 
 @pytest.fixture
-def kept(store: DatabaseStore) -> Submission:
+def kept(store: Database) -> Submission:
     submission = make_submission()
     store.record([submission])
     return submission
 
 
-def history(store: DatabaseStore, id: UUID) -> list[tuple[str | None, str, str | None, str | None]]:
+def history(store: Database, id: UUID) -> list[tuple[str | None, str, str | None, str | None]]:
     found = store.run(lambda connection: read_history(connection, id), reads=True)
     return [(past.label, past.source, past.key_name, past.reason) for past in found]
 
@@ -85,26 +87,24 @@ def test_an_operators_newest_label_is_in_force_else_the_newest_senders(
 
 @pytest.mark.parametrize(("said", "label", "source"), HISTORIES.values(), ids=HISTORIES)
 def test_what_is_in_force_stands_beside_the_submission_and_everything_in_the_history(
-    store: DatabaseStore, kept: Submission, said: list[Said], label: str | None, source: str | None
+    store: Database, kept: Submission, said: list[Said], label: str | None, source: str | None
 ) -> None:
     answers = [say(store, kept.id, one) for one in said]
     assert [(label, source)] * bool(said) == answers[-1:]
-    found = store.get(kept.id)
+    found = get_submission(store, kept.id)
     assert found is not None
     assert (label, source) == (found.label, found.label_source)
     assert [(one.label, one.source, one.key_name, None) for one in said] == history(store, kept.id)
 
 
 def test_an_operator_without_a_key_as_whoever_imports_is_an_operator(
-    store: DatabaseStore, kept: Submission
+    store: Database, kept: Submission
 ) -> None:
     say(store, kept.id, Said("4", "operator", "digit"))
     assert InForce("4", "operator") == say(store, kept.id, sender("9"))
 
 
-def test_who_said_it_and_why_is_kept(
-    store: DatabaseStore, kept: Submission, engine: sa.Engine
-) -> None:
+def test_who_said_it_and_why_is_kept(store: Database, kept: Submission, engine: sa.Engine) -> None:
     say(store, kept.id, Said("none", "sender", "digit", "a letter", client=A))
     say(store, kept.id, Said("none", "operator", "digit", "a face", key_name="ada"))
     assert [("none", "sender", None, "a letter"), ("none", "operator", "ada", "a face")] == history(
@@ -117,7 +117,7 @@ def test_who_said_it_and_why_is_kept(
 
 
 def test_a_sender_who_says_the_same_again_adds_nothing_and_an_operator_confirms(
-    store: DatabaseStore, kept: Submission
+    store: Database, kept: Submission
 ) -> None:
     for one in (sender("9"), sender("9"), ada("9"), ada("9"), sender("9"), ada("9", "bob")):
         say(store, kept.id, one)
@@ -127,7 +127,7 @@ def test_a_sender_who_says_the_same_again_adds_nothing_and_an_operator_confirms(
 
 
 def test_the_same_of_another_sender_or_after_it_was_taken_back_is_kept(
-    store: DatabaseStore, kept: Submission
+    store: Database, kept: Submission
 ) -> None:
     said = [
         sender("9"),
@@ -150,14 +150,14 @@ def test_the_same_of_another_sender_or_after_it_was_taken_back_is_kept(
     [[sender(None)], [ada(None)], [sender("9"), ada(None), sender(None)], [ada("9"), sender(None)]],
 )
 def test_what_is_not_there_cannot_be_taken_back(
-    store: DatabaseStore, kept: Submission, said: list[Said]
+    store: Database, kept: Submission, said: list[Said]
 ) -> None:
     for one in said:
         say(store, kept.id, one)
     assert len(said) - 1 == len(history(store, kept.id))
 
 
-def test_a_digit_is_no_number_and_a_number_no_digit(store: DatabaseStore, kept: Submission) -> None:
+def test_a_digit_is_no_number_and_a_number_no_digit(store: Database, kept: Submission) -> None:
     number = make_submission(
         prediction="55", probabilities=None, normalized=None, lines=["55"], digits=[]
     )
@@ -170,23 +170,23 @@ def test_a_digit_is_no_number_and_a_number_no_digit(store: DatabaseStore, kept: 
     assert InForce(None, None) == say(store, number.id, sender(None))
 
 
-def test_there_is_no_label_of_what_is_not_there(store: DatabaseStore) -> None:
+def test_there_is_no_label_of_what_is_not_there(store: Database) -> None:
     for one in (sender("9"), sender(None), ada("9")):
         with pytest.raises(NotFoundError):
             say(store, new_id(), one)
 
 
 def test_labels_are_erased_with_their_submission(
-    store: DatabaseStore, kept: Submission, engine: sa.Engine
+    store: Database, kept: Submission, engine: sa.Engine
 ) -> None:
     say(store, kept.id, sender("9"))
-    assert store.delete(kept.id)
+    assert erase(store, kept.id)
     with engine.connect() as connection:
         assert [] == connection.execute(sa.select(labels)).all()
 
 
 def test_a_label_and_its_withdrawal_let_its_day_be_counted_anew(
-    store: DatabaseStore, engine: sa.Engine
+    store: Database, engine: sa.Engine
 ) -> None:
     """The day of a submission is that of UTC; other days stay as they were."""
     moment = datetime.fromisoformat("2026-11-24T23:30:00-02:00")
@@ -205,7 +205,7 @@ def test_a_label_and_its_withdrawal_let_its_day_be_counted_anew(
 
 
 def test_of_many_who_speak_at_once_all_are_kept_and_the_last_is_in_force(
-    store: DatabaseStore, kept: Submission
+    store: Database, kept: Submission
 ) -> None:
     threads = [
         Thread(target=say, args=(store, kept.id, sender(str(number), bytes([number] * 16))))
@@ -215,14 +215,14 @@ def test_of_many_who_speak_at_once_all_are_kept_and_the_last_is_in_force(
         thread.start()
     for thread in threads:
         thread.join()
-    said, found = history(store, kept.id), store.get(kept.id)
+    said, found = history(store, kept.id), get_submission(store, kept.id)
     assert found is not None
     assert 6 == len(said)
     assert said[-1][0] == found.label
 
 
 def test_a_sender_who_changes_their_mind_again_and_again_fills_no_table(
-    store: DatabaseStore, kept: Submission
+    store: Database, kept: Submission
 ) -> None:
     say(store, kept.id, ada("5"))
     say(store, kept.id, sender("6", B))
@@ -238,7 +238,7 @@ def test_a_sender_who_changes_their_mind_again_and_again_fills_no_table(
 
 
 def test_who_labels_and_who_erases_at_once_do_not_wait_for_each_other_for_ever(
-    store: DatabaseStore, kept: Submission, monkeypatch: pytest.MonkeyPatch
+    store: Database, kept: Submission, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slowly(forget: Callable[..., None]) -> Callable[..., None]:
         def work(*arguments: Any) -> None:
@@ -253,10 +253,10 @@ def test_who_labels_and_who_erases_at_once_do_not_wait_for_each_other_for_ever(
             sa.insert(days), {"day": kept.received_at.astimezone(UTC).date(), "summary": {}}
         )
     monkeypatch.setattr("flaskapi.submissions.labels.forget_day", slowly(forget_day))
-    monkeypatch.setattr("flaskapi.submissions.store.forget_days", slowly(forget_days))
+    monkeypatch.setattr("flaskapi.submissions.database.forget_days", slowly(forget_days))
     with ThreadPoolExecutor(2) as both:
         erased, labelled = (
-            both.submit(store.delete, kept.id),
+            both.submit(erase, store, kept.id),
             both.submit(say, store, kept.id, ada("5")),
         )
         assert erased.result()

@@ -10,10 +10,10 @@ from fakes import make_submission
 
 from flaskapi.errors import NotFoundError
 from flaskapi.submissions import Submission
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.identifiers import first_id, new_id
 from flaskapi.submissions.labels import Said, say
 from flaskapi.submissions.listing import Filters, find_one, find_page
-from flaskapi.submissions.store import DatabaseStore
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -68,7 +68,7 @@ FILTERS = {
 
 
 @pytest.fixture
-def filled(store: DatabaseStore) -> DatabaseStore:
+def filled(store: Database) -> Database:
     store.record(KEPT)
     for place, label in LABELS.items():
         say(store, KEPT[place].id, Said(label, "sender", "number" if place == 3 else "digit"))
@@ -81,7 +81,7 @@ def places(rows: list[dict[str, Any]]) -> list[int]:
 
 @pytest.mark.parametrize(("filters", "expected"), FILTERS.values(), ids=FILTERS)
 def test_a_filter_lets_through_what_it_says_the_newest_first(
-    filled: DatabaseStore, filters: Filters, expected: list[int]
+    filled: Database, filters: Filters, expected: list[int]
 ) -> None:
     page = find_page(filled, filters, 200)
     assert (expected, None) == (places(page.rows), page.last)
@@ -90,7 +90,7 @@ def test_a_filter_lets_through_what_it_says_the_newest_first(
 @pytest.mark.parametrize("filters", [Filters(), Filters(uncertain=False), Filters(label="any")])
 @pytest.mark.parametrize("limit", [1, 2, 4])
 def test_pages_follow_each_other_without_a_gap_or_an_overlap_whatever_is_added_meanwhile(
-    filled: DatabaseStore, filters: Filters, limit: int
+    filled: Database, filters: Filters, limit: int
 ) -> None:
     whole = [row["id"] for row in find_page(filled, filters, 200).rows]
     found, before = list[UUID](), None
@@ -105,12 +105,12 @@ def test_pages_follow_each_other_without_a_gap_or_an_overlap_whatever_is_added_m
     assert whole == found
 
 
-def test_a_page_that_ends_with_the_last_one_has_no_next(filled: DatabaseStore) -> None:
+def test_a_page_that_ends_with_the_last_one_has_no_next(filled: Database) -> None:
     assert find_page(filled, Filters(), len(KEPT)).last is None
     assert KEPT[1].id == find_page(filled, Filters(), len(KEPT) - 1).last
 
 
-def test_no_page_reads_an_image(filled: DatabaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_page_reads_an_image(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     statements = list[str]()
 
     def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -128,7 +128,7 @@ def test_no_page_reads_an_image(filled: DatabaseStore, monkeypatch: pytest.Monke
 
 
 def test_one_is_given_with_its_size_and_its_history_but_without_its_pictures(
-    filled: DatabaseStore,
+    filled: Database,
 ) -> None:
     row, history = find_one(filled, KEPT[1].id)
     assert (len(KEPT[1].image), "image/png", "9", "sender") == tuple(

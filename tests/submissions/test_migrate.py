@@ -9,22 +9,23 @@ from alembic.migration import MigrationContext
 from fakes import make_submission
 
 from flaskapi.errors import StoreUnavailableError
+from flaskapi.submissions.database import Database
+from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.migrate import MIGRATIONS, bring_up_to_date, find_revision, migrate
-from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import REVISION, metadata
 
 ROOT = Path(__file__).parents[2]
 REVISIONS = ["base", *sorted(path.name[:5] for path in (MIGRATIONS / "versions").glob("r*.py"))]
 START = """
 import sys
-from flaskapi.submissions.store import DatabaseStore
+from flaskapi.submissions.database import Database
 sys.stdin.read(1)
-print(DatabaseStore(sys.argv[1], "process").check()["version"], "alembic" in sys.modules)
+print(Database(sys.argv[1], "process").check()["version"], "alembic" in sys.modules)
 """
 
 
 def test_the_newest_migration_leaves_the_tables_as_the_code_has_them(
-    store: DatabaseStore, engine: sa.Engine
+    store: Database, engine: sa.Engine
 ) -> None:
     store.check()
     with engine.connect() as connection:
@@ -34,7 +35,7 @@ def test_the_newest_migration_leaves_the_tables_as_the_code_has_them(
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
 def test_from_each_revision_and_back_with_data_in_the_tables(
-    store: DatabaseStore, engine: sa.Engine, revision: str
+    store: Database, engine: sa.Engine, revision: str
 ) -> None:
     """Down to `base` everything goes; from any other what it already had is there again."""
     kept = make_submission()
@@ -46,7 +47,7 @@ def test_from_each_revision_and_back_with_data_in_the_tables(
         if revision == "base":
             assert ["alembic_version"] == sa.inspect(connection).get_table_names()
     bring_up_to_date(engine)
-    assert (None if revision == "base" else kept) == store.get(kept.id)
+    assert (None if revision == "base" else kept) == get_submission(store, kept.id)
     store.record([make_submission()])
 
 
@@ -71,7 +72,7 @@ def test_of_several_processes_that_start_at_once_one_makes_the_tables(url: str) 
     )
 
 
-def test_tables_of_a_newer_version_are_left_alone(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_tables_of_a_newer_version_are_left_alone(store: Database, engine: sa.Engine) -> None:
     store.check()
     store.close()
     with engine.begin() as connection:

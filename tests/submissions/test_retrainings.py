@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from flaskapi.submissions import retrainings
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.retrainings import LOG_CHARACTERS, MOST_ATTEMPTS, SILENT, Retraining
-from flaskapi.submissions.store import DatabaseStore
 
 
 def silence(engine: sa.Engine, by: timedelta = SILENT + timedelta(seconds=1)) -> None:
@@ -22,13 +22,13 @@ def silence(engine: sa.Engine, by: timedelta = SILENT + timedelta(seconds=1)) ->
         connection.execute(sa.update(table).values(heard_at=datetime.now(UTC) - by))
 
 
-def take(store: DatabaseStore, worker: str = "a") -> Retraining:
+def take(store: Database, worker: str = "a") -> Retraining:
     taken = retrainings.take(store, worker)
     assert taken is not None
     return taken
 
 
-def test_a_request_is_kept_and_found_by_its_id(store: DatabaseStore) -> None:
+def test_a_request_is_kept_and_found_by_its_id(store: Database) -> None:
     id = retrainings.request(store, {"since": "2026-11-01"}, "ada")
     found = retrainings.get(store, id)
     assert found is not None
@@ -46,7 +46,7 @@ def test_a_request_is_kept_and_found_by_its_id(store: DatabaseStore) -> None:
     assert retrainings.get(store, new_id()) is None
 
 
-def test_requests_are_taken_in_their_order_and_each_once(store: DatabaseStore) -> None:
+def test_requests_are_taken_in_their_order_and_each_once(store: Database) -> None:
     ids = [retrainings.request(store, {}, None) for _ in range(3)]
     assert ids == [take(store, worker).id for worker in "aba"]
     assert retrainings.take(store, "a") is None
@@ -55,7 +55,7 @@ def test_requests_are_taken_in_their_order_and_each_once(store: DatabaseStore) -
 def take_all(
     url: str, worker: str, start: "threading.Barrier", found: "multiprocessing.Queue[str]"
 ) -> None:
-    store = DatabaseStore(url, "process")
+    store = Database(url, "process")
     start.wait(60)
     while taken := retrainings.take(store, worker):
         found.put(str(taken.id))
@@ -63,7 +63,7 @@ def take_all(
 
 
 def test_of_four_processes_that_ask_at_once_each_request_goes_to_one(
-    store: DatabaseStore, url: str
+    store: Database, url: str
 ) -> None:
     ids = [str(retrainings.request(store, {}, None)) for _ in range(40)]
     store.close()
@@ -82,7 +82,7 @@ def test_of_four_processes_that_ask_at_once_each_request_goes_to_one(
     assert (sorted(ids), True) == (sorted(taken), found.empty())
 
 
-def test_what_a_worker_tells_is_there_to_be_read(store: DatabaseStore) -> None:
+def test_what_a_worker_tells_is_there_to_be_read(store: Database) -> None:
     retrainings.request(store, {}, None)
     taken = take(store)
     assert retrainings.hear(store, taken, 0.5, "x" * LOG_CHARACTERS + "the end")
@@ -103,7 +103,7 @@ def test_what_a_worker_tells_is_there_to_be_read(store: DatabaseStore) -> None:
 
 
 def test_what_a_silent_worker_had_is_taken_again_and_no_longer_its_own(
-    store: DatabaseStore, engine: sa.Engine
+    store: Database, engine: sa.Engine
 ) -> None:
     retrainings.request(store, {}, None)
     first = take(store, "a")
@@ -118,7 +118,7 @@ def test_what_a_silent_worker_had_is_taken_again_and_no_longer_its_own(
     assert retrainings.hear(store, second, 0.1, "")
 
 
-def test_a_sign_of_life_keeps_it(store: DatabaseStore, engine: sa.Engine) -> None:
+def test_a_sign_of_life_keeps_it(store: Database, engine: sa.Engine) -> None:
     retrainings.request(store, {}, None)
     taken = take(store)
     silence(engine)
@@ -127,7 +127,7 @@ def test_a_sign_of_life_keeps_it(store: DatabaseStore, engine: sa.Engine) -> Non
 
 
 def test_after_three_workers_it_has_failed_and_the_next_request_gets_its_turn(
-    store: DatabaseStore, engine: sa.Engine
+    store: Database, engine: sa.Engine
 ) -> None:
     id, after = (retrainings.request(store, {}, None) for _ in range(2))
     for attempt in range(MOST_ATTEMPTS):
@@ -141,7 +141,7 @@ def test_after_three_workers_it_has_failed_and_the_next_request_gets_its_turn(
 
 
 def test_what_is_given_back_is_taken_by_the_next_and_counts_as_no_attempt(
-    store: DatabaseStore,
+    store: Database,
 ) -> None:
     id = retrainings.request(store, {}, None)
     for _ in range(MOST_ATTEMPTS + 1):
@@ -155,7 +155,7 @@ def test_what_is_given_back_is_taken_by_the_next_and_counts_as_no_attempt(
 
 @pytest.mark.parametrize("state", ["promoted", "stayed", "failed"])
 def test_what_is_finished_is_not_taken_again(
-    store: DatabaseStore, engine: sa.Engine, state: str
+    store: Database, engine: sa.Engine, state: str
 ) -> None:
     retrainings.request(store, {}, None)
     assert retrainings.finish(store, take(store), state, "", version=None, figures=None)

@@ -10,10 +10,11 @@ from fakes import make_submission
 from flaskapi.drift import EDGES
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.days import forget_day
+from flaskapi.submissions.erasing import erase, erase_before
 from flaskapi.submissions.identifiers import first_id, new_id
 from flaskapi.submissions.statistics import count_days, summarize_days
-from flaskapi.submissions.store import DatabaseStore
 from flaskapi.submissions.tables import days, shadows, submissions
 
 DAY = date(2026, 11, 20)
@@ -36,7 +37,7 @@ def at(moment: datetime, **changes: Any) -> Submission:
     return make_submission(id=id, received_at=moment, **TRAITS | changes)
 
 
-def count(store: DatabaseStore, now: datetime = LATER) -> dict[date, Any]:
+def count(store: Database, now: datetime = LATER) -> dict[date, Any]:
     return count_days(store, DAY - timedelta(days=5), DAY + timedelta(days=5), now)
 
 
@@ -49,7 +50,7 @@ def kept(engine: sa.Engine) -> set[date]:
         }
 
 
-def label(store: DatabaseStore, one: Submission, value: str) -> None:
+def label(store: Database, one: Submission, value: str) -> None:
     def work(connection: sa.Connection) -> None:
         connection.execute(
             sa.update(submissions)
@@ -61,7 +62,7 @@ def label(store: DatabaseStore, one: Submission, value: str) -> None:
     store.run(work)
 
 
-def test_a_day_is_counted_by_model_and_route(store: DatabaseStore) -> None:
+def test_a_day_is_counted_by_model_and_route(store: Database) -> None:
     sent = [
         at(NOON, prediction="7", confidence=0.75, uncertain=True),
         at(
@@ -99,14 +100,14 @@ def test_a_day_is_counted_by_model_and_route(store: DatabaseStore) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in EDGES if name != "digit"])
-def test_a_value_on_an_edge_is_in_the_bin_above_it(store: DatabaseStore, name: str) -> None:
+def test_a_value_on_an_edge_is_in_the_bin_above_it(store: Database, name: str) -> None:
     values = [*EDGES[name], EDGES[name][0] - 0.01, EDGES[name][-1] + 1000, None]
     store.record([at(NOON, **{name: value}) for value in values])
     histogram = count(store)[DAY][A]["histograms"][name]
     assert [1] * len(EDGES[name]) + [2] == histogram
 
 
-def test_days_begin_and_end_at_midnight_in_utc(store: DatabaseStore) -> None:
+def test_days_begin_and_end_at_midnight_in_utc(store: Database) -> None:
     midnight = datetime(2026, 11, 20, tzinfo=UTC)
     tiny = timedelta(microseconds=1)
     store.record(
@@ -121,7 +122,7 @@ def test_days_begin_and_end_at_midnight_in_utc(store: DatabaseStore) -> None:
     assert {DAY - timedelta(days=1): 1, DAY: 2, DAY + timedelta(days=1): 1} == found
 
 
-def test_what_a_candidate_answered_is_counted(store: DatabaseStore) -> None:
+def test_what_a_candidate_answered_is_counted(store: Database) -> None:
     sent = [at(NOON, prediction="7"), at(NOON, prediction="1")]
     store.record(sent)
     rows = [
@@ -133,7 +134,7 @@ def test_what_a_candidate_answered_is_counted(store: DatabaseStore) -> None:
 
 
 def test_a_day_that_is_over_is_kept_and_the_next_one_counted_live(
-    store: DatabaseStore, engine: sa.Engine
+    store: Database, engine: sa.Engine
 ) -> None:
     """It is over an hour after its end, when all that it brought is there."""
     store.record([at(NOON), at(NOON + timedelta(days=1))])
@@ -148,7 +149,7 @@ def test_a_day_that_is_over_is_kept_and_the_next_one_counted_live(
 
 
 def test_nobody_has_to_wait_for_days_that_were_counted_beforehand(
-    store: DatabaseStore, engine: sa.Engine
+    store: Database, engine: sa.Engine
 ) -> None:
     store.record([at(NOON - timedelta(days=200)), at(NOON), at(LATER)])
     assert 2 == summarize_days(store, LATER)
@@ -156,7 +157,7 @@ def test_nobody_has_to_wait_for_days_that_were_counted_beforehand(
     assert 0 == summarize_days(store, LATER)
 
 
-def test_a_label_an_erasure_and_a_late_submission_are_counted(store: DatabaseStore) -> None:
+def test_a_label_an_erasure_and_a_late_submission_are_counted(store: Database) -> None:
     first, second = sent = [at(NOON), at(NOON + timedelta(days=1))]
     store.record(sent)
     count(store)
@@ -164,14 +165,14 @@ def test_a_label_an_erasure_and_a_late_submission_are_counted(store: DatabaseSto
     assert 1 == count(store)[DAY][A]["labelled"]["confusion"][7][7]
     store.record([at(NOON)])
     assert {"/predict": 2} == count(store)[DAY][A]["routes"]
-    store.delete(second.id)
+    erase(store, second.id)
     assert [DAY] == list(count(store))
-    store.delete_before(NOON + timedelta(days=1))
+    erase_before(store, NOON + timedelta(days=1))
     assert {} == count(store)
 
 
 def test_a_day_that_another_version_kept_is_counted_anew(
-    store: DatabaseStore, engine: sa.Engine
+    store: Database, engine: sa.Engine
 ) -> None:
     store.record([at(NOON)])
     expected = count(store)
@@ -183,7 +184,7 @@ def test_a_day_that_another_version_kept_is_counted_anew(
 class Interrupted:
     """A store with which something happens after so many transactions."""
 
-    def __init__(self, store: DatabaseStore, after: int, happens: Callable[[], None]) -> None:
+    def __init__(self, store: Database, after: int, happens: Callable[[], None]) -> None:
         self._store, self._left, self._happens = store, after, happens
 
     def run(self, work: Any, *, reads: bool = False, long: bool = False) -> Any:
@@ -196,7 +197,7 @@ class Interrupted:
 
 @pytest.mark.parametrize("after", range(1, 6))
 def test_a_label_that_comes_while_its_day_is_counted_is_not_lost(
-    store: DatabaseStore, after: int
+    store: Database, after: int
 ) -> None:
     """Whatever was done by then: what is kept read, the days found, one claimed, counted, kept."""
     one = at(NOON)
@@ -206,12 +207,12 @@ def test_a_label_that_comes_while_its_day_is_counted_is_not_lost(
 
 
 def test_a_label_that_is_not_yet_committed_when_counting_begins_is_not_lost(
-    store: DatabaseStore, url: str
+    store: Database, url: str
 ) -> None:
     """The count waits for it or its writer for the count; either way the label is in the end
     counted.
     """
-    one, other = at(NOON), DatabaseStore(url, "process")
+    one, other = at(NOON), Database(url, "process")
     store.record([one])
     given, go_on = threading.Event(), threading.Event()
 
@@ -234,7 +235,7 @@ def test_a_label_that_is_not_yet_committed_when_counting_begins_is_not_lost(
 
 
 def test_where_nothing_can_be_written_days_can_still_be_counted(
-    store: DatabaseStore, engine: sa.Engine
+    store: Database, engine: sa.Engine
 ) -> None:
     store.record([at(NOON)])
     refusal = StoreUnavailableError("The disk is full.")

@@ -11,7 +11,10 @@ from fakes import make_submission
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission, writer
-from flaskapi.submissions.writer import WrittenStore
+from flaskapi.submissions.erasing import erase
+from flaskapi.submissions.health import State
+from flaskapi.submissions.listing import get_submission
+from flaskapi.submissions.writer import Writer
 
 LOG = logging.getLogger("flaskapi")
 
@@ -41,15 +44,12 @@ class FakeDatabase:
             raise self.error
         return {"kind": "fake"}
 
-    def run(self, work: Callable[[Any], Any], *, reads: bool = False) -> Any:
+    def run(self, work: Callable[[Any], Any], *, reads: bool = False, erases: bool = False) -> Any:
         self.free.wait(10)
         return work(None)
 
-    def get(self, id: UUID) -> Submission | None:
-        return None
-
-    def delete(self, id: UUID) -> bool:
-        return False
+    def check_file(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -60,8 +60,8 @@ def database() -> FakeDatabase:
     return FakeDatabase()
 
 
-def make_store(database: FakeDatabase, *, wait_s: float = 5, retry_s: float = 0.1) -> WrittenStore:
-    return WrittenStore(database, LOG, wait_s=wait_s, retry_s=retry_s)
+def make_store(database: FakeDatabase, *, wait_s: float = 5, retry_s: float = 0.1) -> Writer:
+    return Writer(database, LOG, wait_s=wait_s, retry_s=retry_s)
 
 
 def test_each_request_gets_the_ids_of_its_own_submissions_though_they_are_written_together(
@@ -204,7 +204,7 @@ def test_a_request_that_takes_long_is_not_waited_for_again_and_again(
         assert keep_one(store)
 
 
-def keep_one(store: WrittenStore) -> list[UUID | None]:
+def keep_one(store: Writer) -> list[UUID | None]:
     with store.expect():
         return store.record([make_submission()])
 
@@ -218,18 +218,30 @@ def test_much_to_read_takes_its_time_without_keeping_others_from_keeping(
     assert keep_one(store)
 
 
-@pytest.mark.parametrize("ask", [WrittenStore.get, WrittenStore.delete])
+@pytest.mark.parametrize("ask", [get_submission, erase])
 def test_no_request_waits_for_an_image_or_an_erasure_in_a_database_that_hangs(
-    database: FakeDatabase,
-    ask: Callable[[WrittenStore, UUID], Any],
-    monkeypatch: pytest.MonkeyPatch,
+    database: FakeDatabase, ask: Callable[[Writer, UUID], Any]
 ) -> None:
-    free = threading.Event()
-    for name in ("get", "delete"):
-        monkeypatch.setattr(database, name, lambda id: free.wait(10))
+    database.free.clear()
     with pytest.raises(StoreUnavailableError, match="did not answer"):
         ask(make_store(database, wait_s=0.1), make_submission().id)
-    free.set()
+    database.free.set()
+
+
+def test_the_states_follow_each_other_as_the_table_says(database: FakeDatabase) -> None:
+    store = make_store(database, retry_s=60)
+    assert store.state is State.WORKING
+    database.error = StoreUnavailableError("It is down.")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError, match="It is down"):
+            keep_one(store)
+        assert store.state is State.FAILING
+    store = make_store(database, retry_s=0)
+    with pytest.raises(StoreUnavailableError):
+        keep_one(store)
+    database.error = None
+    assert keep_one(store)
+    assert store.state is State.WORKING
 
 
 def test_where_no_thread_can_be_started_it_is_tried_again(

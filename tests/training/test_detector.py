@@ -9,7 +9,7 @@ from trainings import small_detector
 
 from flaskapi.artifacts.keras_file import is_detector
 from flaskapi.errors import DatasetError
-from flaskapi.handwriting.pages import Page, Placed, draw_page, draw_targets
+from flaskapi.handwriting.pages import DrawnPage, Placed, draw_page, draw_targets
 from flaskapi.reading.candidates import find_candidates
 from flaskapi.sources.mnist import Dataset
 from flaskapi.training import detector as training
@@ -214,7 +214,7 @@ def test_too_few_images_to_hold_some_out_is_said(dataset: Dataset, validation: i
 class Knowing:
     """Answers to each page what is on it, with a presence of its own for every digit."""
 
-    def __init__(self, pages: list[Page], presence: float = 6.0) -> None:
+    def __init__(self, pages: list[DrawnPage], presence: float = 6.0) -> None:
         self.answers = np.stack(
             [right_answer(draw_targets(page.digits)[np.newaxis])[0] for page in pages]
         )
@@ -224,8 +224,8 @@ class Knowing:
         return self.answers
 
 
-def page_of(digits: list[Placed]) -> Page:
-    return Page(np.zeros((64, 256), np.float32), digits)
+def page_of(digits: list[Placed]) -> DrawnPage:
+    return DrawnPage(np.zeros((64, 256), np.float32), digits)
 
 
 def test_what_a_detector_finds_is_compared_with_what_is_there() -> None:

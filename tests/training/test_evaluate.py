@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flaskapi.training.evaluate import Evaluation, evaluate
+from flaskapi.training.evaluate import Confusion, evaluate
 
 pytestmark = pytest.mark.train
 
@@ -60,7 +60,7 @@ def test_rows_are_what_the_digits_were_and_columns_what_the_model_said() -> None
 def test_a_person_can_read_the_table() -> None:
     confusion = np.diag(np.arange(90, 100))
     confusion[4, 9] = 5
-    head, said, *rows = str(Evaluation(confusion)).splitlines()
+    head, said, *rows = str(Confusion(confusion)).splitlines()
     assert "99.47% of 950 right, 5 wrong" == head
     assert "0 1 2 3 4 5 6 7 8 9 (said)" == " ".join(said.split())
     assert "4 is . . . . 94 . . . . 5" == " ".join(rows[4].split())

@@ -7,9 +7,9 @@ from flaskapi.errors import VersionError
 from flaskapi.versions.pointer import (
     MODEL_FILE,
     REMEMBERED,
-    Candidate,
     Pointer,
     Served,
+    ShadowCandidate,
     read_pointer,
     write_pointer,
 )
@@ -27,7 +27,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         Pointer()
         .promote("a", "ann")
         .promote("b", "ben")
-        ._replace(shadow=Candidate("c", 0.1), broken={"d": "It raised."})
+        ._replace(shadow=ShadowCandidate("c", 0.1), broken={"d": "It raised."})
     )
     write_pointer(path, written)
     assert written == read_pointer(path)
@@ -66,18 +66,20 @@ def test_what_was_promoted_in_the_meantime_stays_when_a_version_breaks() -> None
 
 
 def test_a_candidate_that_is_promoted_or_breaks_leaves_the_shadow() -> None:
-    pointer = Pointer(shadow=Candidate("a", 0.5))
+    pointer = Pointer(shadow=ShadowCandidate("a", 0.5))
     assert pointer.promote("a", "ann").shadow is None
-    assert Candidate("a", 0.5) == pointer.promote("b", "ann").shadow
+    assert ShadowCandidate("a", 0.5) == pointer.promote("b", "ann").shadow
     assert pointer.leave("a", "It raised.", Served(MODEL_FILE, 0), "process 7").shadow is None
 
 
 def test_a_candidate_to_which_is_rolled_back_leaves_the_shadow() -> None:
     """It would answer beside itself."""
-    pointer = Pointer().promote("a", "ann").promote("b", "ann")._replace(shadow=Candidate("a", 0.5))
+    pointer = (
+        Pointer().promote("a", "ann").promote("b", "ann")._replace(shadow=ShadowCandidate("a", 0.5))
+    )
     assert pointer.roll_back(Served("a", 1), "ann").shadow is None
     assert pointer.leave("b", "It raised.", Served("a", 1), "process 7").shadow is None
-    assert Candidate("a", 0.5) == pointer.roll_back(Served(MODEL_FILE, 0), "ann").shadow
+    assert ShadowCandidate("a", 0.5) == pointer.roll_back(Served(MODEL_FILE, 0), "ann").shadow
 
 
 def test_the_file_does_not_grow_without_end() -> None:

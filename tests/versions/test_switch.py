@@ -15,12 +15,12 @@ from fakes import FixedClassifier
 
 from flaskapi.errors import ModelUnavailableError
 from flaskapi.submissions.identifiers import new_id
-from flaskapi.versions import switch as module
+from flaskapi.versions import follow
 from flaskapi.versions.pointer import (
     MODEL_FILE,
-    Candidate,
     Pointer,
     Served,
+    ShadowCandidate,
     read_pointer,
     write_pointer,
 )
@@ -172,7 +172,7 @@ def test_it_is_tried_again_and_a_later_one_is_taken_at_once(
     place.promote("v3")
     switch.look()
     assert ((3, "v3", 2), "") == (served(switch), switch.refused)
-    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    monkeypatch.setattr(follow, "RETRY_S", 0.0)
     place.promote("v2")
     switch.look()
     assert (3, "v3", 2) == served(switch)
@@ -327,7 +327,7 @@ def test_where_the_pointer_cannot_be_written_the_process_goes_back_by_itself(pla
     place.loaded[0].broken = RuntimeError("no such node")
     assert (1, "v1", 1) == served(switch)
     assert "cannot be rolled back for all" in switch.refused
-    switch._stamp = None  # as if the file had been touched
+    switch._follower._stamp = None  # as if the file had been touched
     switch.look()
     assert (1, "v1", 1) == served(switch)
     place.promote("v3")
@@ -391,7 +391,8 @@ def test_a_candidate_answers_in_the_shadow_until_it_is_called_back(place: Place)
     switch = place.switch(keep=kept.extend)
     switch.watch()
     write_pointer(
-        place.registry.path / "serving.json", place.pointer._replace(shadow=Candidate("v3", 1.0))
+        place.registry.path / "serving.json",
+        place.pointer._replace(shadow=ShadowCandidate("v3", 1.0)),
     )
     switch.look()
     assert switch.shadow is not None
@@ -412,7 +413,8 @@ def test_a_candidate_that_cannot_be_loaded_leaves_what_serves(
     switch = place.switch(keep=lambda _: None)
     place.unloadable = {"v3"}
     write_pointer(
-        place.registry.path / "serving.json", place.pointer._replace(shadow=Candidate("v3", 1.0))
+        place.registry.path / "serving.json",
+        place.pointer._replace(shadow=ShadowCandidate("v3", 1.0)),
     )
     switch.look()
     assert switch.shadow is None

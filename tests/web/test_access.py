@@ -1,6 +1,10 @@
-"""Operators' routes are for operators; predictions are open unless a setting closes them."""
+"""Each route is for the scopes that it declares; predictions are open unless a setting closes
+them.
+"""
 
 import io
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,8 @@ OPEN = {  # to everybody; whatever is not named here is for operators
     *{
         ("GET", path)
         for path in (
+            "/",
+            "/page/<name>",
             "/health/live",
             "/health/ready",
             "/metrics",
@@ -69,6 +75,113 @@ def test_every_route_is_open_on_purpose_or_for_operators(tmp_path: Path) -> None
             make_key(store_of(app), "ada")
     assert PREDICTIONS | {("GET", "/secret"), ("HEAD", "/secret")} <= closed
     store_of(app).close()
+
+
+LABEL = {
+    ("GET", "/submissions"),
+    *{("GET", f"/submissions/<uuid:id>{part}") for part in ("", "/image", "/normalized")},
+}
+
+
+def test_every_view_declares_its_scope(tmp_path: Path) -> None:
+    """A new route is covered by itself."""
+    app = make_app(tmp_path)
+    declared = {
+        (method, rule.rule): getattr(app.view_functions[rule.endpoint], "scope", None)
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint != "static"
+        for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}
+    }
+    for route, scope in declared.items():
+        by_rule = (
+            "sender or label"
+            if route[1].endswith("/label")
+            else "open"
+            if route in OPEN
+            else "predict"
+            if route in PREDICTIONS
+            else "label"
+            if route in LABEL
+            else "operate"
+        )
+        assert by_rule == scope, route
+    store_of(app).close()
+
+
+def test_a_key_opens_the_routes_of_its_scopes_and_no_others(tmp_path: Path) -> None:
+    """All routes, with keys of each scope and of two."""
+    app = make_app(tmp_path, PREDICT_KEY_REQUIRED=True)
+    client, store = app.test_client(), store_of(app)
+    keys = {
+        scopes: make_key(store, "-".join(scopes), scopes=scopes)
+        for scopes in (("predict",), ("label",), ("predict", "label"), ("operate",))
+    }
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint == "static":
+            continue
+        needed = app.view_functions[rule.endpoint].scope  # type: ignore[attr-defined]
+        for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}:
+            for scopes, token in keys.items():
+                answer = client.open(in_full(rule.rule), method=method, headers=bearing(token))
+                is_open = needed in ("open", "sender or label", *scopes) or "operate" in scopes
+                assert (answer.status_code == 403) != is_open, (method, rule.rule, scopes)
+                if not is_open:
+                    assert (403, "forbidden") == read_problem(answer)
+                    assert f"needs the scope {needed}" in answer.get_json()["detail"]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("scope", "source"), [("predict", "sender"), ("label", "operator"), ("operate", "operator")]
+)
+def test_a_label_is_an_operators_by_a_key_that_may_label(
+    tmp_path: Path, scope: str, source: str
+) -> None:
+    app = make_app(tmp_path)
+    client, token = app.test_client(), make_key(store_of(app), "ada", scopes=[scope])
+    id = client.post("/predict", data=PNG).get_json()["id"]
+    answer = client.put(f"/submissions/{id}/label", json={"digit": 7}, headers=bearing(token))
+    assert (200, source) == (answer.status_code, answer.get_json()["label_source"])
+    store_of(app).close()
+
+
+def test_a_key_that_has_expired_opens_nothing(app: Flask) -> None:
+    client, now = app.test_client(), datetime.now(UTC)
+    ends = {"past": now - timedelta(seconds=1), "future": now + timedelta(hours=1)}
+    tokens = {name: make_key(store_of(app), name, expires_at=end) for name, end in ends.items()}
+    assert 200 == client.get("/secret", headers=bearing(tokens["future"])).status_code
+    refused = client.get("/secret", headers=bearing(tokens["past"]))
+    assert (401, "unauthorized") == read_problem(refused)
+    assert "expired" in refused.get_json()["detail"]
+
+
+@pytest.mark.parametrize("is_required", [False, True])
+def test_a_key_has_its_own_limit_instead_of_its_clients(tmp_path: Path, is_required: bool) -> None:
+    """Whether or not predictions need one; a key without a limit is counted as its client."""
+    app = make_app(tmp_path, PREDICT_KEY_REQUIRED=is_required, PREDICT_RATE_LIMIT="1 per hour")
+    tokens = {
+        name: make_key(store_of(app), name, scopes=["predict"], rate_limit=limit)
+        for name, limit in (("ada", "3 per hour"), ("bob", "2 per hour"), ("eve", None))
+    }
+
+    def predict(name: str) -> Any:
+        return app.test_client().post("/predict", data=PNG, headers=bearing(tokens[name]))
+
+    assert [200, 200, 200, 429] == [predict("ada").status_code for _ in range(4)]
+    assert [200, 200] == [predict("bob").status_code for _ in range(2)]
+    refused = predict("bob")
+    assert (429, "rate-limited") == read_problem(refused)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 3600
+    assert re.search("its limit: 2 per hour", refused.get_json()["detail"])
+    assert [200, 429] == [predict("eve").status_code for _ in range(2)]
+    store_of(app).close()
+
+
+def test_a_bad_key_changes_nothing_where_none_is_needed(keeping: Flask) -> None:
+    make_key(store_of(keeping), "ada")
+    for headers in (bearing("flaskapi_x"), {"Authorization": "flaskapi_x"}, {}):
+        answer = keeping.test_client().post("/predict", data=PNG, headers=headers)
+        assert 200 == answer.status_code
 
 
 def test_an_operator_is_let_in_by_a_key_and_known_by_its_name(app: Flask) -> None:

@@ -46,6 +46,24 @@ def test_a_network_that_one_client_has_to_itself_is_one_client(app: Flask) -> No
     assert ask("::ffff:192.0.2.1") == ask("192.0.2.1")
 
 
+def test_networks_of_one_household_can_be_counted_together(tmp_path: Path) -> None:
+    ask = who_asks(make_app(tmp_path, STORE="off", CLIENT_IPV6_BITS=56))
+    assert ask("2001:db8:0:100::1") == ask("2001:db8:0:1ff::1")
+    assert ask("2001:db8:0:100::1") != ask("2001:db8:0:200::1")
+
+
+def test_a_port_that_a_proxy_adds_makes_no_other_client(tmp_path: Path) -> None:
+    ask = who_asks(make_app(tmp_path, STORE="off", TRUSTED_PROXIES=1))
+    for address, written in (
+        ("203.0.113.5", "203.0.113.5:50123"),
+        ("203.0.113.5", "[::ffff:203.0.113.5]:1"),
+        ("2001:db8::1", "[2001:db8::2]:50123"),
+        ("2001:db8::1", "[2001:db8::2]"),
+    ):
+        assert ask(address) == ask("10.0.0.9", written)
+    assert ask("10.0.0.9", "203.0.113.5:1") != ask("10.0.0.9", "203.0.113.6:1")
+
+
 def test_a_forged_header_has_no_effect_where_no_proxy_is_trusted(app: Flask) -> None:
     ask = who_asks(app)
     assert ask("192.0.2.1") == ask("192.0.2.1", "198.51.100.7")

@@ -115,3 +115,26 @@ def test_processes_of_one_server_share_their_values_and_clear_up_after_dead_ones
     assert {str(os.getpid()), "notes"} == {
         folder.name for folder in (tmp_path / "shared").iterdir()
     }
+
+
+def test_the_room_that_is_taken_beforehand_is_enough_for_all_that_is_counted(
+    tmp_path: Path,
+) -> None:
+    """A file that grows later has no room of its own on a full disk."""
+    count = """
+import sys, flaskapi
+settings = {"INSTANCE_PATH": sys.argv[1], "MODEL_PATH": "none.h5", "METRICS_PATH": "shared"}
+app = flaskapi.create_app(settings)
+metrics = app.extensions["flaskapi"].metrics
+for rule in app.url_map.iter_rules():
+    for status in range(400, 430):
+        metrics.count_request(rule.rule, status, 0.1)
+for digit in range(10):
+    for flag in ("true", "false"):
+        metrics.predictions.labels(digit, flag).inc()
+"""
+    subprocess.run([sys.executable, "-c", count, tmp_path], check=True, capture_output=True)
+    files = [*tmp_path.glob("shared/*/*.db")]
+    assert 2 == len(files)
+    for file in files:
+        assert 2**18 == file.stat().st_size == file.stat().st_blocks * 512

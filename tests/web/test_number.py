@@ -142,7 +142,7 @@ def test_a_number_that_cannot_be_as_the_caller_says_is_answered_as_uncertain(
         (
             "pattern=ddd&digits=3",
             "'digits' is unknown; the query can have 'length' or 'pattern' or 'alternatives' or "
-            "'include'",
+            "'include' or 'keep'",
         ),
         ("include=normalized", "'include' is 'normalized'; it can be 'picture'"),
     ],

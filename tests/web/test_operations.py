@@ -1,12 +1,16 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import FixedClassifier, FixedDetector, draw_digit, encode
 from flask.testing import FlaskClient
+from operators import SOME_ID, bearing, make_app, store_of
 from problems import read_problem
 
 from flaskapi import create_app
+from flaskapi.errors import StoreUnavailableError
+from flaskapi.submissions.keys import make_key
 
 
 def test_live_looks_at_nothing_but_the_process(
@@ -41,7 +45,54 @@ def test_not_ready_says_which_part_is_missing_and_why(
     assert (503, "model-unavailable") == read_problem(response)
     checks = response.get_json()["checks"]
     assert [part] == [name for name, check in checks.items() if check["status"] == "unavailable"]
-    assert "gone.h5" in checks[part]["detail"]
+    assert {"status": "unavailable"}.items() <= checks[part].items()
+
+
+def test_why_a_part_is_missing_is_for_operators_and_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Hosts, users and paths are nobody else's, whatever key a stranger sends."""
+    app = make_app(tmp_path, DATABASE_URL="postgresql://eve:secret@127.0.0.1:1/hidden")
+    client = app.test_client()
+    for headers in ({}, bearing("flaskapi_x")):
+        answer = client.get("/health/ready", headers=headers)
+        assert {"status": "unavailable"} == answer.get_json()["checks"]["store"]
+        for word in ("127.0.0.1", "port", "eve", "hidden", "refused"):
+            assert word not in answer.text
+    assert any("127.0.0.1" in line for line in caplog.messages)
+    required = make_app(tmp_path, DATABASE_URL="postgresql://eve@127.0.0.1:1/x", STORE="required")
+    for answer in (
+        required.test_client().get("/health/ready"),
+        required.test_client().post("/predict", data=encode(draw_digit(7))),
+        client.put(f"/submissions/{SOME_ID}/label", json={"digit": 7}),
+    ):
+        assert (503, "store-unavailable") == read_problem(answer)
+        assert "127.0.0.1" not in answer.text
+
+
+def test_an_operator_reads_why_also_while_the_store_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(tmp_path)
+    client, store = app.test_client(), store_of(app)
+    keys = {scope: make_key(store, scope, scopes=[scope]) for scope in ("operate", "predict")}
+    for token in keys.values():
+        assert "ok" == ask(client, token)["status"]
+
+    def down(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailableError("The host db1 is gone.")
+
+    for name in ("run", "check"):
+        monkeypatch.setattr(store, name, down)
+    assert "The host db1 is gone." == ask(client, keys["operate"])["detail"]
+    assert {"status": "unavailable"} == ask(client, keys["predict"])
+    store.close()
+
+
+def ask(client: FlaskClient, token: str) -> dict[str, Any]:
+    answer = client.get("/health/ready", headers=bearing(token))
+    found: dict[str, Any] = answer.get_json()["checks"]["store"]
+    return found
 
 
 def test_model_gives_the_cards_of_what_is_serving(

@@ -129,8 +129,8 @@ def test_the_request_in_which_a_version_breaks_is_answered_by_the_one_before_it(
     for name in (first, second):
         registry.promote(name, "ann")
     client.get("/health/live")
-    loaded = models._now  # type: ignore[attr-defined]
-    models._now = loaded._replace(classifier=Breaking(0))  # type: ignore[attr-defined]
+    loaded = models._follower.now  # type: ignore[attr-defined]
+    models._follower.now = loaded._replace(classifier=Breaking(0))  # type: ignore[attr-defined]
     answer = client.post("/predict", data=SEVEN)
     assert (200, 7, (first, 3)) == (
         answer.status_code,
@@ -163,7 +163,7 @@ def test_a_number_that_is_looked_at_twice_is_answered_by_one_version_too(promoti
     data = encode(picture, "JPEG", exif=turned)
     expected = client.post("/predict/number", data=data).get_json()
     breaking = Breaking(1)
-    models._now = models._now._replace(classifier=breaking)  # type: ignore[attr-defined]
+    models._follower.now = models._follower.now._replace(classifier=breaking)  # type: ignore[attr-defined]
     answer = client.post("/predict/number", data=data).get_json()
     assert -1 == breaking.left, "it was asked twice, and broke"
     assert (first, 3) == named(answer)

@@ -37,7 +37,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         action="store_true",
         help="numbers, with labels as evaluate --number takes them, not digits",
     )
-    exporting.set_defaults(run=export)
+    exporting.set_defaults(run=export, writes_folder=True)
     importing = commands.add_parser(
         "import", help="read labelled images and keep them with their labels"
     )

@@ -53,9 +53,11 @@ def predict(options: argparse.Namespace) -> int:
         "OPENBLAS_NUM_THREADS": "1",
         "OPENCV_FOR_THREADS_NUM": "1",
     }
-    from flaskapi.commands.predict.command import Order, predict_paths
+    from flaskapi.commands.predict.command import PredictOrder, predict_paths
 
     if options.workers < 1:
         raise FlaskapiError(f"--workers is {options.workers}; it must be at least 1.")
     route: Route = "number" if options.number else "digit"
-    return predict_paths(Order(options.paths, route, options.output, options.to, options.workers))
+    return predict_paths(
+        PredictOrder(options.paths, route, options.output, options.to, options.workers)
+    )

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 from tqdm import tqdm
 
 from flaskapi.commands.predict.workers import load_reader, read_by_workers
-from flaskapi.commands.predict.writers import Form, Result, Writer, check_form, make_writer
+from flaskapi.commands.predict.writers import Form, Result, RowWriter, check_form, make_writer
 from flaskapi.contract.answers import to_result
 from flaskapi.errors import FlaskapiError
 from flaskapi.reading.many import Route
@@ -28,7 +28,7 @@ _BATCH, _BATCH_S = 64, 0.1
 _REPEATED_S = 0.5
 
 
-class Order(NamedTuple):
+class PredictOrder(NamedTuple):
     """What the command line asks for; `to` is None for standard output."""
 
     paths: list[str]
@@ -38,7 +38,7 @@ class Order(NamedTuple):
     workers: int
 
 
-def predict_paths(order: Order) -> int:
+def predict_paths(order: PredictOrder) -> int:
     """Read what the paths name and write a row for each image. Returns the exit status.
 
     Raises:
@@ -73,7 +73,7 @@ def predict_paths(order: Order) -> int:
     return 1 if failed else 0
 
 
-def _read(items: Iterator[Item], reader: Reader, order: Order) -> Generator[Result]:
+def _read(items: Iterator[Item], reader: Reader, order: PredictOrder) -> Generator[Result]:
     if order.workers > 1:
         yield from read_by_workers(items, order.route, order.workers)
     else:
@@ -102,7 +102,7 @@ class _Passage:
     """
 
     def __init__(
-        self, writer: Writer, output: _Output, interrupts: "_Interrupts", progress: "tqdm[Any]"
+        self, writer: RowWriter, output: _Output, interrupts: "_Interrupts", progress: "tqdm[Any]"
     ) -> None:
         self._writer, self._output, self._interrupts, self._progress = (
             writer,

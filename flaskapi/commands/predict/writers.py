@@ -20,7 +20,7 @@ PARQUET_EXTRA = (
 )
 
 
-class Writer(Protocol):
+class RowWriter(Protocol):
     """Writes batches of results; what was written is a whole file of its kind once it is closed."""
 
     def write(self, results: Sequence[Result]) -> None: ...
@@ -44,7 +44,7 @@ def check_form(form: Form) -> None:
             ) from error
 
 
-def make_writer(form: Form, file: IO[bytes], route: Route) -> Writer:
+def make_writer(form: Form, file: IO[bytes], route: Route) -> RowWriter:
     """Make the writer of a form, which leaves the file open."""
     if form == "parquet":
         return _ParquetWriter(file, route)

@@ -22,7 +22,7 @@ from fakes import draw_digit, encode
 from flaskapi import create_app
 from flaskapi.__main__ import main
 from flaskapi.commands.predict import command
-from flaskapi.commands.predict.writers import Writer, make_writer
+from flaskapi.commands.predict.writers import RowWriter, make_writer
 from flaskapi.reading.reader import Reader
 from flaskapi.sources import Item
 
@@ -274,7 +274,7 @@ def test_a_file_that_cannot_be_written_whole_replaces_none(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def make_failing(*arguments: Any) -> Writer:
+    def make_failing(*arguments: Any) -> RowWriter:
         writer, write = make_writer(*arguments), iter(range(2))
 
         def write_twice(results: Any) -> None:

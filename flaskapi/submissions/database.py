@@ -1,5 +1,7 @@
-"""Submissions in a database: what a process does, one thing at a time. `writer.py` puts many
-threads' requests through it.
+"""The database of submissions: transactions, and whether it can be used.
+
+`listing`, `labels`, `erasing` and the others say what is done in them; `writer` puts the requests
+of many threads through it.
 """
 
 import contextlib
@@ -11,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -21,37 +24,42 @@ from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission
 from flaskapi.submissions.days import SETTLED, forget_days
 from flaskapi.submissions.engine import Durability, is_busy, make_engine
-from flaskapi.submissions.identifiers import first_id
+from flaskapi.submissions.identity import FileIdentity
 from flaskapi.submissions.inserts import insert
 from flaskapi.submissions.migrate import bring_up_to_date
-from flaskapi.submissions.retention import (
-    Excess,
-    end_turn,
-    find_excess,
-    find_oldest,
-    find_size,
-    hold_turn,
-)
+from flaskapi.submissions.room import find_free, find_pages, find_reserve
 from flaskapi.submissions.tables import REVISION, images, submissions
 
 T = TypeVar("T")
+MIB = 1024 * 1024
 _ERASED_TOGETHER = 50  # submissions
 _BREATH_S = (
     0.01  # between two transactions that erase, in which those that wait to write come first
 )
 _LOOKS_AT_LOG = 10  # for a moment in which nobody reads, so that it can be emptied
 PATIENCE_S = 0.8  # with a database in which another process writes
+_PUBLIC = "The store cannot be used at the moment; the service's log says why."
 _COLUMNS = [column for column in submissions.c if column.name != "sha256"]
 
 
-class DatabaseStore:
-    """Keeps submissions in SQLite or PostgreSQL. Its connections are made at first use, and anew in
-    a forked process.
+class Database:
+    """SQLite or PostgreSQL, for one thing at a time. Its connections are made at first use, and
+    again in a forked process.
     """
 
-    def __init__(self, url: str, durability: Durability, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        durability: Durability,
+        *,
+        patience_s: float = PATIENCE_S,
+        free_bytes: int | None = 0,
+    ) -> None:
+        """`free_bytes`: keep nothing while less of SQLite's disk is free; None: `room.py` says."""
         self._url, self._durability, self._patience_s = url, durability, patience_s
+        self._free_bytes = free_bytes
         self._engine: sa.Engine | None = None
+        self._identity: FileIdentity | None = None
         self._process = 0
         self._opening = threading.Lock()
 
@@ -73,107 +81,12 @@ class DatabaseStore:
             insert(connection, kept, digests)
             forget_days(connection, late)
 
+        self.check_room()
         self.run(work, alone=not late)
         return [one.id for one in kept]
 
     def expect(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()  # one thing is done at a time
-
-    def get(self, id: UUID) -> Submission | None:
-        """Give a submission back.
-
-        Raises:
-            StoreUnavailableError: the database cannot be reached.
-        """
-        query = (
-            sa.select(*_COLUMNS, images.c.content.label("image"), images.c.media_type)
-            .join(images)
-            .where(submissions.c.id == id)
-        )
-        row = self.run(lambda connection: connection.execute(query).one_or_none(), reads=True)
-        return Submission(**row._mapping) if row else None
-
-    def delete(self, id: UUID) -> bool:
-        """Erase a submission, and its image with the last submission that has it.
-
-        Raises:
-            StoreUnavailableError: the database cannot be reached or written.
-        """
-
-        erased = self.run(lambda connection: _erase(connection, submissions.c.id == id))
-        self._empty_log()
-        return bool(erased)
-
-    def delete_before(self, moment: datetime) -> int:
-        """Erase what was received before a moment, some at a time, so that whoever keeps something
-        meanwhile waits for those alone.
-
-        Raises:
-            StoreUnavailableError: the database cannot be reached or written; what was erased until
-                then stays erased.
-        """
-        oldest = (
-            sa.select(submissions.c.id)
-            .where(submissions.c.id < first_id(moment))
-            .order_by(submissions.c.id)
-            .limit(_ERASED_TOGETHER)
-        )
-        erased = 0
-        while count := self.run(
-            lambda connection: _erase(
-                connection, submissions.c.id.in_(connection.execute(oldest).scalars().all())
-            )
-        ):
-            erased += count
-            time.sleep(_BREATH_S)
-        if erased:
-            self._empty_log()
-        return erased
-
-    def delete_beyond(
-        self, most_submissions: int | None, most_bytes: int | None
-    ) -> tuple[int, Excess | None]:
-        """Erase the oldest submissions that no operator has labelled, until what is left is within
-        the limits, as `delete_before` does.
-
-        Returns:
-            How many were erased, and what is beyond the limits all the same.
-
-        Raises:
-            StoreUnavailableError: the database cannot be reached or written; what was erased until
-                then stays erased.
-        """
-        if most_submissions is None and most_bytes is None:
-            return 0, None
-        held = self.run(lambda connection: hold_turn(connection, None))
-        excess = self.run(
-            lambda connection: find_excess(connection, most_submissions, most_bytes), reads=True
-        )
-        erased, after = 0, UUID(int=0)
-
-        def erase(connection: sa.Connection) -> tuple[datetime, int, int, UUID | None]:
-            until = hold_turn(connection, held)
-            found = find_oldest(connection, after, excess, _ERASED_TOGETHER)
-            before = find_size(connection, found)
-            count = _erase(connection, submissions.c.id.in_([one.id for one in found]))
-            return (
-                until,
-                count,
-                before - find_size(connection, found),
-                found[-1].id if found else None,
-            )
-
-        while excess:
-            held, count, freed_bytes, last = self.run(erase)
-            if last is None:
-                break
-            erased, after = erased + count, last
-            excess = Excess(excess.submissions - count, excess.bytes - freed_bytes)
-            time.sleep(_BREATH_S)
-        self.run(lambda connection: end_turn(connection, held))
-        if erased:
-            self._empty_log()
-        return erased, excess or None
 
     def _empty_log(self) -> None:
         """Let nothing of what was erased stay readable in SQLite's write-ahead log; where others
@@ -211,8 +124,40 @@ class DatabaseStore:
         def look(connection: sa.Connection) -> None:
             connection.execute(sa.select(submissions.c.id).limit(1)).first()
 
+        self.check_room()
         self.run(write if thoroughly else look, reads=not thoroughly)
         return {"kind": self.kind, "version": REVISION}
+
+    def check_room(self) -> None:
+        """See whether enough of SQLite's disk is free; it costs next to nothing while there is.
+
+        Raises:
+            StoreUnavailableError: there is less than is to stay free.
+        """
+        if self.kind != "sqlite" or self._free_bytes == 0:
+            return
+        path = Path(sa.make_url(self._url).database or "")
+        try:
+            free, size = find_free(path)
+        except OSError:
+            return  # there is no folder yet; what is wrong, SQLite says
+        reserve = find_reserve(self._free_bytes, size)
+        # What was erased makes the file no smaller, and is used again.
+        if free < reserve and free + self.run(find_pages, reads=True).free < reserve:
+            raise StoreUnavailableError(
+                f"{free // MIB:,} MiB are free on the disk, and {reserve // MIB:,} MiB are to stay "
+                "free (the setting KEEP_FREE_BYTES)."
+            )
+
+    def check_file(self) -> None:
+        """See whether SQLite's file is the one that this process has open; it costs next to
+        nothing.
+
+        Raises:
+            StoreUnavailableError: it was deleted or replaced.
+        """
+        if self._identity is not None and self._process == os.getpid():
+            self._identity.check()
 
     def close(self) -> None:
         """Close every connection; the next use makes new ones."""
@@ -226,6 +171,7 @@ class DatabaseStore:
         *,
         reads: bool = False,
         long: bool = False,
+        erases: bool = False,
         alone: bool = False,
     ) -> T:
         """Do something in one transaction, again while others write, and where a connection turns
@@ -235,6 +181,7 @@ class DatabaseStore:
             work: may be called more than once; what it did before is then taken back.
             reads: nothing is written.
             long: makes no difference here, where all work is waited for.
+            erases: nothing of what was erased stays readable in SQLite's log.
             alone: for PostgreSQL it is one statement, which is a transaction by itself.
 
         Raises:
@@ -252,11 +199,17 @@ class DatabaseStore:
                 ):
                     result = work(connection)
                     worked = not reads
+                if worked:
+                    self.check_file()  # no receipt for what went into a file that nobody finds
+                if erases:
+                    self._empty_log()
                 return result
             except IntegrityError as error:
                 refused += 1
                 if refused > 3:
-                    raise StoreUnavailableError(f"The store refuses: {_reason(error)}") from error
+                    raise StoreUnavailableError(
+                        f"The store refuses: {_reason(error)}", public="The store refuses this."
+                    ) from error
             except DBAPIError as error:
                 # The server was started anew since; all its connections are made anew. What may
                 # have been committed is not done again.
@@ -265,12 +218,12 @@ class DatabaseStore:
                     continue
                 if not is_busy(error) or time.monotonic() > deadline_s:
                     raise StoreUnavailableError(
-                        f"The store cannot be used: {_reason(error)}"
+                        f"The store cannot be used: {_reason(error)}", public=_PUBLIC
                     ) from error
                 time.sleep(random.uniform(0, 0.002))
             except (SQLAlchemyError, OSError) as error:
                 raise StoreUnavailableError(
-                    f"The store cannot be used: {_reason(error)}"
+                    f"The store cannot be used: {_reason(error)}", public=_PUBLIC
                 ) from error
 
     def _ready_engine(self) -> sa.Engine:
@@ -279,45 +232,26 @@ class DatabaseStore:
                 # Its connections are those of the process this one was forked from.
                 self._engine.dispose(close=False)
             self._engine, self._process, self._opening = None, os.getpid(), threading.Lock()
+            self._identity = None
         with self._opening:
             if self._engine is None:
-                engine = make_engine(self._url, self._durability)
+                self._identity = self._identify()
+                engine = make_engine(self._url, self._durability, identity=self._identity)
                 try:
                     bring_up_to_date(engine)
                 except BaseException:
                     engine.dispose()
                     raise
                 self._engine = engine
-            return self._engine
+            engine = self._engine
+        self.check_file()
+        return engine
 
-
-def _erase(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
-    """Erase submissions, and the images that no other has. Gives how many submissions there
-    were.
-    """
-    # Locked before their days are, as by whoever labels one.
-    found = (
-        sa.select(submissions.c.sha256, submissions.c.received_at)
-        .where(which)
-        .order_by(submissions.c.id)
-        .with_for_update()
-    )
-    erased = connection.execute(found).all()
-    digests = [sha256 for sha256, _ in erased]
-    if digests:
-        forget_days(connection, [received_at for _, received_at in erased])
-        connection.execute(sa.delete(submissions).where(which))
-        # Not `exists`, of which PostgreSQL would make a join that reads all submissions.
-        user = (
-            sa.select(submissions.c.id)
-            .where(submissions.c.sha256 == images.c.sha256)
-            .limit(1)
-            .scalar_subquery()
-        )
-        connection.execute(
-            sa.delete(images).where(images.c.sha256.in_(set(digests)), user.is_(None))
-        )
-    return len(digests)
+    def _identify(self) -> FileIdentity | None:
+        """What knows SQLite's file; a server knows its own."""
+        parsed = sa.make_url(self._url)
+        is_file = parsed.get_backend_name() == "sqlite" and parsed.database
+        return FileIdentity(Path(parsed.database or "")) if is_file else None
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,128 @@
+"""`backup` and `restore`: all that cannot be made again, in one folder, while the service runs."""
+
+import argparse
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from flaskapi.commands.backup.folder import (
+    DATABASE,
+    INSTANCE,
+    VERSIONS,
+    check_whole,
+    copy_instance,
+    copy_versions,
+    digest,
+    find_files,
+    put_back_files,
+    put_back_versions,
+    unfinished,
+    write_list,
+)
+from flaskapi.config import read_environment
+from flaskapi.errors import FlaskapiError
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `backup` and `restore`."""
+    backing = commands.add_parser(
+        "backup",
+        help="copy the database, keys, settings and versions into a new folder, while the service "
+        "runs",
+    )
+    backing.add_argument("folder", type=Path, metavar="FOLDER")
+    backing.set_defaults(run=back_up, writes_folder=True)
+    restoring = commands.add_parser("restore", help="put back what `backup` wrote")
+    restoring.add_argument("folder", type=Path, metavar="FOLDER")
+    restoring.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="also where there is a database with rows, or another key, setting or version",
+    )
+    restoring.set_defaults(run=restore)
+
+
+def back_up(options: argparse.Namespace) -> None:
+    """Write a backup, whole or not at all, that nobody else on this machine can read."""
+    from flaskapi.app import find_address, make_app
+    from flaskapi.submissions.backup import copy_database
+
+    app, target = make_app(), options.folder.absolute()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FlaskapiError(f"{target} is there already, and not an empty folder.")
+    with unfinished(target) as folder:
+        for name in (DATABASE, INSTANCE, VERSIONS):
+            (folder / name).mkdir(mode=0o700)
+        copy_instance(Path(app.instance_path), folder / INSTANCE)
+        copy_versions(app.config["VERSIONS_PATH"], folder / VERSIONS)
+        copied = None
+        if app.config["STORE"] != "off":
+            copied = copy_database(find_address(app), folder / DATABASE)._asdict()
+        write_list(folder, copied)
+        check_whole(folder)
+    rows = sum(copied["rows"].values()) if copied else 0
+    print(f"Wrote {target}: {rows:,} rows, and all files are as their sums say.")
+
+
+def restore(options: argparse.Namespace) -> None:
+    """Put a backup back, after all of it was checked."""
+    from flaskapi.app import find_address, make_app
+    from flaskapi.submissions.backup import Copied, check_known, count_rows, put_back
+
+    folder = options.folder.absolute()
+    listed = check_whole(folder)
+    copied = Copied(**listed["database"]) if listed["database"] else None
+    if copied:
+        check_known(copied)
+    app = make_app(_settings_of(folder))
+    address = find_address(app)
+    if copied and not address.startswith(copied.kind):
+        raise FlaskapiError(
+            f"The backup is of {copied.kind}, and the settings name another kind of database: set "
+            "DATABASE_URL as it was."
+        )
+    if not options.overwrite:
+        filled = [name for name, rows in count_rows(address).items() if rows and copied]
+        targets = {INSTANCE: Path(app.instance_path), VERSIONS: app.config["VERSIONS_PATH"]}
+        _refuse_other(folder, targets, filled)
+    put_back_files(folder / INSTANCE, Path(app.instance_path), 0o600)
+    put_back_versions(folder / VERSIONS, app.config["VERSIONS_PATH"])
+    if copied:
+        put_back(address, folder / DATABASE, copied)
+        if {name: count_rows(address)[name] for name in copied.rows} != copied.rows:
+            print("Since the backup was put back, the service has kept more.")
+    print(f"Put back the backup of {listed['made_at']}. Restart the service: deploy/roll.")
+
+
+def _settings_of(folder: Path) -> dict[str, Any]:
+    """The settings of a backup, where this instance has none of its own and no variable is set."""
+    from flaskapi.app import make_app
+
+    path = folder / INSTANCE / "config.toml"
+    if not path.exists() or (Path(make_app().instance_path) / "config.toml").exists():
+        return {}
+    with path.open("rb") as file:
+        found = tomllib.load(file)
+    return {name: value for name, value in found.items() if name not in read_environment()}
+
+
+def _refuse_other(folder: Path, targets: dict[str, Path], filled: list[str]) -> None:
+    """Say what a restore would write over.
+
+    Raises:
+        FlaskapiError: there is something, and it is not the same.
+    """
+    others = [f"rows in the table {name}" for name in filled]
+    for name, target in targets.items():
+        for path in find_files(folder / name):
+            there = target / path.relative_to(folder / name)
+            if os.path.lexists(there) and (
+                there.is_symlink() or not there.is_file() or digest(there) != digest(path)
+            ):
+                others.append(str(there))
+    if others:
+        raise FlaskapiError(
+            f"There is something here already: {', '.join(others[:5])}. "
+            "To write over it: restore --overwrite."
+        )

@@ -1,0 +1,124 @@
+"""Root gives up its rights where somebody else owns a folder: a link or a file that the owner
+placed there would else be followed, changed or run with them.
+
+`python -m flaskapi.privileges FOLDER COMMAND...` runs a command as the owner of a folder.
+"""
+
+import os
+import pwd
+import stat
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from flaskapi.errors import FlaskapiError
+
+SERVICE_USER = "www-data"  # as whom Apache serves
+
+
+def drop_to_owner(folders: Iterable[Path]) -> None:
+    """Become the owner of the first of these folders that root does not own, for good.
+
+    Where a folder is missing, its nearest folder counts. Whoever is not root changes nothing.
+
+    Raises:
+        FlaskapiError: root owns a folder in which anybody may place files.
+    """
+    if os.geteuid() != 0:
+        return
+    for folder in folders:
+        owner = find_owner(folder)
+        if owner is not None:
+            become(*owner)
+            return
+
+
+def find_owner(folder: Path) -> tuple[int, int] | None:
+    """The user and group who own a folder, or a link to it; None: root does.
+
+    Raises:
+        FlaskapiError: anybody may place files in it.
+    """
+    for path in _nearest(folder.absolute()):
+        found = os.lstat(path)
+        if found.st_uid != 0:
+            return found.st_uid, found.st_gid
+        if stat.S_ISDIR(found.st_mode) and found.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == 2:
+            raise FlaskapiError(
+                f"{path} is root's, and anybody may write into it: run this as another user, or "
+                f"chmod o-w {path}."
+            )
+    return None
+
+
+def _nearest(path: Path) -> list[Path]:
+    """What is there of a path: itself, and where it leads as a link; else a folder above it."""
+    while not os.path.lexists(path):
+        path = path.parent
+    return [path, Path(os.path.realpath(path))] if path.is_symlink() else [path]
+
+
+def become(uid: int, gid: int) -> None:
+    """Become another user, with the groups of that user, for good."""
+    try:
+        user = pwd.getpwuid(uid)
+        groups, home = os.getgrouplist(user.pw_name, gid), user.pw_dir
+    except KeyError:  # a user without a name, as in a container
+        groups, home = [gid], "/"
+    os.setgroups(groups)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    os.environ["HOME"] = home
+
+
+def give(folder: Path, name: str = SERVICE_USER) -> None:
+    """Make a folder for a user; one that is root's, with all that is in it, is given away.
+
+    Raises:
+        FlaskapiError: others have placed something in root's folder, or there is no such user.
+    """
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        raise FlaskapiError(f"There is no user {name}.") from None
+    if not os.path.lexists(folder):
+        if not folder.parent.exists():
+            folder.parent.mkdir(parents=True)
+        folder.mkdir(mode=0o755)
+    elif find_owner(folder) is not None:
+        return
+    for there, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
+        for found in (os.fstat(descriptor), *(_look(one, descriptor) for one in folders + files)):
+            is_shared = not stat.S_ISDIR(found.st_mode) and found.st_nlink > 1
+            if found.st_uid != 0 or is_shared:
+                raise FlaskapiError(
+                    f"{there} is root's, and has files of others in it. To let {name} serve: "
+                    f"sudo chown -hR {name}: {folder}"
+                )
+    for _, _, files, descriptor in os.fwalk(folder, follow_symlinks=False, topdown=False):
+        for one in files:
+            os.chown(one, user.pw_uid, user.pw_gid, dir_fd=descriptor, follow_symlinks=False)
+        os.fchown(descriptor, user.pw_uid, user.pw_gid)
+
+
+def _look(name: str, descriptor: int) -> os.stat_result:
+    return os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command as the owner of a folder; `--give FOLDER...` gives folders to Apache's user."""
+    try:
+        if arguments[:1] == ["--give"]:
+            for folder in arguments[1:]:
+                give(Path(folder))
+            return 0
+        folder, *command = arguments
+        drop_to_owner([Path(folder)])
+    except (FlaskapiError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,245 @@
+"""A copy of the whole database, made while it is used, and put back.
+
+SQLite is copied by its own online backup, which sees one moment. PostgreSQL is copied by COPY, in
+one transaction that sees one moment, so that no program of the server's version is needed.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+
+from flaskapi.errors import FlaskapiError
+from flaskapi.submissions.engine import make_engine
+from flaskapi.submissions.migrate import bring_up_to_date, find_revision, known_revisions
+from flaskapi.submissions.tables import metadata
+
+SQLITE_FILE = "submissions.db"
+_CHUNK_BYTES = 1 << 20
+
+
+class Copied(NamedTuple):
+    """What a copy of a database holds."""
+
+    kind: str  # `sqlite` or `postgresql`
+    revision: str  # of its tables
+    rows: dict[str, int]  # of each table
+    columns: dict[str, list[str]]  # of each table, as they lie in its file; of SQLite none
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    """What a database says, in one line of ours."""
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
+        said = str(getattr(error, "orig", None) or error).strip().splitlines() or [repr(error)]
+        raise FlaskapiError(f"The database cannot be used: {said[0]}") from error
+
+
+@_said()
+def copy_database(url: str, folder: Path) -> Copied:
+    """Copy a database into files of a folder, while others write to it.
+
+    Raises:
+        FlaskapiError: there is no database, it has no tables yet, or it cannot be read.
+        OSError: the files cannot be written.
+    """
+    if sa.make_url(url).get_backend_name() == "sqlite":
+        return _copy_sqlite(_sqlite_path(url), folder / SQLITE_FILE)
+    return _copy_postgresql(url, folder)
+
+
+def check_known(copied: Copied) -> None:
+    """Refuse a copy that a newer version of this code made.
+
+    Raises:
+        FlaskapiError: its tables are of a revision that this code does not know.
+    """
+    if copied.revision not in known_revisions():
+        raise FlaskapiError(
+            f"The backup's tables are of version {copied.revision}, which is newer than this "
+            "code. Update the code first."
+        )
+
+
+@_said()
+def count_rows(url: str) -> dict[str, int]:
+    """How many rows each table of a database has; none where there is no database yet."""
+    if sa.make_url(url).get_backend_name() == "sqlite" and not _sqlite_path(url).exists():
+        return {}
+    engine = make_engine(url, "power")
+    try:
+        with engine.connect().execution_options(reads=True) as connection:
+            there = [name for name in metadata.tables if sa.inspect(connection).has_table(name)]
+            return {
+                name: connection.execute(
+                    sa.select(sa.func.count()).select_from(metadata.tables[name])
+                ).scalar_one()
+                for name in there
+            }
+    finally:
+        engine.dispose()
+
+
+@_said()
+def put_back(url: str, folder: Path, copied: Copied) -> None:
+    """Put a copy in the place of all that a database holds, in one transaction, and bring its
+    tables up to date.
+
+    Raises:
+        FlaskapiError: the rows are not as many as the copy says, or the database cannot be
+            written; nothing is changed then.
+    """
+    if copied.kind == "sqlite":
+        _put_back_sqlite(_sqlite_path(url), folder / SQLITE_FILE, copied)
+    engine = make_engine(url, "power")
+    try:
+        bring_up_to_date(engine)
+        if copied.kind == "postgresql":
+            _put_back_postgresql(engine, folder, copied)
+    finally:
+        engine.dispose()
+
+
+def _sqlite_path(url: str) -> Path:
+    return Path(sa.make_url(url).database or "")
+
+
+def _copy_sqlite(path: Path, target: Path) -> Copied:
+    if not path.is_file():
+        raise FlaskapiError(f"{path}: there is no database yet.")
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with _opened(path) as source, _opened(target) as made:
+        source.backup(made)  # in one step, so that nobody who writes makes it begin again
+        made.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+        return _look_at(made)
+
+
+def _look_at(connection: sqlite3.Connection) -> Copied:
+    """Check that a database is whole, and count what it holds."""
+    said = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+    if said != ["ok"] or connection.execute("PRAGMA foreign_key_check").fetchone():
+        raise FlaskapiError(f"The database is damaged: {said[0]}.")
+    tables = {
+        row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    }
+    if "alembic_version" not in tables:
+        raise FlaskapiError("The database has no tables of this service.")
+    (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    rows = {
+        name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]
+        for name in metadata.tables
+        if name in tables
+    }
+    return Copied("sqlite", revision, rows, {})
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a database that is there."""
+    with contextlib.closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
+    ) as connection:
+        connection.isolation_level = None
+        yield connection
+
+
+def _put_back_sqlite(path: Path, copy: Path, copied: Copied) -> None:
+    """Write over what is there by SQLite's own transaction: whoever has it open goes on."""
+    engine = make_engine(f"sqlite:///{path}", "power")
+    engine.connect().close()  # makes the file where there is none
+    engine.dispose()
+    with _opened(copy) as source, _opened(path) as target:
+        found = _look_at(source)
+        if found.rows != copied.rows:
+            raise FlaskapiError("The backup's database is not the one that its list names.")
+        source.backup(target)
+        target.execute("PRAGMA journal_mode = WAL")
+        # What was there before is in no log any more, as soon as nobody reads from it.
+        target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _copy_postgresql(url: str, folder: Path) -> Copied:
+    engine = make_engine(url, "power")
+    try:
+        with engine.connect().execution_options(alone=True) as connection:
+            driver = _driver(connection)
+            driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            driver.execute("SET LOCAL statement_timeout = 0")
+            revision = find_revision(connection)
+            if revision is None:
+                raise FlaskapiError("The database has no tables of this service.")
+            found = sa.inspect(connection)
+            columns = {
+                table.name: [column["name"] for column in found.get_columns(table.name)]
+                for table in metadata.sorted_tables
+                if found.has_table(table.name)
+            }
+            rows = {
+                name: _copy_out(driver, name, of_it, folder / f"{name}.copy")
+                for name, of_it in columns.items()
+            }
+            driver.execute("COMMIT")
+            return Copied("postgresql", revision, rows, columns)
+    finally:
+        engine.dispose()
+
+
+def _driver(connection: sa.Connection) -> "psycopg.Connection[Any]":
+    found: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+    return found
+
+
+def _copy_out(driver: "psycopg.Connection[Any]", table: str, columns: list[str], path: Path) -> int:
+    """Write a table's rows into a file, and count them."""
+    query = sql.SQL("COPY {} ({}) TO STDOUT").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with (
+        open(path, "xb", opener=_for_nobody_else) as file,
+        driver.cursor() as cursor,
+    ):
+        with cursor.copy(query) as copy:
+            for part in copy:
+                file.write(part)
+        return cursor.rowcount
+
+
+def _put_back_postgresql(engine: sa.Engine, folder: Path, copied: Copied) -> None:
+    with engine.connect() as connection:
+        driver = _driver(connection)
+        with driver.transaction():
+            driver.execute("SET LOCAL statement_timeout = 0")
+            tables = [table.name for table in metadata.sorted_tables]
+            driver.execute(
+                sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(map(sql.Identifier, tables)))
+            )
+            for table in tables:
+                if table in copied.rows:
+                    _copy_in(driver, table, copied, folder / f"{table}.copy")
+
+
+def _copy_in(driver: "psycopg.Connection[Any]", table: str, copied: Copied, path: Path) -> None:
+    query = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, copied.columns[table]))
+    )
+    with path.open("rb") as file, driver.cursor() as cursor:
+        with cursor.copy(query) as copy:
+            while part := file.read(_CHUNK_BYTES):
+                copy.write(part)
+        if cursor.rowcount != copied.rows[table]:
+            raise FlaskapiError(
+                f"Of the table {table} {cursor.rowcount:,} rows were put back, and the backup's "
+                f"list names {copied.rows[table]:,}; nothing was changed."
+            )
+
+
+def _for_nobody_else(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)

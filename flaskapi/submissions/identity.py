@@ -1,0 +1,101 @@
+"""SQLite's files under their names: are they still those that this process has open?
+
+A file that is deleted or replaced stays open, and takes commits that nobody ever finds again.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from flaskapi.errors import StoreUnavailableError
+
+LOG_SUFFIXES = ("-wal", "-shm")  # beside the database's own name
+
+
+class FileIdentity:
+    """The database and its write-ahead log, as one process has them open. Threads may share it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._log = path.with_name(f"{path.name}-wal")
+        self._lock = threading.Lock()
+        self._connections = 0
+        self._known: dict[Path, tuple[int, int]] = {}
+
+    def note_opened(self) -> None:
+        """A connection was made; the first one tells which files this process uses."""
+        with self._lock:
+            if self._connections == 0:
+                self._known.clear()  # without a connection here, SQLite may have removed the log
+                if (found := _identify(self.path)) is not None:
+                    self._known[self.path] = found
+            self._connections += 1
+
+    def note_closed(self) -> None:
+        """A connection was closed."""
+        with self._lock:
+            self._connections -= 1
+
+    def check(self) -> None:
+        """See whether both files are those that are open. It takes a few microseconds.
+
+        Raises:
+            StoreUnavailableError: one was deleted or replaced; it is lasting.
+        """
+        for path in (self.path, self._log):
+            found = _identify(path)
+            with self._lock:
+                if not self._connections:
+                    return  # nothing is open; the next connection opens what is there
+                known = self._known.get(path)
+                if known is None and found is not None:
+                    self._known[path] = found
+                    continue
+            if known is not None and found != known:
+                self._set_old_log_aside()
+                raise StoreUnavailableError(
+                    f"{path} was {'deleted' if found is None else 'replaced'} while the service "
+                    "uses it. Put the same file back, or restart the service (sudo systemctl "
+                    "restart apache2) to go on with what is there.",
+                    lasting=True,
+                    public="The store's file is not the one that was opened.",
+                )
+
+    def _set_old_log_aside(self) -> None:
+        """Let no process read the log of the old database into a new one, which would damage it."""
+        with self._lock:
+            database, log = self._known.get(self.path), self._known.get(self._log)
+        found = _identify(self.path)
+        if found not in (None, database) and log is not None and _identify(self._log) == log:
+            set_logs_aside(self.path)
+
+
+def set_logs_aside(path: Path) -> None:
+    """Rename the log of a database that is no longer at its path; nothing is erased."""
+    for suffix in LOG_SUFFIXES:
+        log = path.with_name(path.name + suffix)
+        with contextlib.suppress(OSError):
+            log.rename(f"{log}.of-another-database.{time.time_ns()}")
+
+
+@contextlib.contextmanager
+def folder_locked(folder: Path) -> Iterator[None]:
+    """Hold a folder, so that one process makes a database in it while others wait."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,170 @@
+"""The gate before the work that computes: threads that wait for a slow client stand outside.
+
+A server may have any number of threads, for one that waits for a body costs next to nothing.
+Of those that compute each takes time from the others, so only few do so at once.
+"""
+
+import errno
+import io
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from flask import Flask, Request, current_app, request
+from werkzeug.exceptions import RequestTimeout
+from werkzeug.wsgi import get_input_stream
+
+from flaskapi.errors import OverloadedError
+
+WAIT_S = 10.0  # that a request waits for its turn at most
+# So many wait for their turn at most; of more each is refused at once.
+MOST_WAITING = 96
+BODY_S = 300.0  # in which a body must have come
+_IN_MEMORY_BYTES = 1 << 18
+_BLOCK_BYTES = 1 << 16
+_BODY = "flaskapi.body"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Gate:
+    """Lets so many requests compute at once, and of those with many images one fewer."""
+
+    def __init__(
+        self,
+        slots: int,
+        most_batches: int,
+        *,
+        wait_s: float = WAIT_S,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        """Make one for a process.
+
+        Args:
+            slots: how many requests compute at once, at least 1.
+            most_batches: how many requests with many images are taken in at once.
+        """
+        self._slots = threading.Semaphore(slots)
+        self._slots_of_many = threading.Semaphore(max(1, slots - 1))
+        self._batches = threading.Semaphore(most_batches)
+        self._wait_s, self._most_waiting = wait_s, most_waiting
+        self._lock, self._waiting = threading.Lock(), 0
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Around the work of a request with one image.
+
+        Raises:
+            OverloadedError: too many wait for their turn, or this one has waited too long.
+        """
+        self._take_slot()
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    @contextmanager
+    def computing_one_of_many(self) -> Iterator[None]:
+        """Around each piece of work of a request with many: waits as long as it takes, and leaves
+        the last slot to single images.
+        """
+        with self._slots_of_many, self._slots:
+            yield
+
+    def admit_batch(self) -> None:
+        """Take in a request with many images, until `dismiss_batch`.
+
+        Raises:
+            OverloadedError: there are as many as may be.
+        """
+        if not self._batches.acquire(blocking=False):
+            raise OverloadedError(
+                "As many requests with many images are being answered as may be (MAX_BATCHES); "
+                "send this one again later."
+            )
+
+    def dismiss_batch(self) -> None:
+        """Make room for another request with many images."""
+        self._batches.release()
+
+    def _take_slot(self) -> None:
+        if self._slots.acquire(blocking=False):
+            return
+        with self._lock:
+            if self._waiting >= self._most_waiting:
+                raise OverloadedError("Too many requests wait for their turn; send this one later.")
+            self._waiting += 1
+        try:
+            if not self._slots.acquire(timeout=self._wait_s):
+                raise OverloadedError(
+                    f"The request waited {self._wait_s:g} s for its turn; send it again later."
+                )
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its gate, by the settings COMPUTING_AT_ONCE and MAX_BATCHES."""
+    app.extensions["flaskapi-gate"] = Gate(
+        app.config["COMPUTING_AT_ONCE"], app.config["MAX_BATCHES"]
+    )
+
+    @app.teardown_request
+    def close_body(error: BaseException | None) -> None:
+        if body := request.environ.pop(_BODY, None):
+            body.close()
+
+
+def gate() -> Gate:
+    """The gate of the application that handles this request."""
+    found: Gate = current_app.extensions["flaskapi-gate"]
+    return found
+
+
+def receive(request: Request, *, within_s: float = BODY_S) -> None:
+    """Take the body of a request whole, before the gate: a large one into a temporary file.
+
+    What reads the request afterwards does not wait for the client.
+
+    Raises:
+        RequestEntityTooLarge: it is larger than MAX_REQUEST_BYTES.
+        RequestTimeout: it did not come in time.
+        OverloadedError: there is no room for it on the disk.
+    """
+    environ = request.environ
+    stream = get_input_stream(environ, max_content_length=request.max_content_length)
+    length = request.content_length
+    body: IO[bytes]
+    if length is not None and length <= _IN_MEMORY_BYTES:
+        body, size = io.BytesIO(stream.read()), length
+    else:
+        body = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 closed with the request
+        environ[_BODY] = body
+        size = copy_body(stream, body, within_s)
+        body.seek(0)
+    environ["wsgi.input"] = body
+    environ["CONTENT_LENGTH"] = str(size)
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+
+
+def copy_body(stream: IO[bytes], body: IO[bytes], within_s: float) -> int:
+    """Copy a body, block by block, and give its size in bytes.
+
+    Raises:
+        RequestTimeout: it did not come within so many seconds.
+        OverloadedError: there is no room for it on the disk.
+    """
+    until_s, size = time.monotonic() + within_s, 0
+    try:
+        while block := stream.read(_BLOCK_BYTES):
+            size += body.write(block)
+            if time.monotonic() > until_s:
+                raise RequestTimeout(f"The body did not come within {within_s:g} s.")
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise OverloadedError("There is no room for the body at the moment.") from error
+        raise
+    return size

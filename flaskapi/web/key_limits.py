@@ -1,0 +1,65 @@
+"""How often a key may be used, where it has a limit of its own. Requests are counted where the
+setting RATE_LIMIT_STORAGE says, as those of clients are.
+"""
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, current_app
+
+from flaskapi.errors import RateLimitedError
+
+if TYPE_CHECKING:
+    from limits.strategies import FixedWindowRateLimiter
+
+    from flaskapi.submissions.keys import Key
+
+_REDIS_TIMEOUT_S = 0.25
+
+
+def count_use(key: "Key") -> None:
+    """Count one request of a key that has a limit.
+
+    Raises:
+        RateLimitedError: there were more than the limit allows.
+    """
+    if key.rate_limit is None:
+        return
+    # Not at the top: where no key has a limit, no library is loaded for it.
+    from limits import parse
+    from limits.errors import StorageError
+
+    limit, counted_by = parse(key.rate_limit), ("key", key.name)
+    limiter = _limiter(current_app._get_current_object())  # type: ignore[attr-defined]  # Werkzeug's proxy has it
+    try:
+        is_within = limiter.hit(limit, *counted_by)
+        reset_at_s = limiter.get_window_stats(limit, *counted_by).reset_time
+    except StorageError:
+        return  # Redis is down; a key is not refused for that
+    if not is_within:
+        wait_s = max(1, math.ceil(reset_at_s - time.time()))
+        raise RateLimitedError(
+            f"This key is used more often than its limit: {key.rate_limit}. Ask again in "
+            f"{wait_s} s.",
+            wait_s,
+        )
+
+
+def _limiter(app: Flask) -> "FixedWindowRateLimiter":
+    """What counts, made at the first key that has a limit."""
+    from limits.storage import storage_from_string
+    from limits.strategies import FixedWindowRateLimiter
+
+    found: FixedWindowRateLimiter | None = app.extensions.get("flaskapi-key-limits")
+    if found is None:
+        storage, options = app.config["RATE_LIMIT_STORAGE"], dict[str, Any]()
+        if storage == "memory":
+            storage = "memory://"
+        else:
+            options = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), _REDIS_TIMEOUT_S)
+        found = FixedWindowRateLimiter(
+            storage_from_string(storage, wrap_exceptions=True, **options)
+        )
+        found = app.extensions.setdefault("flaskapi-key-limits", found)
+    return found

@@ -1,0 +1,51 @@
+"""A process that has taken too much memory asks its server for another in its place."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+EVERY_S = 0.5
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def watch_memory(most_bytes: int) -> None:
+    """Look at this process's memory from now on; above so many bytes it ends, and is replaced.
+
+    To be called where SIGUSR1 means to finish what is under way and end, as in mod_wsgi's daemons.
+    """
+    threading.Thread(
+        target=wait_until_above, args=(most_bytes, resident_bytes, end), name="memory", daemon=True
+    ).start()
+
+
+def wait_until_above(
+    most_bytes: int,
+    resident: Callable[[], int],
+    then: Callable[[], None],
+    *,
+    every_s: float = EVERY_S,
+) -> None:
+    """Wait until this process has more memory than so many bytes; then log it, and do something."""
+    while (found := resident()) <= most_bytes:
+        time.sleep(every_s)
+    logging.getLogger("flaskapi").error(
+        "memory: this process has %s MB, and may have %s (PROCESS_MEMORY_BYTES); another takes its "
+        "place.",
+        f"{found // 1_000_000:,}",
+        f"{most_bytes // 1_000_000:,}",
+    )
+    then()
+
+
+def resident_bytes() -> int:
+    """The memory that this process has, in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+
+
+def end() -> None:
+    """Finish what is under way, and end."""
+    os.kill(os.getpid(), signal.SIGUSR1)

@@ -1,0 +1,70 @@
+"""`GET /`: the page for people, and the files that it is made of.
+
+The page has no build step and takes nothing from elsewhere: `page/` holds it as it is sent. Its
+policy lets the browser run, draw and ask nothing but what this service sends.
+"""
+
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, request
+
+from flaskapi.errors import NotFoundError
+from flaskapi.web.payload import read_query
+
+blueprint = Blueprint("pages", __name__)
+FOLDER = Path(__file__).parent / "page"
+TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",  # pictures that are not sent yet, and the 28x28
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "worker-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/")
+def page() -> Response:
+    """The page: draw, choose, drop, paste or photograph, and see what is read."""
+    read_query(request)
+    return _send("index.html")
+
+
+@blueprint.get("/page/<name>")
+def part(name: str) -> Response:
+    """One of the files that the pages are made of."""
+    read_query(request)
+    if not (FOLDER / name).is_file() or Path(name).suffix not in TYPES:
+        raise NotFoundError(f"There is nothing at {request.path}.")
+    return _send(name)
+
+
+def _send(name: str) -> Response:
+    """Send a file, or say that the browser has it: an update of the service is seen at once."""
+    response = Response((FOLDER / name).read_bytes(), mimetype=TYPES[Path(name).suffix])
+    response.add_etag()
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    if name == "service-worker.js":
+        response.headers["Service-Worker-Allowed"] = "/"
+    response.make_conditional(request)
+    return response

@@ -1,0 +1,154 @@
+"""What strangers send, or do not: slow clients, clients that leave, odd requests, keys in queries.
+
+Under a real Apache with mod_wsgi, with the files that are deployed.
+"""
+
+import json
+import re
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from archives import make_zip
+from fakes import draw_digit, encode
+from servers import ROOT, Server, apache, slow_senders, wait_until_it_answers
+
+from flaskapi.web.security import HEADERS
+
+pytestmark = pytest.mark.apache
+
+SEVEN = encode(draw_digit(7))
+SLOW = 200
+
+
+@pytest.mark.parametrize(
+    ("path", "head"),
+    [
+        ("/predict", "POST /predict HTTP/1.1\r\nHost: x\r\n"),
+        ("/predict", None),
+        ("/predict/batch", None),
+    ],
+    ids=["headers", "bodies", "bodies of many images"],
+)
+def test_hundreds_of_slow_clients_hold_up_nobody(
+    server: Server, path: str, head: str | None
+) -> None:
+    with slow_senders(server, SLOW, path, head):
+        took_s = []
+        for _ in range(20):
+            begun_s = time.monotonic()
+            assert 200 == server.ask("/predict", SEVEN, content_type="image/png").status
+            took_s.append(time.monotonic() - begun_s)
+    assert sorted(took_s)[-2] < 1, "a request waited for others that only send slowly"
+
+
+def cpu_s(server: Server) -> float:
+    """What the daemons have computed so far, in seconds."""
+    total = 0
+    for daemon in server.daemons():
+        fields = Path(f"/proc/{daemon}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / 100
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+def test_a_batch_ends_within_two_seconds_of_its_client(server: Server, accept: str) -> None:
+    """As one document too, of which nothing is sent before the end."""
+    page = encode(draw_digit(8, side=1500))
+    archive = make_zip([(f"{place}.png", page) for place in range(400)])
+    head = (
+        "POST /predict/batch?route=number HTTP/1.1\r\nHost: x\r\n"
+        f"Accept: {accept}\r\nContent-Type: application/zip\r\nContent-Length: {len(archive)}\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(head.encode() + b"\r\n" + archive)
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        working_s = cpu_s(server)
+        time.sleep(0.5)
+        assert cpu_s(server) - working_s > 0.1, "it was at work"
+    time.sleep(2)
+    left_s = cpu_s(server)
+    time.sleep(1)
+    assert cpu_s(server) - left_s < 0.2
+
+
+def ask_raw(server: Server, request: str) -> tuple[str, str]:
+    """Send bytes as they are, and give the head and the body of what comes."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(request.encode())
+        whole = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    head, _, body = whole.partition("\r\n\r\n")
+    return head, body
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        ("GET /health/live\r\n", 400),  # HTTP/0.9
+        (
+            "POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n"
+            "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+            501,
+        ),
+        ("GET /%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
+        ("GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 200),
+    ],
+)
+def test_every_answer_has_the_one_shape_and_bears_the_headers_once(
+    server: Server, request_text: str, status: int
+) -> None:
+    """Apache's own too; of the server it says no version."""
+    head, body = ask_raw(server, request_text)
+    assert f"HTTP/1.1 {status} " == head[:13]
+    if status != 200:
+        assert "Content-Type: application/problem+json" in head
+        assert {"type", "title", "status", "detail"} == set(json.loads(body))
+    assert ["Apache"] == re.findall(r"^Server: (.*?)\r?$", head, re.M)
+    for name, value in HEADERS.items():
+        assert [value] == re.findall(rf"^{name}: (.*?)\r?$", head, re.M)
+    assert "Strict-Transport-Security" not in head, "not over plain HTTP"
+
+
+def test_a_key_in_a_query_or_in_where_somebody_comes_from_is_in_no_log(server: Server) -> None:
+    key = "flaskapi-mistakenly-in-the-address"
+    for path in (f"/submissions?key={key}", f"/predict/batch?key={key}", f"/%00?key={key}"):
+        answer = server.ask(path, Referer=f"http://elsewhere/?key={key}")
+        assert answer.status >= 400
+    named = server.ask("/health/live", X_Request_ID="the-last-of-them").headers["X-Request-ID"]
+    until_s = time.monotonic() + 20
+    while named not in server.log("access") and time.monotonic() < until_s:
+        time.sleep(0.05)
+    assert "GET /submissions HTTP/1.1" in server.log("access")
+    assert key not in server.log("*")
+
+
+def test_a_start_says_nothing_that_frightens(folder: Path) -> None:
+    with apache(folder / "quiet") as server:
+        wait_until_it_answers(server)
+        assert 200 == server.ask("/health/ready").status
+        said = server.log("error") + server.log("server")
+    assert "ready: model" in said
+    harmless = ("INFO [-]", ":notice]", "Queue timeout expired")  # the last on a busy machine
+    assert [] == [line for line in said.splitlines() if not any(word in line for word in harmless)]
+
+
+def test_a_process_with_too_much_memory_is_replaced_and_no_request_fails(folder: Path) -> None:
+    script = folder / "growing.wsgi"
+    shipped = ROOT / "deploy" / "flaskapi.wsgi"
+    script.write_text(
+        f"__file__ = {str(shipped)!r}\n{shipped.read_text()}\n"
+        "taken = []\n"
+        "@application.get('/grow')\n"
+        "def grow():\n"
+        "    taken.append(bytearray(b'1') * 300_000_000)\n"
+        "    return 'taken'\n"
+    )
+    with apache(folder / "growing", script, PROCESS_MEMORY_BYTES=str(350 << 20)) as server:
+        before = server.daemons()
+        assert 200 == server.ask("/grow").status
+        until_s = time.monotonic() + 60
+        while len(set(before) & set(server.daemons())) == 3 and time.monotonic() < until_s:
+            assert 200 == server.ask("/predict", SEVEN, content_type="image/png").status
+        assert 2 == len(set(before) & set(server.daemons())), "one of them is replaced"
+        assert "another takes its place" in server.log("*")

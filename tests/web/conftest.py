@@ -1,0 +1,69 @@
+"""One Chromium and few servers for all tests of the pages; each test has a window of its own."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from browsers import TIMEOUT_MS, Site, chromium, why_no_chromium
+from playwright.sync_api import Browser, BrowserContext, Page
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if reason := why_no_chromium():
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
+    """Gives a server of some settings; the same to all tests that ask for the same ones, and by the
+    same name.
+    """
+    sites: dict[Any, Site] = {}
+
+    def find(name: str = "shared", **settings: Any) -> Site:
+        key = (name, *sorted(settings.items()))
+        if key not in sites:
+            sites[key] = Site(tmp_path_factory.mktemp("site"), **settings)
+        return sites[key]
+
+    yield find
+    for one in sites.values():
+        one.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """Opens an address in a window of its own, light, English and wide unless told otherwise.
+
+    No page may run into its own policy, or raise what nobody catches.
+    """
+    contexts: list[BrowserContext] = []
+    wrong: list[str] = []
+
+    def note(message: Any) -> None:
+        if "Content Security Policy" in message.text:
+            wrong.append(message.text)
+
+    def open_(address: str, **options: Any) -> Page:
+        window = {"viewport": {"width": 1200, "height": 850}, "locale": "en-GB"}
+        window["service_workers"] = "block"  # what passes through one, no test can hold up
+        context = browser.new_context(**(window | options))
+        contexts.append(context)
+        context.set_default_timeout(TIMEOUT_MS)
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(address)
+        page.locator("html[data-ready]").wait_for()
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert [] == wrong
