@@ -10,6 +10,7 @@ from flask import Blueprint, Flask, Response, request
 
 from flaskapi.errors import NotFoundError
 from flaskapi.web.payload import read_query
+from flaskapi.web.scopes import open_to_all
 
 blueprint = Blueprint("pages", __name__)
 FOLDER = Path(__file__).parent / "page"
@@ -41,6 +42,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/")
+@open_to_all
 def page() -> Response:
     """The page: draw, choose, drop, paste or photograph, and see what is read."""
     read_query(request)
@@ -48,6 +50,7 @@ def page() -> Response:
 
 
 @blueprint.get("/page/<name>")
+@open_to_all
 def part(name: str) -> Response:
     """One of the files that the pages are made of."""
     read_query(request)
