@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.13 python3.12 python
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.txt
 
-.PHONY: help run test lint train bench lock audit sbom clean
+.PHONY: help run test check lint train bench lock audit sbom clean
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
@@ -17,15 +17,18 @@ run: .venv/serve ## serve the shipped model at http://HOST:PORT (127.0.0.1:8000)
 	@deploy/run
 
 test: .venv/all apache chromium ## set up everything, then run every test and the linters
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=10
 	$(MAKE) --no-print-directory lint
+
+check: .venv/all ## the tests that start no process and train nothing: a minute of CPU
+	$(BIN)/python -m pytest -m "not train and not process" --durations=10
 
 lint: .venv/all ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-train: .venv/all ## train the shipped network, or NETWORK=detector; DATA=folder with MNIST, else Keras downloads it
+train: .venv/all ## train the shipped network, or NETWORK=detector; DATA=folder with MNIST; after a kill it goes on
 	$(BIN)/python train_mnist.py $(if $(DATA),--data $(DATA)) $(if $(NETWORK),--network $(NETWORK))
 
 bench: .venv/all apache ## measure what docs/figures.md reports (minutes)

@@ -49,6 +49,14 @@ def page() -> Response:
     return _send("index.html")
 
 
+@blueprint.get("/operations")
+@open_to_all
+def operations() -> Response:
+    """The page of operators. It shows nothing to who has no key: what it asks needs one."""
+    read_query(request)
+    return _send("operations.html")
+
+
 @blueprint.get("/page/<name>")
 @open_to_all
 def part(name: str) -> Response:
@@ -65,8 +73,6 @@ def _send(name: str) -> Response:
     response.add_etag()
     response.headers["Cache-Control"] = "no-cache"
     response.headers["Content-Security-Policy"] = POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
     if name == "service-worker.js":
         response.headers["Service-Worker-Allowed"] = "/"
     response.make_conditional(request)
