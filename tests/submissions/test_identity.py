@@ -3,13 +3,13 @@
 import logging
 import shutil
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from fakes import make_submission
+from waiting import until
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions.database import Database
@@ -130,10 +130,7 @@ def test_an_idle_process_notices_within_a_second_and_says_what_to_do(
     store = Writer(Database(f"sqlite:///{path}", "process"), LOG)
     store.record([make_submission()])
     path.unlink()
-    deadline_s = time.monotonic() + 1
-    while not caplog.records:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
+    until(lambda: caplog.records, 1)
     assert [logging.ERROR] == [record.levelno for record in caplog.records]
     assert "restart the service" in caplog.messages[0]
     with pytest.raises(StoreUnavailableError) as caught:

@@ -2,7 +2,6 @@
 
 import io
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from fakes import FixedClassifier, draw_digit, encode
 from flask import Flask, Request
 from problems import read_problem
+from waiting import pass_time, until
 from werkzeug.exceptions import RequestTimeout
 from werkzeug.test import EnvironBuilder
 
@@ -28,7 +28,7 @@ class Trickle(io.RawIOBase):
         self._content, self._pause_s = io.BytesIO(content), pause_s
 
     def read(self, size: int = -1) -> bytes:
-        time.sleep(self._pause_s)
+        pass_time(self._pause_s)
         return self._content.read(min(size, 1) if size > 0 else size)
 
 
@@ -42,7 +42,7 @@ def test_so_many_compute_at_once_and_not_one_more() -> None:
             with lock:
                 at_once += 1
                 most = max(most, at_once)
-            time.sleep(0.01)
+            pass_time(0.01)
             with lock:
                 at_once -= 1
 
@@ -72,7 +72,7 @@ def test_many_images_never_take_the_last_slot() -> None:
         other.start()
         for _ in range(20):
             with gate.computing():
-                time.sleep(0.001)
+                pass_time(0.001)
         assert other.is_alive()  # it waits for the one slot of those with many
     other.join(5)
     assert not other.is_alive()
@@ -173,7 +173,4 @@ def test_batches_over_their_number_are_refused_and_each_makes_room(app: Flask) -
 def no_thread_is_left() -> Iterator[None]:
     before = threading.active_count()
     yield
-    until_s = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < until_s:
-        time.sleep(0.01)
-    assert threading.active_count() <= before
+    until(lambda: threading.active_count() <= before)

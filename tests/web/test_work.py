@@ -1,11 +1,11 @@
 """What takes long is made beside the thread that answers, which so notices that nobody waits."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from waiting import pass_time
 
 from flaskapi.web.work import Work
 
@@ -68,5 +68,5 @@ def test_when_nobody_waits_for_more_nothing_more_is_made() -> None:
     work.stop()
     assert closed.wait(5)
     count = len(made)
-    time.sleep(0.05)
+    pass_time(0.05)
     assert count == len(made) < 100
