@@ -135,6 +135,10 @@ def _say(connection: sa.Connection, id: UUID, said: Said) -> InForce:
 def decide(history: Iterable[Said]) -> InForce:
     """Which of the labels of a submission is in force, from all that was said of it, the oldest
     first.
+
+    >>> history = [Said("7", "operator", "ada"), Said("1", "sender", None)]
+    >>> decide(history)
+    InForce(label='7', source='operator')
     """
     operators, senders = None, None
     for said in history:

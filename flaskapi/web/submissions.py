@@ -155,7 +155,12 @@ def read_filters(query: dict[str, str]) -> Any:
 
 
 def write_cursor(id: UUID) -> str:
-    """Write the id that a page ends with."""
+    """Write the id that a page ends with.
+
+    >>> cursor = write_cursor(UUID("01a20550-970d-7108-901e-df08ce33c220"))
+    >>> cursor, read_cursor(cursor)
+    ('AaIFUJcNcQiQHt8IzjPCIA', UUID('01a20550-970d-7108-901e-df08ce33c220'))
+    """
     return base64.urlsafe_b64encode(id.bytes).decode().rstrip("=")
 
 
