@@ -58,13 +58,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.process
 def test_what_pip_installs_serves_the_shipped_model(installed: Path) -> None:
-    """The wheel bears the model: nothing but its own folder is needed."""
+    """The wheel bears the model and the page: nothing but its own folder is needed."""
     (installed / "7.png").write_bytes(encode(draw_digit(7)))
     program = (
         "import flaskapi; app = flaskapi.create_app({'INSTANCE_PATH': 'instance'}); "
         "print(flaskapi.__file__)\n"
         "print(app.test_client().post('/predict', data={'file': open('7.png', "
-        "'rb')}).get_json()['digit'])"
+        "'rb')}).get_json()['digit'], app.test_client().get('/page/page.js').status_code)"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", program],
@@ -73,9 +73,11 @@ def test_what_pip_installs_serves_the_shipped_model(installed: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert [str(installed / "site" / "flaskapi" / "__init__.py"), "7"] == done.stdout.split(), (
-        done.stderr
-    )
+    assert [
+        str(installed / "site" / "flaskapi" / "__init__.py"),
+        "7",
+        "200",
+    ] == done.stdout.split(), done.stderr
 
 
 def test_what_serving_needs_is_pinned_with_hashes_and_as_in_the_full_set() -> None:
