@@ -102,7 +102,8 @@ def wait_until_it_answers(server: Server) -> Server:
         with contextlib.suppress(OSError):
             server.ask("/health/live")
             return server
-        time.sleep(0.05)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.process.wait(0.05)
     raise AssertionError(f"no answer from port {server.port}; its log:\n{server.log('*')}")
 
 
