@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.13 python3.12 python
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.txt
 
-.PHONY: help run test lint train bench clean
+.PHONY: help run test check lint train bench lock audit sbom clean
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
@@ -17,19 +17,32 @@ run: .venv/serve ## serve the shipped model at http://HOST:PORT (127.0.0.1:8000)
 	@deploy/run
 
 test: .venv/all apache chromium ## set up everything, then run every test and the linters
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=10
 	$(MAKE) --no-print-directory lint
+
+check: .venv/all ## the tests that start no process and train nothing: a minute of CPU
+	$(BIN)/python -m pytest -m "not train and not process" --durations=10
 
 lint: .venv/all ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-train: .venv/all ## train the shipped network, or NETWORK=detector; DATA=folder with MNIST, else Keras downloads it
+train: .venv/all ## train the shipped network, or NETWORK=detector; DATA=folder with MNIST; after a kill it goes on
 	$(BIN)/python train_mnist.py $(if $(DATA),--data $(DATA)) $(if $(NETWORK),--network $(NETWORK))
 
 bench: .venv/all apache ## measure what docs/figures.md reports (minutes)
 	$(BIN)/python -m benchmarks
+
+lock: .venv/all ## pin what serving needs with the hashes of its files: deploy/requirements-serve.txt (minutes)
+	$(BIN)/python deploy/lock
+
+audit: .venv/tools/done ## is a version that serving pins known to be vulnerable?
+	.venv/tools/bin/python deploy/audit
+
+sbom: .venv/tools/done ## list what serving is made of, in CycloneDX's form: sbom.json
+	.venv/tools/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml -o sbom.json \
+		deploy/requirements-serve.txt
 
 clean: ## remove the virtual environment and all caches; models and instance stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -38,9 +51,16 @@ clean: ## remove the virtual environment and all caches; models and instance sta
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed: sudo apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 
-.venv/serve: .venv/bin/python pyproject.toml requirements.txt
+# Each file is held against its hash on Linux; elsewhere, where nobody deploys, no hashes are pinned.
+.venv/serve: .venv/bin/python pyproject.toml deploy/requirements-serve.txt
 	@echo "Installing what serving needs into .venv ..."
-	$(PIP) --editable .
+	if [ "$$(uname -s)" = Linux ]; then $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes \
+		--only-binary :all: -r deploy/requirements-serve.txt && $(PIP) --no-deps --editable .; else $(PIP) --editable .; fi
+	@touch $@
+
+.venv/tools/done: .venv/bin/python deploy/requirements-tools.txt
+	$(PYTHON) -m venv .venv/tools
+	.venv/tools/bin/pip install --quiet --disable-pip-version-check -r deploy/requirements-tools.txt
 	@touch $@
 
 .venv/all: .venv/bin/python pyproject.toml requirements.txt

@@ -18,6 +18,7 @@ from flaskapi.serving.compiled import build_compiled
 # of channels-first images.
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
 MODELS = Path(__file__).parent / "models"
+STATES = Path(__file__).parent / "instance" / "training"
 
 
 def main() -> int:
@@ -26,6 +27,7 @@ def main() -> int:
 
     from flaskapi.artifacts.artifact import check_writable, save_artifact
     from flaskapi.training.download import load_or_download
+    from flaskapi.training.provenance import describe_run
 
     output = options.output or MODELS / (
         "detector.h5" if options.network == "detector" else "my_model.h5"
@@ -41,7 +43,7 @@ def main() -> int:
     if options.network == "detector":
         from flaskapi.training.detector import DetectorRecipe, train_detector
 
-        model, card = train_detector(
+        model, card, training = train_detector(
             dataset, DetectorRecipe(seed=options.seed)._replace(**chosen), backup=options.backup
         )
         found = (
@@ -53,18 +55,23 @@ def main() -> int:
 
         own = RECIPES[options.network]
         if options.epochs is not None:
-            for part in ("finishing_epochs", "taught_epochs"):  # in the same proportion
+            for part in (
+                "finishing_epochs",
+                "taught_epochs",
+                "cooling_epochs",
+            ):  # in the same proportion
                 chosen[part] = getattr(own, part) * options.epochs // own.epochs
         recipe = own._replace(seed=options.seed, channels_first=options.channels_first, **chosen)
-        model, card, test = train(
+        model, card, test, training = train(
             dataset, recipe, backup=options.backup, processes=options.processes
         )
         result = f"Test set: {test}"
     print(f"\n{result}\n")
-    save_artifact(model, card, output)
+    save_artifact(model, card | describe_run(sys.argv[1:]), output)
     print(f"Wrote {output}.")
     build_compiled(output, output.with_suffix(".onnx"))
     print(f"Wrote its compiled form, {output.with_suffix('.onnx').name}.")
+    training.forget()
     return 0
 
 
@@ -92,8 +99,8 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--epochs",
         type=whole(1),
-        help="passes over the training set (the network's own: 120, 28 with a teacher and 14 "
-        "gentler ones; 5; or 76)",
+        help="passes over the training set (the network's own: 60 and 8 gentler ones for compact, "
+        "5 for tutorial, 76 for detector)",
     )
     add(
         "--batch-size",
@@ -111,7 +118,9 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--backup",
         type=Path,
-        help="folder for the state after each epoch: the same command goes on from there",
+        default=STATES,
+        help="folder for the state, from which the same command goes on however it ended "
+        "(instance/training); removed once the artifact is written",
     )
     add(
         "--output",

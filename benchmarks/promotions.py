@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.serving import CONNECTIONS, measure, prepare
 from flaskapi.versions.registry import Registry
-from tests.artifacts import MODELS, make_artifact
+from tests.model_files import MODELS, make_artifact
 from tests.servers import Server, apache
 
 PROMOTIONS, ROUNDS, SECONDS, SHARES = 50, 24, 2, (0.1, 1.0)

@@ -28,6 +28,8 @@ from tests.servers import ROOT, Server, apache
 
 SLOW, SLOW_S = 200, 20
 HONEST, HONEST_PAUSE_S = 3, 0.1
+STEP_S = 60
+DAEMONS, LOADED_THREADS = 3, 40
 PROMOTIONS, ROLLS, KILLS, GRACEFULS, MIXED_S = 50, 5, 20, 20, 60
 SEVEN = encode(draw_digit(7, side=28))
 PAGE = encode(draw_digit(8, side=1200))
@@ -139,7 +141,7 @@ def _send_slowly(server: Server, kind: str, until_s: float) -> int:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
     body = head + b"Content-Type: image/png\r\nContent-Length: 5000000\r\n\r\n"
     ask = b"GET /problems/ HTTP/1.1\r\nHost: x\r\n\r\n"
-    heads = {"headers": head, "bodies": body, "large bodies": body, "answers": ask * 100}
+    heads = {"headers": head, "bodies": body, "large bodies": body, "answers": ask * 20}
     pieces = {"headers": b"X: a\r\n", "bodies": b"a" * 10, "large bodies": b"a" * 12_000}
     clients = [begin() for _ in range(SLOW)]
     while time.monotonic() < until_s:
@@ -175,16 +177,18 @@ def _slow(kind: str) -> Callable[[Server], str]:
 
 
 def _kill(server: Server) -> str:
-    """Kill a process twenty times, each when the last is replaced, and look for every receipt."""
+    """Kill one process after the other, each when all serve again, and look for every receipt."""
+    done = 0
     with Clients(server, 4) as clients:
-        for _ in range(KILLS):
+        for _ in _times(KILLS):
             os.kill(server.daemons()[0], signal.SIGKILL)
-            time.sleep(1)
+            done += 1
+            _wait_until_all_serve(server)
     ids = [one.id.replace("-", "") for one in clients.asked if one.id]
     with contextlib.closing(sqlite3.connect(server.folder / "instance/submissions.db")) as database:
         kept = {row[0] for row in database.execute("SELECT id FROM submissions")}
     lost = sum(identifier not in kept for identifier in ids)
-    return f"{lost} of {len(ids)} receipts lost; {clients.failed()}"
+    return f"{done} times: {lost} of {len(ids)} receipts lost; {clients.failed()}"
 
 
 def _stop(server: Server) -> str:
@@ -200,12 +204,35 @@ def _stop(server: Server) -> str:
 
 
 def _graceful(server: Server) -> str:
+    done = 0
     with Clients(server, 4) as clients:
-        for _ in range(GRACEFULS):
+        for _ in _times(GRACEFULS):
+            done += 1
+            before = set(server.daemons())
             server.process.send_signal(signal.SIGUSR1)
-            time.sleep(1.5)
-            _wait_until_ready(server)
-    return clients.failed()
+            while before & set(server.daemons()):
+                time.sleep(0.05)
+            _wait_until_all_serve(server)
+    return f"{done} times: {clients.failed()}"
+
+
+def _times(count: int) -> Iterator[None]:
+    """So many times; on a slow machine fewer, so that all is done in ten minutes."""
+    until_s = time.monotonic() + STEP_S
+    for _ in range(count):
+        yield
+        if time.monotonic() > until_s:
+            return
+
+
+def _wait_until_all_serve(server: Server) -> None:
+    """Wait for three daemons, each with the threads that come when its application is loaded."""
+    until_s = time.monotonic() + 30
+    while time.monotonic() < until_s:
+        threads = [len(os.listdir(f"/proc/{daemon}/task")) for daemon in server.daemons()]
+        if len(threads) == DAEMONS and min(threads) > LOADED_THREADS:
+            return
+        time.sleep(0.05)
 
 
 def _wait_until_ready(server: Server) -> None:
@@ -384,11 +411,11 @@ def _promotions(folder: Path) -> str:
             for count in range(PROMOTIONS):
                 registry.promote(names[count % 2], "benchmark")
                 time.sleep(0.3)
-            for _ in range(ROLLS):
+            for _ in _times(ROLLS):
                 command = [str(ROOT / "deploy" / "roll")]
                 done = subprocess.run(command, env=environment, capture_output=True, check=False)
                 rolled += done.returncode == 0
-        return f"{clients.failed()}; {rolled} of {ROLLS} rolls done"
+        return f"{clients.failed()}; {rolled} rolls done"
 
 
 STEPS: dict[str, Callable[[Server], str]] = {

@@ -4,7 +4,11 @@ Importing the package loads neither: each comes, with the libraries of its rooms
 for.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime from 1.29 on reports to its maker, unless it finds this when it is loaded.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from flaskapi.app import create_app as create_app

@@ -27,7 +27,12 @@ class Setting(NamedTuple):
 
 
 def at_least(least: int) -> Callable[[Any], int]:
-    """Make what parses a whole number, and says in its docstring what it expects."""
+    """Make what parses a whole number, and says in its docstring what it expects.
+
+    >>> parse = at_least(1)
+    >>> parse("20"), parse.__doc__
+    (20, 'a whole number of at least 1')
+    """
 
     def parse(value: Any) -> int:
         if isinstance(value, bool | float) or int(value) < least:

@@ -92,7 +92,13 @@ def compare(name: str, counts: Sequence[int], expected: Sequence[float]) -> dict
 
 
 def stability_index(counts: Sequence[int], expected: Sequence[float]) -> float:
-    """The population stability index of counts against the shares that are expected."""
+    """The population stability index of counts against the shares that are expected.
+
+    >>> stability_index([50, 50], [0.5, 0.5])
+    0.0
+    >>> round(stability_index([90, 10], [0.5, 0.5]), 3)
+    0.879
+    """
     total = sum(counts)
     pairs = (
         (max(count / total, LEAST_SHARE), max(share, LEAST_SHARE))

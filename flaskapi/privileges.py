@@ -117,7 +117,7 @@ def main(arguments: list[str]) -> int:
     except (FlaskapiError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606 without a shell, on purpose
 
 
 if __name__ == "__main__":

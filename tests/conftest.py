@@ -4,6 +4,7 @@ fails.
 
 import importlib.util
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -31,8 +32,16 @@ from trainings import dataset, legacy, pytest_pycollect_makemodule, tiny_model
 __all__ = ["dataset", "legacy", "pytest_pycollect_makemodule", "tiny_model"]
 
 
+# What has one of these marks starts processes, too.
+PROCESSES = {"apache", "browser", "mount", "postgres", "redis"}
+_CHILDREN = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if any(map(item.get_closest_marker, PROCESSES)):
+            item.add_marker("process")
         if item.get_closest_marker("train") and importlib.util.find_spec("keras") is None:
             lacking(item, "Keras is not installed: pip install '.[train]'")
         if item.get_closest_marker("redis") and shutil.which("redis-server") is None:
@@ -42,6 +51,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
         if item.get_closest_marker("postgres") and (reason := why_no_postgres()):
             lacking(item, reason)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[_CHILDREN] = pages_of_children()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """The rule that what starts a process, and waits for it, bears the mark `process`."""
+    yield
+    if not any(map(item.get_closest_marker, ("process", "train"))):
+        assert item.stash[_CHILDREN] == pages_of_children(), (
+            f"{item.nodeid} started a process; mark it with pytest.mark.process"
+        )
+
+
+def pages_of_children() -> int:
+    """How many pages of memory the processes asked for that were started here, and have ended."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
 
 
 def lacking(item: pytest.Item, reason: str) -> None:

@@ -13,6 +13,10 @@ import uuid
 from pathlib import Path
 
 import psycopg
+from waiting import is_gone, until
+
+# To start, also after a crash, and on a machine that has much else to do.
+START_S = 180
 
 
 def find_program(name: str) -> str | None:
@@ -58,36 +62,71 @@ class Postgres:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
-        places = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._data}"]
-        command = [find_program("postgres"), "-D", self._data, "-p", str(self.port), *places]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self._as)
-        self.wait_until_it_answers()
+        """Start it, and wait until it answers.
 
-    def wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with contextlib.suppress(psycopg.OperationalError):
-                psycopg.connect(self.url(), connect_timeout=2).close()
+        It may end again while processes of one that was killed hold its memory: then it is tried
+        once more. It does not wait for the disk, which only a crash of the machine could tell.
+        """
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": self._data,
+            "fsync": "off",
+        }
+        command = [
+            *(find_program("postgres"), "-D", self._data, "-p", str(self.port)),
+            *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
+        ]
+        deadline_s = time.monotonic() + START_S
+        while time.monotonic() < deadline_s:
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    command, stdout=log, stderr=log, cwd="/", **self._as
+                )
+            if self.wait_until_it_answers(deadline_s - time.monotonic()):
                 return
-            time.sleep(0.05)
         raise AssertionError(self._log.read_text())
+
+    def wait_until_it_answers(self, within_s: float = START_S) -> bool:
+        """Wait until it is ready; false where it ended instead."""
+        until(self._answers_or_ended, within_s, every_s=0.05, why=self._log.read_text)
+        return self._process is not None and self._process.poll() is None
+
+    def _answers_or_ended(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            return True
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(self.url(), connect_timeout=10).close()
+            return True
+        return False
 
     def stop(self, by: signal.Signals = signal.SIGQUIT) -> None:
         """SIGQUIT ends it as a crash does, without writing anything more."""
         assert self._process
+        children = self.processes()[1:]
         self._process.send_signal(signal.SIGCONT)
         self._process.send_signal(by)
-        self._process.wait(30)
+        self._process.wait(START_S)
+        until(lambda: all(map(is_gone, children)), START_S)
+
+    def kill(self) -> None:
+        """Kill it and all its children at once."""
+        assert self._process
+        processes = self.processes()
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self._process.wait(START_S)
+        until(lambda: all(map(is_gone, processes)), START_S)
 
     def processes(self) -> list[int]:
         """The server and its children, one for each connection and some of its own."""
         assert self._process
         number = self._process.pid
-        return [
-            number,
-            *map(int, Path(f"/proc/{number}/task/{number}/children").read_text().split()),
-        ]
+        try:
+            children = Path(f"/proc/{number}/task/{number}/children").read_text()
+        except OSError:  # it has ended
+            children = ""
+        return [number, *map(int, children.split())]
 
     def make_database(self) -> str:
         """Make an empty database, and give its address."""
@@ -95,6 +134,12 @@ class Postgres:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
         return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Remove a database, whoever still uses it: after a crash, each costs time to recover."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            name = url.rpartition("/")[2]
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[call-overload]
 
 
 def _free_port() -> int:

@@ -102,7 +102,8 @@ def wait_until_it_answers(server: Server) -> Server:
         with contextlib.suppress(OSError):
             server.ask("/health/live")
             return server
-        time.sleep(0.05)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.process.wait(0.05)
     raise AssertionError(f"no answer from port {server.port}; its log:\n{server.log('*')}")
 
 
@@ -119,6 +120,13 @@ def httpd() -> str:
     return next(
         found for name in ("apache2", "httpd") if (found := shutil.which(name, path=_path()))
     )
+
+
+def module_config() -> str:
+    """The lines by which Apache loads mod_wsgi."""
+    return subprocess.run(
+        [BIN / "mod_wsgi-express", "module-config"], capture_output=True, text=True, check=True
+    ).stdout
 
 
 @contextlib.contextmanager
@@ -158,9 +166,6 @@ def apache(
     site = site.replace("Files flaskapi.wsgi", f"Files {script.name}")
     (folder / "flaskapi-server.conf").write_text(shared)
     (folder / "flaskapi.conf").write_text(site.replace("*:80", f"127.0.0.1:{port}"))
-    wsgi_load = subprocess.run(
-        [BIN / "mod_wsgi-express", "module-config"], capture_output=True, text=True, check=True
-    ).stdout
     modules = subprocess.run(
         ["apxs", "-q", "LIBEXECDIR"],
         capture_output=True,
@@ -178,7 +183,7 @@ def apache(
             f"LoadModule {name}_module {modules.stdout.strip()}/mod_{name}.so"
             for name in MODULES.split()
         ),
-        wsgi_load,
+        module_config(),
         f"WSGISocketPrefix {folder}/wsgi",
         *(["User www-data", "Group www-data"] if os.getuid() == 0 else []),
         f"Include {folder}/flaskapi-server.conf",

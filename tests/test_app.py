@@ -58,6 +58,7 @@ def test_the_shipped_model_reads_drawn_digits_of_either_polarity(tmp_path: Path)
         ]
 
 
+@pytest.mark.process
 def test_flask_finds_the_application_by_the_packages_name(tmp_path: Path) -> None:
     environment = os.environ | {
         "FLASKAPI_INSTANCE_PATH": str(tmp_path),
@@ -71,6 +72,7 @@ def test_flask_finds_the_application_by_the_packages_name(tmp_path: Path) -> Non
     assert {"/predict", "/model", "/metrics", "/health/live", "/health/ready"} <= listed
 
 
+@pytest.mark.process
 def test_making_the_application_loads_neither_keras_nor_the_training_room(tmp_path: Path) -> None:
     program = (
         "import sys, flaskapi; "

@@ -47,6 +47,7 @@ READS_THE_ENVIRONMENT = {"flaskapi/config.py"}
 SET_IT_FOR_A_LIBRARY = {"train_mnist.py", "deploy/flaskapi.wsgi"} | {
     f"flaskapi/{file}.py"
     for file in (
+        "__init__",
         "privileges",
         "commands/files",
         "commands/predict/__init__",

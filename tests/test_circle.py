@@ -28,6 +28,7 @@ import sqlalchemy as sa
 from fakes import encode
 from labelled import normalize, write_digit, write_otherwise
 from servers import ROOT, Server, free_port, stop, wait_until_it_answers
+from waiting import pass_time, until
 
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.tables import shadows
@@ -194,17 +195,18 @@ def retrain(circle: Circle, server: Server, data: Path) -> dict[str, Any]:
     with (circle.folder / "worker.log").open("wb") as log:
         worker = subprocess.Popen(command, env=circle.environment, cwd=ROOT, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + (3600 if MNIST else 400)
         seen = set()
-        while time.monotonic() < deadline:
+
+        def is_over() -> dict[str, Any] | None:
             assert worker.poll() is None, (circle.folder / "worker.log").read_text()
             _, found = circle.ask(server, f"/retrainings/{asked['id']}")
             seen.add(found["progress"])
-            if found["finished_at"]:
-                assert len(seen) > 2, "its progress could be watched"
-                return found
-            time.sleep(0.5)
-        raise AssertionError(found)
+            return found if found["finished_at"] else None
+
+        found = until(is_over, 3600 if MNIST else 400, every_s=0.5)
+        assert found
+        assert len(seen) > 2, "its progress could be watched"
+        return found
     finally:
         assert 0 == stop(worker, signal.SIGTERM)
 
@@ -259,17 +261,20 @@ def test_what_a_new_writer_sends_and_an_operator_labels_makes_the_model_better(
 
         # It answers in the shadow, unseen.
         circle.command("models", "shadow", candidate)
-        time.sleep(2.5)
-        assert {before} == {answer["model"] for answer in read(server, written[:50])}
-        assert {candidate} == set(wait_for_shadows(circle))
+
+        def answers() -> list[str]:
+            assert {before} == {answer["model"] for answer in read(server, written[:50])}
+            return shadowed(circle)
+
+        assert {candidate} == set(until(answers, every_s=0.5))
 
         # It serves, under load and without a failed request, and is taken back as quickly.
         for version, how in ((candidate, ("promote", candidate)), (before, ("rollback",))):
             with under_load(server) as loads:
-                time.sleep(0.5)
+                pass_time(0.5)
                 circle.command("models", *how, "--wait", f"http://127.0.0.1:{server.port}")
                 switched = time.monotonic()
-                time.sleep(0.5)
+                pass_time(0.5)
             every = [answer for load in loads for answer in load.answers]
             assert {200} == {status for _, status, _ in every}
             assert {before, candidate} == {model for _, _, model in every}
@@ -284,18 +289,13 @@ def test_what_a_new_writer_sends_and_an_operator_labels_makes_the_model_better(
         assert not re.search("Traceback|ERROR", (tmp_path / "instance" / "server.log").read_text())
 
 
-def wait_for_shadows(circle: Circle) -> list[str]:
+def shadowed(circle: Circle) -> list[str]:
     """The models that answered in the shadow."""
     store = Database(f"sqlite:///{circle.folder}/submissions.db", "process")
     try:
-        for _ in range(50):
-            found = store.run(
-                lambda connection: list(connection.execute(sa.select(shadows.c.model)).scalars()),
-                reads=True,
-            )
-            if found:
-                return found
-            time.sleep(0.1)
+        return store.run(
+            lambda connection: list(connection.execute(sa.select(shadows.c.model)).scalars()),
+            reads=True,
+        )
     finally:
         store.close()
-    raise AssertionError("nothing answered in the shadow")

@@ -33,6 +33,7 @@ def _environment_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, {"KERAS_BACKEND": "tensorflow"}.get(name, "1"))
 
 
+@pytest.mark.process
 def test_a_reader_who_has_read_enough_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} -m flaskapi models list | true; echo ${{PIPESTATUS[0]}}"
     environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(tmp_path)}

@@ -1,9 +1,11 @@
 """What is declared, pinned and shipped agrees."""
 
+import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,28 @@ def test_what_pip_installs_serves_the_shipped_model(installed: Path) -> None:
     assert [str(installed / "site" / "flaskapi" / "__init__.py"), "7"] == done.stdout.split(), (
         done.stderr
     )
+
+
+def test_what_serving_needs_is_pinned_with_hashes_and_as_in_the_full_set() -> None:
+    """All that a process of the service needs is there, and nothing has an address."""
+    text = (ROOT / "deploy" / "requirements-serve.txt").read_text()
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+) \\\n", text, re.M))
+    assert not re.findall(r"https?:|--index|--extra|--find", text)
+    for name, version in locked.items():
+        assert f"{name}=={version}" in PINS
+        (hashes,) = re.findall(rf"^{re.escape(name)}==.*\\\n((?: +--hash=.*\n)+)", text, re.M)
+        assert re.fullmatch(r"(?: {4}--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+", hashes), name
+    needed, seen = ["flaskapi"], set[str]()
+    while needed:
+        for line in distribution(needed.pop()).requires or []:
+            wanted = Requirement(line)
+            name = canonicalize_name(wanted.name)
+            if name not in seen and (
+                wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+            ):
+                seen.add(name)
+                needed.append(name)
+    assert seen <= {canonicalize_name(name) for name in locked}
 
 
 @pytest.mark.process

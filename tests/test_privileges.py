@@ -20,7 +20,10 @@ from flaskapi.errors import FlaskapiError
 from flaskapi.privileges import find_owner, give
 from flaskapi.versions.pointer import own_as_folder
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root has rights to give up")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(os.getuid() != 0, reason="only root has rights to give up"),
+]
 OTHER = 12345
 PROBE = """
 import argparse, json, os, sys

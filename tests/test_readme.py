@@ -19,6 +19,7 @@ README, *DOCUMENTS = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *(ROOT / folder / "README.md" for folder in ("deploy", "models")),
+    ROOT / "deploy" / "SECURITY.md",
 ]
 TEXT = "\n".join(document.read_text() for document in (README, *DOCUMENTS))
 ANSWER = re.compile(r'^ {4}\{"(?:digit|number|results)":.*', re.M)

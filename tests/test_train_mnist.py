@@ -44,6 +44,12 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
+@pytest.fixture
+def states(tmp_path: Path) -> Path:
+    """Where states are kept."""
+    return tmp_path / "states"
+
+
 def command(*arguments: object) -> list[str]:
     return [sys.executable, str(SCRIPT), *map(str, arguments)]
 
@@ -58,11 +64,13 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize(
     "order", [[], ["--channels-first"]], ids=["channels last", "channels first"]
 )
-def test_a_training_writes_a_model_that_serves(data: Path, models: Path, order: list[str]) -> None:
+def test_a_training_writes_a_model_that_serves(
+    data: Path, models: Path, states: Path, order: list[str]
+) -> None:
     output = models / "my_model.h5"
     arguments = ["--network", "tutorial", "--epochs", 1, "--validation", 20, "--seed", 5, *order]
     done = subprocess.run(
-        command("--data", data, "--output", output, *arguments),
+        command("--data", data, "--output", output, "--backup", states, *arguments),
         capture_output=True,
         text=True,
         env=environment(),
@@ -84,6 +92,9 @@ def test_a_training_writes_a_model_that_serves(data: Path, models: Path, order: 
     }.items() <= classifier.card["training"].items()
     assert ([1, 28, 28] if order else [28, 28, 1]) == classifier.card["input_shape"]
     assert (2, 10) == classifier.probabilities(np.zeros((2, 28, 28, 1), np.float32)).shape
+    assert " ".join(["python train_mnist.py", *map(str, arguments)]) == classifier.card["command"]
+    assert {"commit", "instructions", "cores", "hours"} <= classifier.card.keys()
+    assert [] == list(states.iterdir()), "what is done needs no state any more"
     json.dumps(classifier.card)
 
 
@@ -97,7 +108,11 @@ def run_here(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> SystemExit:
 
 
 def test_a_training_of_the_detector_writes_one_that_serves(
-    data: Path, models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    data: Path,
+    models: Path,
+    states: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from flaskapi.training import detector
 
@@ -111,6 +126,8 @@ def test_a_training_of_the_detector_writes_one_that_serves(
         data,
         "--output",
         output,
+        "--backup",
+        states,
         "--network",
         "detector",
         "--epochs",
@@ -199,19 +216,19 @@ def test_an_argument_that_makes_no_sense_is_refused_with_its_name(
     assert [] == list(models.iterdir())
 
 
-def test_an_interrupted_training_writes_nothing(data: Path, models: Path) -> None:
+def test_an_interrupted_training_writes_nothing(data: Path, models: Path, states: Path) -> None:
     old = models / "my_model.h5"
     old.write_bytes(b"the model before")
     arguments = ["--network", "tutorial", "--epochs", 100_000, "--validation", 20]
     with subprocess.Popen(
-        command("--data", data, "--output", old, *arguments),
+        command("--data", data, "--output", old, "--backup", states, *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
     ) as process:
         assert process.stdout is not None
-        next(line for line in process.stdout if "Epoch 2/" in line)
+        next(line for line in process.stdout if "epoch 2/" in line)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()
     assert 130 == process.returncode
@@ -220,6 +237,7 @@ def test_an_interrupted_training_writes_nothing(data: Path, models: Path) -> Non
         == errors.splitlines()[-1]
     )
     assert "Traceback" not in errors
+    assert 1 == len(list(states.glob("first-*.npz"))), "and the same command goes on"
     assert {"my_model.h5": b"the model before"} == {
         path.name: path.read_bytes() for path in models.iterdir()
     }

@@ -48,6 +48,18 @@ def _head(path: Path, card: Card) -> list[str]:
         f" to validate, {data['test']:,} to test. SHA-256 of the arrays `{data['sha256']}`."
         " MNIST is by Yann LeCun, Corinna Cortes and Christopher Burges, CC BY-SA 3.0 by Keras's "
         "documentation.",
+        *_made(card),
+    ]
+
+
+def _made(card: Card) -> list[str]:
+    """How the model is made again; nothing of one that was made before cards said so."""
+    if "command" not in card:
+        return []
+    commit = f" at commit `{card['commit']}`" if card["commit"] else ""
+    return [
+        f"- **Made** by `{card['command']}`{commit}, in {card['hours']:.1f} hours on "
+        f"{card['cores']} cores with {card['instructions']}."
     ]
 
 

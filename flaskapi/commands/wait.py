@@ -96,9 +96,13 @@ def _ask(url: str, timeout_s: float) -> list[dict[str, Any]]:
     import urllib.request
 
     address = url.rstrip("/") + "/health/ready"
+    if not address.startswith(("http://", "https://")):
+        raise ServiceUnreachableError(
+            f"{url}: expected an address that begins with http:// or https://."
+        )
     try:
         try:
-            with urllib.request.urlopen(address, timeout=timeout_s) as response:
+            with urllib.request.urlopen(address, timeout=timeout_s) as response:  # noqa: S310 checked above
                 answer = json.load(response)
         except urllib.error.HTTPError as error:  # not ready, but it says what its processes serve
             with error:

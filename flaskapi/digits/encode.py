@@ -17,7 +17,11 @@ def encode_png(pixels: Image | Digit) -> bytes:
 
 
 def to_bytes(digit: Digit) -> bytes:
-    """Write `float32 (28, 28)` in [0, 1] as 784 bytes, row by row, 255 the ink."""
+    """Write `float32 (28, 28)` in [0, 1] as 784 bytes, row by row, 255 the ink.
+
+    >>> to_bytes(np.linspace(0, 1, 784, dtype=np.float32).reshape(28, 28))[-3:]
+    b'\\xfe\\xff\\xff'
+    """
     return np.rint(digit * 255).astype(np.uint8).tobytes()
 
 
@@ -46,7 +50,11 @@ def encode_boxes(
 
 
 def data_url(data: bytes, kind: str = "image/png") -> str:
-    """Write a file of a media type as a `data:` URL (RFC 2397)."""
+    """Write a file of a media type as a `data:` URL (RFC 2397).
+
+    >>> data_url(encode_png(np.zeros((28, 28), np.uint8)))[:32]
+    'data:image/png;base64,iVBORw0KGg'
+    """
     return f"data:{kind};base64," + base64.b64encode(data).decode("ascii")
 
 

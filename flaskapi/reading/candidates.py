@@ -99,6 +99,12 @@ def arrange_lines(boxes: Sequence[Edges], is_likely: Sequence[bool]) -> list[lis
     down is small, so that lines may rise and fall, and digits that stand below each other are lines
     of their own. What is less likely to be a digit has no say in that: it goes where it lies in a
     line, or is left out.
+
+    Two digits, one between them that is less likely, and one below:
+
+    >>> boxes = [(40, 0, 50, 20), (0, 2, 10, 22), (20, 1, 30, 21), (0, 60, 10, 80)]
+    >>> arrange_lines(boxes, [True, True, False, True])
+    [[1, 2, 0], [3]]
     """
     edges = np.array(boxes, np.float64).reshape(-1, 4)
     x, y, height = (

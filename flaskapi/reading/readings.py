@@ -51,6 +51,16 @@ def best_readings(
         The readings, the likeliest first, at least one; a reading of no digit only where that is
         the likeliest, and then alone. And whether there was a pattern that next to nothing fits:
         then the confidences are those without it; if nothing does, the readings too.
+
+    A 1 that may be a 7, then what is a 2, if it is a digit at all:
+
+    >>> shares = np.zeros((2, 10))
+    >>> shares[0, [1, 7]], shares[1, 2] = (0.75, 0.25), 1
+    >>> readings, _ = best_readings([1.0, 0.75], shares, None, 3)
+    >>> [(one.number, round(one.confidence, 4)) for one in readings]
+    [('12', 0.5625), ('1', 0.1875), ('72', 0.1875)]
+    >>> best_readings([1.0, 0.75], shares, "7d", 1)[0][0].number
+    '72'
     """
     # For each number of signs read so far: the best ways to there, and the sum over all of them.
     ways: dict[int, list[_Way]] = {0: [_Way(0.0, "", ())]}

@@ -49,7 +49,11 @@ class Allowance:
 
 
 def is_clutter(name: str) -> bool:
-    """Is this one of the files that an operating system adds to folders and archives by itself?"""
+    """Is this one of the files that an operating system adds to folders and archives by itself?
+
+    >>> [is_clutter(name) for name in ("scans/Thumbs.db", "__MACOSX/7.png", "scans/7.png")]
+    [True, True, False]
+    """
     parts = name.lower().split("/")
     return parts[0] == "__macosx" or parts[-1] in _CLUTTER or parts[-1].startswith("._")
 
@@ -57,6 +61,10 @@ def is_clutter(name: str) -> bool:
 def check_name(name: str) -> FlaskapiError | None:
     """Refuse the name of an archive's member that would lead out of a folder, though none is ever
     opened.
+
+    >>> check_name("scans/7.png")
+    >>> print(check_name("../7.png"))
+    The member's name, '../7.png', leads out of the archive.
     """
     parts = name.replace("\\", "/").split("/")
     if not name or "\0" in name:

@@ -38,6 +38,9 @@ class Readable(Protocol):
 def kind_of(head: bytes) -> Kind | None:
     """Tell an archive by its first `BLOCK_BYTES`; None is none, "other" one of a format that is not
     read.
+
+    >>> kind_of(b"PK\\3\\4 and more"), kind_of(b"\\x89PNG")
+    ('zip', None)
     """
     if head.startswith((b"PK\3\4", b"PK\5\6")):
         return "zip"

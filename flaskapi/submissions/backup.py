@@ -134,7 +134,7 @@ def _look_at(connection: sqlite3.Connection) -> Copied:
         raise FlaskapiError("The database has no tables of this service.")
     (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     rows = {
-        name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]
+        name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]  # noqa: S608 our own names
         for name in metadata.tables
         if name in tables
     }

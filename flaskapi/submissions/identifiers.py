@@ -19,5 +19,8 @@ def new_id() -> UUID:
 def first_id(moment: datetime) -> UUID:
     """The least identifier of those made in the millisecond of a moment; all that were made before
     are less; none was before 1970.
+
+    >>> first_id(datetime.fromisoformat("2026-01-01T00:00:00Z"))
+    UUID('019b76da-a800-0000-0000-000000000000')
     """
     return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

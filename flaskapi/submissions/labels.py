@@ -6,7 +6,7 @@ An operator's newest label is in force; where there is none, the newest of whoev
 that was said before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -63,6 +63,50 @@ def say(store: Store, id: UUID, said: Said) -> InForce:
         InvalidRequestError: it says a digit of a number, or a number of a digit.
         StoreUnavailableError: it cannot be kept.
     """
+    return store.run(lambda connection: _say(connection, id, said))
+
+
+def say_many(
+    store: Store, statements: Sequence[tuple[UUID, Said]]
+) -> list[InForce | NotFoundError | InvalidRequestError]:
+    """The same of several, in one transaction. What is wrong with one stands in its place.
+
+    Raises:
+        StoreUnavailableError: none of them can be kept.
+    """
+
+    def work(connection: sa.Connection) -> list[InForce | NotFoundError | InvalidRequestError]:
+        outcomes: list[InForce | NotFoundError | InvalidRequestError] = []
+        for id, said in statements:
+            try:
+                outcomes.append(_say(connection, id, said))
+            except (NotFoundError, InvalidRequestError) as error:  # before anything was written
+                outcomes.append(error)
+        return outcomes
+
+    return store.run(work)
+
+
+class Progress(NamedTuple):
+    """How far labelling is."""
+
+    labelled: int  # digits that bear a label, of which a model may learn
+    uncertain: int  # submissions without one that the model was not sure of
+
+
+def count_progress(store: Store) -> Progress:
+    """Count what is labelled, and what an operator could label next."""
+    of, many = submissions.c, sa.select(sa.func.count())
+    labelled = many.where(of.label.is_not(None), of.lines.is_(sa.null()))
+    uncertain = many.where(of.uncertain == sa.true(), of.label.is_(None))
+
+    def work(connection: sa.Connection) -> Progress:
+        return Progress(*(connection.execute(one).scalar_one() for one in (labelled, uncertain)))
+
+    return store.run(work, reads=True)
+
+
+def _say(connection: sa.Connection, id: UUID, said: Said) -> InForce:
     is_number = submissions.c.lines.is_not(sa.null())
     # Locked, so that of two who speak at the same moment the second sees what the first said;
     # SQLite lets one write at a time anyway.
@@ -71,30 +115,30 @@ def say(store: Store, id: UUID, said: Said) -> InForce:
         .where(submissions.c.id == id)
         .with_for_update()
     )
-
-    def work(connection: sa.Connection) -> InForce:
-        submission = connection.execute(found).one_or_none()
-        if submission is None:
-            raise NotFoundError(f"There is no submission of the id {id}.")
-        if said.field is not None and said.field != (
-            needed := "number" if submission.is_number else "digit"
-        ):
-            raise InvalidRequestError(
-                f"This submission is a {needed}: label it with {needed!r}, not {said.field!r}."
-            )
-        history = _read(connection, id)
-        if _is_news(history, said):
-            history.append(said)
-            _write(connection, id, said, decide(history))
-            forget_day(connection, submission.received_at)
-        return decide(history)
-
-    return store.run(work)
+    submission = connection.execute(found).one_or_none()
+    if submission is None:
+        raise NotFoundError(f"There is no submission of the id {id}.")
+    if said.field is not None and said.field != (
+        needed := "number" if submission.is_number else "digit"
+    ):
+        raise InvalidRequestError(
+            f"This submission is a {needed}: label it with {needed!r}, not {said.field!r}."
+        )
+    history = _read(connection, id)
+    if _is_news(history, said):
+        history.append(said)
+        _write(connection, id, said, decide(history))
+        forget_day(connection, submission.received_at)
+    return decide(history)
 
 
 def decide(history: Iterable[Said]) -> InForce:
     """Which of the labels of a submission is in force, from all that was said of it, the oldest
     first.
+
+    >>> history = [Said("7", "operator", "ada"), Said("1", "sender", None)]
+    >>> decide(history)
+    InForce(label='7', source='operator')
     """
     operators, senders = None, None
     for said in history:

@@ -91,6 +91,51 @@ def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = 
     return ListedPage(rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None)
 
 
+class Place(NamedTuple):
+    """Where a page of the least sure ends."""
+
+    confidence: float
+    id: UUID
+
+
+class UncertainPage(NamedTuple):
+    """Some submissions, the least sure first, and where the next page goes on, if there is one."""
+
+    rows: list[dict[str, Any]]
+    last: Place | None
+
+
+def find_uncertain(
+    store: Store, filters: Filters, limit: int, after: Place | None = None
+) -> UncertainPage:
+    """Find what a person should label next: what the model was not sure of and nobody labelled, the
+    least sure first. Of equal images there is the newest alone, and none that is labelled.
+
+    The uncertain ones are found by their index, and are few enough to be put in order each time.
+    """
+    other = submissions.alias()
+    own = submissions.c
+    seen = sa.exists().where(
+        other.c.sha256 == own.sha256, sa.or_(other.c.label.is_not(None), other.c.id > own.id)
+    )
+
+    def work(connection: sa.Connection) -> list[dict[str, Any]]:
+        conditions = _conditions(
+            filters._replace(uncertain=True, label="missing"),
+            steered=connection.dialect.name == "sqlite",
+        )
+        query = sa.select(*_LISTED).where(*conditions, ~seen)
+        if after is not None:
+            later = sa.and_(own.confidence == after.confidence, own.id < after.id)
+            query = query.where(sa.or_(own.confidence > after.confidence, later))
+        query = query.order_by(own.confidence, own.id.desc()).limit(limit + 1)
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+    rows = store.run(work, reads=True)
+    ends = rows[limit - 1] if len(rows) > limit else None
+    return UncertainPage(rows[:limit], Place(ends["confidence"], ends["id"]) if ends else None)
+
+
 def find_one(store: Store, id: UUID) -> tuple[dict[str, Any], list[PastLabel]]:
     """All that is kept of one submission but its pictures, with the size of the image in bytes, and
     what was said of it.

@@ -1,10 +1,16 @@
 """Make confidence mean what it says: of the answers with 0.9, nine in ten right."""
 
+import tempfile
+from pathlib import Path
+
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from flaskapi.arrays import Doubles, Floats
+from flaskapi.artifacts.artifact import save_artifact
+from flaskapi.artifacts.compile import compile_artifact
+from flaskapi.artifacts.quantize import answer
 
 COLDEST, HOTTEST, STEPS = 0.25, 4.0, 200
 NEWTON_STEPS = 12
@@ -26,10 +32,24 @@ def calibrate(model: keras.Model, images: Floats, labels: npt.NDArray[np.integer
     Returns:
         The temperature: above 1, the model was surer than it was right.
     """
-    temperature = fit_temperature(model.predict(images, batch_size=500, verbose=0), labels)
+    temperature = fit_temperature(answer_as_served(model, images), labels)
     last = model.layers[-1]
     last.set_weights([weight / temperature for weight in last.get_weights()])
     return temperature
+
+
+def answer_as_served(model: keras.Model, images: Floats) -> Floats:
+    """What the compiled form of a classifier says, `(n, 10)`, which may calculate with 8 bits.
+
+    A temperature is not rounded, for the last layer is not.
+    """
+    if sum(isinstance(layer, keras.layers.Conv2D) for layer in model.layers) < 2:
+        return model.predict(images, batch_size=500, verbose=0)  # nothing is quantized
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "model.h5"
+        save_artifact(model, {}, source)
+        compile_artifact(source, source.with_suffix(".onnx"))
+        return answer(source.with_suffix(".onnx"), images)
 
 
 def fit_temperature(

@@ -17,8 +17,9 @@ from flaskapi.handwriting.pages import NEAR, DrawnPage, Placed, draw_page, draw_
 from flaskapi.reading.candidates import find_candidates
 from flaskapi.sources.mnist import Dataset
 from flaskapi.training.calibrate import fit_logistic, fit_temperature
+from flaskapi.training.loop import KEEP_EVERY_S, Batch, Part, Training
 from flaskapi.training.networks import detector
-from flaskapi.training.train import origin
+from flaskapi.training.train import identity, origin
 
 LARGEST_RATE = 2e-3
 VALIDATION_PAGES, CALIBRATION_PAGES = 256, 1500
@@ -35,23 +36,15 @@ class DetectorRecipe(NamedTuple):
     validation: int = 5000  # digits held out
 
 
-class Pages(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
+class Pages:
     """Pages drawn anew for each batch; the same for the same seed."""
 
     def __init__(self, images: Bytes, labels: Bytes, recipe: DetectorRecipe) -> None:
-        super().__init__(workers=1)
         self._images, self._labels, self._recipe = images, labels, recipe
-        self.start(0)
 
-    def start(self, epoch: int) -> None:
-        """Draw the pages of an epoch, counted from 0."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._recipe.steps
-
-    def __getitem__(self, index: int) -> tuple[Floats, Floats]:
-        rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
+    def make(self, step: int) -> Batch:
+        """Draw the batch of a step, counted from 0 over all epochs."""
+        rng = np.random.default_rng([self._recipe.seed, *divmod(step, self._recipe.steps)])
         return draw_batch(self._images, self._labels, self._recipe.batch_size, rng)
 
 
@@ -89,18 +82,24 @@ def detection_loss(targets: Any, answers: Any) -> Any:
 
 
 def train_detector(
-    dataset: Dataset, recipe: DetectorRecipe, *, backup: Path | None = None
-) -> tuple[keras.Model, Card]:
+    dataset: Dataset,
+    recipe: DetectorRecipe,
+    *,
+    backup: Path | None = None,
+    keep_every_s: float = KEEP_EVERY_S,
+) -> tuple[keras.Model, Card, Training]:
     """Train the detector, with a progress bar, on pages written with all training digits but a part
     held out for validation.
 
     Args:
         dataset: whose training digits to write with.
         recipe: how to train.
-        backup: a folder to keep the state in after each epoch; the same call goes on from there.
+        backup: a folder to keep the state in; the same call goes on from there, however this one
+            ended.
+        keep_every_s: seconds between two states; each epoch's end is kept too.
 
     Returns:
-        The model, calibrated, and its card.
+        The model, calibrated, its card, and the training, to forget its states.
 
     Raises:
         DatasetError: fewer training images than the validation part takes.
@@ -129,19 +128,18 @@ def train_detector(
         keras.optimizers.AdamW(schedule, weight_decay=0.01, use_ema=True, ema_momentum=0.999),
         loss=detection_loss,
     )
-    callbacks = [
-        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: pages.start(epoch)),
-        keras.callbacks.SwapEMAWeights(),
-    ]
-    if backup:
-        callbacks.append(keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False))
     validation = draw_batch(held_images, held_labels, VALIDATION_PAGES, rng)
-    model.fit(
-        pages,
-        epochs=recipe.epochs,
-        validation_data=validation,
-        validation_batch_size=32,
-        callbacks=callbacks,
+    training = Training(
+        [Part("detector", recipe.epochs, recipe.steps, 1.0)],
+        folder=backup,
+        identity=recipe._asdict() | identity(dataset),
+        keep_every_s=keep_every_s,
+    )
+    training.fit(
+        "detector",
+        model,
+        pages.make,
+        validate=lambda: model.evaluate(*validation, batch_size=32, verbose=0, return_dict=True),
     )
     calibration = calibrate_detector(
         model, [draw_page(held_images, held_labels, rng) for _ in range(CALIBRATION_PAGES)]
@@ -149,10 +147,12 @@ def train_detector(
     found = look_over(
         model, [draw_page(held_images, held_labels, rng) for _ in range(CALIBRATION_PAGES)]
     )
-    return model, origin(dataset, recipe.validation, model) | {
+    card = origin(dataset, recipe.validation, model) | {
         "training": recipe._asdict() | calibration,
         "pages": found.figures(),
+        "hours": round(training.hours, 3),
     }
+    return model, card, training
 
 
 class Found(NamedTuple):

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import functools
 import importlib.metadata
 import platform
 from pathlib import Path
@@ -18,6 +19,7 @@ from flaskapi.sources.mnist import MNIST_SHA256, Dataset
 from flaskapi.training.batches import Maker, Pool, targets
 from flaskapi.training.calibrate import calibrate
 from flaskapi.training.evaluate import Confusion, evaluate
+from flaskapi.training.loop import KEEP_EVERY_S, Batch, Part, Training, multiply_adds
 from flaskapi.training.networks import NETWORKS, Shape
 from flaskapi.training.reference import describe_digits
 
@@ -30,9 +32,10 @@ class Recipe(NamedTuple):
     """Everything that decides what comes out of a training."""
 
     network: str
-    epochs: int
+    epochs: int  # of which the last `cooling_epochs` end with small steps
     batch_size: int
     augmented: bool
+    cooling_epochs: int = 0
     # After those, of what a teacher says, which is trained first, and what the network said itself.
     taught_epochs: int = 0
     finishing_epochs: int = 0  # after those, varied gently and with a small step
@@ -52,26 +55,25 @@ class Recipe(NamedTuple):
 RECIPES = {
     "compact": Recipe(
         "compact",
-        epochs=120,
+        epochs=60,
         batch_size=128,
         augmented=True,
-        taught_epochs=28,
-        finishing_epochs=14,
+        cooling_epochs=20,
+        finishing_epochs=8,
         outliers_share=0.1875,
     ),
     "tutorial": Recipe("tutorial", epochs=5, batch_size=32, augmented=False),
 }
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """The batches of an epoch, as `Maker` makes them; in so many processes beside this one, or in
-    none.
+class Batches:
+    """The batches of all epochs, one after the other, as `Maker` makes them; in so many processes
+    beside this one, or in none.
     """
 
     def __init__(
         self, images: Bytes, labels: Bytes, recipe: Recipe, shape: Shape, processes: int = 0
     ) -> None:
-        super().__init__(workers=1)
         maker = Maker(
             images,
             labels,
@@ -83,17 +85,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         )
         self._count, self._shape = len(maker), shape
         self._source = Pool(maker, processes) if processes else maker
-        self.start(0)
-
-    def start(self, epoch: int) -> None:
-        """Go to an epoch, counted from 0."""
-        self._epoch = epoch
 
     def __len__(self) -> int:
+        """Batches of an epoch."""
         return self._count
 
-    def __getitem__(self, index: int) -> tuple[Floats, Floats]:
-        pixels, answers = self._source.make(self._epoch, index)
+    def make(self, step: int) -> Batch:
+        """Make the batch of a step, counted from 0 over all epochs."""
+        pixels, answers = self._source.make(*divmod(step, self._count))
         return pixels.reshape(-1, *self._shape), answers
 
     def close(self) -> None:
@@ -102,7 +101,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
             self._source.close()
 
 
-class TaughtBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
+class TaughtBatches:
     """The same batches, with the mean of what teachers say of digits for most of the answer.
 
     A teacher that hesitates says which digits an image is like, and which label may be none
@@ -110,14 +109,14 @@ class TaughtBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships
     """
 
     def __init__(self, batches: Batches, *teachers: keras.Model) -> None:
-        super().__init__(workers=1)
         self._batches, self._teachers = batches, teachers
 
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __getitem__(self, index: int) -> tuple[Floats, Floats]:
-        pixels, answers = self._batches[index]
+    def make(self, step: int) -> Batch:
+        """Make the batch of a step, counted from 0 over all epochs."""
+        pixels, answers = self._batches.make(step)
         said = sum(teacher.predict_on_batch(pixels) for teacher in self._teachers) / len(
             self._teachers
         )
@@ -128,19 +127,26 @@ class TaughtBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships
 
 
 def train(
-    dataset: Dataset, recipe: Recipe, *, backup: Path | None = None, processes: int = 0
-) -> tuple[keras.Model, Card, Confusion]:
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    backup: Path | None = None,
+    processes: int = 0,
+    keep_every_s: float = KEEP_EVERY_S,
+) -> tuple[keras.Model, Card, Confusion, Training]:
     """Train a network, with a progress bar, on all training images but a part held out for
     validation.
 
     Args:
         dataset: what to learn from; its test part is used once, at the end.
         recipe: what to train and how.
-        backup: a folder to keep the state in after each epoch; the same call goes on from there.
+        backup: a folder to keep the state in; the same call goes on from there, however this one
+            ended.
         processes: how many others make the batches; what comes out is the same.
+        keep_every_s: seconds between two states; each epoch's end is kept too.
 
     Returns:
-        The model, its card, and how it did on the test part.
+        The model, its card, how it did on the test part, and the training, to forget its states.
 
     Raises:
         DatasetError: fewer training images than the validation part takes.
@@ -160,12 +166,18 @@ def train(
             255
         )
         validation = (pixels, targets(dataset.train_labels[held_out]))
+    training = Training(
+        _parts(recipe, steps=-(-len(kept) // recipe.batch_size)),
+        folder=backup,
+        # How long each part is, is the parts' own.
+        identity={name: value for name, value in recipe._asdict().items() if "epochs" not in name}
+        | identity(dataset),
+        keep_every_s=keep_every_s,
+    )
     teacher = None
     if recipe.taught_epochs:
-        teacher = _fit(
-            _teaching(recipe), learned, validation, None, backup and backup / "teacher", processes
-        )
-    model = _fit(recipe, learned, validation, teacher, backup, processes)
+        teacher = _fit(training, _teaching(recipe), learned, validation, None, processes)
+    model = _fit(training, recipe, learned, validation, teacher, processes)
     temperature = None
     if recipe.validation and recipe.augmented:
         images, labels = (
@@ -181,25 +193,61 @@ def train(
     if recipe.validation:
         part = evaluate(model, dataset.train_images[held_out], dataset.train_labels[held_out])
         accuracy["validation"] = round(part.accuracy, 6)
-    reference = {"reference": describe_digits(*learned, augmented=recipe.augmented)}
-    return model, _card(dataset, recipe, model, accuracy, temperature, test) | reference, test
+    card = _card(dataset, recipe, model, accuracy, temperature, test)
+    card["reference"] = describe_digits(*learned, augmented=recipe.augmented)
+    card["hours"] = round(training.hours, 3)
+    return model, card, test, training
 
 
 def _teaching(recipe: Recipe) -> Recipe:
     """The training of the teacher, for as many epochs as it teaches, gentle ones among them."""
-    return recipe._replace(network="teacher", epochs=recipe.taught_epochs, taught_epochs=0)
+    return recipe._replace(
+        network="teacher", epochs=recipe.taught_epochs, cooling_epochs=0, taught_epochs=0
+    )
+
+
+def _parts(recipe: Recipe, steps: int) -> list[Part]:
+    """All parts of a training, the teacher's before; what a step costs is counted in
+    multiplications.
+    """
+    # Backwards as well takes three times as long as forwards.
+    own = 3 * multiply_adds(NETWORKS[recipe.network](recipe.shape))
+    parts = []
+    if recipe.taught_epochs:
+        teaching = _teaching(recipe)
+        taught = own + own / 3 + multiply_adds(NETWORKS["teacher"](recipe.shape))
+        parts = [
+            part._replace(name=f"teacher-{part.name}", cost=3 * (taught - own - own / 3))
+            for part in _parts(teaching, steps)
+        ]
+        parts += _first_parts(recipe, steps, own)
+        parts += [Part("taught", recipe.taught_epochs, steps, taught)]
+        parts += [Part("finish", recipe.finishing_epochs, steps, own + own / 3)]
+    else:
+        parts = [
+            *_first_parts(recipe, steps, own),
+            Part("finish", recipe.finishing_epochs, steps, own),
+        ]
+    return [part for part in parts if part.epochs]
+
+
+def _first_parts(recipe: Recipe, steps: int, cost: float) -> list[Part]:
+    cooling = recipe.cooling_epochs
+    return [
+        Part("first", recipe.epochs - cooling, steps, cost, is_open=cooling > 0),
+        Part("cool", cooling, steps, cost),
+    ]
 
 
 def _fit(
+    training: Training,
     recipe: Recipe,
     learned: tuple[Bytes, Bytes],
     validation: tuple[Floats, Floats] | None,
     teacher: keras.Model | None,
-    backup: Path | None,
     processes: int,
 ) -> keras.Model:
-    """Go through the parts of a training, each with its own schedule; each keeps its state in a
-    folder of its own.
+    """Go through the parts of a training, each with its own schedule.
 
     What was taught goes half of the way back, as what is retrained does (see `finetune`), and in
     its last epochs is taught by what it has become: as good with digits, it is to be less sure of
@@ -208,29 +256,33 @@ def _fit(
     keras.utils.set_random_seed(recipe.seed)
     model = NETWORKS[recipe.network](recipe.shape)
     parts = (
-        ("first", recipe.epochs, FIRST_RATE),
+        ("first", recipe.epochs - recipe.cooling_epochs, FIRST_RATE),
+        ("cool", recipe.cooling_epochs, FIRST_RATE),
         ("taught", recipe.taught_epochs, TAUGHT_RATE),
         ("finish", recipe.finishing_epochs, FINISHING_RATE),
     )
+
+    validate = functools.partial(_measure, model, *validation) if validation else None
+    prefix = "teacher-" if recipe.network == "teacher" else ""
     with contextlib.closing(Batches(*learned, recipe, recipe.shape, processes)) as source:
-        batches, before, done = source, [], 0
+        batches: Batches | TaughtBatches = source
+        before, done = [], 0
         for name, epochs, rate in parts:
             if not epochs:
                 continue
             if name == "taught":
                 before = model.get_weights()
                 batches = TaughtBatches(source, teacher, _copy(model))
-            optimizer = _optimizer(recipe, rate, epochs, len(batches))
+            is_even = name == "first" and recipe.cooling_epochs > 0
+            optimizer = _optimizer(recipe, rate, epochs, len(batches), is_even=is_even)
             model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
-            callbacks = _callbacks(recipe, source, backup and backup / name)
-            # The order is the batches' own: what is made beforehand is what comes next.
-            fit = {
-                "validation_data": validation,
-                "validation_batch_size": 500,
-                "callbacks": callbacks,
-                "shuffle": False,
-            }
-            model.fit(batches, initial_epoch=done, epochs=done + epochs, **fit)
+            first = done * len(batches)
+            training.fit(
+                prefix + name,
+                model,
+                functools.partial(_make_after, batches, first),
+                validate=validate,
+            )
             done += epochs
             if name == "taught":
                 model.set_weights(
@@ -240,6 +292,17 @@ def _fit(
     return model
 
 
+def _measure(model: keras.Model, pixels: Floats, answers: Floats) -> dict[str, float]:
+    measured: dict[str, float] = model.evaluate(
+        pixels, answers, batch_size=500, verbose=0, return_dict=True
+    )
+    return measured
+
+
+def _make_after(batches: Batches | TaughtBatches, first: int, step: int) -> Batch:
+    return batches.make(first + step)
+
+
 def _copy(model: keras.Model) -> keras.Model:
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
@@ -247,36 +310,20 @@ def _copy(model: keras.Model) -> keras.Model:
 
 
 def _optimizer(
-    recipe: Recipe, rate: float, epochs: int, steps_per_epoch: int
+    recipe: Recipe, rate: float, epochs: int, steps_per_epoch: int, *, is_even: bool
 ) -> keras.optimizers.Optimizer:
     if recipe.network == "tutorial":
         return keras.optimizers.Adam()
     schedule = keras.optimizers.schedules.CosineDecay(
         rate / 20,
         epochs * steps_per_epoch,
-        alpha=0.001,
+        # Steps that stay large leave open how many epochs there are.
+        alpha=1.0 if is_even else 0.001,
         warmup_target=rate,
         warmup_steps=steps_per_epoch,
     )
     # The averaged weights (of about the last two epochs) are what validation sees and what is kept.
     return keras.optimizers.AdamW(schedule, weight_decay=0.01, use_ema=True, ema_momentum=0.999)
-
-
-def _callbacks(
-    recipe: Recipe, batches: Batches, backup: Path | None
-) -> list[keras.callbacks.Callback]:
-    # Keras tells the callback, unlike the batches, which epoch a training that goes on from a
-    # backup has come to.
-    callbacks = [
-        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch))
-    ]
-    if recipe.network != "tutorial":
-        callbacks.append(keras.callbacks.SwapEMAWeights())
-    if backup:
-        # Kept after its part is done, so that a training interrupted in the next does not begin
-        # anew.
-        callbacks.append(keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False))
-    return callbacks
 
 
 def _card(
@@ -322,6 +369,15 @@ def origin(dataset: Dataset, validation: int, model: keras.Model) -> Card:
             "numpy": np.__version__,
             "opencv": importlib.metadata.version("opencv-python-headless"),
         },
+    }
+
+
+def identity(dataset: Dataset) -> dict[str, str]:
+    """What decides the result of any training beside its recipe."""
+    return {
+        "data": dataset.sha256,
+        "backend": keras.backend.backend(),
+        "keras": keras.__version__,
     }
 
 

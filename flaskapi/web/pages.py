@@ -10,6 +10,7 @@ from flask import Blueprint, Flask, Response, request
 
 from flaskapi.errors import NotFoundError
 from flaskapi.web.payload import read_query
+from flaskapi.web.scopes import open_to_all
 
 blueprint = Blueprint("pages", __name__)
 FOLDER = Path(__file__).parent / "page"
@@ -41,13 +42,23 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/")
+@open_to_all
 def page() -> Response:
     """The page: draw, choose, drop, paste or photograph, and see what is read."""
     read_query(request)
     return _send("index.html")
 
 
+@blueprint.get("/operations")
+@open_to_all
+def operations() -> Response:
+    """The page of operators. It shows nothing to who has no key: what it asks needs one."""
+    read_query(request)
+    return _send("operations.html")
+
+
 @blueprint.get("/page/<name>")
+@open_to_all
 def part(name: str) -> Response:
     """One of the files that the pages are made of."""
     read_query(request)
@@ -62,8 +73,6 @@ def _send(name: str) -> Response:
     response.add_etag()
     response.headers["Cache-Control"] = "no-cache"
     response.headers["Content-Security-Policy"] = POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
     if name == "service-worker.js":
         response.headers["Service-Worker-Allowed"] = "/"
     response.make_conditional(request)

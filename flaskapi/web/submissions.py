@@ -2,8 +2,9 @@
 
 import base64
 import binascii
+import struct
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -15,6 +16,9 @@ from flaskapi.submissions import Submission
 from flaskapi.web.access import needs_scope, operators_only
 from flaskapi.web.payload import read_query
 from flaskapi.web.services import services
+
+if TYPE_CHECKING:
+    from flaskapi.submissions.listing import Place
 
 blueprint = Blueprint("submissions", __name__)
 MOST, USUAL = 200, 50  # on one page
@@ -31,7 +35,8 @@ _FIELDS = {
     "since": _MOMENT,
     "until": _MOMENT,
     "limit": (r"[1-9]\d?|1\d\d|200", f"1 to {MOST}"),
-    "cursor": (r"[\w-]{22}", "what the 'next' of a page before it bears"),
+    "cursor": (r"[\w-]{22}|[\w-]{32}", "what the 'next' of a page before it bears"),
+    "order": ("newest|uncertain", "newest or uncertain"),
 }
 
 
@@ -42,19 +47,25 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/submissions")
 @needs_scope("label")
 def list_submissions() -> dict[str, Any]:
-    """A page of submissions, the newest first, and the address of the next page."""
-    from flaskapi.submissions.listing import find_page
+    """A page of submissions, the newest first, and the address of the next page. With
+    `?order=uncertain` those that a person should label next, the least sure first.
+    """
+    from flaskapi.submissions.listing import find_page, find_uncertain
 
     query = read_query(request, **_FIELDS)
-    page = find_page(
-        services().store,
-        read_filters(query),
-        int(query.get("limit", USUAL)),
-        read_cursor(query.get("cursor")),
-    )
+    filters, limit = read_filters(query), int(query.get("limit", USUAL))
+    cursor, text = query.get("cursor"), None
+    page: Any
+    if query.get("order") == "uncertain":
+        _refuse_other_filters(query)
+        page = find_uncertain(services().store, filters, limit, read_place(cursor))
+        text = write_place(page.last) if page.last is not None else None
+    else:
+        page = find_page(services().store, filters, limit, read_cursor(cursor))
+        text = write_cursor(page.last) if page.last is not None else None
     following = None
-    if page.last is not None:
-        following_query = urlencode(query | {"cursor": write_cursor(page.last)})
+    if text is not None:
+        following_query = urlencode(query | {"cursor": text})
         following = f"{url_for('.list_submissions')}?{following_query}"
     return {"submissions": [_describe(row) for row in page.rows], "next": following}
 
@@ -144,7 +155,12 @@ def read_filters(query: dict[str, str]) -> Any:
 
 
 def write_cursor(id: UUID) -> str:
-    """Write the id that a page ends with."""
+    """Write the id that a page ends with.
+
+    >>> cursor = write_cursor(UUID("01a20550-970d-7108-901e-df08ce33c220"))
+    >>> cursor, read_cursor(cursor)
+    ('AaIFUJcNcQiQHt8IzjPCIA', UUID('01a20550-970d-7108-901e-df08ce33c220'))
+    """
     return base64.urlsafe_b64encode(id.bytes).decode().rstrip("=")
 
 
@@ -161,10 +177,46 @@ def read_cursor(text: str | None) -> UUID | None:
     except (binascii.Error, ValueError):
         id = None
     if id is None or write_cursor(id) != text:
-        raise InvalidRequestError(
-            f"The query's 'cursor' is {text!r}; it can be {_FIELDS['cursor'][1]}."
-        )
+        raise _bad_cursor(text)
     return id
+
+
+def write_place(place: "Place") -> str:
+    """Write where a page of the least sure ends."""
+    content = struct.pack(">d", place.confidence) + place.id.bytes
+    return base64.urlsafe_b64encode(content).decode()
+
+
+def read_place(text: str | None) -> "Place | None":
+    """Read what `write_place` wrote.
+
+    Raises:
+        InvalidRequestError: it is something else.
+    """
+    from flaskapi.submissions.listing import Place
+
+    if text is None:
+        return None
+    if len(text) != 32:
+        raise _bad_cursor(text)
+    content = base64.urlsafe_b64decode(text)  # the query's form lets nothing else through
+    (confidence,) = struct.unpack(">d", content[:8])
+    return Place(confidence, UUID(bytes=content[8:]))
+
+
+def _bad_cursor(text: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"The query's 'cursor' is {text!r}; it can be {_FIELDS['cursor'][1]}."
+    )
+
+
+def _refuse_other_filters(query: dict[str, str]) -> None:
+    for name, only in (("uncertain", "true"), ("label", "missing"), ("disagreement", "")):
+        if query.get(name, only) != only:
+            raise InvalidRequestError(
+                f"The query's {name!r} is {query[name]!r}; with 'order=uncertain' there are only "
+                f"submissions that are uncertain and have no label."
+            )
 
 
 def _read_moment(name: str, text: str) -> datetime:

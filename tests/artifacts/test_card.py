@@ -10,6 +10,7 @@ import pytest
 from flaskapi.artifacts.artifact import read_card, read_picture, record_evaluation, save_artifact
 from flaskapi.artifacts.card import render_card
 from flaskapi.errors import ModelFileError
+from flaskapi.training.train import RECIPES
 
 pytestmark = pytest.mark.train
 
@@ -80,6 +81,38 @@ def test_the_page_shows_what_evaluations_found(
     assert "](mistakes.png)" not in page
     record_evaluation(tmp_path / "my_model.h5", {}, b"a picture")
     assert "](mistakes.png)" in render_card(tmp_path / "my_model.h5")
+
+
+@pytest.mark.parametrize(
+    ("commit", "said"),
+    [
+        ("0123456789ab", "compact --seed 3` at commit `0123456789ab`, in 2.5 hours on 2 cores"),
+        (None, "compact --seed 3`, in 2.5 hours on 2 cores"),
+    ],
+)
+def test_the_page_says_how_the_model_is_made_again(
+    tmp_path: Path, tiny_model: Callable[..., keras.Model], commit: str | None, said: str
+) -> None:
+    made = {
+        "command": "python train_mnist.py --network compact --seed 3",
+        "commit": commit,
+        "hours": 2.49,
+        "cores": 2,
+        "instructions": "AVX2",
+    }
+    card = read_card(MODELS / "my_model.h5")
+    save_artifact(tiny_model(), {**card, **made}, tmp_path / "my_model.h5")
+    page = render_card(tmp_path / "my_model.h5")
+    assert f"- **Made** by `python train_mnist.py --network {said} with AVX2." in page
+
+
+def test_the_card_of_a_model_of_the_script_names_its_recipe() -> None:
+    """Who trains with other figures ships what they made, or goes back to these."""
+    card = read_card(MODELS / "my_model.h5")
+    if "command" not in card:
+        pytest.skip("the shipped model was made before the script named its command")
+    recipe = RECIPES[card["network"]]._asdict()
+    assert recipe == {name: card["training"].get(name) for name in recipe}
 
 
 def test_a_model_from_elsewhere_has_no_page(legacy: Callable[[str], Path]) -> None:

@@ -1,5 +1,6 @@
 """`python -m flaskapi models`: what it prints, and what it leaves behind."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,18 +13,30 @@ from flaskapi.versions.pointer import MODEL_FILE, ShadowCandidate
 from flaskapi.versions.registry import Registry
 
 
+def fail_to_run(*command: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.CompletedProcess(command, 1)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An instance folder in which the command has registered two versions."""
+    folder = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLASKAPI_INSTANCE_PATH", str(folder))
+        patch.setattr("flaskapi.versions.version.run_command", fail_to_run)
+        for mark in range(2):
+            assert 0 == main(["models", "register", str(make_artifact(folder / str(mark), mark))])
+    return folder
+
+
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry(tmp_path: Path, two: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """The one of the settings, with two versions; cards are written as where the extra `train` is
     missing.
     """
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
-    monkeypatch.setattr(
-        "flaskapi.versions.version.run_command",
-        lambda *command: subprocess.CompletedProcess(command, 1),
-    )
-    for mark in range(2):
-        assert 0 == main(["models", "register", str(make_artifact(tmp_path / str(mark), mark))])
+    monkeypatch.setattr("flaskapi.versions.version.run_command", fail_to_run)
+    shutil.copytree(two, tmp_path, dirs_exist_ok=True)
     return Registry(tmp_path / "versions", MODELS / "my_model.h5", tmp_path / "cache")
 
 
@@ -63,6 +76,7 @@ def test_show_prints_the_card_and_what_it_was_learned_from(
     assert said.splitlines()[-1].startswith(f"State: {learned.name}")
 
 
+@pytest.mark.process
 def test_a_file_that_is_no_model_is_named_as_it_was_given(
     registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

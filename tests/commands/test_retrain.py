@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from labelled import Sent, say, send, write_digit
+from operators import place_empty_store
 
 from flaskapi.__main__ import main
 from flaskapi.commands import TRAIN_EXTRA
@@ -21,6 +22,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]
     monkeypatch.setenv("FLASKAPI_STORE", "on")
     for name in ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):
         monkeypatch.setenv(name, "")  # put back as it was, after the command has set it
+    place_empty_store(tmp_path)
     store = Database(f"sqlite:///{tmp_path}/submissions.db", "process")
     yield store
     store.close()
@@ -77,6 +79,7 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
     assert not (tmp_path / "versions").exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

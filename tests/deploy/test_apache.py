@@ -10,7 +10,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 from archives import make_tar, make_zip
 from fakes import draw_digit, encode
 from servers import ROOT, Server, apache, free_port, httpd
+from waiting import pass_time, until
 
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.keys import make_key
@@ -25,16 +25,6 @@ from flaskapi.submissions.keys import make_key
 pytestmark = pytest.mark.apache
 
 SEVEN = encode(draw_digit(7))
-
-
-def until(found: Callable[[], bool]) -> bool:
-    """Wait for what happens in another process, for 20 s at most."""
-    deadline = time.monotonic() + 20
-    while not found():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def test_the_model_is_loaded_before_the_first_request_and_tensorflow_never(folder: Path) -> None:
@@ -176,7 +166,7 @@ def test_work_stops_when_the_client_goes_away(folder: Path) -> None:
                 Path(f"/proc/{daemon}/stat").read_text().split()[13:15]
                 for daemon in server.daemons()
             ]
-            time.sleep(0.5)
+            pass_time(0.5)
             return before == [
                 Path(f"/proc/{daemon}/stat").read_text().split()[13:15]
                 for daemon in server.daemons()

@@ -17,6 +17,8 @@ import pytest
 from fakes import draw_digit, encode
 from servers import ROOT, Server, free_port, slow_senders, stop, wait_until_it_answers
 
+pytestmark = pytest.mark.process
+
 SEVEN = encode(draw_digit(7))
 
 

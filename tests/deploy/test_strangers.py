@@ -3,17 +3,34 @@
 Under a real Apache with mod_wsgi, with the files that are deployed.
 """
 
+import http.client
 import json
+import os
 import re
+import shutil
 import socket
+import ssl
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from archives import make_zip
 from fakes import draw_digit, encode
-from servers import ROOT, Server, apache, slow_senders, wait_until_it_answers
+from servers import (
+    MODULES,
+    ROOT,
+    Server,
+    apache,
+    free_port,
+    httpd,
+    module_config,
+    slow_senders,
+    stop,
+    wait_until_it_answers,
+)
 
+from flaskapi.web.pages import POLICY
 from flaskapi.web.security import HEADERS
 
 pytestmark = pytest.mark.apache
@@ -152,3 +169,60 @@ def test_a_process_with_too_much_memory_is_replaced_and_no_request_fails(folder:
             assert 200 == server.ask("/predict", SEVEN, content_type="image/png").status
         assert 2 == len(set(before) & set(server.daemons())), "one of them is replaced"
         assert "another takes its place" in server.log("*")
+
+
+def test_over_https_browsers_are_told_to_stay_with_it(folder: Path) -> None:
+    """In the host that certbot makes, which includes the same file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    secure = folder / "secure"
+    secure.mkdir()
+    make = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout key -out crt"
+    )
+    subprocess.run(make.split(), cwd=secure, check=True, capture_output=True)
+    port, modules = (
+        free_port(),
+        subprocess.run(
+            ["apxs", "-q", "LIBEXECDIR"], capture_output=True, text=True, check=True
+        ).stdout.strip(),
+    )
+    lines = [
+        f"ServerRoot {secure}",
+        f"PidFile {secure}/pid",
+        f"ErrorLog {secure}/log",
+        f"Listen 127.0.0.1:{port}",
+        "ServerName localhost",
+        *(f"LoadModule {name}_module {modules}/mod_{name}.so" for name in f"{MODULES} ssl".split()),
+        module_config(),
+        *(["User www-data", "Group www-data"] if os.getuid() == 0 else []),
+        f"Define FLASKAPI_HOME {ROOT}",
+        f"<VirtualHost 127.0.0.1:{port}>",
+        f"SSLEngine on\nSSLCertificateFile {secure}/crt\nSSLCertificateKeyFile {secure}/key",
+        f"Include {ROOT}/deploy/common.conf",
+        "</VirtualHost>",
+    ]
+    (secure / "httpd.conf").write_text("\n".join(lines) + "\n")
+    process = subprocess.Popen([httpd(), "-f", str(secure / "httpd.conf"), "-DFOREGROUND"])
+    try:
+        trusting = ssl._create_unverified_context()
+        until_s = time.monotonic() + 20
+        while True:
+            connection = http.client.HTTPSConnection("127.0.0.1", port, context=trusting)
+            try:
+                connection.request("GET", "/apache-problems/400.json")
+                break
+            except ConnectionRefusedError:
+                assert time.monotonic() < until_s, (secure / "log").read_text()
+                time.sleep(0.1)
+        headers = connection.getresponse().headers
+        connection.close()
+    finally:
+        stop(process)
+    assert ["max-age=31536000"] == headers.get_all("Strict-Transport-Security")
+
+
+def test_a_page_keeps_its_own_policy(server: Server) -> None:
+    """Apache adds what an answer lacks, and nothing to what it has."""
+    policies = server.ask("/", Accept="text/html").headers.get_all("Content-Security-Policy")
+    assert [POLICY] == policies

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from operators import place_empty_store
 
 from flaskapi.submissions.database import Database
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Database]:
+    place_empty_store(tmp_path)
     store = Database(f"sqlite:///{tmp_path}/submissions.db", "process")
     yield store
     store.close()

@@ -114,6 +114,7 @@ def test_errors_are_counted_from_the_model_of_the_setting_too(
     )
 
 
+@pytest.mark.process
 def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
     registry: Registry, tmp_path: Path
 ) -> None:
@@ -131,6 +132,7 @@ def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
     assert first == registry.read().version
 
 
+@pytest.mark.process
 def test_nor_where_another_is_promoted_while_the_candidate_is_loaded(
     registry: Registry, tmp_path: Path
 ) -> None:

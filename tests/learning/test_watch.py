@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,11 +14,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from waiting import until
 
 from flaskapi.learning.watch import Worker
 from flaskapi.submissions import retrainings
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.retrainings import SILENT, Retraining
+
+pytestmark = pytest.mark.process
 
 DONE = json.dumps(
     {
@@ -38,7 +40,7 @@ def watch(store: Database) -> Iterator[Watch]:
     workers: list[tuple[Worker, threading.Thread]] = []
 
     def start(code: str) -> Worker:
-        program = "import json, os, signal, sys, time\n" + textwrap.dedent(code)
+        program = "import json, os, signal, sys\n" + textwrap.dedent(code)
         worker = Worker(
             store,
             lambda options: [sys.executable, "-c", program, json.dumps(options)],
@@ -58,14 +60,14 @@ def watch(store: Database) -> Iterator[Watch]:
 
 
 def wait(store: Database, id: Any, is_so: Callable[[Retraining], bool]) -> Retraining:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    def look() -> Retraining | None:
         found = retrainings.get(store, id)
         assert found is not None
-        if is_so(found):
-            return found
-        time.sleep(0.02)
-    raise AssertionError(found)
+        return found if is_so(found) else None
+
+    found = until(look, why=lambda: retrainings.get(store, id))
+    assert found
+    return found
 
 
 def is_over(found: Retraining) -> bool:
@@ -76,11 +78,12 @@ def test_progress_and_what_is_said_can_be_watched_and_the_result_is_kept(
     store: Database, watch: Watch, tmp_path: Path
 ) -> None:
     go_on = tmp_path / "go on"
+    os.mkfifo(go_on)
     id = retrainings.request(store, {"since": "2026-11-01"}, None)
     watch(f"""
         print(json.dumps({{"progress": 0.25, "say": "Options: " + sys.argv[1]}}), flush=True)
         print("a library's warning", file=sys.stderr, flush=True)
-        while not os.path.exists({str(go_on)!r}): time.sleep(0.01)
+        open({str(go_on)!r}).read()
         print({DONE!r}, flush=True)
     """)
     found = wait(store, id, lambda found: "warning" in found.log)
@@ -89,7 +92,7 @@ def test_progress_and_what_is_said_can_be_watched_and_the_result_is_kept(
         found.progress,
         found.log,
     )
-    go_on.touch()
+    go_on.write_text("")
     found = wait(store, id, is_over)
     assert ("promoted", "2026-11-25-12345678", {"fixed": 9}, 1.0) == (
         found.state,
@@ -151,7 +154,7 @@ def test_a_worker_that_is_stopped_ends_its_child_and_gives_the_request_back(
     store: Database, watch: Watch
 ) -> None:
     id = retrainings.request(store, {}, None)
-    worker = watch("print(os.getpid(), flush=True); time.sleep(600)")
+    worker = watch("print(os.getpid(), flush=True); signal.pause()")
     child = int(wait(store, id, lambda found: bool(found.log)).log)
     worker.stop()
     found = wait(store, id, lambda found: found.state == "requested")
@@ -163,7 +166,7 @@ def test_a_worker_to_whom_it_does_not_belong_any_more_ends_its_child(
     store: Database, watch: Watch
 ) -> None:
     id = retrainings.request(store, {}, None)
-    watch("print(os.getpid(), flush=True); time.sleep(600)")
+    watch("print(os.getpid(), flush=True); signal.pause()")
     found = wait(store, id, lambda found: bool(found.log))
     assert retrainings.finish(store, found, "failed", "taken away", version=None, figures=None)
     wait_until_gone(int(found.log))
@@ -205,10 +208,7 @@ def test_what_a_killed_worker_had_is_done_by_the_next_and_its_child_ends(
 
 
 def wait_until_gone(process: int) -> None:
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{process}").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not Path(f"/proc/{process}").exists()
+    until(lambda: not Path(f"/proc/{process}").exists())
 
 
 def test_the_command_waits_for_requests_and_ends_at_sigterm(

@@ -159,6 +159,7 @@ print(answer.get_json()["digit"], sorted(heavy & set(sys.modules)))
 """
 
 
+@pytest.mark.process
 def test_a_process_that_serves_never_loads_tensorflow(tmp_path: Path) -> None:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("FLASKAPI_")

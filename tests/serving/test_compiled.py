@@ -125,6 +125,7 @@ def test_a_missing_model_is_an_error_that_says_so(tmp_path: Path, builds: list[P
     assert [] == builds
 
 
+@pytest.mark.process
 def test_a_build_that_takes_too_long_is_given_up(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

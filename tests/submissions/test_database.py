@@ -112,6 +112,7 @@ def test_check_says_by_what_submissions_are_kept_and_leaves_nothing_behind(
     assert 0 == count(engine, "images")
 
 
+@pytest.mark.process
 def test_a_forked_process_connects_anew(store: Database) -> None:
     before = make_submission()
     store.record([before])

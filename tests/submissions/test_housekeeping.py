@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 from fakes import make_submission
+from waiting import until
 
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.housekeeping import (
@@ -72,6 +73,7 @@ def test_a_clock_that_was_wrong_puts_it_off_for_good_no_more_than_ten_minutes(
     assert take_turn(store, NOW)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("asked_before", [False, True])
 def test_of_several_processes_that_ask_at_once_one_has_its_turn(
     store: Database, url: str, asked_before: bool
@@ -126,13 +128,12 @@ def test_the_thread_does_it_when_it_is_due_says_so_and_goes_on_after_an_error(
     ]
     for keeper in keepers:
         keeper.start()
-    deadline_s = time.monotonic() + 20
-    while (
-        get_submission(store, old.id)
-        or len([line for line in caplog.messages if "no housekeeping" in line]) < 2
-    ):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
+    until(
+        lambda: (
+            not get_submission(store, old.id)
+            and len([line for line in caplog.messages if "no housekeeping" in line]) >= 2
+        )
+    )
     for keeper in keepers:
         keeper.stop()
     assert 1 == len(
@@ -169,6 +170,7 @@ def test_no_request_waits_for_it(store: Database, url: str) -> None:
     assert max(waited_s) < 0.8
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("setting", "expected"), [("on", "1"), ("off", "0")])
 def test_the_service_keeps_house_unless_it_is_told_not_to(
     tmp_path: Path, setting: str, expected: str

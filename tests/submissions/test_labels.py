@@ -1,7 +1,6 @@
 """Whose label is in force, and that all of them are kept."""
 
 import contextlib
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -12,6 +11,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from fakes import make_submission
+from waiting import pass_time
 
 from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.submissions import Submission
@@ -242,9 +242,9 @@ def test_who_labels_and_who_erases_at_once_do_not_wait_for_each_other_for_ever(
 ) -> None:
     def slowly(forget: Callable[..., None]) -> Callable[..., None]:
         def work(*arguments: Any) -> None:
-            time.sleep(0.2)
+            pass_time(0.2)
             forget(*arguments)
-            time.sleep(0.2)
+            pass_time(0.2)
 
         return work
 

@@ -13,7 +13,7 @@ from flaskapi.submissions import Submission
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.identifiers import first_id, new_id
 from flaskapi.submissions.labels import Said, say
-from flaskapi.submissions.listing import Filters, find_one, find_page
+from flaskapi.submissions.listing import Filters, Place, find_one, find_page, find_uncertain
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -139,3 +139,34 @@ def test_one_is_given_with_its_size_and_its_history_but_without_its_pictures(
     assert not [value for value in row.values() if isinstance(value, bytes)]
     with pytest.raises(NotFoundError):
         find_one(filled, new_id())
+
+
+UNSURE = [  # image, confidence, uncertain, label
+    (b"a", 0.5, True, None),
+    (b"b", 0.4, True, None),
+    (b"c", 0.3, True, "7"),
+    (b"c", 0.2, True, None),  # equal to one that is labelled
+    (b"b", 0.6, True, None),  # equal to an older one
+    (b"d", 0.1, False, None),
+    (b"e", 0.5, True, None),
+]
+
+
+def test_what_a_person_should_label_next_comes_by_confidence_without_look_alikes(
+    store: Database,
+) -> None:
+    sent = [
+        at(place, image=image, confidence=confidence, uncertain=uncertain)
+        for place, (image, confidence, uncertain, _) in enumerate(UNSURE)
+    ]
+    store.record(sent)
+    say(store, sent[2].id, Said("7", "operator", "digit"))
+    expected = [sent[place].id for place in (6, 0, 4)]  # the newer of two that are as sure
+    page = find_uncertain(store, Filters(), 10)
+    assert (expected, None) == ([row["id"] for row in page.rows], page.last)
+    first = find_uncertain(store, Filters(), 1)
+    assert Place(0.5, sent[6].id) == first.last
+    rest = find_uncertain(store, Filters(), 2, first.last)
+    assert expected[1:] == [row["id"] for row in rest.rows]
+    only = find_uncertain(store, Filters(since=NOON + timedelta(minutes=5)), 10)
+    assert [sent[6].id] == [row["id"] for row in only.rows]

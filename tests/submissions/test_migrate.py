@@ -51,6 +51,7 @@ def test_from_each_revision_and_back_with_data_in_the_tables(
     store.record([make_submission()])
 
 
+@pytest.mark.process
 def test_of_several_processes_that_start_at_once_one_makes_the_tables(url: str) -> None:
     command = [sys.executable, "-c", START, url]
     processes = [

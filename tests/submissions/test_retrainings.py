@@ -62,6 +62,7 @@ def take_all(
     store.close()
 
 
+@pytest.mark.process
 def test_of_four_processes_that_ask_at_once_each_request_goes_to_one(
     store: Database, url: str
 ) -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import logging
 import threading
 import time
@@ -8,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from fakes import make_submission
+from waiting import pass_time, until
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission, writer
@@ -26,12 +28,14 @@ class FakeDatabase:
 
     def __init__(self) -> None:
         self.transactions: list[list[Submission]] = []
+        self.asked: list[list[Submission]] = []  # to keep, whether or not it has done so yet
         self.error: Exception | None = None
         self.free = threading.Event()
         self.free.set()
         self.checks: list[bool] = []
 
     def record(self, kept: list[Submission]) -> list[UUID | None]:
+        self.asked.append(kept)
         self.free.wait(10)
         if self.error:
             raise self.error
@@ -64,6 +68,18 @@ def make_store(database: FakeDatabase, *, wait_s: float = 5, retry_s: float = 0.
     return Writer(database, LOG, wait_s=wait_s, retry_s=retry_s)
 
 
+def waiting(store: Writer) -> int:
+    """How many submissions wait for their turn."""
+    return sum(len(job.submissions) for job in list(store._jobs))
+
+
+def keeps_again(store: Writer) -> bool:
+    with contextlib.suppress(StoreUnavailableError):
+        kept = make_submission()
+        return [kept.id] == store.record([kept])
+    return False
+
+
 def test_each_request_gets_the_ids_of_its_own_submissions_though_they_are_written_together(
     database: FakeDatabase,
 ) -> None:
@@ -72,7 +88,8 @@ def test_each_request_gets_the_ids_of_its_own_submissions_though_they_are_writte
     sent = [[make_submission() for _ in range(1 + place % 3)] for place in range(12)]
     with ThreadPoolExecutor(12) as requests:
         answers = [requests.submit(store.record, ones) for ones in sent]
-        time.sleep(0.2)
+        count = sum(map(len, sent))
+        until(lambda: sum(map(len, database.asked)) + waiting(store) == count)
         database.free.set()
         assert [[one.id for one in ones] for ones in sent] == [
             answer.result() for answer in answers
@@ -83,9 +100,9 @@ def test_each_request_gets_the_ids_of_its_own_submissions_though_they_are_writte
 def test_no_request_waits_for_a_store_that_does_not_answer_and_it_recovers_by_itself(
     database: FakeDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = make_store(database, wait_s=0.2)
+    store = make_store(database, wait_s=0.4)
     database.free.clear()
-    for most_s in (0.4, 0.05):  # the first waits in vain, the others are told so at once
+    for most_s in (5, 0.3):  # the first waits in vain, the others are told so at once
         begun_s = time.monotonic()
         with pytest.raises(StoreUnavailableError, match="did not answer within"):
             store.record([make_submission()])
@@ -93,9 +110,7 @@ def test_no_request_waits_for_a_store_that_does_not_answer_and_it_recovers_by_it
     with pytest.raises(StoreUnavailableError):
         store.check()
     database.free.set()
-    time.sleep(0.3)
-    kept = make_submission()
-    assert [kept.id] == store.record([kept])
+    until(lambda: keeps_again(store))
     assert [logging.ERROR, logging.WARNING] == [record.levelno for record in caplog.records], (
         "a line when it fails, a line when it is back"
     )
@@ -115,8 +130,7 @@ def test_a_failure_is_told_to_all_and_tried_again_after_a_while(
     database.error = None
     with pytest.raises(StoreUnavailableError):
         store.record([make_submission()])
-    time.sleep(0.15)
-    assert store.record([make_submission()])
+    until(lambda: keeps_again(store))
 
 
 def test_after_a_failure_a_check_tries_to_write_so_that_readiness_alone_brings_the_store_back(
@@ -129,12 +143,21 @@ def test_after_a_failure_a_check_tries_to_write_so_that_readiness_alone_brings_t
         store.record([make_submission()])
     with pytest.raises(StoreUnavailableError, match="full"):
         store.check()
-    time.sleep(0.15)
-    with pytest.raises(StoreUnavailableError, match="full"):
-        store.check()
+
+    def tries_to_write() -> bool:
+        with pytest.raises(StoreUnavailableError, match="full"):
+            store.check()
+        return database.checks[1:] == [True]
+
+    until(tries_to_write)
     database.error = None
-    time.sleep(0.15)
-    assert {"kind": "fake"} == store.check()
+
+    def is_back() -> bool:
+        with contextlib.suppress(StoreUnavailableError):
+            return {"kind": "fake"} == store.check()
+        return False
+
+    until(is_back)
     assert [False, True, True] == database.checks
     assert store.record([make_submission()])
 
@@ -156,7 +179,7 @@ def test_who_asks_for_something_waits_no_longer_for_a_database_that_hangs_than_w
 
 def test_long_work_is_waited_for_and_what_it_raises_is_raised(database: FakeDatabase) -> None:
     store = make_store(database, wait_s=0.05)
-    assert 7 == store.run(lambda _: time.sleep(0.3) or 7, long=True)
+    assert 7 == store.run(lambda _: pass_time(0.3) or 7, long=True)
     for long in (False, True):
         with pytest.raises(ZeroDivisionError):
             store.run(lambda _: 1 // 0, long=long)
@@ -168,14 +191,14 @@ def test_what_requests_keep_at_about_the_same_time_goes_into_one_transaction(
     monkeypatch.setattr(writer, "COMPANY_S", 60)
     store, both_are_there = make_store(database), threading.Barrier(2)
 
-    def keep(wait_s: float) -> None:
+    def keep(before: int) -> None:
         with store.expect():
             both_are_there.wait()
-            time.sleep(wait_s)
+            until(lambda: waiting(store) == before)
             store.record([make_submission()])
 
     with ThreadPoolExecutor(2) as requests:
-        list(requests.map(keep, [0, 0.1]))
+        list(requests.map(keep, [0, 1]))
     assert [2] == [len(kept) for kept in database.transactions]
 
 
@@ -187,7 +210,7 @@ def test_a_request_that_keeps_nothing_after_all_is_waited_for_no_longer(
     with ThreadPoolExecutor(1) as requests:
         with store.expect():
             kept = requests.submit(lambda: keep_one(store))
-            time.sleep(0.1)
+            until(lambda: waiting(store) == 1 and store._waits_for_company)
             assert not database.transactions
         assert kept.result(5)
 
@@ -213,9 +236,11 @@ def test_much_to_read_takes_its_time_without_keeping_others_from_keeping(
     database: FakeDatabase,
 ) -> None:
     store = make_store(database, wait_s=0.1, retry_s=60)
+    has_read_all = threading.Event()
     with pytest.raises(StoreUnavailableError, match="did not answer"):
-        store.run(lambda _: time.sleep(0.5), reads=True)
+        store.run(lambda _: has_read_all.wait(10), reads=True)
     assert keep_one(store)
+    has_read_all.set()
 
 
 @pytest.mark.parametrize("ask", [get_submission, erase])
@@ -267,12 +292,12 @@ def test_what_waits_when_a_store_is_closed_is_told_and_the_next_use_starts_anew(
     database.free.clear()
     with ThreadPoolExecutor(2) as requests:
         first = requests.submit(store.record, [make_submission()])
-        time.sleep(0.1)
+        until(lambda: database.asked)
         second = requests.submit(store.record, [make_submission()])
-        time.sleep(0.1)
+        until(lambda: waiting(store) == 1)
         closing = threading.Thread(target=store.close)
         closing.start()
-        time.sleep(0.1)
+        until(lambda: store._thread is None)
         database.free.set()
         closing.join()
         assert first.result()
@@ -293,12 +318,12 @@ def test_what_is_committed_has_its_receipt_though_a_check_beside_it_fails(
     database.free.clear()
     with ThreadPoolExecutor(3) as requests:
         requests.submit(store.record, [make_submission()])
-        time.sleep(0.1)
+        until(lambda: database.asked)
         kept, checked = (
             requests.submit(store.record, [make_submission()]),
             requests.submit(store.check),
         )
-        time.sleep(0.1)
+        until(lambda: len(store._jobs) == 2)
         database.free.set()
         assert kept.result()
         with pytest.raises(StoreUnavailableError):

@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(dataset: D
 
 
 def test_the_card_says_what_the_model_was_made_of_and_how_good_it_is(dataset: Dataset) -> None:
-    model, card, test = train(dataset, SMALL)
+    model, card, test, _ = train(dataset, SMALL)
     assert card == json.loads(json.dumps(card)), "the card must survive being stored as JSON"
     assert {
         "name": "not MNIST",
@@ -66,14 +66,14 @@ def test_a_network_learns_to_read_drawn_digits(dataset: Dataset) -> None:
     """With the recipe's own optimizer, in little time: more than half right, where chance gives a
     tenth.
     """
-    _, _, test = train(
+    _, _, test, _ = train(
         dataset, SMALL._replace(epochs=12, batch_size=20, augmented=False, validation=0)
     )
     assert test.accuracy > 0.5
 
 
 def test_the_compact_network_trains_channels_first_and_without_validation(dataset: Dataset) -> None:
-    model, card, _ = train(
+    model, card, *_ = train(
         dataset,
         Recipe(
             "compact", epochs=1, batch_size=100, augmented=True, validation=0, channels_first=True
@@ -102,8 +102,8 @@ def test_an_epoch_sees_each_image_once_in_an_order_of_its_own(
     )
     epochs = []
     for epoch in range(2):
-        batches.start(epoch)
-        images, labels = zip(*(batches[index] for index in range(len(batches))), strict=True)
+        steps = range(epoch * len(batches), (epoch + 1) * len(batches))
+        images, labels = zip(*(batches.make(step) for step in steps), strict=True)
         assert all(
             ((target == 0) | (target == 1)).all() and (target.sum(axis=1) == 1).all()
             for target in labels
@@ -130,12 +130,9 @@ def test_batches_made_in_another_process_are_the_same_ones(dataset: Dataset) -> 
         for processes in (0, 1)
     )
     with contextlib.closing(beside):
-        for epoch in range(2):
-            here.start(epoch)
-            beside.start(epoch)
-            for index in range(len(here)):
-                for own, others in zip(here[index], beside[index], strict=True):
-                    np.testing.assert_array_equal(own, others)
+        for step in range(2 * len(here)):
+            for own, others in zip(here.make(step), beside.make(step), strict=True):
+                np.testing.assert_array_equal(own, others)
 
 
 def test_batches_are_asked_for_in_order_so_that_each_is_made_once(
@@ -154,10 +151,7 @@ def test_batches_are_asked_for_in_order_so_that_each_is_made_once(
 
     monkeypatch.setattr(Maker, "make", make)
     train(dataset, SMALL._replace(epochs=3, batch_size=10))
-    in_order = [(epoch, index) for epoch in range(3) for index in range(18)]
-    assert in_order == asked[-len(in_order) :], (
-        "before that Keras looks at the form of the first two"
-    )
+    assert [(epoch, index) for epoch in range(3) for index in range(18)] == asked
 
 
 def test_pictures_of_no_digit_come_with_every_batch_and_are_all_ten_digits_alike(
@@ -167,35 +161,57 @@ def test_pictures_of_no_digit_come_with_every_batch_and_are_all_ten_digits_alike
         dataset.train_images, dataset.train_labels, SMALL._replace(outliers_share=0.25), SHAPE
     )
     for index, digits in enumerate([64, 64, 64, 8]):
-        images, targets = batches[index]
+        images, targets = batches.make(index)
         assert (digits * 5 // 4, 10) == targets.shape == (len(images), 10)
         np.testing.assert_array_equal(1, targets[:digits].max(axis=1))
         np.testing.assert_allclose(targets[digits:], 0.1)
 
 
 def test_an_interrupted_training_goes_on_where_it_was(
-    dataset: Dataset,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe, backup = SMALL._replace(epochs=3), tmp_path / "backup"
+    """In its second part, at no epoch's end, to the same weights."""
+    recipe = SMALL._replace(epochs=3, cooling_epochs=1, finishing_epochs=1)
+    whole, *_ = train(dataset, recipe)
+    steps, make = [], Batches.make
     with monkeypatch.context() as patch:
 
-        def interrupted(
-            self: Batches, epoch: int, start: Callable[[Batches, int], None] = Batches.start
-        ) -> None:
-            if epoch == 1:  # the first is done
+        def interrupted(self: Batches, step: int) -> object:
+            if step == 8:  # three to an epoch, two epochs before those that cool
                 raise KeyboardInterrupt
-            start(self, epoch)
+            return make(self, step)
 
-        patch.setattr(Batches, "start", interrupted)
+        patch.setattr(Batches, "make", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train(dataset, recipe, backup=backup)
-    assert "Epoch 1/3" in capsys.readouterr().out
-    _, card, _ = train(dataset, recipe, backup=backup)
-    assert ["Epoch 2/3", "Epoch 3/3"] == re.findall(r"Epoch \d/3", capsys.readouterr().out)
+            train(dataset, recipe, backup=tmp_path, keep_every_s=0)
+
+    def recorded(self: Batches, step: int) -> object:
+        steps.append(step)
+        return make(self, step)
+
+    monkeypatch.setattr(Batches, "make", recorded)
+    again, card, *_ = train(dataset, recipe, backup=tmp_path)
+    assert [8, 9, 10, 11] == steps
     assert 3 == card["training"]["epochs"]
+    for expected, found in zip(whole.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(expected, found, atol=1e-6)
+
+
+def test_a_training_goes_on_with_more_epochs_before_it_cools(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = SMALL._replace(epochs=2, cooling_epochs=1)
+    train(dataset, short, backup=tmp_path)
+    steps, make = [], Batches.make
+
+    def recorded(self: Batches, step: int) -> object:
+        steps.append(step)
+        return make(self, step)
+
+    monkeypatch.setattr(Batches, "make", recorded)
+    longer, *_ = train(dataset, short._replace(epochs=3), backup=tmp_path)
+    assert [*range(3, 6), *range(6, 9)] == steps, "the first three are done"
+    assert weights_equal(longer, train(dataset, short._replace(epochs=3))[0])
 
 
 def test_the_last_epochs_are_varied_gently(dataset: Dataset) -> None:
@@ -206,8 +222,8 @@ def test_the_last_epochs_are_varied_gently(dataset: Dataset) -> None:
     }
     unchanged = []
     for epoch in range(2):
-        batches.start(epoch)
-        unchanged.append(sum(image.tobytes() in clean for image in batches[0][0]))
+        images, _ = batches.make(epoch * len(batches))
+        unchanged.append(sum(image.tobytes() in clean for image in images))
     assert 10 < unchanged[0] < unchanged[1] < 110
 
 
@@ -215,28 +231,31 @@ def test_a_training_with_last_epochs_goes_through_both_parts(
     dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = SMALL._replace(finishing_epochs=1)
-    _, card, _ = train(dataset, recipe, backup=tmp_path / "backup")
-    assert ["Epoch 1/2", "Epoch 2/2", "Epoch 3/3"] == re.findall(
-        r"Epoch \d/\d", capsys.readouterr().out
+    _, card, *_ = train(dataset, recipe, backup=tmp_path / "backup")
+    assert ["first: epoch 1/2", "first: epoch 2/2", "finish: epoch 1/1"] == re.findall(
+        r"[a-z]+: epoch \d/\d", capsys.readouterr().out
     )
     assert 1 == card["training"]["finishing_epochs"]
     train(dataset, recipe, backup=tmp_path / "backup")
-    assert "Epoch" not in capsys.readouterr().out, "the backup says that both parts are done"
+    assert ": epoch" not in capsys.readouterr().out, "the backup says that both parts are done"
 
 
 def test_a_network_is_taught_by_one_that_is_trained_first(
     dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = SMALL._replace(taught_epochs=2, finishing_epochs=1)
-    model, card, _ = train(dataset, recipe, backup=tmp_path / "backup")
-    teachers, own = (
-        ["Epoch 1/2", "Epoch 2/2", "Epoch 3/3"],
-        ["Epoch 1/2", "Epoch 2/2", "Epoch 3/4", "Epoch 4/4", "Epoch 5/5"],
-    )
-    assert [*teachers, *own] == re.findall(r"Epoch \d/\d", capsys.readouterr().out)
+    model, card, *_ = train(dataset, recipe, backup=tmp_path / "backup")
+    told = capsys.readouterr().out
+    parts = ("teacher-first", 2), ("teacher-finish", 1), ("first", 2), ("taught", 2), ("finish", 1)
+    assert [
+        f"{name}: epoch {epoch + 1}/{epochs}" for name, epochs in parts for epoch in range(epochs)
+    ] == re.findall(r"[a-z-]+: epoch \d/\d", told)
+    shares = [int(share) for share in re.findall(r"(\d+)%", told)]
+    assert sorted(shares) == shares
+    assert 100 == shares[-1], "one bar goes over all parts"
     assert ("tutorial", 2) == (model.name, card["training"]["taught_epochs"])
     train(dataset, recipe, backup=tmp_path / "backup")
-    assert "Epoch" not in capsys.readouterr().out, "the backup says that all parts are done"
+    assert ": epoch" not in capsys.readouterr().out, "the backup says that all parts are done"
 
 
 def test_what_a_teacher_says_is_most_of_the_answer_but_not_of_what_is_no_digit(
@@ -252,7 +271,10 @@ def test_what_a_teacher_says_is_most_of_the_answer_but_not_of_what_is_no_digit(
         def predict_on_batch(self, pixels: np.ndarray) -> np.ndarray:
             return np.tile(np.eye(10, dtype=np.float32)[self.digit], (len(pixels), 1))
 
-    (pixels, answers), (same, taught) = batches[0], TaughtBatches(batches, Says(3), Says(4))[0]
+    (pixels, answers), (same, taught) = (
+        batches.make(0),
+        TaughtBatches(batches, Says(3), Says(4)).make(0),
+    )
     np.testing.assert_array_equal(pixels, same)
     np.testing.assert_array_equal(answers[64:], taught[64:])
     said = (np.eye(10)[3] + np.eye(10)[4]) / 2

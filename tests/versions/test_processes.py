@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from flaskapi.versions.processes import Processes
 
 TELL = """
@@ -16,6 +18,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.process
 def test_each_process_tells_what_it_serves_and_any_tells_of_all(tmp_path: Path) -> None:
     """Those of one parent, until they are gone: killed, or replaced by another process of the same
     id.

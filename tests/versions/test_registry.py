@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -26,10 +27,26 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     return Registry(tmp_path / "versions", MODELS / "my_model.h5", tmp_path / "cache")
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a registry with three versions, and what they were made of."""
+    folder = tmp_path_factory.mktemp("three")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "flaskapi.versions.version.run_command",
+            lambda *command: subprocess.CompletedProcess(command, 1),
+        )
+        registry = Registry(folder / "versions", MODELS / "my_model.h5", folder / "cache")
+        for mark in range(3):
+            registry.add(make_artifact(folder / str(mark), mark))
+    return folder
+
+
 @pytest.fixture
-def added(registry: Registry, tmp_path: Path) -> list[Version]:
-    """Three versions."""
-    return [registry.add(make_artifact(tmp_path / str(mark), mark)) for mark in range(3)]
+def added(registry: Registry, three: Path, tmp_path: Path) -> list[Version]:
+    """Three versions, the first first."""
+    shutil.copytree(three, tmp_path, dirs_exist_ok=True)
+    return registry.versions()
 
 
 def test_a_version_is_the_artifact_its_compiled_form_and_its_card(
@@ -163,6 +180,7 @@ def test_what_serves_already_is_not_promoted_again(
     assert [2, 2] == [registry.promote(MODEL_FILE, "ann").generation for _ in range(2)]
 
 
+@pytest.mark.process
 def test_of_the_models_own_file_a_version_is_made_when_it_is_promoted(tmp_path: Path) -> None:
     """So that another file in its place is served by no process that starts afterwards."""
     own = make_artifact(tmp_path / "own", 0)

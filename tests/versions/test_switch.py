@@ -4,7 +4,6 @@ serves.
 
 import os
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from fakes import FixedClassifier
+from waiting import until
 
 from flaskapi.errors import ModelUnavailableError
 from flaskapi.submissions.identifiers import new_id
@@ -335,15 +335,6 @@ def test_where_the_pointer_cannot_be_written_the_process_goes_back_by_itself(pla
     assert ((3, "v3", 3), "") == (served(switch), switch.refused)
 
 
-def until(found: Any) -> bool:
-    deadline_s = time.monotonic() + 2
-    while not found():
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 def test_a_process_that_watches_serves_what_is_promoted_within_2_s_though_nothing_is_asked(
     place: Place,
 ) -> None:
@@ -355,6 +346,7 @@ def test_a_process_that_watches_serves_what_is_promoted_within_2_s_though_nothin
     switch.close()
 
 
+@pytest.mark.process
 def test_a_forked_process_watches_by_itself_and_looks_before_it_answers(place: Place) -> None:
     switch = place.switch()
     switch.watch()

@@ -24,6 +24,7 @@ OPEN = {  # to everybody; whatever is not named here is for operators
         ("GET", path)
         for path in (
             "/",
+            "/operations",
             "/page/<name>",
             "/health/live",
             "/health/ready",
@@ -79,6 +80,8 @@ def test_every_route_is_open_on_purpose_or_for_operators(tmp_path: Path) -> None
 
 LABEL = {
     ("GET", "/submissions"),
+    ("GET", "/labels"),
+    ("POST", "/labels"),
     *{("GET", f"/submissions/<uuid:id>{part}") for part in ("", "/image", "/normalized")},
 }
 

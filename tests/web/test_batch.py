@@ -367,7 +367,7 @@ def test_the_first_line_is_there_before_the_second_image_is_read(
 
 
 def test_the_network_is_shown_many_at_once(weighing: FlaskClient, weigher: Weigher) -> None:
-    weighing.post("/predict/batch", **body(make_tar(ALL * 20)))
+    weighing.post("/predict/batch", **body(make_tar(ALL * 20))).get_data()
     assert 200 == sum(len(batch) for batch in weigher.batches)
     assert len(weigher.batches) < 30
 

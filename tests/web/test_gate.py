@@ -165,7 +165,7 @@ def test_batches_over_their_number_are_refused_and_each_makes_room(app: Flask) -
     assert 503 == client.post("/predict/batch", **sent).status_code
     gate.dismiss_batch()
     for _ in range(3):
-        assert 200 == client.post("/predict/batch", **sent).status_code
+        assert 200 == client.post("/predict/batch", buffered=True, **sent).status_code
         assert 400 == client.post("/predict/batch", data=b"").status_code
 
 

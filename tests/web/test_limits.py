@@ -15,6 +15,7 @@ from fakes import draw_digit, encode
 from flask import Flask
 from operators import SOME_ID, bearing, make_app, operator, store_of
 from problems import read_problem
+from waiting import pass_time, until
 
 from flaskapi import create_app
 from flaskapi.errors import SettingError
@@ -65,7 +66,7 @@ def test_a_client_may_ask_again_when_the_answer_said(tmp_path: Path) -> None:
             LABEL, json={"digit": 9}, environ_overrides={"REMOTE_ADDR": "192.0.2.1"}
         )
         assert 429 == response.status_code
-        time.sleep(int(response.headers["Retry-After"]))
+        pass_time(int(response.headers["Retry-After"]))
         assert 404 == put(app)
 
 
@@ -111,6 +112,7 @@ def test_a_forged_header_makes_no_new_client_and_a_trusted_proxys_does(tmp_path:
             ]
 
 
+@pytest.mark.process
 def test_where_no_limit_is_on_no_library_is_loaded_for_it(tmp_path: Path) -> None:
     code = (
         "import sys; from flaskapi import create_app; "
@@ -181,13 +183,13 @@ class Redis:
             "no",
         ]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        deadline_s = time.monotonic() + 20
-        while time.monotonic() < deadline_s:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self._port), 1).close()
-                return
-            time.sleep(0.02)
-        raise AssertionError("Redis did not start.")
+        until(self._answers)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self._port), 1).close()
+            return True
+        return False
 
     def stop(self) -> None:
         self._process.kill()

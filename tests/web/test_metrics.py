@@ -99,6 +99,7 @@ def serve(instance: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.process
 def test_processes_of_one_server_share_their_values_and_clear_up_after_dead_ones(
     tmp_path: Path,
 ) -> None:

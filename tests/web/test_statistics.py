@@ -68,7 +68,8 @@ def test_what_was_answered_is_counted_at_once(client: FlaskClient) -> None:
 
 def test_only_sevens_are_a_drift_of_what_digits_there_are(client: FlaskClient) -> None:
     images = [(PNG, f"{number}.png") for number in range(200)]
-    client.post("/predict/batch", data={"file": [(BytesIO(png), name) for png, name in images]})
+    files = [(BytesIO(png), name) for png, name in images]
+    client.post("/predict/batch", data={"file": files}).get_data()
     measure = ask(client)["drift"]["measures"]["digit"]
     assert measure["index"] > 0.25
     assert "other than what the network learned from" == measure["meaning"]

@@ -1,7 +1,8 @@
 // The page: what is written, chosen, dropped, pasted or photographed is read, and the last answer is shown.
 
 import { $, boxAt, clearAnswer, h, highlight, showAnswer } from "./answer.js";
-import { Problem, ask, askPicture, keys } from "./ask.js";
+import { Problem, ask, askPicture } from "./ask.js";
+import { askForKeys } from "./key.js";
 import { labelByKey, offerLabel } from "./label.js";
 import * as later from "./later.js";
 import { downloadTable, readMany, stopMany } from "./many.js";
@@ -279,14 +280,7 @@ $("sheet").addEventListener("pointerleave", () => highlight(-1));
 addEventListener("pagehide", () => finish({ keepalive: true }));
 addEventListener("online", back);
 
-keys.wanted = (wrong) => new Promise((resolve) => {
-  $("key-note").textContent = wrong ? t("This key is unknown, or was revoked.") : t("It stays in this tab and is forgotten when the tab is closed.");
-  $("key").value = "";
-  $("key-dialog").onclose = () => resolve($("key-dialog").returnValue === "ok" ? $("key").value.trim() : null);
-  $("key-dialog").returnValue = "";
-  $("key-dialog").showModal();
-});
-$("key-no").addEventListener("click", () => $("key-dialog").close("no"));
+askForKeys();
 
 ask("health/ready").then(
   ({ checks }) => ($("keeps").textContent = checks?.store?.status === "off" ? t("Nothing that is sent here is kept.") : t("Pictures are kept with their answers. A drawing is kept once it is finished.")),

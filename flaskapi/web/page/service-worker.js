@@ -1,7 +1,7 @@
 // Keeps the page itself on the device, so that it opens without a network; answers are never kept.
 
 const CACHE = "flaskapi-page";
-const PARTS = ["answer.js", "app.webmanifest", "ask.js", "german.js", "icon.svg", "label.js", "later.js", "many.js", "page.js", "paper.js", "pictures.js", "style.css", "words.js"];
+const PARTS = ["answer.js", "app.webmanifest", "ask.js", "german.js", "icon.svg", "key.js", "label.js", "later.js", "many.js", "page.js", "paper.js", "pictures.js", "style.css", "words.js"];
 const HOME = new URL("../", location).href;
 const SHELL = [HOME, ...PARTS.map((name) => new URL(name, location).href)];
 

@@ -8,7 +8,7 @@ const GERMAN = language === "de" ? (await import("./german.js")).default : {};
 export const t = (text, ...values) =>
   (GERMAN[text] ?? text).replace(/\{(\d)\}/g, (_, place) => values[place]);
 
-const PERCENT = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
+export const PERCENT = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
 /** Writes a probability. Never 100 %, for nothing is that sure. */
 export const percent = (value) => (value > 0.9994 ? `> ${PERCENT.format(0.999)}` : PERCENT.format(value));
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import fcntl
 import io
 import itertools
 import json
@@ -9,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import termios
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow.parquet
 import pytest
 from archives import make_tar, make_zip
 from fakes import draw_digit, encode
+from waiting import is_gone, is_waiting, until
 
 from flaskapi import create_app
 from flaskapi.__main__ import main
@@ -91,6 +93,7 @@ def test_lines_are_those_of_the_endpoint(archive: Path, tmp_path: Path) -> None:
     assert answered == lines
 
 
+@pytest.mark.process
 def test_workers_change_nothing_but_the_time(archive: Path, tmp_path: Path) -> None:
     for workers in (1, 2):
         assert 1 == main(
@@ -126,6 +129,7 @@ def test_what_cannot_be_done_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.process
 def test_a_file_is_replaced_when_it_is_whole_and_a_link_or_a_pipe_written_into(
     archive: Path, tmp_path: Path
 ) -> None:
@@ -152,6 +156,7 @@ def test_a_folder_that_is_not_there_is_said_before_the_work(
     )
 
 
+@pytest.mark.process
 def test_without_a_model_nothing_is_read_or_written(
     archive: Path,
     tmp_path: Path,
@@ -167,6 +172,7 @@ def test_without_a_model_nothing_is_read_or_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
 def test_standard_input_and_output_can_be_pipes(form: str) -> None:
     process = start("-", "--output", form, stdin=subprocess.PIPE)
@@ -180,6 +186,7 @@ def test_standard_input_and_output_can_be_pipes(form: str) -> None:
     assert 30 + (form == "csv") == len(rows)
 
 
+@pytest.mark.process
 def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
     (tmp_path / "it.tar").write_bytes(make_tar(MANY))
     process = start(tmp_path / "it.tar", "--output", "ndjson")
@@ -193,11 +200,24 @@ def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
 
 
 def feed(process: "subprocess.Popen[bytes]", archive: bytes, stop_before: int) -> None:
+    """Send an archive but for its end, and wait until all that was sent is worked off."""
     assert process.stdin
     process.stdin.write(archive[:-stop_before])
     process.stdin.flush()
 
+    def waits_for_more() -> bool:
+        """Nothing is in the pipe, and no process has anything to do, at several looks."""
+        nonlocal quiet
+        left = fcntl.ioctl(process.stdin.fileno(), termios.FIONREAD, bytes(4))
+        all_wait = all(map(is_waiting, [process.pid, *children(process)]))
+        quiet = quiet + 1 if not any(left) and all_wait else 0
+        return quiet == 10
 
+    quiet = 0
+    until(waits_for_more)
+
+
+@pytest.mark.process
 @pytest.mark.parametrize(("form", "workers"), [("csv", 1), ("ndjson", 2), ("parquet", 1)])
 def test_ctrl_c_leaves_what_was_done_written_whole(form: str, workers: int, tmp_path: Path) -> None:
     """Sent to the whole group of processes, as a terminal does, and twice, as people do."""
@@ -214,7 +234,6 @@ def test_ctrl_c_leaves_what_was_done_written_whole(form: str, workers: int, tmp_
         start_new_session=True,
     )
     feed(process, make_tar(MANY), 100_000)
-    time.sleep(1)
     assert process.poll() is None
     for _ in range(2):
         os.killpg(process.pid, signal.SIGINT)
@@ -299,8 +318,7 @@ def test_ctrl_c_before_there_is_a_row_replaces_no_file(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make_slowly(*arguments: Any) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)
+        signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(command, "make_writer", make_slowly)
     target = tmp_path / "out"
@@ -318,8 +336,7 @@ def test_ctrl_c_loses_no_error_of_a_row_that_is_written(
 
     def say(line: str, **options: Any) -> None:
         said.append(line)
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)
+        signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(command.tqdm, "write", say)
     (tmp_path / "it.zip").write_bytes(make_zip([(f"{n}.png", b"words") for n in range(100)]))
@@ -344,10 +361,10 @@ def children(process: "subprocess.Popen[bytes]") -> Iterator[int]:
             yield int(child)
 
 
+@pytest.mark.process
 def test_a_worker_that_is_killed_is_said_and_nothing_hangs(tmp_path: Path) -> None:
     process = start("-", "--to", tmp_path / "out", "--workers", 2, stdin=subprocess.PIPE)
     feed(process, make_tar(MANY), 100_000)
-    time.sleep(1)
     os.kill(next(children(process)), signal.SIGKILL)
     _, err = process.communicate(make_tar(MANY)[-100_000:], 60)
     assert 1 == process.returncode
@@ -355,18 +372,12 @@ def test_a_worker_that_is_killed_is_said_and_nothing_hangs(tmp_path: Path) -> No
     assert len((tmp_path / "out").read_text().splitlines()) > 100
 
 
+@pytest.mark.process
 def test_workers_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
     process = start("-", "--to", tmp_path / "out", "--workers", 2, stdin=subprocess.PIPE)
     feed(process, make_tar(MANY), 100_000)
-    time.sleep(1)
     started = list(children(process))
     assert len(started) == 2
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 20
-    while any(
-        Path(f"/proc/{child}/cmdline").exists() and Path(f"/proc/{child}/cmdline").read_bytes()
-        for child in started
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: all(map(is_gone, started)))
