@@ -91,17 +91,6 @@ def compile_artifact(source: Path, target: Path, *, quantized: bool = True) -> N
         onnx.save(compiled, temporary)
 
 
-def _check_convention(source: Path, model: keras.Model) -> None:
-    """Refuse a classifier that reads pictures of another form than this service gives it."""
-
-    def classify(batch: Floats) -> Floats:
-        answers: Floats = model.predict(batch.reshape(-1, *model.input_shape[1:]), verbose=0)
-        return answers
-
-    if finding := find_convention(classify):
-        raise ModelFileError(f"{source.name}: {explain(finding)}.")
-
-
 def _take_quantized(compiled: Path) -> str:
     """Put the quantized form in the place of a compiled one, where they answer alike.
 
@@ -115,6 +104,17 @@ def _take_quantized(compiled: Path) -> str:
             return "float32"
         shutil.copyfile(quantized, compiled)
     return "int8"
+
+
+def _check_convention(source: Path, model: keras.Model) -> None:
+    """Refuse a classifier that reads pictures of another form than this service gives it."""
+
+    def classify(batch: Floats) -> Floats:
+        answers: Floats = model.predict(batch.reshape(-1, *model.input_shape[1:]), verbose=0)
+        return answers
+
+    if finding := find_convention(classify):
+        raise ModelFileError(f"{source.name}: {explain(finding)}.")
 
 
 def _simplify(path: Path) -> None:
