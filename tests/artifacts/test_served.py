@@ -195,6 +195,7 @@ def test_a_model_of_another_form_is_refused_and_serves_with_the_layer_that_is_ad
     assert convention.words in str(caught.value)
     assert not (tmp_path / "theirs.onnx").exists()
     _, _, advice = str(caught.value).partition("first: ")
-    wrapped = eval(advice.partition(".save(")[0], {"keras": keras, "model": model})
+    advised = advice.partition(".save(")[0]
+    wrapped = eval(advised, {"keras": keras, "model": model})
     wrapped.save(tmp_path / "wrapped.h5")
     compile_artifact(tmp_path / "wrapped.h5", tmp_path / "wrapped.onnx")

@@ -14,6 +14,8 @@ from flaskapi.digits.foreign import decode_foreign
 from flaskapi.digits.formats import Foreign
 from flaskapi.errors import InvalidImageError, TooLargeError
 
+pytestmark = pytest.mark.process
+
 DRAWN = draw_digit(7, side=100)[:, 20:80]
 KINDS: dict[Foreign, str] = {"HEIC": "image/heic", "AVIF": "image/avif", "PDF": "application/pdf"}
 

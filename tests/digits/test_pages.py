@@ -39,6 +39,7 @@ def test_each_page_of_a_tiff_is_read_as_it_is_alone(mode: str, compression: str)
         np.testing.assert_array_equal(expected, actual)
 
 
+@pytest.mark.process
 def test_each_page_of_a_pdf_is_drawn() -> None:
     # Copies, for Pillow leaves in them how it wrote them.
     first, *rest = (page.copy() for page in PAGES)
@@ -50,6 +51,7 @@ def test_each_page_of_a_pdf_is_drawn() -> None:
         assert float(np.abs(drawn.astype(int) - np.asarray(page)).mean()) < 12
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("form", ["PNG", "GIF", "TIFF", "PDF"])
 def test_what_has_one_page_stays_as_it_is(form: str) -> None:
     data = encode(PAGES[0].copy(), form)

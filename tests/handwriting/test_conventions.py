@@ -50,7 +50,8 @@ def test_each_layer_that_is_advised_makes_the_form() -> None:
             "Permute": lambda order: ("order", order, 0),
         }
         keras = type("keras", (), {"layers": type("layers", (), names)})
-        for kind, value, offset in eval(f"[{form.layers}]", {"keras": keras}):
+        layers = eval(f"[{form.layers}]", {"keras": keras})
+        for kind, value, offset in layers:
             made = made * value + offset if kind == "scale" else made.transpose(0, *value)
         np.testing.assert_allclose(form.make(digits), made, atol=1e-4)
 

@@ -157,6 +157,7 @@ def test_an_error_keeps_its_one_shape_whatever_is_asked_for(client: FlaskClient)
 PAGES = [Image.fromarray(draw_digit(7, side=60)), Image.fromarray(draw_digit(1, side=60))]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("form", "kind"), [("TIFF", "image/tiff"), ("PDF", "application/pdf")])
 def test_of_several_pages_the_first_is_read_and_the_answer_says_so(
     client: FlaskClient, form: str, kind: str
