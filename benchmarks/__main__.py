@@ -44,7 +44,7 @@ def main() -> None:
     )
     many.set_defaults(run=lambda options: rows.main(options.count))
     sending = commands.add_parser("files", help=files.__doc__)
-    sending.add_argument("folder", type=Path)
+    sending.add_argument("folder", type=Path, nargs="?", help="with more files to send")
     sending.set_defaults(run=lambda options: files.main(options.folder))
     making = commands.add_parser("strings", help=strings.__doc__)
     making.add_argument("mnist", type=Path, metavar="MNIST", help="folder with MNIST's four files")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from flaskapi.config import find_instance_path, load_config
+from flaskapi.digits import apart
 from flaskapi.errors import ModelUnavailableError, StoreUnavailableError
 from flaskapi.reading import digit, number
 from flaskapi.reading.protocols import Classifier, Detector, Limits
@@ -67,6 +68,9 @@ def create_app(
     from flaskapi.web.services import Models, Services
 
     app = make_app(config)
+    apart.set_bounds(
+        apart.Bounds(app.config["MAX_IMAGE_CPU_S"], app.config["MAX_IMAGE_MEMORY_BYTES"])
+    )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it; the answer reads as the contract writes it, digit first
     log.init_app(app)
     store = store or _open_store(app)

@@ -107,6 +107,13 @@ def database_url(value: Any) -> str:
     return str(value)
 
 
+def seconds(value: Any) -> float:
+    """a number of seconds, above 0 and at most 3600"""
+    if isinstance(value, bool) or not 0 < float(value) <= 3600:
+        raise ValueError
+    return float(value)
+
+
 def path(value: Any) -> Path:
     """a path"""
     if not value:
@@ -233,6 +240,20 @@ SETTINGS = (
         25_000_000,
         at_least(1),
         "most pixels of an image, by its header, before it is decoded",
+    ),
+    Setting(
+        "MAX_IMAGE_CPU_S",
+        0.6,
+        seconds,
+        "most seconds of computing that decoding one image takes; an image that needs more is "
+        "answered 413",
+    ),
+    Setting(
+        "MAX_IMAGE_MEMORY_BYTES",
+        176 * MIB,
+        at_least(16 * MIB),
+        "most memory that decoding one image takes, in bytes; an image that needs more is "
+        "answered 413",
     ),
     Setting(
         "UNCERTAIN_BELOW",

@@ -180,7 +180,8 @@ def shadow(options: argparse.Namespace) -> None:
 
 def register(options: argparse.Namespace) -> None:
     """Make a version of a model file."""
-    version = open_registry().add(options.model)
+    # What lies beside a file from elsewhere may name it, and answer anything, or never.
+    version = open_registry().add(options.model, is_trusted=False)
     print(f"Registered {options.model} as {version.name}.")
 
 

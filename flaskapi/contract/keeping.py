@@ -8,6 +8,7 @@ from flaskapi.digits import NormalizedDigit
 from flaskapi.digits.decode import media_type
 from flaskapi.digits.encode import to_bytes
 from flaskapi.digits.likeness import measure_likeness
+from flaskapi.digits.outline import cut
 from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.submissions import Submission
 from flaskapi.submissions.identifiers import new_id
@@ -30,7 +31,7 @@ def to_submission(kept: Kept, route: str, batch: UUID | None) -> Submission:
     return Submission(
         id=new_id(),
         received_at=datetime.now(UTC),
-        image=kept.image,
+        image=cut(kept.image),
         media_type=media_type(kept.image),
         route=route,
         batch=batch,

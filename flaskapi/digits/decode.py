@@ -1,23 +1,12 @@
 """Bytes as somebody sent them to grey pixels, upright, with nothing transparent left."""
 
-import io
 from typing import NamedTuple
 
-import cv2
 import numpy as np
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,
-)
 from PIL import Image as Pillow
 
-from flaskapi.arrays import Floats
 from flaskapi.digits import Box, Image
+from flaskapi.digits.apart import decoder
 from flaskapi.digits.foreign import decode_foreign
 from flaskapi.digits.formats import (
     FOREIGN_TYPES,
@@ -27,21 +16,31 @@ from flaskapi.digits.formats import (
     foreign_kind,
     name_unread,
 )
-from flaskapi.errors import InvalidImageError, TooLargeError, UnsupportedImageError
-
-# Pillow imports its readers when it meets an unknown file, and then all of them; these are the ones
-# that may run here.
-FORMATS = tuple(
-    plugin.format
-    for plugin in (
-        PngImagePlugin.PngImageFile,
-        JpegImagePlugin.JpegImageFile,
-        GifImagePlugin.GifImageFile,
-        BmpImagePlugin.BmpImageFile,
-        WebPImagePlugin.WebPImageFile,
-        TiffImagePlugin.TiffImageFile,
-    )
+from flaskapi.digits.outline import read_outline
+from flaskapi.digits.outline.parts import Outline
+from flaskapi.digits.unpack import (
+    COLOURED,
+    FORMATS,
+    TOO_MUCH_MEMORY,
+    make_grey,
+    too_many_pixels,
+    turn,
+    unpack,
 )
+from flaskapi.errors import TooLargeError, UnsupportedImageError
+
+__all__ = [
+    "FORMATS",
+    "Decoded",
+    "ImageFile",
+    "Layout",
+    "decode_image",
+    "media_type",
+    "read_layout",
+    "turn_box",
+]
+
+_ROW_BYTES = 8  # that Pillow takes for each row besides its pixels
 _SIGNATURES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -50,20 +49,6 @@ _SIGNATURES = {
     b"RIFF": "image/webp",
     b"II*\0": "image/tiff",
     b"MM\0*": "image/tiff",
-}
-
-_COLOURED = {"RGB", "P", "CMYK", "YCbCr", "LAB"}
-_ORIENTATION_TAG = 0x0112
-# Where Pillow keeps what getexif() reads.
-_EXIF_KEYS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
-_UPRIGHT = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_270,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_90,
 }
 
 
@@ -124,38 +109,7 @@ def decode_image(
     """
     if kind := foreign_kind(data[:HEAD_BYTES]):
         return _decode_foreign(data, kind, max_pixels, max_side_px, by_colour)
-    try:
-        image = _open(data)
-        width, height = image.size
-        if width * height > max_pixels:
-            raise TooLargeError(
-                f"The image has {width} x {height} pixels; at most {max_pixels:,} pixels in all "
-                f"are read."
-            )
-        if by_colour and (image.mode not in _COLOURED or image.has_transparency_data):
-            return Decoded((), Layout(width, height, 1))
-        # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is still enough.
-        image.draft("RGB" if by_colour else "L", (max_side_px, max_side_px))
-        image.load()
-        orientation = _orientation(image)
-        pixels = _grey(image, max_side_px, by_colour)
-    except (TooLargeError, UnsupportedImageError):
-        raise
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
-        raise TooLargeError(
-            f"The image's header claims too many pixels; at most {max_pixels:,} are read."
-        ) from error
-    # Pillow raises OSError, ValueError, TypeError, SyntaxError, struct.error and more for damaged
-    # files.
-    except Exception as error:
-        raise InvalidImageError(
-            "The image cannot be decoded whole: it is truncated or damaged."
-        ) from error
-    layout = Layout(width, height, orientation)
-    if orientation in _UPRIGHT:
-        turned = np.asarray(Pillow.fromarray(pixels).transpose(_UPRIGHT[orientation]))
-        return Decoded((turned, pixels), layout)
-    return Decoded((pixels,), layout)
+    return ImageFile(data, max_pixels=max_pixels).decode(max_side_px, by_colour=by_colour)
 
 
 def _decode_foreign(
@@ -165,15 +119,71 @@ def _decode_foreign(
         data, kind, max_pixels=max_pixels, max_side_px=max_side_px
     )
     layout = Layout(width, height, 1)  # it comes upright
-    if by_colour and (image.mode not in _COLOURED or image.has_transparency_data):
+    if by_colour and (image.mode not in COLOURED or image.has_transparency_data):
         return Decoded((), layout)
-    return Decoded((_grey(image, max_side_px, by_colour),), layout)
+    return Decoded((np.asarray(make_grey(image, max_side_px, by_colour)),), layout)
+
+
+class ImageFile:
+    """An image file, its structure checked, whose pixels may be asked for."""
+
+    def __init__(self, data: bytes, *, max_pixels: int) -> None:
+        """Check the structure; see `decode_image` for what is raised."""
+        self._outline = _outline(data)
+        self._max_pixels = max_pixels
+        # Of CPU that is left, where the picture is decoded in the process apart.
+        self._left_s = decoder().bounds.cpu_s
+        width, height = self._outline.width, self._outline.height
+        if width * height > max_pixels:
+            raise too_many_pixels(width, height, max_pixels)
+        if self._outline.memory + _ROW_BYTES * height > decoder().bounds.memory:
+            raise TooLargeError(TOO_MUCH_MEMORY)
+        self.layout = Layout(width, height, self._outline.orientation)
+
+    def decode(self, max_side_px: int, *, by_colour: bool = False) -> Decoded:
+        """Decode, as `decode_image` says."""
+        stored = self._decode(max_side_px, by_colour)
+        if stored is None:
+            return Decoded((), self.layout)
+        stored = _eight_bits(stored) if stored.mode == "F" else stored
+        pixels = np.asarray(stored)
+        if self.layout.orientation == 1:
+            return Decoded((pixels,), self.layout)
+        turned = np.asarray(turn(stored, self.layout.orientation))
+        # No telephone writes TIFF: what it says of how it is turned is so.
+        is_sure = self._outline.format == "TIFF"
+        return Decoded((turned,) if is_sure else (turned, pixels), self.layout)
+
+    def _decode(self, max_side_px: int, by_colour: bool) -> Pillow.Image | None:
+        outline = self._outline
+        asked = {
+            "format": outline.format,
+            "max_pixels": self._max_pixels,
+            "max_side_px": max_side_px,
+            "by_colour": by_colour,
+        }
+        if outline.is_cheap:
+            return unpack(outline.data, **asked)  # type: ignore[arg-type]
+        if self._left_s <= 0:  # nothing was seen by its lightness; that was all it may take
+            return None
+        pixels, cpu_s = decoder().decode(outline.data, **asked, cpu_s=self._left_s)  # type: ignore[arg-type]
+        # Another time takes as long: better none than half of one.
+        self._left_s = self._left_s - cpu_s if 2 * cpu_s < self._left_s else 0
+        return pixels
+
+
+def _eight_bits(image: Pillow.Image) -> Pillow.Image:
+    """Stretch greys of 16 or 32 bits, whose full range is anybody's guess, over 0 to 255."""
+    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    grey = ((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
+    return Pillow.fromarray(grey)
 
 
 def read_layout(data: bytes) -> Layout:
     """Read the layout of an image file that `decode_image` has read."""
-    image = _open(data)
-    return Layout(*image.size, _orientation(image))
+    outline = _outline(data)
+    return Layout(outline.width, outline.height, outline.orientation)
 
 
 def turn_box(box: Box, layout: Layout) -> Box:
@@ -188,81 +198,14 @@ def turn_box(box: Box, layout: Layout) -> Box:
     return Box(x, y, width, height) if layout.orientation < 5 else Box(y, x, height, width)
 
 
-def _open(data: bytes) -> Pillow.Image:
-    try:
-        return Pillow.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        if name := name_unread(data[:HEAD_BYTES]):
-            raise UnsupportedImageError(
-                f"This is {name}, which this service does not read; it reads {FORMAT_NAMES}."
-            ) from None
-        if data.startswith(tuple(_SIGNATURES)):
-            raise
+def _outline(data: bytes) -> Outline:
+    outline = read_outline(data)
+    if outline is None and (name := name_unread(data[:HEAD_BYTES])):
+        raise UnsupportedImageError(
+            f"This is {name}, which this service does not read; it reads {FORMAT_NAMES}."
+        )
+    if outline is None:
         raise UnsupportedImageError(
             f"This is not an image that this service reads: {FORMAT_NAMES}."
-        ) from None
-
-
-def _orientation(image: Pillow.Image) -> int:
-    if (
-        not _EXIF_KEYS & image.info.keys()
-    ):  # asking Pillow for what is not there costs as much as decoding a small picture
-        return 1
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # damaged EXIF data raise anything; the pixels may be sound all the same
-        return 1
-
-
-def _grey(image: Pillow.Image, max_side_px: int, by_colour: bool) -> Image:
-    """The luminance, `uint8 (height, width)`, reduced, of an image in any of Pillow's modes."""
-    if image.has_transparency_data:
-        return _compose(
-            _reduce(image if image.mode == "RGBA" else image.convert("RGBA"), max_side_px)
         )
-    if image.mode in ("1", "P"):
-        image = image.convert("RGB" if by_colour else "L")
-    image = _reduce(image, max_side_px)
-    if image.mode.startswith(("I", "F")):
-        return _eight_bits(np.asarray(image, np.float32))
-    if image.mode not in ("L", "RGB"):
-        image = image.convert("RGB")
-    if by_colour and image.mode == "RGB":
-        return max(
-            (np.asarray(channel) for channel in image.split()),
-            key=lambda channel: float(channel.std()),
-        )
-    return np.asarray(image if image.mode == "L" else image.convert("L"))
-
-
-def _reduce(image: Pillow.Image, max_side_px: int) -> Pillow.Image:
-    """Reduce by area, so that thin strokes grow fainter instead of breaking, before anything else
-    takes memory.
-    """
-    width, height = image.size
-    scale = max_side_px / max(width, height)
-    if scale >= 1:
-        return image
-    if image.mode.startswith("I;16"):
-        image = image.convert("I")
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return image.resize(size, Pillow.Resampling.BOX, reducing_gap=1)
-
-
-def _eight_bits(values: Floats) -> Image:
-    """Stretch 16-bit, 32-bit and floating point greys, whose full range is anybody's guess, over 0
-    to 255.
-    """
-    values = np.nan_to_num(values, posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    return ((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
-
-
-def _compose(image: Pillow.Image) -> Image:
-    """Lay a picture with transparent parts on the ground against which its visible part can be
-    seen.
-    """
-    opacity = np.asarray(image.getchannel("A"))
-    shown = cv2.multiply(np.asarray(image.convert("L")), opacity, scale=1 / 255)
-    is_light = int(opacity.min()) < 128 and float(shown.mean()) > 0.5 * float(opacity.mean())
-    return shown if is_light else cv2.add(shown, 255 - opacity)
+    return outline

@@ -21,6 +21,8 @@ FRAMED_PARTS = 3  # so many are no dots either
 MOST_FRAMES = (
     20  # of the largest parts; where nothing lies within the bounds of any of these, there is none
 )
+# Pages of digits change at one pixel in eight at most, and have a few thousand holes.
+NOISE_PX, MOST_HOLES = 8, 10_000
 LINE_OF_DIGIT = 0.8  # of the side: what touches a line and is as long as that goes with it
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
@@ -54,6 +56,15 @@ def erase_lines(mask: Image) -> Image:
     return rest
 
 
+def _is_noise(mask: Image) -> bool:
+    """Has a picture more holes than any page of digits? Following them would take a second."""
+    changes = cv2.countNonZero(cv2.absdiff(mask[:, 1:], mask[:, :-1]))
+    if changes * NOISE_PX < mask.size:
+        return False
+    count, _ = cv2.connectedComponents(1 - mask, connectivity=4)
+    return bool(count > MOST_HOLES)
+
+
 def find_frames(
     mask: Image,
     labels: npt.NDArray[np.int32],
@@ -80,6 +91,8 @@ def find_frames(
     if not (
         is_in & (longer >= (several_px or FRAMED / 2 * np.minimum(width, height)[large]))
     ).any():
+        return []
+    if _is_noise(mask):
         return []
     contours, nesting = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
     # Of each contour: a hole is in a part, a part in a hole or in nothing (-1).

@@ -174,10 +174,11 @@ def scale_page(page: Page, scale: float, stretch: tuple[float, float] = (1, 1)) 
     return scaled
 
 
-def fit_scale(page: Page, scale: float) -> float:
+def fit_scale(page: Page, scale: float, most_px: int = MOST_PIXELS) -> float:
     """The nearest scale that shows more than blur and takes no more than the pixels allowed."""
     left, top, right, bottom = page.part
-    return min(scale, LARGEST_SCALE, (MOST_PIXELS / ((right - left) * (bottom - top))) ** 0.5)
+    most_px = min(most_px, MOST_PIXELS)
+    return min(scale, LARGEST_SCALE, (most_px / ((right - left) * (bottom - top))) ** 0.5)
 
 
 def cut_digit(page: Page, box: Edges) -> Digit:

@@ -34,6 +34,10 @@ SAME_SCALE = 0.1
 RIGHT_HEIGHT_PX = 24, 42
 # A 1 before small zeros may be that high, not more: the detector has learned up to 52.
 HIGHEST_PX = 48
+# Of all looks at one picture, in pixels that the detector sees; time grows with them. Each likely
+# candidate takes as long as so many pixels. A large picture took its time when it was decoded.
+MOST_SEEN_PX, LARGE_PX, MOST_SEEN_OF_LARGE_PX = 800_000, 4_000_000, 560_000
+CANDIDATE_PX = 1000
 DETECTOR_WEIGHT, CLASSIFIER_WEIGHT = 0.8, 0.3  # of the two opinions, as exponents
 FEW = 3  # so many candidates or fewer may be one digit in pieces
 # Across and down. Of all pairs of ten such looks this one saved most on strings and pages of
@@ -52,6 +56,20 @@ class Look(NamedTuple):
     page: Page
     view: View
     scale: float | None = None  # of what the detector saw; None: the picture shows one digit
+    seen_px: int = 0  # in which the time is counted that the look took
+
+    @property
+    def repeated_px(self) -> float:
+        """The time that the same look would take once more, in pixels."""
+        left, top, right, bottom = self.page.part
+        area = (right - left) * (bottom - top) * (self.scale or 0) ** 2
+        return area + CANDIDATE_PX * sum(one.presence > LIKELY for one in self.candidates)
+
+    @property
+    def cost_px(self) -> int:
+        """The time that the look took, in pixels."""
+        likely = sum(candidate.presence > LIKELY for candidate in self.candidates)
+        return self.seen_px + CANDIDATE_PX * likely
 
     @property
     def order(self) -> list[int]:
@@ -67,7 +85,20 @@ class Look(NamedTuple):
         )
 
 
-def look_at(view: View, classifier: Classifier, detector: Detector, *, may_be_one: bool) -> Look:
+def find_allowed_px(view: View) -> int:
+    """The time that all looks at a picture may take, in pixels that the detector sees."""
+    is_large = view.layout.width * view.layout.height > LARGE_PX
+    return MOST_SEEN_OF_LARGE_PX if is_large else MOST_SEEN_PX
+
+
+def look_at(
+    view: View,
+    classifier: Classifier,
+    detector: Detector,
+    *,
+    may_be_one: bool,
+    most_px: int = MOST_SEEN_PX,
+) -> Look:
     """Look at a picture for digits.
 
     Args:
@@ -75,13 +106,14 @@ def look_at(view: View, classifier: Classifier, detector: Detector, *, may_be_on
         classifier: says which digit each candidate is.
         detector: finds candidates.
         may_be_one: the picture may show a single digit, which is read as `/predict` reads it.
+        most_px: that the detector may see.
 
     Raises:
         NoDigitFoundError: nothing stands out from the ground.
         ModelUnavailableError: there is no model.
     """
     page = lift_page(view.pixels)
-    candidates, scale = _detect(page, detector)
+    candidates, scale, seen_px = _detect(page, detector, most_px)
     likely = [candidate for candidate in candidates if candidate.presence > LIKELY]
     if len(likely) <= FEW and may_be_one and (whole := _find_one(view.pixels)):
         digit = normalize_ink(whole.pixels).reshape(1, 28, 28, 1)
@@ -93,7 +125,7 @@ def look_at(view: View, classifier: Classifier, detector: Detector, *, may_be_on
                 # To the classifier it is like no digit: one of the two must be wrong.
                 opinion = (opinion + likely[0].probabilities) / 2
             return Look([one], [[0]], opinion, page, view)
-    return _judge(candidates, classifier, page, view, scale)
+    return _judge(candidates, classifier, page, view, scale)._replace(seen_px=seen_px)
 
 
 def look_again(
@@ -108,10 +140,12 @@ def look_again(
         detector: finds candidates.
     """
     assert look.scale is not None
-    answer = detector.detect(scale_page(look.page, look.scale, stretch))
+    scaled = scale_page(look.page, look.scale, stretch)
+    answer = detector.detect(scaled)
     scales = look.scale * stretch[0], look.scale * stretch[1]
     candidates = find_candidates(answer, scales, look.page.part[:2])
-    return _judge(candidates, classifier, look.page, look.view, look.scale)
+    again = _judge(candidates, classifier, look.page, look.view, look.scale)
+    return again._replace(seen_px=scaled.size)
 
 
 def _judge(
@@ -131,13 +165,14 @@ def _judge(
     return Look(candidates, lines, shares, page, view, scale)
 
 
-def _detect(page: Page, detector: Detector) -> tuple[list[Candidate], float]:
-    """Find candidates, and the scale for it.
+def _detect(page: Page, detector: Detector, most_px: int) -> tuple[list[Candidate], float, int]:
+    """Find candidates, the scale for it, and how many pixels the detector saw.
 
     Where digits turn out to be much higher or lower than guessed, the detector looks again.
     """
-    scale = fit_scale(page, READ_HEIGHT_PX / page.digit_px)
-    candidates = find_candidates(detector.detect(scale_page(page, scale)), scale, page.part[:2])
+    scale = fit_scale(page, READ_HEIGHT_PX / page.digit_px, most_px)
+    scaled = scale_page(page, scale)
+    candidates = find_candidates(detector.detect(scaled), scale, page.part[:2])
     heights = [
         candidate.edges[3] - candidate.edges[1]
         for candidate in candidates
@@ -149,8 +184,13 @@ def _detect(page: Page, detector: Detector) -> tuple[list[Candidate], float]:
         better = max(scale, min(better, HIGHEST_PX / max(heights)))
     better = fit_scale(page, better)
     if RIGHT_HEIGHT_PX[0] < height < RIGHT_HEIGHT_PX[1] or abs(better / scale - 1) < SAME_SCALE:
-        return candidates, scale
-    return find_candidates(detector.detect(scale_page(page, better)), better, page.part[:2]), better
+        return candidates, scale, scaled.size
+    left_px = most_px - scaled.size
+    if scaled.size * (better / scale) ** 2 > left_px:
+        return candidates, scale, scaled.size
+    again = scale_page(page, better)
+    candidates = find_candidates(detector.detect(again), better, page.part[:2])
+    return candidates, better, scaled.size + again.size
 
 
 def _find_one(pixels: Image) -> Ink | None:

@@ -9,7 +9,7 @@ from flaskapi.digits.decode import Layout, turn_box
 from flaskapi.digits.page import Edges, Page
 from flaskapi.errors import ModelUnavailableError, NoDigitFoundError
 from flaskapi.reading.digit import STROKE
-from flaskapi.reading.looks import STRETCHES, Look, look_again, look_at
+from flaskapi.reading.looks import STRETCHES, Look, find_allowed_px, look_again, look_at
 from flaskapi.reading.predictions import Alternative, NumberDigit, NumberPrediction
 from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.reading.readings import ANY, Reading, best_readings, weigh_readings
@@ -70,13 +70,18 @@ def _read(
     image: bytes, classifier: Classifier, detector: Detector, limits: Limits, wanted: NumberQuery
 ) -> _Read:
     """Look, read, choose; where the reading is not sure, look again and weigh all looks."""
-    found = _choose(
-        _look(image, classifier, detector, limits, wanted), wanted, limits.uncertain_below
-    )
+    looks = _look(image, classifier, detector, limits, wanted)
+    found = _choose(looks, wanted, limits.uncertain_below)
     if found.readings[0].confidence >= SURE or found.look.scale is None:
         return found
-    again = [look_again(found.look, stretch, classifier, detector) for stretch in STRETCHES]
-    return _weigh([found.look, *again], wanted, limits.uncertain_below)
+    left_px = find_allowed_px(found.look.view) - sum(look.cost_px for look in looks)
+    again: list[Look] = []
+    for stretch in STRETCHES:
+        if found.look.repeated_px * math.prod(stretch) > left_px:
+            break
+        again.append(look_again(found.look, stretch, classifier, detector))
+        left_px -= again[-1].cost_px
+    return _weigh([found.look, *again], wanted, limits.uncertain_below) if again else found
 
 
 def _look(
@@ -86,8 +91,11 @@ def _look(
     for views in find_views(image, limits.max_pixels):
         looks = []
         for view in views:
+            most_px = find_allowed_px(view) // len(views)
             try:
-                looks.append(look_at(view, classifier, detector, may_be_one=may_be_one))
+                looks.append(
+                    look_at(view, classifier, detector, may_be_one=may_be_one, most_px=most_px)
+                )
             except NoDigitFoundError as error:
                 missing = error
         if looks:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from flaskapi.digits import Image
-from flaskapi.digits.decode import Layout, decode_image
+from flaskapi.digits.decode import ImageFile, Layout, decode_image
+from flaskapi.digits.formats import HEAD_BYTES, foreign_kind
 
 # A larger picture is reduced to this while it is decoded; a digit a fortieth as high still has 25
 # pixels.
@@ -31,10 +32,15 @@ def find_views(image: bytes, max_pixels: int) -> Iterator[list[View]]:
     Raises:
         FlaskapiError: what `decode_image` raises.
     """
+    is_foreign = foreign_kind(image[:HEAD_BYTES]) is not None
+    picture = None if is_foreign else ImageFile(image, max_pixels=max_pixels)
     for by_colour in (False, True):
-        decoded = decode_image(
-            image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour
-        )
+        if picture is None:
+            decoded = decode_image(
+                image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour
+            )
+        else:
+            decoded = picture.decode(DECODED_SIDE_PX, by_colour=by_colour)
         yield [
             View(pixels, decoded.layout, is_stored=place > 0)
             for place, pixels in enumerate(decoded.views)

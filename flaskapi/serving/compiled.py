@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from flaskapi.errors import ModelUnavailableError
 from flaskapi.serving.missing import why_no_file
 
 BUILD_TIMEOUT_S = 120
+BUILD_MEMORY_BYTES = 6 << 30
 log = logging.getLogger("flaskapi")
 
 
@@ -124,9 +126,19 @@ def run_command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     # always here.
     python = Path(sys.prefix) / "bin" / "python"
     command = [str(python if python.exists() else sys.executable), "-m", "flaskapi", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
-    )
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        # What a model file from elsewhere may make it take; it may have ended already.
+        with contextlib.suppress(ProcessLookupError, ValueError):
+            limits = BUILD_MEMORY_BYTES, BUILD_MEMORY_BYTES
+            resource.prlimit(process.pid, resource.RLIMIT_DATA, limits)
+        try:
+            output, errors = process.communicate(timeout=BUILD_TIMEOUT_S)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 @contextlib.contextmanager

@@ -56,9 +56,12 @@ class Registry:
         *,
         submissions: Sequence[str] | None = None,
         compiled: Path | None = None,
+        is_trusted: bool = True,
     ) -> Version:
-        """Register a model file: compiled in a child process unless its compiled form lies beside
-        it, and checked as at the start.
+        """Register a model file, checked as at the start.
+
+        It is compiled in a child process, bounded in time and memory, unless a compiled form lies
+        beside it that is trusted.
 
         The same file again is the same version; if that was marked as broken, it may be taken
         again.
@@ -67,6 +70,7 @@ class Registry:
             artifact: any `.h5` or `.keras` model for this task; it is copied.
             submissions: the ids of those that it was learned from, where it was.
             compiled: where its compiled form lies, if not beside it.
+            is_trusted: a compiled form that names the file as its source was made from it, here.
 
         Raises:
             ModelFileError: there is no such file.
@@ -81,7 +85,8 @@ class Registry:
         with self._unfinished() as folder:
             shutil.copyfile(artifact, folder / ARTIFACT)
             sha256 = hashlib.sha256((folder / ARTIFACT).read_bytes()).hexdigest()
-            if is_compiled_from(sha256, there := compiled or artifact.with_suffix(".onnx")):
+            there = compiled or artifact.with_suffix(".onnx")
+            if is_trusted and is_compiled_from(sha256, there):
                 shutil.copyfile(there, folder / COMPILED)
             else:
                 try:

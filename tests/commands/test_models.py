@@ -1,5 +1,7 @@
 """`python -m flaskapi models`: what it prints, and what it leaves behind."""
 
+import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +13,7 @@ from model_files import MODELS, make_artifact
 from flaskapi.__main__ import main
 from flaskapi.versions.pointer import MODEL_FILE, ShadowCandidate
 from flaskapi.versions.registry import Registry
+from flaskapi.versions.version import COMPILED
 
 
 def fail_to_run(*command: object) -> "subprocess.CompletedProcess[str]":
@@ -19,13 +22,14 @@ def fail_to_run(*command: object) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An instance folder in which the command has registered two versions."""
+    """An instance folder with two versions."""
     folder = tmp_path_factory.mktemp("two")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLASKAPI_INSTANCE_PATH", str(folder))
         patch.setattr("flaskapi.versions.version.run_command", fail_to_run)
+        registry = Registry(folder / "versions", MODELS / "my_model.h5", folder / "cache")
         for mark in range(2):
-            assert 0 == main(["models", "register", str(make_artifact(folder / str(mark), mark))])
+            registry.add(make_artifact(folder / str(mark), mark))
     return folder
 
 
@@ -83,6 +87,29 @@ def test_a_file_that_is_no_model_is_named_as_it_was_given(
     (tmp_path / "notes.md").write_text("# Notes")
     assert 1 == main(["models", "register", str(tmp_path / "notes.md")])
     assert capsys.readouterr().err.startswith("error: notes.md: ")
+
+
+@pytest.mark.train
+def test_register_makes_the_compiled_form_itself(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What lies beside a file from elsewhere may claim to be made of it, and answer anything."""
+    claimed = make_artifact(tmp_path / "elsewhere", 7)
+    beside = claimed.with_suffix(".onnx")
+    beside.write_bytes(beside.read_bytes().replace(b'"accuracy": 0.9', b'"accuracy": 0.1'))
+    forged = make_artifact(tmp_path / "forged", 8)
+    forged.write_bytes(content := os.urandom(64))
+    shipped = hashlib.sha256((MODELS / "my_model.h5").read_bytes()).hexdigest().encode()
+    compiled = (MODELS / "my_model.onnx").read_bytes()
+    forged.with_suffix(".onnx").write_bytes(
+        compiled.replace(shipped, hashlib.sha256(content).hexdigest().encode())
+    )
+    assert 1 == main(["models", "register", str(forged)])
+    assert capsys.readouterr().err.startswith("error: my_model.h5: ")
+    assert 0 == main(["models", "register", str(claimed)])
+    made = registry.versions()[-1].path / COMPILED
+    assert b'"accuracy": 0.1' in beside.read_bytes()
+    assert b'"accuracy": 0.1' not in made.read_bytes()
 
 
 def test_promote_and_rollback_say_what_serves_now(

@@ -22,7 +22,7 @@ from flaskapi.errors import (
     UnsupportedImageError,
 )
 from flaskapi.reading.digit import predict_digit
-from flaskapi.reading.looks import HIGHEST_PX
+from flaskapi.reading.looks import HIGHEST_PX, MOST_SEEN_PX
 from flaskapi.reading.number import warm_up
 from flaskapi.reading.predictions import Alternative, NumberPrediction
 from flaskapi.reading.protocols import Limits
@@ -502,3 +502,36 @@ def test_both_models_are_asked_before_the_first_request_and_a_missing_one_stops_
     assert detector.pages >= 1
     assert len(classifier.batches) >= 1
     warm_up(classifier, NoDetector("gone"))
+
+
+class _Counting(FixedDetector):
+    """Sees half of a digit wherever there is ink, and counts what it looks at."""
+
+    def __init__(self) -> None:
+        super().__init__(presence=0.5)
+        self.seen_px: list[int] = []
+
+    def detect(self, page: np.ndarray) -> np.ndarray:
+        self.seen_px.append(page.size)
+        return super().detect(page)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_all_looks_at_one_page_share_a_budget(orientation: int) -> None:
+    """Nothing is sure on the page, so that without a budget it is looked at again and again."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    places = [(x, y) for x in range(10, 980, 24) for y in range(10, 980, 40)]
+    page = np.full((1000, 1000), 255, np.uint8)
+    for x, y in places:
+        page[y : y + 28, x : x + 14] = 0
+    detector = _Counting()
+    read(encode(page, exif=exif), detector=detector)
+    margins = 1.1  # around each page
+    assert 0 < sum(detector.seen_px) <= margins * MOST_SEEN_PX
+
+
+def test_a_small_page_that_is_not_sure_is_looked_at_again() -> None:
+    detector = _Counting()
+    read(squares(), detector=detector)
+    assert len(detector.seen_px) >= 3

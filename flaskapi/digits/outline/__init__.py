@@ -1,0 +1,51 @@
+"""What an image file is made of, seen before anything is decoded: its size, its parts, its cost.
+
+Decoders do whatever a file tells them to. Here a file is walked part by part, what no decoder needs
+is left out, and what no honest picture has is refused.
+"""
+
+from collections.abc import Callable
+
+from flaskapi.digits.outline import bmp, gif, jpeg, png, tiff, webp
+from flaskapi.digits.outline.parts import DAMAGED, Outline
+from flaskapi.errors import InvalidImageError
+
+_READERS: dict[bytes, Callable[[bytes], Outline]] = {
+    b"\x89PNG": png.read,
+    b"\xff\xd8\xff": jpeg.read,
+    b"GIF8": gif.read,
+    b"BM": bmp.read,
+    b"RIFF": webp.read,
+    b"II*\0": tiff.read,
+    b"MM\0*": tiff.read,
+}
+
+
+def read_outline(data: bytes) -> Outline | None:
+    """Walk the parts of an image file. Takes at most some milliseconds, whatever the file.
+
+    Args:
+        data: a whole PNG, JPEG, GIF, BMP, WebP or TIFF file.
+
+    Returns:
+        The outline, or None where the first bytes are those of another format.
+
+    Raises:
+        InvalidImageError: the parts are truncated or damaged.
+        TooLargeError: the file has more parts than an honest picture.
+    """
+    for signature, read in _READERS.items():
+        if data.startswith(signature):
+            try:
+                return read(data)
+            except (IndexError, ValueError, OverflowError) as error:
+                raise InvalidImageError(DAMAGED) from error
+    return None
+
+
+def cut(data: bytes) -> bytes:
+    """Cut what follows the picture in an image file that was read, so that nobody keeps anything
+    else in it.
+    """
+    outline = read_outline(data)
+    return data if outline is None or outline.end >= len(data) else data[: outline.end]
