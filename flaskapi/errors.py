@@ -62,15 +62,23 @@ class ModelUnavailableError(FlaskapiError):
 class StoreUnavailableError(FlaskapiError):
     """Submissions cannot be kept or looked up; the text says why."""
 
-    def __init__(self, reason: str, *, lasting: bool = False, public: str | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        lasting: bool = False,
+        only_keeping: bool = False,
+        public: str | None = None,
+    ) -> None:
         """Say why, for the log and for operators.
 
         Args:
             lasting: the store does not come back by itself; a person has to do something.
+            only_keeping: nothing more can be kept; what is kept can be looked up and erased.
             public: what a stranger may read, where the reason names hosts, users or paths.
         """
         super().__init__(reason)
-        self.lasting, self.public = lasting, public or reason
+        self.lasting, self.only_keeping, self.public = lasting, only_keeping, public or reason
 
 
 class ModelFileError(FlaskapiError):

@@ -18,7 +18,7 @@ HOMES = {
         *("arrays", "digits", "sources", "serving", "handwriting", "artifacts", "reading"),
         *("training", "versions", "evaluation", "learning"),
     },
-    "PIL": {"digits"},
+    **{name: {"digits"} for name in ("PIL", "pillow_heif", "pypdfium2")},
     "cv2": {"digits", "handwriting"},
     "onnxruntime": {"serving", "artifacts"},  # artifacts checks what it has compiled
     **{name: {"artifacts"} for name in ("h5py", "onnx")},

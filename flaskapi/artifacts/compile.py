@@ -9,15 +9,19 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 import onnx
 import onnxruntime
 
 from flaskapi.arrays import Floats
 from flaskapi.artifacts.artifact import read_card, replacing
+from flaskapi.artifacts.keras_archive import is_archive
 from flaskapi.artifacts.keras_file import is_detector, load_artifact
 from flaskapi.artifacts.quantize import quantize
+from flaskapi.artifacts.served import as_served
 from flaskapi.errors import ModelFileError
+from flaskapi.handwriting.conventions import explain, find_convention
 
 TOLERANCE = 1e-5  # largest difference of any probability between Keras and the compiled form
 DETECTOR_TOLERANCE = 1e-3  # of its logits, which are about a hundred times as large
@@ -34,7 +38,7 @@ def compile_artifact(source: Path, target: Path, *, quantized: bool = True) -> N
     same (see `quantize`).
 
     Args:
-        source: the `.h5` file.
+        source: the `.h5` or `.keras` file.
         target: the `.onnx` file to write, whole or not at all.
         quantized: answer with 8 bits where that changes next to nothing.
 
@@ -43,7 +47,7 @@ def compile_artifact(source: Path, target: Path, *, quantized: bool = True) -> N
             Keras does.
     """
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else ""
-    model = load_artifact(source)
+    model = as_served(load_artifact(source))
     finds = is_detector(model)
     images = np.random.default_rng(0).random(
         (_CHECKED_IMAGES, *(_CHECKED_PAGE if finds else model.input_shape[1:])), np.float32
@@ -56,6 +60,8 @@ def compile_artifact(source: Path, target: Path, *, quantized: bool = True) -> N
         raise ModelFileError(
             f"{source.name}: the 10 outputs are no probabilities; the last layer must be a softmax."
         )
+    if not finds:
+        _check_convention(source, model)
     with replacing(target) as temporary:
         with warnings.catch_warnings():
             # Keras 3.15 asks NumPy 2 for it.
@@ -73,11 +79,12 @@ def compile_artifact(source: Path, target: Path, *, quantized: bool = True) -> N
         if quantized and not finds:
             precision = _take_quantized(temporary)
         compiled = onnx.load(temporary)
+        card = {} if is_archive(source) else read_card(source)  # only files made here have one
         onnx.helper.set_model_props(
             compiled,
             {
                 "artifact_sha256": sha256,
-                "model_card": json.dumps(read_card(source)),
+                "model_card": json.dumps(card),
                 "precision": precision,
             },
         )
@@ -97,6 +104,17 @@ def _take_quantized(compiled: Path) -> str:
             return "float32"
         shutil.copyfile(quantized, compiled)
     return "int8"
+
+
+def _check_convention(source: Path, model: keras.Model) -> None:
+    """Refuse a classifier that reads pictures of another form than this service gives it."""
+
+    def classify(batch: Floats) -> Floats:
+        answers: Floats = model.predict(batch.reshape(-1, *model.input_shape[1:]), verbose=0)
+        return answers
+
+    if finding := find_convention(classify):
+        raise ModelFileError(f"{source.name}: {explain(finding)}.")
 
 
 def _simplify(path: Path) -> None:

@@ -1,5 +1,5 @@
-"""Read any `.h5` model file for this task, of any Keras from 2.0 on, without running code from
-it.
+"""Read any `.h5` or `.keras` model file for this task, of any Keras from 2.0 on, without running
+code from it.
 """
 
 import contextlib
@@ -14,11 +14,15 @@ import h5py
 import keras
 import numpy as np
 
+from flaskapi.artifacts.allowed import check_allowed, walk
+from flaskapi.artifacts.keras_archive import is_archive, read_archive_config
 from flaskapi.digits.page import VALUES
 from flaskapi.errors import ModelFileError
+from flaskapi.serving.missing import why_no_file
 
 INPUT_SHAPES = ((28, 28, 1), (1, 28, 28), (28, 28), (784,))
 DETECTOR_SHAPES = (None, None, 1), (None, None, 2 * VALUES)  # its input and its output
+_LONGEST_REASON = 200
 _NEEDED = (
     "needed are input (28, 28, 1), (1, 28, 28), (28, 28) or (784,) and output (10,)"
     f" of a classifier, or {DETECTOR_SHAPES[0]} and {DETECTOR_SHAPES[1]} of a detector, as "
@@ -30,7 +34,8 @@ def load_artifact(path: Path) -> keras.Model:
     """Load a Keras model for this task.
 
     Args:
-        path: an HDF5 file by Keras 3, tf.keras 2 or standalone Keras 2.0 to 2.3.
+        path: an HDF5 file by Keras 3, tf.keras 2 or standalone Keras 2.0 to 2.3, or a file in
+            Keras's own format, `.keras`; which it is, its first bytes tell.
 
     Returns:
         A model whose input is one of `INPUT_SHAPES` and whose output is 10 probabilities, or a
@@ -39,7 +44,13 @@ def load_artifact(path: Path) -> keras.Model:
     Raises:
         ModelFileError: anything else; the text says what it is and what is needed.
     """
-    config, version, backend = _read_config(path)
+    if path.is_dir():
+        raise ModelFileError(why_no_file(path))
+    if is_archive(path):
+        config, version = read_archive_config(path)
+        backend = ""
+    else:
+        config, version, backend = _read_config(path)
     try:
         _refuse(path, config, version)
         with _in_the_form_of_today(path, config, backend) as readable:
@@ -49,7 +60,7 @@ def load_artifact(path: Path) -> keras.Model:
     except Exception as error:  # Keras raises many kinds, with long texts, for what it cannot read
         raise ModelFileError(
             f"{path.name}: Keras {keras.__version__} cannot load this model of Keras {version}: "
-            f"{error}"
+            f"{_shorten(error)}"
         ) from error
     inputs, outputs = model.input_shape, model.output_shape
     if is_detector(model):
@@ -113,13 +124,8 @@ def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _refuse(path: Path, config: dict[str, Any], version: str) -> None:
-    kinds = {part["class_name"] for part in _walk(config)}
-    if "Lambda" in kinds:
-        raise ModelFileError(
-            f"{path.name}: this model has a Lambda layer, which holds code; code from model files "
-            f"is never run."
-        )
-    settings = [part["config"] for part in _walk(config) if isinstance(part["config"], dict)]
+    check_allowed(path.name, config)
+    settings = [part["config"] for part in walk(config) if isinstance(part["config"], dict)]
     if version.startswith("1.") or any(
         {"nb_filter", "dim_ordering"} & part.keys() for part in settings
     ):
@@ -129,31 +135,33 @@ def _refuse(path: Path, config: dict[str, Any], version: str) -> None:
         )
 
 
-def _walk(node: Any) -> Iterator[dict[str, Any]]:
-    """Every part of a configuration, at any depth, that names a class."""
-    if isinstance(node, dict):
-        if "class_name" in node and "config" in node:
-            yield node
-        for value in node.values():
-            yield from _walk(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _walk(value)
+def _shorten(error: Exception) -> str:
+    """The first sentence of what Keras says, which goes on with the whole configuration."""
+    text = str(error).strip().partition("\n")[0]
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
 
 
 @contextlib.contextmanager
 def _in_the_form_of_today(path: Path, config: dict[str, Any], backend: str) -> Iterator[Path]:
     """Give the file itself, or, where standalone Keras 2 wrote it, a copy that Keras 3 reads."""
+    if is_archive(path):
+        with tempfile.TemporaryDirectory() as folder:  # Keras chooses the format by the suffix
+            yield Path(shutil.copyfile(path, Path(folder) / "model.keras"))
+        return
     layers = _layers(config)
     names_its_input = config["class_name"] != "Sequential" or (
         layers and layers[0]["class_name"] == "InputLayer"
     )
-    if names_its_input and config["class_name"] != "Model" and backend != "theano":
+    is_of_today = names_its_input and config["class_name"] != "Model" and backend != "theano"
+    if is_of_today and path.suffix == ".h5":
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "model.h5"
         shutil.copyfile(path, copy)
+        if is_of_today:
+            yield copy
+            return
         with h5py.File(copy, "r+") as file:
             file.attrs["model_config"] = json.dumps(_upgrade(config))
             if backend == "theano":

@@ -12,7 +12,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the commands on model files."""
     compiling = commands.add_parser(
         "compile",
-        help="build the compiled form (.onnx) of a model file (.h5); needs the extra 'train'",
+        help="build the compiled form (.onnx) of a model file (.h5, .keras); needs the extra "
+        "'train'",
     )
     compiling.add_argument("model", type=Path)
     compiling.add_argument("target", type=Path, nargs="?", help="by default beside the model")
@@ -64,7 +65,9 @@ def compile_model(options: argparse.Namespace) -> None:
 def _check_there(model: Path) -> None:
     """Name a missing file before a missing extra is, which takes minutes to install."""
     if not model.is_file():
-        raise ModelFileError(f"{model}: there is no such file.")
+        from flaskapi.serving.missing import why_no_file
+
+        raise ModelFileError(why_no_file(model))
 
 
 def strip_optimizer(options: argparse.Namespace) -> None:

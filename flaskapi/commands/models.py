@@ -75,7 +75,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     shadowing.set_defaults(run=shadow)
 
-    registering = actions.add_parser("register", help="make a version of any model file (.h5)")
+    registering = actions.add_parser(
+        "register", help="make a version of any model file (.h5, .keras)"
+    )
     registering.add_argument("model", type=Path, metavar="FILE")
     registering.set_defaults(run=register)
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from flaskapi.commands import load_service
-from flaskapi.errors import StoreUnavailableError
+from flaskapi.errors import ModelFileError, StoreUnavailableError
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,11 +19,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def check(options: argparse.Namespace) -> None:
     """Make the service and ask it whether it is ready."""
+    from flaskapi.handwriting.conventions import explain, find_convention
+
     config, services = load_service()
-    print(
-        f"Ready: model {services.classifier.card['version']}, detector "
-        f"{services.detector.card['version']}."
-    )
+    card = services.classifier.card
+    if finding := find_convention(services.classifier.probabilities):
+        raise ModelFileError(f"Model {card['version']}: {explain(finding)}.")
+    print(f"Ready: model {card['version']}, detector {services.detector.card['version']}.")
     if services.models.refused:
         print(f"But: {services.models.refused}", file=sys.stderr)
     if config["STORE"] == "off":

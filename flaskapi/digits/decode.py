@@ -18,6 +18,15 @@ from PIL import Image as Pillow
 
 from flaskapi.arrays import Floats
 from flaskapi.digits import Box, Image
+from flaskapi.digits.foreign import decode_foreign
+from flaskapi.digits.formats import (
+    FOREIGN_TYPES,
+    FORMAT_NAMES,
+    HEAD_BYTES,
+    Foreign,
+    foreign_kind,
+    name_unread,
+)
 from flaskapi.errors import InvalidImageError, TooLargeError, UnsupportedImageError
 
 # Pillow imports its readers when it meets an unknown file, and then all of them; these are the ones
@@ -33,7 +42,6 @@ FORMATS = tuple(
         TiffImagePlugin.TiffImageFile,
     )
 )
-FORMAT_NAMES = "PNG, JPEG, GIF, BMP, WebP or TIFF"
 _SIGNATURES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -86,6 +94,8 @@ def media_type(data: bytes) -> str:
     """Tell by its first bytes what an image file is that `decode_image` has decoded, whatever its
     sender called it.
     """
+    if kind := foreign_kind(data[:HEAD_BYTES]):
+        return FOREIGN_TYPES[kind]
     return next(
         (name for signature, name in _SIGNATURES.items() if data.startswith(signature)),
         "application/octet-stream",
@@ -98,8 +108,8 @@ def decode_image(
     """Decode an image file of any of the formats and colour modes that people send.
 
     Args:
-        data: a whole PNG, JPEG, GIF, BMP, WebP or TIFF file; of an animation the first frame is
-            taken.
+        data: a whole PNG, JPEG, GIF, BMP, WebP, TIFF, HEIC, AVIF or PDF file; of an animation the
+            first frame is taken, of several pages the first.
         max_pixels: refuse more than this, by the header, before anything is decoded.
         by_colour: take the one of red, green and blue that varies most, in place of the luminance,
             in which an ink may be as light as its paper; a picture without colour, or with
@@ -112,6 +122,8 @@ def decode_image(
         InvalidImageError: truncated or corrupt.
         TooLargeError: more than `max_pixels`.
     """
+    if kind := foreign_kind(data[:HEAD_BYTES]):
+        return _decode_foreign(data, kind, max_pixels, max_side_px, by_colour)
     try:
         image = _open(data)
         width, height = image.size
@@ -146,6 +158,18 @@ def decode_image(
     return Decoded((pixels,), layout)
 
 
+def _decode_foreign(
+    data: bytes, kind: Foreign, max_pixels: int, max_side_px: int, by_colour: bool
+) -> Decoded:
+    image, width, height, *_ = decode_foreign(
+        data, kind, max_pixels=max_pixels, max_side_px=max_side_px
+    )
+    layout = Layout(width, height, 1)  # it comes upright
+    if by_colour and (image.mode not in _COLOURED or image.has_transparency_data):
+        return Decoded((), layout)
+    return Decoded((_grey(image, max_side_px, by_colour),), layout)
+
+
 def read_layout(data: bytes) -> Layout:
     """Read the layout of an image file that `decode_image` has read."""
     image = _open(data)
@@ -168,6 +192,10 @@ def _open(data: bytes) -> Pillow.Image:
     try:
         return Pillow.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
+        if name := name_unread(data[:HEAD_BYTES]):
+            raise UnsupportedImageError(
+                f"This is {name}, which this service does not read; it reads {FORMAT_NAMES}."
+            ) from None
         if data.startswith(tuple(_SIGNATURES)):
             raise
         raise UnsupportedImageError(

@@ -49,13 +49,13 @@ def encode_boxes(
     return cv2.imencode(".png", drawn)[1].tobytes()
 
 
-def data_url(png: bytes) -> str:
-    """Write a PNG as a `data:` URL (RFC 2397).
+def data_url(data: bytes, kind: str = "image/png") -> str:
+    """Write a file of a media type as a `data:` URL (RFC 2397).
 
     >>> data_url(encode_png(np.zeros((28, 28), np.uint8)))[:32]
     'data:image/png;base64,iVBORw0KGg'
     """
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    return f"data:{kind};base64," + base64.b64encode(data).decode("ascii")
 
 
 def contact_sheet(pictures: Sequence[tuple[bytes, str]], *, columns: int = 10) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from flaskapi.digits import NormalizedDigit
+from flaskapi.digits.pages import split_pages
 from flaskapi.errors import FlaskapiError, MissingImageError, ModelUnavailableError
 from flaskapi.reading.predictions import DigitReading, NumberPrediction, Prediction
 from flaskapi.sources import Item
@@ -26,6 +27,26 @@ class Answer(NamedTuple):
     outcome: Outcome
     image: bytes = b""  # the file
     normalized: NormalizedDigit | None = None  # what the network saw of a digit
+
+
+def split_items(items: Iterable[Item], max_pixels: int) -> Iterator[Item]:
+    """Give each page of a TIFF or PDF as an item of its own, named by its number, `scan.pdf#2`; all
+    else as it is.
+
+    Args:
+        items: named image files.
+        max_pixels: see `decode_image`.
+    """
+    for item in items:
+        if not isinstance(item.content, bytes):
+            yield item
+            continue
+        try:
+            for number, page in enumerate(split_pages(item.content, max_pixels=max_pixels), 1):
+                is_whole = page is item.content
+                yield item if is_whole else Item(f"{item.name}#{number}", page)
+        except FlaskapiError as error:
+            yield item._replace(content=error)
 
 
 def answer_items(items: Iterable[Item], read_all: ReadAll) -> Iterator[Answer]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from flaskapi.config import shipped_model
 from flaskapi.errors import FlaskapiError, InvalidRequestError
 from flaskapi.reading.digit import predict_digit, predict_digits
-from flaskapi.reading.many import Answer, Route, answer_items, each
+from flaskapi.reading.many import Answer, Route, answer_items, each, split_items
 from flaskapi.reading.number import NumberQuery, predict_number
 from flaskapi.reading.predictions import DigitReading, NumberPrediction
 from flaskapi.reading.protocols import Classifier, Detector, Limits
@@ -82,12 +82,14 @@ class Reader:
         """Read one digit, or one number, in each of many images, in their order.
 
         Args:
-            items: named image files; one that is an error already is answered with it.
+            items: named image files, of which each page is read; one that is an error already is
+                answered with it.
             route: what is in each.
 
         Raises:
             ModelUnavailableError: there is no model.
         """
+        items = split_items(items, self.limits.max_pixels)
         return answer_items(items, each(self.number) if route == "number" else self._digits)
 
     def _digits(

@@ -13,6 +13,7 @@ from pathlib import Path
 import onnxruntime
 
 from flaskapi.errors import ModelUnavailableError
+from flaskapi.serving.missing import why_no_file
 
 BUILD_TIMEOUT_S = 120
 log = logging.getLogger("flaskapi")
@@ -28,6 +29,8 @@ def find_compiled(model_path: Path, cache_path: Path) -> Path:
     Raises:
         ModelUnavailableError: there is no such model, or it cannot be compiled; the text says why.
     """
+    if model_path.is_dir():
+        raise ModelUnavailableError(why_no_file(model_path))
     try:
         sha256 = hashlib.sha256(model_path.read_bytes()).hexdigest()
     except OSError as error:

@@ -14,6 +14,7 @@ from flaskapi.errors import (
     UnsupportedImageError,
 )
 from flaskapi.sources import Allowance, Item
+from flaskapi.sources.tables import read_table, table_kind
 from flaskapi.sources.tarred import BLOCK_BYTES, is_header, read_tar
 from flaskapi.sources.zipped import read_zip
 
@@ -51,7 +52,8 @@ def kind_of(head: bytes) -> Kind | None:
 
 
 def read_file(file: IO[bytes], name: str, allowance: Allowance) -> Iterator[Item]:
-    """Read a file that can be rewound: the members of an archive, or the one image that it is.
+    """Read a file that can be rewound: the members of an archive, the pictures in a file of
+    pixels, or the one image that it is.
 
     Raises:
         FlaskapiError: it is an archive of which no member can be read; of one that breaks off
@@ -86,6 +88,9 @@ def read_stream(
 def _read_forwards(
     source: Readable, kind: Kind | None, head: bytes, name: str, allowance: Allowance
 ) -> Iterator[Item]:
+    if kind is None and (table := table_kind(head)):
+        yield from read_table(source, table, name, allowance)
+        return
     if kind is None:
         content = source.read(allowance.image_bytes + 1)
         yield Item(
@@ -97,8 +102,25 @@ def _read_forwards(
         raise UnsupportedImageError(
             f"'{name}' is packed by {form}, which is not read: {FORMAT_NAMES}."
         )
-    stream: Readable = gzip.GzipFile(fileobj=source, mode="rb") if kind == "gzip" else source  # type: ignore[call-overload]  # it only reads forwards
+    stream: Readable = source
+    if kind == "gzip":
+        unzipped = gzip.GzipFile(fileobj=source, mode="rb")  # type: ignore[call-overload]  # it only reads forwards
+        head = _try_to_read(unzipped)
+        stream = _Rejoined(head, unzipped)
+        if table := table_kind(head):
+            yield from _to_its_end(read_table(stream, table, name, allowance), name)
+            return
     yield from _to_its_end(read_tar(stream, allowance), name)
+
+
+def _try_to_read(stream: Readable) -> bytes:
+    """The first bytes of what is unzipped; none where it is damaged, which whoever reads on finds
+    out.
+    """
+    try:
+        return stream.read(BLOCK_BYTES)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def _to_its_end(members: Iterator[Item], name: str) -> Iterator[Item]:

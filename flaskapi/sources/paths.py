@@ -11,6 +11,7 @@ from flaskapi.sources import Allowance, Item, is_clutter
 from flaskapi.sources.archives import read_file, read_stream
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
+SUFFIXES |= {".heic", ".heif", ".avif", ".pdf"}
 STANDARD_INPUT = "-"
 
 
@@ -106,7 +107,8 @@ def _read_path(path: str, allowance: Allowance) -> Iterator[Item]:
         for item in read(
             file, name, allowance
         ):  # one of the file's own name is the file itself, or what is wrong with it
-            yield item._replace(name=f"{name}/{item.name}") if item.name != name else item
+            is_own = item.name == name or item.name.startswith(f"{name}#")
+            yield item if is_own else item._replace(name=f"{name}/{item.name}")
 
 
 def _read_pipe(pipe: IO[bytes], name: str, allowance: Allowance) -> Iterator[Item]:

@@ -146,7 +146,8 @@ class Database:
         if free < reserve and free + self.run(find_pages, reads=True).free < reserve:
             raise StoreUnavailableError(
                 f"{free // MIB:,} MiB are free on the disk, and {reserve // MIB:,} MiB are to stay "
-                "free (the setting KEEP_FREE_BYTES)."
+                "free (the setting KEEP_FREE_BYTES).",
+                only_keeping=True,
             )
 
     def check_file(self) -> None:

@@ -48,8 +48,11 @@ class Health:
         Raises:
             StoreUnavailableError: the store failed, and it is not time yet.
         """
-        if self._failure is not None and time.monotonic() < self._retry_at_s:
-            raise copy_error(self._failure)
+        failure = self._failure
+        if failure is None or failure.only_keeping:  # what is kept is to be erased then
+            return
+        if time.monotonic() < self._retry_at_s:
+            raise copy_error(failure)
 
     def admit(self, count: int, *, others_wait: bool) -> None:
         """Let a request in that waits for the store: any while it works, else one that tries.
@@ -90,4 +93,9 @@ class Health:
 
 def copy_error(error: StoreUnavailableError) -> StoreUnavailableError:
     """The same error for another who asks; one that is raised twice grows its traceback."""
-    return StoreUnavailableError(str(error), lasting=error.lasting, public=error.public)
+    return StoreUnavailableError(
+        str(error),
+        lasting=error.lasting,
+        only_keeping=error.only_keeping,
+        public=error.public,
+    )

@@ -14,6 +14,7 @@ from pathlib import Path
 from flaskapi.errors import ModelFileError, ModelUnavailableError, VersionError
 from flaskapi.serving.classifier import OnnxClassifier, load_classifier
 from flaskapi.serving.compiled import build_compiled, find_compiled, is_compiled_from, locked
+from flaskapi.serving.missing import why_no_file
 from flaskapi.versions.pointer import (
     MODEL_FILE,
     Pointer,
@@ -63,7 +64,7 @@ class Registry:
         again.
 
         Args:
-            artifact: any `.h5` model for this task; it is copied.
+            artifact: any `.h5` or `.keras` model for this task; it is copied.
             submissions: the ids of those that it was learned from, where it was.
             compiled: where its compiled form lies, if not beside it.
 
@@ -73,7 +74,10 @@ class Registry:
                 why.
         """
         if not artifact.is_file():
-            raise ModelFileError(f"{artifact}: there is no such file.")
+            raise ModelFileError(why_no_file(artifact))
+        # Not at the top: a web process, which registers nothing, needs none of it.
+        from flaskapi.handwriting.conventions import explain, find_convention
+
         with self._unfinished() as folder:
             shutil.copyfile(artifact, folder / ARTIFACT)
             sha256 = hashlib.sha256((folder / ARTIFACT).read_bytes()).hexdigest()
@@ -88,6 +92,8 @@ class Registry:
                     ) from error
             classifier = OnnxClassifier(folder / COMPILED)
             check_answers(classifier)
+            if finding := find_convention(classifier.probabilities):
+                raise ModelUnavailableError(f"{artifact.name}: {explain(finding)}.")
             write_card(folder, classifier.card)
             if submissions is not None:
                 write_submissions(folder / SUBMISSIONS, submissions)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -16,6 +16,15 @@ from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.web.access import key_if_required
 from flaskapi.web.errors import describe
+from flaskapi.web.forms_of_answer import (
+    CSV,
+    JSON,
+    TEXT,
+    csv_header,
+    to_row,
+    to_text,
+    wanted_form,
+)
 from flaskapi.web.gate import gate
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
@@ -46,7 +55,7 @@ def predict_batch() -> Response:
     query = read_query(request, route=("digit|number", "'digit' or 'number'"), keep=KEEP)
     route: Route = "number" if query.get("route") == "number" else "digit"
     reader = services().reader
-    ndjson = request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON
+    form = wanted_form(NDJSON)
     gate().admit_batch()
     with ExitStack() as until_answered:
         until_answered.callback(gate().dismiss_batch)
@@ -56,7 +65,8 @@ def predict_batch() -> Response:
             _computed(_chunks(reader.many(items, route)), work.stopped),
             keep=query.get("keep") != "false",
         )
-        return _answer(_Lines(results) if ndjson else _Document(results), work, until_answered)
+        answer = _Document(results) if form == JSON else _Lines(results, form, route)
+        return _answer(answer, work, until_answered)
 
 
 def _results(chunks: Iterator[list[Answer]], *, keep: bool) -> Iterator[dict[str, Any]]:
@@ -143,19 +153,28 @@ class _Document:
         )
 
 
+# Of each form that comes line by line: its head, and what makes a line of a result.
+_LINES: dict[str, Callable[[Route], tuple[str, Callable[[dict[str, Any]], str]]]] = {
+    NDJSON: lambda route: ("", lambda result: encode_result(result) + "\n"),
+    TEXT: lambda route: ("", lambda result: to_text(result, route)),
+    CSV: lambda route: (csv_header(route), lambda result: to_row(result, route)),
+}
+
+
 class _Lines:
     """A line for each result, the first at once; what stops the rest is the last line."""
 
-    content_type = NDJSON
-
-    def __init__(self, results: Iterator[dict[str, Any]]) -> None:
+    def __init__(self, results: Iterator[dict[str, Any]], form: str, route: Route) -> None:
+        """Make lines in one of the forms of `_LINES`."""
         self._results = results
-        self._lines: list[str] = []
+        head, self._to_line = _LINES[form](route)
+        self._lines = [head] if head else []
+        self.content_type = form if form == NDJSON else f"{form}; charset=utf-8"
 
     def texts(self) -> Iterator[str]:
         flushed_s = 0.0
         for result in self._results:
-            self._lines.append(encode_result(result) + "\n")
+            self._lines.append(self._to_line(result))
             if len(self._lines) >= _FLUSH_LINES or time.monotonic() - flushed_s > _FLUSH_S:
                 text, self._lines, flushed_s = "".join(self._lines), [], time.monotonic()
                 yield text
@@ -164,7 +183,7 @@ class _Lines:
 
     def broken(self, error: Exception) -> str:
         """What was not yet sent, and what stopped the rest."""
-        return "".join(self._lines) + encode_result({"error": _broke_off(error)}) + "\n"
+        return "".join(self._lines) + self._to_line({"error": _broke_off(error)})
 
 
 def _answer(answer: _Document | _Lines, work: Work, until_answered: ExitStack) -> Response:

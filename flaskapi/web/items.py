@@ -11,6 +11,7 @@ from flask import Request, current_app
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedData
 
+from flaskapi.digits.formats import foreign_kind
 from flaskapi.errors import (
     FlaskapiError,
     InvalidRequestError,
@@ -18,11 +19,17 @@ from flaskapi.errors import (
     TooLargeError,
     UnsupportedImageError,
 )
+from flaskapi.reading.many import split_items
 from flaskapi.sources import Allowance, Item
 from flaskapi.sources.archives import FORMAT_NAMES, kind_of, read_file
+from flaskapi.sources.tables import table_kind
 from flaskapi.sources.tarred import BLOCK_BYTES
+from flaskapi.web.advice import advise
+from flaskapi.web.encoded import decode_value
+from flaskapi.web.forms import HEAD_BYTES, find_boundary, is_image_part
 from flaskapi.web.gate import copy_body
-from flaskapi.web.payload import decode_text, read_document
+from flaskapi.web.payload import read_document
+from flaskapi.web.unpack import encoding_of, is_packed, unpack_blocks, unpack_request
 
 _WAYS = (
     f"Send an archive ({FORMAT_NAMES}) as the body (curl --data-binary @images.zip -H "
@@ -30,11 +37,14 @@ _WAYS = (
     "as multipart/form-data in fields 'file' (curl -F file=@1.png -F file=@2.png), or JSON "
     '{"images": ["<base64>", …]}.'
 )
-_BROKEN_FORM = f"The multipart body cannot be read: is it cut off, or its boundary wrong? {_WAYS}"
+_BROKEN_FORM = "The multipart body cannot be read: is it cut off, or its boundary wrong?"
 _ARCHIVES = {
     f"application/{name}"
-    for name in ("zip", "x-zip-compressed", "x-tar", "x-gtar", "gzip", "x-gzip", "octet-stream")
-} | {""}
+    for name in (
+        *("zip", "x-zip-compressed", "x-tar", "x-gtar", "gzip", "x-gzip", "octet-stream"),
+        *("pdf", "x-npy", "x-idx3-ubyte"),
+    )
+} | {"", "text/csv", "text/tab-separated-values"}
 _IN_MEMORY_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 16
 _BODY_S = 3600.0  # in which a body must have come
@@ -59,7 +69,9 @@ def read_items(request: Request) -> Generator[Item]:
         current_app.config["MAX_REQUEST_BYTES"], current_app.config["MAX_BATCH_BYTES"]
     )
     if request.is_json:
-        return _read_json(request, most)
+        if request.content_encoding:
+            request = unpack_request(request)
+        return _at_most(most, _read_json(read_document(request), most))
     if request.mimetype == "multipart/form-data":
         return _at_most(
             most,
@@ -92,12 +104,29 @@ def _spool(request: Request) -> IO[bytes]:
         spool.close()
         raise
     spool.seek(0)
+    return _unpack(spool, encoding_of(request), most) if request.content_encoding else spool
+
+
+def _unpack(packed: IO[bytes], encoding: str, most: int) -> IO[bytes]:
+    """Unpack a body that is packed as a whole (`Content-Encoding`); one that is not stays."""
+    head = packed.read(BLOCK_BYTES)
+    packed.seek(0)
+    if not is_packed(head, encoding):
+        return packed
+    spool = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 closed by the generator that reads it
+    try:
+        with packed:
+            spool.writelines(unpack_blocks(packed.read, most, "MAX_BATCH_BYTES"))
+    except BaseException:
+        spool.close()
+        raise
+    spool.seek(0)
     return spool
 
 
 def _at_most(most: int, items: Generator[Item]) -> Generator[Item]:
     with closing(items):
-        yield from _first(most, items)
+        yield from _first(most, split_items(items, current_app.config["MAX_IMAGE_PIXELS"]))
 
 
 def _first(most: int, items: Iterator[Item]) -> Iterator[Item]:
@@ -120,28 +149,37 @@ def _read_body(body: IO[bytes], mimetype: str, allowance: Allowance) -> Generato
         body.seek(0)
         if not head:
             raise MissingImageError(f"The body is empty. {_WAYS}")
-        if kind_of(head) is None and not mimetype.startswith("image/"):
+        is_many = kind_of(head) or table_kind(head) or foreign_kind(head)
+        if not is_many and not mimetype.startswith("image/"):
             raise UnsupportedImageError(f"The body is no archive that this service reads. {_WAYS}")
         yield from read_file(body, "the body", allowance)
 
 
 def _read_form(body: IO[bytes], boundary: str, allowance: Allowance) -> Generator[Item]:
-    """Read the files in the fields `file`, each an image or an archive; a form that breaks off ends
-    in an error of its own.
+    """Read the files in the fields `file`, each an image or an archive, or where there are none
+    those in any field; a form that breaks off ends in an error of its own.
     """
     with body:
+        boundary = boundary or find_boundary(body.read(HEAD_BYTES))
         empty = True
-        try:
-            for filename, file in _read_files(body, boundary):
-                empty = False
-                yield from _read_file_of_form(filename, file, allowance)
-        except (ValueError, RequestEntityTooLarge, TooLargeError) as error:
-            told = error if isinstance(error, TooLargeError) else InvalidRequestError(_BROKEN_FORM)
-            if empty:
-                raise told from None
-            yield Item("the form", told)
-        if empty:
-            raise MissingImageError(f"There is no file in a field 'file'. {_WAYS}")
+        for field in ("file", None):
+            body.seek(0)
+            try:
+                for filename, file in _read_files(body, boundary, field):
+                    empty = False
+                    yield from _read_file_of_form(filename, file, allowance)
+            except (ValueError, RequestEntityTooLarge, TooLargeError) as error:
+                told = (
+                    error
+                    if isinstance(error, TooLargeError)
+                    else InvalidRequestError(f"{_BROKEN_FORM} {advise().boundary} {_WAYS}")
+                )
+                if empty:
+                    raise told from None
+                yield Item("the form", told)
+            if not empty:
+                return
+        raise MissingImageError(f"There is no file in a field 'file'. {_WAYS}")
 
 
 def _read_file_of_form(filename: str, file: IO[bytes], allowance: Allowance) -> Iterator[Item]:
@@ -151,9 +189,11 @@ def _read_file_of_form(filename: str, file: IO[bytes], allowance: Allowance) -> 
         yield Item(filename, error)
 
 
-def _read_files(body: IO[bytes], boundary: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """Give the files of the fields `file`, one at a time: not by Werkzeug's form, which keeps all
-    of them.
+def _read_files(
+    body: IO[bytes], boundary: str, field: str | None
+) -> Iterator[tuple[str, IO[bytes]]]:
+    """Give the files of the fields of a name, or of any, one at a time: not by Werkzeug's form,
+    which keeps all of them. A part without a file's name is one too if its type is an image's.
     """
     decoder = MultipartDecoder(
         boundary.encode("latin-1", "replace"), current_app.config["MAX_FORM_FIELD_BYTES"]
@@ -173,9 +213,7 @@ def _read_files(body: IO[bytes], boundary: str) -> Iterator[tuple[str, IO[bytes]
                         f"The form has more than {most:,} parts (MAX_BATCH_IMAGES + "
                         f"MAX_FORM_PARTS); the rest was not read."
                     )
-                wanted = (
-                    event.filename if isinstance(event, File) and event.name == "file" else None
-                )
+                wanted = _file_name(event) if field in (None, event.name) else None
                 file.seek(0)
                 file.truncate()
             elif isinstance(event, Data):
@@ -190,8 +228,16 @@ def _read_files(body: IO[bytes], boundary: str) -> Iterator[tuple[str, IO[bytes]
                 return
 
 
-def _read_json(request: Request, most: int) -> Generator[Item]:
-    document = read_document(request)
+def _file_name(part: File | Field) -> str | None:
+    """The name of a part's file; that of its field where it is an image without one, and None
+    where it is a text.
+    """
+    if isinstance(part, File):
+        return part.filename
+    return f"the field '{part.name}'" if is_image_part(part.headers) else None
+
+
+def _read_json(document: Any, most: int) -> Generator[Item]:
     images = document.get("images") if isinstance(document, dict) else None
     if not isinstance(images, list) or not images:
         raise MissingImageError(f'The JSON has no list "images", or an empty one. {_WAYS}')
@@ -209,6 +255,6 @@ def _read_entry(entry: Any, name: str) -> Item:
             if isinstance(entry.get("name"), str):
                 name = entry["name"]
             entry = entry.get("image")
-        return Item(name, decode_text(entry, "The image"))
+        return Item(name, decode_value(entry, "The image"))
     except FlaskapiError as error:
         return Item(name, error)

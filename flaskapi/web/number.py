@@ -1,15 +1,18 @@
 """`POST /predict/number`: the digits of a larger image, in reading order."""
 
+from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, request
+from flask import Blueprint, Flask, Response, request
 
 from flaskapi.contract.answers import add_id, as_number_answer
 from flaskapi.contract.keeping import Kept
 from flaskapi.web.access import key_if_required
+from flaskapi.web.forms_of_answer import give_answer
 from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import KEEP, read_image, read_query
+from flaskapi.web.payload import KEEP, read_image, read_query, tell_pages
+from flaskapi.web.picture import draw_number
 from flaskapi.web.record import record
 from flaskapi.web.services import services
 
@@ -23,13 +26,14 @@ def init_app(app: Flask) -> None:
 @blueprint.post("/predict/number")
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
-def number() -> dict[str, Any]:
+def number() -> dict[str, Any] | Response:
     """Read the number in the image that was sent."""
     query = read_query(
         request,
         length=("[1-9]|[1-5][0-9]|6[0-4]", "a whole number from 1 to 64"),
         pattern=("[0-9d]{1,64}", "1 to 64 signs, each a digit, or d for any, as in 05dddddddd"),
         alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
+        include=("picture", "'picture'"),
         keep=KEEP,
     )
     receive(request)
@@ -41,6 +45,9 @@ def number() -> dict[str, Any]:
             length=int(query["length"]) if "length" in query else None,
             alternatives=int(query.get("alternatives", 0)),
         )
+        pages = tell_pages(upload.data)
     services().metrics.count_number(prediction)
     (identifier,) = record([Kept(upload.data, prediction)], keep=query.get("keep") != "false")
-    return add_id(as_number_answer(prediction, alternatives="alternatives" in query), identifier)
+    answer = add_id(as_number_answer(prediction, alternatives="alternatives" in query), identifier)
+    draw = partial(draw_number, upload.data, prediction) if "include" in query else None
+    return give_answer(answer | pages, "number", upload.filename, draw)

@@ -1,30 +1,38 @@
-"""Read the image out of a request, in any of the three ways it may be sent."""
+"""Read the image out of a request, in any of the ways it may be sent."""
 
-import base64
-import binascii
+import json
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flask import Request
+from flask import Request, current_app
+from werkzeug.http import quote_header_value
 
+from flaskapi.digits.formats import IMAGE_HEAD_BYTES, is_image
+from flaskapi.digits.pages import count_pages
 from flaskapi.errors import InvalidRequestError, MissingImageError, UnsupportedImageError
 from flaskapi.sources.archives import kind_of
+from flaskapi.sources.tables import table_kind
 from flaskapi.sources.tarred import BLOCK_BYTES
+from flaskapi.web.advice import advise
+from flaskapi.web.encoded import decode_text, decode_value
+from flaskapi.web.forms import HEAD_BYTES, Part, find_boundary, read_pairs, read_parts
+from flaskapi.web.unpack import unpack_request, with_body
 
-_WAYS = (
-    "Send it as multipart/form-data in the field 'file' (curl -F file=@7.png), as the body with "
-    "its own type "
-    '(curl --data-binary @7.png -H \'Content-Type: image/png\'), or as JSON {"image": "<base64>"}.'
-)
 KEEP = ("true|false", "true or false")  # the query's `keep`, on every route that reads images
 _MANY = "Many images, and archives of them, go to POST /predict/batch."
+_PAIRS = "application/x-www-form-urlencoded"
+_UNSAID = ("application/octet-stream", "", "application/pdf", "application/x-pdf")
+# Of JSON, a form, a data: URL; no image and no archive that is read begins so.
+_ODD_BEGINNINGS = (b"{", b"[", b"-", b"d", b"D", b" ", b"\n", b"\r", b"\t")
 
 
 class Upload(NamedTuple):
-    """An image file as it was sent; `name` is for messages, the sender chose it."""
+    """An image file as it was sent; `name` is for messages, `filename` the sender's, if any."""
 
     name: str
     data: bytes
+    filename: str = ""
 
 
 def read_query(request: Request, **known: tuple[str, str]) -> dict[str, str]:
@@ -58,64 +66,170 @@ def read_image(request: Request) -> Upload:
         MissingImageError: there is none, or it is empty.
         InvalidRequestError: malformed JSON or multipart, or several images.
         UnsupportedImageError: an archive, or a body of a type that can be no image.
+        TooLargeError: a body that unpacks to more than the limits.
     """
+    if request.content_encoding:
+        request = unpack_request(request)
     if request.mimetype == "multipart/form-data":
         upload = _read_form(request)
     elif request.is_json:
-        upload = _read_json(request)
-    elif request.mimetype.startswith("image/") or request.mimetype in (
-        "application/octet-stream",
-        "",
-    ):
+        upload = _read_json(read_document(request))
+    elif request.mimetype.startswith("image/") or request.mimetype in _UNSAID:
         upload = Upload("the body", request.get_data(cache=False))
-    elif (
-        request.mimetype == "application/x-www-form-urlencoded"
-    ):  # what curl --data-binary says unless told otherwise
-        raise MissingImageError(
-            f"The request carries no image: its type is {request.mimetype}. {_WAYS}"
-        )
+        if upload.data[:1] in _ODD_BEGINNINGS:
+            upload = _read_untyped(request, upload.data) or upload
+    elif request.mimetype.startswith("text/") or request.mimetype == _PAIRS:
+        upload = _read_text(request)
     else:
-        raise UnsupportedImageError(
-            f"The request's type, {request.mimetype}, is not an image's. {_WAYS} {_MANY}"
-        )
+        raise UnsupportedImageError(_not_an_image(request))
     if not upload.data:
-        raise MissingImageError(f"{upload.name[:1].upper()}{upload.name[1:]} is empty. {_WAYS}")
+        raise MissingImageError(
+            f"{upload.name[:1].upper()}{upload.name[1:]} is empty. {advise().image}"
+        )
     if kind_of(upload.data[:BLOCK_BYTES]) is not None:
         raise UnsupportedImageError(f"This is an archive, and one image is read here. {_MANY}")
+    if table := table_kind(upload.data[:BLOCK_BYTES]):
+        raise UnsupportedImageError(
+            f"This is a file of pixels ({table.upper()}), and one image is read here. {_MANY}"
+        )
     return upload
 
 
+def tell_pages(image: bytes) -> dict[str, int]:
+    """What an answer says of a file that has several pages, of which the first was read."""
+    pages = count_pages(image, max_pixels=current_app.config["MAX_IMAGE_PIXELS"])
+    return {"page": 1, "pages": pages} if pages > 1 else {}
+
+
+def _not_an_image(request: Request) -> str:
+    return f"The request's type, {request.mimetype}, is not an image's. {advise().image} {_MANY}"
+
+
 def _read_form(request: Request) -> Upload:
-    files = request.files.getlist("file")
+    parts = read_parts(
+        request.stream,
+        request.mimetype_params.get("boundary", ""),
+        most_parts=current_app.config["MAX_FORM_PARTS"],
+        most_field_bytes=current_app.config["MAX_FORM_FIELD_BYTES"],
+    )
+    files = [part for part in parts if part.kind == "file" and part.name == "file"]
     if not files:
-        if "file" in request.form:
-            raise MissingImageError(
-                f"The field 'file' came as text, not as a file; with curl, write file=@7.png. "
-                f"{_WAYS}"
-            )
-        if not request.files and not request.form:
-            raise InvalidRequestError(
-                f"The multipart body has no readable part: is it cut off, or its boundary wrong? "
-                f"{_WAYS}"
-            )
-        raise MissingImageError(
-            f"There is no field 'file'; there are: "
-            f"{', '.join(map(repr, [*request.files, *request.form]))}. {_WAYS}"
-        )
+        return _read_other_part(parts)
     if len(files) > 1:
         raise InvalidRequestError(
             f"The field 'file' came {len(files)} times; one image is read here. {_MANY}"
         )
     if not files[0].filename:
-        raise MissingImageError(f"No file was chosen in the field 'file'. {_WAYS}")
-    return Upload(f"the file '{files[0].filename}'", files[0].read())
+        raise MissingImageError(f"No file was chosen in the field 'file'. {advise().image}")
+    return Upload(f"the file '{files[0].filename}'", files[0].content, files[0].filename)
 
 
-def _read_json(request: Request) -> Upload:
-    document = read_document(request)
+def _read_other_part(parts: Sequence[Part]) -> Upload:
+    """Read the one part that can be the image in a form without a file in the field 'file'."""
+    if not parts:
+        raise InvalidRequestError(
+            f"The multipart body has no readable part: is it cut off, or its boundary wrong? "
+            f"{advise().boundary} {advise().image}"
+        )
+    pictures = [
+        part
+        for part in parts
+        if part.kind == "picture" or (part.kind == "file" and (part.filename or part.content))
+    ]
+    pictures = [part for part in pictures if part.name == "file"] or pictures
+    if len(pictures) == 1:
+        (part,) = pictures
+        name = f"the file '{part.filename}'" if part.filename else f"the field '{part.name}'"
+        return Upload(name, part.content, part.filename)
+    if not pictures and (upload := _read_pair(parts)):
+        return upload
+    if any(part.name == "file" for part in parts):
+        raise MissingImageError(
+            f"The field 'file' came as text, not as a file; with curl, write file=@7.png. "
+            f"{advise().image}"
+        )
+    raise MissingImageError(
+        f"There is no field 'file'; there are: "
+        f"{', '.join(repr(part.name) for part in parts)}. {advise().image}"
+    )
+
+
+def _read_pair(parts: Sequence[Part]) -> Upload | None:
+    """Read the one text of a form that is an image in base64 or a data: URL, if there is one."""
+    urls = [part for part in parts if part.content[:5].lower() == b"data:"]
+    for part in urls if len(urls) == 1 else ():
+        name = f"the field '{part.name}'"
+        return Upload(name, decode_text(part.content.decode("latin-1"), f"The field '{part.name}'"))
+    for part in parts:
+        if part.name in ("file", "image") and part.kind == "text":
+            data = _decode_image_text(part.content)
+            if data:
+                return Upload(f"the field '{part.name}'", data)
+    return None
+
+
+def _decode_image_text(text: bytes) -> bytes:
+    """Decode base64 that is an image; empty where it is not."""
+    try:
+        data = decode_text(text.decode("latin-1"), "The text")
+    except MissingImageError:
+        return b""
+    return data if is_image(data[:IMAGE_HEAD_BYTES]) else b""
+
+
+def _read_untyped(request: Request, body: bytes) -> Upload | None:
+    """Read a body whose type says nothing and that is JSON, a form, or a data: URL by what it
+    begins with; None where it is none of them.
+    """
+    if body.startswith(b"--"):
+        if boundary := find_boundary(body[:HEAD_BYTES]):
+            kind = "multipart/form-data; boundary=" + quote_header_value(boundary)
+            return _read_form(with_body(request, body, CONTENT_TYPE=kind))
+        return None
+    text = body.lstrip()
+    if text[:5].lower() == b"data:":
+        return Upload("the body", decode_text(text.decode("latin-1"), "The body"))
+    if text[:1] in (b"{", b"["):
+        return _read_json(_parse_document(body))
+    return None
+
+
+def _read_text(request: Request) -> Upload:
+    """Read a body that was called a text or a form of pairs: what curl says of all that it sends,
+    and browsers of a text.
+    """
+    body = request.get_data(cache=False)
+    if upload := _read_untyped(request, body):
+        return upload
+    if request.mimetype != _PAIRS:
+        if data := _decode_image_text(body):
+            return Upload("the body", data)
+        raise UnsupportedImageError(_not_an_image(request))
+    fields = ""
+    if not is_image(body[:IMAGE_HEAD_BYTES]):
+        pairs = read_pairs(
+            body,
+            most_parts=current_app.config["MAX_FORM_PARTS"],
+            most_field_bytes=current_app.config["MAX_FORM_FIELD_BYTES"],
+        )
+        if upload := _read_pair(pairs):
+            return upload
+        fields = ", ".join(repr(pair.name[:40]) for pair in pairs[:9])
+    raise MissingImageError(
+        f"The request carries no image: its type is {request.mimetype}"
+        f"{f', with the fields {fields}' if fields else ''}. {advise().image}"
+    )
+
+
+def _read_json(document: Any) -> Upload:
+    if isinstance(document, list) and document and isinstance(document[0], int | float | list):
+        return Upload("the list", decode_value(document, "The list"))
     if not isinstance(document, dict) or "image" not in document:
-        raise MissingImageError('The JSON has no "image". ' + _WAYS)
-    return Upload('"image"', decode_text(document["image"], '"image"'))
+        has = ", ".join(map(repr, list(document)[:9])) if isinstance(document, dict) else ""
+        raise MissingImageError(
+            f'The JSON has no "image"{f", but {has}" if has else ""}. {advise().image}'
+        )
+    return Upload('"image"', decode_value(document["image"], '"image"'))
 
 
 def read_document(request: Request) -> Any:
@@ -124,27 +238,14 @@ def read_document(request: Request) -> Any:
     Raises:
         InvalidRequestError: it is none.
     """
+    return _parse_document(request.get_data(cache=False))
+
+
+def _parse_document(body: bytes) -> Any:
     try:
-        document = request.get_json(silent=True, cache=False)
-    except RecursionError:  # brackets within brackets, a thousand deep
+        document = json.loads(body)
+    except (ValueError, RecursionError):  # no JSON, or brackets within brackets, a thousand deep
         document = None
     if document is None:
         raise InvalidRequestError("The body is not valid JSON.")
     return document
-
-
-def decode_text(text: Any, name: str) -> bytes:
-    """Decode an image file that was sent as text, in base64 or as a data: URL.
-
-    Raises:
-        InvalidRequestError: it is no text.
-        MissingImageError: it is not base64.
-    """
-    if not isinstance(text, str):
-        raise InvalidRequestError(f"{name} must be text: the image file in base64, or a data: URL.")
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise MissingImageError(f"{name} is not valid base64.") from None

@@ -1,16 +1,19 @@
 """`POST /predict`: one digit."""
 
+from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, request
+from flask import Blueprint, Flask, Response, request
 
 from flaskapi.contract.answers import add_id
 from flaskapi.contract.keeping import Kept
 from flaskapi.digits.encode import data_url, encode_png
 from flaskapi.web.access import key_if_required
+from flaskapi.web.forms_of_answer import give_answer
 from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import KEEP, read_image, read_query
+from flaskapi.web.payload import KEEP, read_image, read_query, tell_pages
+from flaskapi.web.picture import draw_digit
 from flaskapi.web.record import record
 from flaskapi.web.services import services
 
@@ -24,24 +27,29 @@ def init_app(app: Flask) -> None:
 @blueprint.post("/predict")
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
-def predict() -> dict[str, Any]:
+def predict() -> dict[str, Any] | Response:
     """Read the one digit in the image that was sent; with `?include=normalized`, show what the
-    network saw of it, and with `?keep=false`, keep nothing.
+    network saw of it, with `?include=picture` where it was found, and with `?keep=false`, keep
+    nothing.
     """
-    query = read_query(request, include=("normalized", "'normalized'"), keep=KEEP)
+    known = ("normalized|picture", "'normalized' or 'picture'")
+    query = read_query(request, include=known, keep=KEEP)
+    include = query.get("include")
     receive(request)
     with services().store.expect():
         with gate().computing():
             upload = read_image(request)
             prediction, normalized = services().reader.digit(upload.data)
+            pages = tell_pages(upload.data)
         services().metrics.count_prediction(prediction)
         (identifier,) = record(
             [Kept(upload.data, prediction, normalized)], keep=query.get("keep") != "false"
         )
-    answer = add_id(prediction._asdict(), identifier)
-    if "include" in query:
+    answer = add_id(prediction._asdict(), identifier) | pages
+    if include == "normalized":
         answer |= {
             "normalized": data_url(encode_png(normalized.pixels)),
             "noticed": list(normalized.noticed),
         }
-    return answer
+    draw = partial(draw_digit, upload.data, prediction) if include == "picture" else None
+    return give_answer(answer, "digit", upload.filename, draw)

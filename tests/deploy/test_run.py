@@ -6,8 +6,10 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,3 +145,40 @@ def test_a_port_that_is_none_is_called_so(port: str) -> None:
         done.returncode,
         done.stderr,
     )
+
+
+@pytest.mark.skipif(
+    not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates"
+)
+@pytest.mark.parametrize("kind", [pytest.param("Apache", marks=pytest.mark.apache), "waitress"])
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_it_serves_on_an_ipv6_address(tmp_path: Path, kind: str, host: str) -> None:
+    """Written with or without the brackets that it has in a URL."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as probe:
+            port = probe.getsockname()[1]
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    environment = os.environ | {"PORT": str(port), "HOST": host}
+    if kind == "waitress":
+        for name in ("dirname", "id", "sh"):
+            (tmp_path / name).symlink_to(str(shutil.which(name)))
+        environment["PATH"] = str(tmp_path)
+    with (tmp_path / "run.log").open("wb") as log:
+        process = subprocess.Popen(
+            [ROOT / "deploy" / "run"], env=environment, stdout=log, stderr=log
+        )
+    try:
+        assert b'"live"' in ask_until_it_answers(f"http://[::1]:{port}/health/live", process)
+    finally:
+        stop(process, signal.SIGINT)
+    assert f"at http://[::1]:{port}" in (tmp_path / "run.log").read_text()
+
+
+def ask_until_it_answers(url: str, process: "subprocess.Popen[bytes]", limit_s: int = 120) -> bytes:
+    end_s = time.monotonic() + limit_s
+    while process.poll() is None and time.monotonic() < end_s:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
+            return bytes(response.read())
+        time.sleep(0.2)
+    raise AssertionError("it never answered")

@@ -189,7 +189,7 @@ def test_a_truncated_file_is_an_invalid_image_unless_all_of_it_is_there(data: by
     [
         b"",
         b"words",
-        b"%PDF-1.7",
+        b"%!PS-Adobe-3.0",
         b"<svg/>",
         b"\0" * 100,
         encode(DRAWN, "PPM"),
@@ -197,7 +197,9 @@ def test_a_truncated_file_is_an_invalid_image_unless_all_of_it_is_there(data: by
     ],
 )
 def test_what_is_no_image_of_a_format_that_is_read_is_unsupported(data: bytes) -> None:
-    with pytest.raises(UnsupportedImageError, match="PNG, JPEG, GIF, BMP, WebP or TIFF"):
+    with pytest.raises(
+        UnsupportedImageError, match="PNG, JPEG, GIF, BMP, WebP, TIFF, HEIC, AVIF or PDF"
+    ):
         decode(data)
 
 

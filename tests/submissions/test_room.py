@@ -59,14 +59,15 @@ def test_where_less_is_free_than_the_reserve_nothing_is_kept_and_readiness_says_
 def test_keeping_ends_before_the_disk_is_full_and_goes_on_by_itself(
     disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = Writer(make_store(disk.path, 8 * MB), LOG, retry_s=0.1)
+    store = Writer(make_store(disk.path, 8 * MB), LOG, retry_s=60)
     assert 20 < fill(store)
     assert 4 * MB < free_on(disk) < 8 * MB, "a log and a transaction are beyond it"
-    (said,) = caplog.messages
-    assert "and 7 MiB are to stay free" in said
+    assert "and 7 MiB are to stay free" in caplog.messages[-1]
+    assert store.run(lambda _: 7, reads=True) == 7, "what is kept can be looked up"
     (disk.path / "other").write_bytes(bytes(MB))  # others may still write
     (disk.path / "other").unlink()
-    keep_house(store, KeepingLimits(submissions=5))
+    keep_house(store, KeepingLimits(submissions=5))  # though it fails, and is not tried again yet
+    store._health._retry_s = store._health._retry_at_s = 0.1
 
     def keeps() -> bool:
         with contextlib.suppress(StoreUnavailableError):
@@ -80,11 +81,14 @@ def test_keeping_ends_before_the_disk_is_full_and_goes_on_by_itself(
 
 def fill(store: Writer) -> int:
     """Keep pictures until no more are kept, and count them."""
-    for kept in range(1000):
+    kept = 0
+    for _ in range(1000):
         try:
             store.record([picture()])
-        except StoreUnavailableError:
-            return kept
+            kept += 1
+        except StoreUnavailableError as error:  # a busy machine may let one wait too long
+            if error.only_keeping:
+                return kept
     raise AssertionError("Keeping does not end.")
 
 

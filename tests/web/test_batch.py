@@ -1,4 +1,6 @@
 import base64
+import csv
+import gzip
 import io
 import json
 import logging
@@ -14,6 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from problems import MEMBERS, read_problem
 
 from flaskapi import create_app
@@ -133,6 +136,101 @@ def test_a_bad_image_has_an_error_of_the_one_shape_and_fails_no_other(client: Fl
     ]
 
 
+def test_what_clients_send_otherwise_is_read_as_many_images_too(client: FlaskClient) -> None:
+    """Fields of any name where none is 'file', parts without a file's name, a lost boundary, packed
+    bodies, pixels as numbers.
+    """
+    one, two = DIGITS[7], DIGITS[8]
+    head = b"Content-Disposition: form-data; name="
+    file = b"--XX\r\n" + head + b'"a"; filename="7.png"\r\n\r\n' + one + b"\r\n"
+    picture = b"--XX\r\n" + head + b'"b"\r\nContent-Type: image/png\r\n\r\n' + two + b"\r\n"
+    words = b"--XX\r\n" + head + b'"note"\r\n\r\nmine\r\n--XX--\r\n'
+    whole, kind = file + picture + words, "multipart/form-data"
+    packed = {"headers": {"Content-Encoding": "gzip"}}
+    images = {"images": [base64.b64encode(one).decode(), {"name": "b", "image": [0, 255] * 392}]}
+    ways: dict[str, tuple[dict[str, Any], list[str]]] = {
+        "other names": (body(whole, f"{kind}; boundary=XX"), ["7.png", "the field 'b'"]),
+        "no boundary": (body(whole, kind), ["7.png", "the field 'b'"]),
+        "a packed form": (
+            body(gzip.compress(whole), f"{kind}; boundary=XX") | packed,
+            ["7.png", "the field 'b'"],
+        ),
+        "packed JSON": (
+            body(gzip.compress(json.dumps(images).encode()), "application/json") | packed,
+            ["images[0]", "b"],
+        ),
+        "a packed tar": (
+            body(make_tar_gz([("7.png", one), ("8.png", two)])) | packed,
+            [
+                "7.png",
+                "8.png",
+            ],
+        ),
+    }
+    for way, (sent, names) in ways.items():
+        response = client.post("/predict/batch", **sent)
+        assert 200 == response.status_code, (way, response.text)
+        results = response.get_json()["results"]
+        assert names == [result["name"] for result in results], way
+        assert all("digit" in result for result in results), way
+
+
+def test_each_page_and_each_picture_in_a_file_of_pixels_is_an_image_of_many(
+    client: FlaskClient,
+) -> None:
+    pages = [Image.open(io.BytesIO(DIGITS[digit])) for digit in (7, 8)]
+    tiff, array = io.BytesIO(), io.BytesIO()
+    pages[0].save(tiff, "TIFF", save_all=True, append_images=pages[1:])
+    np.save(array, np.stack([draw_digit(digit, side=28) for digit in (7, 8)]))
+    table = "".join(",".join(["5"] + ["0", "255"] * 392) + "\n" for _ in "12").encode()
+    ways = [
+        form([("a", tiff.getvalue())]),
+        form([("a", array.getvalue())]),
+        form([("a", table)]),
+        {"json": {"images": [{"name": "a", "image": base64.b64encode(tiff.getvalue()).decode()}]}},
+    ]
+    for sent in ways:
+        document = client.post("/predict/batch", **sent).get_json()
+        assert (["a#1", "a#2"], 2) == (
+            [result["name"] for result in document["results"]],
+            document["succeeded"],
+        )
+    assert ["the body#1", "the body#2"] == [
+        result["name"]
+        for result in client.post("/predict/batch", **body(table, "text/csv")).get_json()["results"]
+    ]
+
+
+def test_pages_count_as_images(tmp_path: Path) -> None:
+    settings = {"INSTANCE_PATH": tmp_path, "MAX_BATCH_IMAGES": 3}
+    client = create_app(settings, classifier=FixedClassifier()).test_client()
+    pages = [Image.open(io.BytesIO(DIGITS[7]))] * 5
+    tiff = io.BytesIO()
+    pages[0].save(tiff, "TIFF", save_all=True, append_images=pages[1:])
+    results = client.post("/predict/batch", **form([("a", tiff.getvalue())])).get_json()["results"]
+    assert [7, 7, 7, None] == [result.get("digit") for result in results]
+    assert "MAX_BATCH_IMAGES" in results[-1]["error"]["detail"]
+
+
+def test_lines_of_digits_and_rows_are_given_to_those_who_ask(client: FlaskClient) -> None:
+    """A line for each image, in order; that of one without an answer is empty, and its row has
+    the error.
+    """
+    sent = [("a,b.png", DIGITS[7]), ("words", b"words"), ("8.png", DIGITS[8])]
+    texts = {}
+    for accept in ("text/plain", "text/csv"):
+        response = client.post("/predict/batch", headers={"Accept": accept}, **form(sent))
+        assert (200, f"{accept}; charset=utf-8") == (response.status_code, response.content_type)
+        texts[accept] = response.text
+    assert "7\n\n7\n" == texts["text/plain"]
+    head, first, second, third = csv.reader(io.StringIO(texts["text/csv"]))
+    assert ["name", "digit", "confidence", "uncertain", "error", "id"] == head
+    assert ["a,b.png", "7", "0.9", "false", "", ""] == first
+    assert ["words", "", "", ""] == second[:4]
+    assert "not an image" in second[4]
+    assert "8.png" == third[0]
+
+
 def test_what_is_wrong_with_the_whole_is_a_problem_of_the_whole(client: FlaskClient) -> None:
     for headers in ({}, NDJSON):
         for sent, status, name, said in bad_requests():
@@ -151,7 +249,7 @@ def bad_requests() -> list[tuple[dict[str, Any], int, str, str]]:
         (body(make_zip([])), 400, "missing-image", "no image"),
         (body(b"BZh91AY&SY"), 415, "unsupported-image", "bzip2"),
         (form([]), 400, "missing-image", "'file'"),
-        ({"data": {"picture": (io.BytesIO(DIGITS[1]), "1.png")}}, 400, "missing-image", "'file'"),
+        ({"data": {"note": "7", "file": (io.BytesIO(b""), "")}}, 400, "missing-image", "'file'"),
         ({"data": {"file": (io.BytesIO(b""), "")}}, 400, "missing-image", "'file'"),
         (body(b"--XX\r\n", "multipart/form-data; boundary=XX"), 400, "invalid-request", "cut off"),
         (body(b"--XX\r\n", "multipart/form-data"), 400, "invalid-request", "boundary"),

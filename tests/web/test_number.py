@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fakes import FixedClassifier, FixedDetector, draw_digit, encode
 from flask.testing import FlaskClient
+from PIL import Image as Pillow
 from problems import read_problem
 
 from flaskapi import create_app
@@ -141,9 +142,9 @@ def test_a_number_that_cannot_be_as_the_caller_says_is_answered_as_uncertain(
         (
             "pattern=ddd&digits=3",
             "'digits' is unknown; the query can have 'length' or 'pattern' or 'alternatives' or "
-            "'keep'",
+            "'include' or 'keep'",
         ),
-        ("include=normalized", "'include' is unknown"),
+        ("include=normalized", "'include' is 'normalized'; it can be 'picture'"),
     ],
 )
 def test_a_bad_query_is_refused_and_its_field_named(
@@ -198,3 +199,43 @@ def test_numbers_are_counted_by_whether_they_are_certain(
     ).test_client()
     assert (uncertain == "true") is ask(client, "")["uncertain"]
     assert f'flaskapi_numbers_total{{uncertain="{uncertain}"}} 1.0' in client.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"), [("image/png", "PNG"), ("image/jpeg", "JPEG"), ("image/*", "PNG")]
+)
+def test_the_picture_is_given_with_a_box_around_each_digit(
+    client: FlaskClient, accept: str, form: str
+) -> None:
+    """Green, for each digit is certain; on a grey page nothing else has a colour."""
+    response = client.post("/predict/number?include=picture", data=PNG, headers={"Accept": accept})
+    assert (200, f"image/{form.lower()}") == (response.status_code, response.content_type)
+    picture = Pillow.open(io.BytesIO(response.data))
+    assert (form, (500, 240)) == (picture.format, picture.size)
+    pixels = np.asarray(picture.convert("RGB")).astype(int)
+    green = (pixels[..., 1] - pixels[..., 0] > 60).astype(np.uint8)
+    for digit in ask(client, "")["digits"]:
+        x, y, width, height = digit["box"].values()
+        for row, column in ((y, x + width // 2), (y + height // 2, x), (y + height, x + 9)):
+            assert green[row - 2 : row + 3, column - 2 : column + 3].any()
+        assert not green[y + 8 : y + height - 8, x + 8 : x + width - 8].any()
+
+
+def test_json_has_the_picture_too_where_it_was_asked_for(client: FlaskClient) -> None:
+    answer = ask(client, "?include=picture")
+    scheme, _, data = answer.pop("picture").partition(",")
+    assert "data:image/png;base64" == scheme
+    assert (500, 240) == Pillow.open(io.BytesIO(base64.b64decode(data))).size
+    assert ask(client, "") == answer
+
+
+def test_text_and_csv_have_the_number(client: FlaskClient) -> None:
+    texts = [
+        client.post("/predict/number", data=PNG, headers={"Accept": accept})
+        for accept in ("text/plain", "text/csv")
+    ]
+    plain, table = (response.text.splitlines() for response in texts)
+    assert ["77777"] == plain
+    assert "name,number,confidence,uncertain,error,id" == table[0]
+    assert table[1].startswith(",77777,")
+    assert 2 == len(table)

@@ -84,7 +84,7 @@ def test_what_the_network_saw_is_shown_when_asked_for(
     ("query", "named"),
     [
         ("include=", "'include' is ''"),
-        ("include=everything", "'include' is 'everything'"),
+        ("include=everything", "'include' is 'everything'; it can be 'normalized' or 'picture'"),
         ("include=normalized,noticed", "'include' is 'normalized,noticed'"),
         ("include=normalized&include=normalized", "'include' more than once"),
         ("inlcude=normalized", "'inlcude' is unknown; the query can have 'include'"),
@@ -97,3 +97,83 @@ def test_a_query_of_what_there_is_not_is_refused_and_named(
     response = client.post(f"/predict?{query}", data=PNG)
     assert (400, "invalid-request") == read_problem(response)
     assert named in response.get_json()["detail"]
+
+
+def test_the_digits_box_is_drawn_on_the_picture_as_it_is_shown(client: FlaskClient) -> None:
+    """Upright, where EXIF says that it is turned; green, for it is certain."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = np.ascontiguousarray(np.rot90(draw_digit(7, side=100)[:, 20:]))
+    sent = {"data": encode(stored, "JPEG", exif=exif), "headers": {"Accept": "image/png"}}
+    response = client.post("/predict?include=picture", **sent)
+    assert (200, "image/png") == (response.status_code, response.content_type)
+    pixels = np.asarray(Image.open(io.BytesIO(response.data))).astype(int)
+    assert (100, 80, 3) == pixels.shape
+    rows, columns = np.nonzero(pixels[..., 1] - pixels[..., 0] > 60)
+    ink = np.argwhere(draw_digit(7, side=100)[:, 20:] < 128)
+    assert (rows.max(), columns.max()) == pytest.approx(ink.max(axis=0), abs=4)
+    assert columns.min() == pytest.approx(ink.min(axis=0)[1], abs=4)
+
+
+AXIOS, CHROME = "application/json, text/plain, */*", "text/html,image/webp,*/*;q=0.8"
+FORMS = {
+    "text/plain": "7\n",
+    "text/csv": "name,digit,confidence,uncertain,error,id\n7.png,7,0.9,false,,\n",
+    "text/csv;q=0.5, text/plain": "7\n",
+}
+
+
+@pytest.mark.parametrize(("accept", "said"), FORMS.items(), ids=FORMS)
+def test_the_digits_alone_and_rows_are_given_to_those_who_ask(
+    client: FlaskClient, accept: str, said: str
+) -> None:
+    sent = {"data": {"file": (io.BytesIO(PNG), "7.png")}, "headers": {"Accept": accept}}
+    response = client.post("/predict", **sent)
+    assert said == response.text
+    assert f"{response.mimetype}; charset=utf-8" == response.content_type
+    assert response.mimetype in accept
+
+
+@pytest.mark.parametrize(
+    "accept", ["", "*/*", AXIOS, CHROME, "text/html", "image/png", "application/xml", "x"]
+)
+def test_whoever_asks_for_nothing_of_that_is_answered_in_json(
+    client: FlaskClient, accept: str
+) -> None:
+    response = client.post("/predict", data=PNG, headers={"Accept": accept})
+    assert (200, "application/json", 7) == (
+        response.status_code,
+        response.content_type,
+        response.get_json()["digit"],
+    )
+
+
+def test_an_error_keeps_its_one_shape_whatever_is_asked_for(client: FlaskClient) -> None:
+    for accept in ("text/plain", "text/csv", "image/png"):
+        response = client.post("/predict", data=b"words", headers={"Accept": accept})
+        assert (415, "unsupported-image") == read_problem(response)
+
+
+PAGES = [Image.fromarray(draw_digit(7, side=60)), Image.fromarray(draw_digit(1, side=60))]
+
+
+@pytest.mark.parametrize(("form", "kind"), [("TIFF", "image/tiff"), ("PDF", "application/pdf")])
+def test_of_several_pages_the_first_is_read_and_the_answer_says_so(
+    client: FlaskClient, form: str, kind: str
+) -> None:
+    first, second = (page.copy() for page in PAGES)
+    for sent in (encode(first, form), encode(first, form, save_all=True, append_images=[second])):
+        response = client.post("/predict", data=sent, content_type=kind)
+        assert 200 == response.status_code, response.text
+        answer = response.get_json()
+    assert {"digit": 7, "page": 1, "pages": 2}.items() <= answer.items()
+    alone = client.post("/predict", data=encode(PAGES[0].copy(), form), content_type=kind)
+    assert not {"page", "pages"} & alone.get_json().keys()
+
+
+def test_a_file_of_many_pictures_is_sent_elsewhere(client: FlaskClient) -> None:
+    array = io.BytesIO()
+    np.save(array, np.zeros((9, 28, 28), np.uint8))
+    response = client.post("/predict", data=array.getvalue())
+    assert (415, "unsupported-image") == read_problem(response)
+    assert "POST /predict/batch" in response.get_json()["detail"]

@@ -1,0 +1,116 @@
+"""Images that are sent as text or as numbers: base64 as it should be, and as clients write it."""
+
+import base64
+import binascii
+import re
+from typing import Any
+
+from flaskapi.digits.decode import decode_image
+from flaskapi.errors import FlaskapiError, InvalidRequestError, MissingImageError
+from flaskapi.sources.pixels import encode_numbers
+from flaskapi.web.advice import advise
+
+_PYTHON_BYTES = re.compile(r"""\s*b?(['"])(.*)\1\s*""", re.DOTALL)
+_ALPHABET = re.compile(r"[A-Za-z0-9+/]*")
+_URL_ALPHABET = str.maketrans("-_", "+/")
+_PERCENT = {"%2B": "+", "%2b": "+", "%2F": "/", "%2f": "/", "%3D": "=", "%3d": "="}
+_PERCENT |= {"%0A": "", "%0a": "", "%0D": "", "%0d": ""}
+# A picture is only looked at to see if it is whole.
+_GLANCE_PIXELS, _GLANCE_SIDE_PX = 25_000_000, 64
+
+
+def decode_value(value: Any, name: str) -> bytes:
+    """Decode an image in JSON: a file as text, or its pixels as numbers.
+
+    Raises:
+        InvalidRequestError: it is neither text nor 784 numbers.
+        MissingImageError: a text that is not base64.
+    """
+    if isinstance(value, list):
+        return encode_numbers(value, name)
+    return decode_text(value, name)
+
+
+def decode_text(text: Any, name: str) -> bytes:
+    """Decode an image file that was sent as text, in base64 or as a data: URL.
+
+    What stands for the same bytes beyond doubt is taken too: the URL alphabet, missing padding,
+    Python's `b'...'`, percent signs, and spaces where a form made them of `+`.
+
+    Raises:
+        InvalidRequestError: it is no text.
+        MissingImageError: it is not base64; the text says what it is instead.
+    """
+    if not isinstance(text, str):
+        raise InvalidRequestError(f"{name} must be text: the image file in base64, or a data: URL.")
+    scheme = ""
+    if text.startswith("data:"):
+        scheme, _, text = text.partition(",")
+    try:
+        data = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return _decode_as_written(text, scheme, name)
+    if " " in text and _has_lost_plus(text):
+        return _restore_plus(text, data)
+    return data
+
+
+def _decode_as_written(text: str, scheme: str, name: str) -> bytes:
+    """Decode base64 that the standard decoder refuses."""
+    if match := _PYTHON_BYTES.fullmatch(text):
+        text = match[2].replace("\\n", "").replace("\\r", "")
+    text = text.strip()
+    if not scheme and text[:5].lower() == "data:":
+        scheme, _, text = text.partition(",")
+    if "%" in text:
+        for sign, meant in _PERCENT.items():
+            text = text.replace(sign, meant)
+    if " " in text and _has_lost_plus(text):
+        text = text.replace(" ", "+")
+    text = "".join(text.split()).rstrip("=")
+    if ("-" in text or "_" in text) and "+" not in text and "/" not in text:
+        text = text.translate(_URL_ALPHABET)
+    legal = _ALPHABET.match(text)
+    assert legal is not None
+    if scheme and ";base64" not in scheme.lower():
+        raise MissingImageError(
+            f"{name} is a data: URL that is not in base64: {scheme[:40]!r} lacks ';base64'."
+        )
+    if legal.end() < len(text):
+        raise MissingImageError(
+            f"{name} is not valid base64: the sign {text[legal.end()]!r} at {legal.end()} is not "
+            f"of its alphabet. {advise().base64}"
+        )
+    if len(text) % 4 == 1:
+        raise MissingImageError(
+            f"{name} is not valid base64: it breaks off, or lost signs, for {len(text):,} of them "
+            f"are no whole bytes. {advise().base64}"
+        )
+    return base64.b64decode(text + "=" * (-len(text) % 4))
+
+
+def _has_lost_plus(text: str) -> bool:
+    """Did a form make spaces of `+`? Lines that were joined by spaces are all as long as each
+    other.
+    """
+    if "+" in text:
+        return False
+    pieces = text.strip().split(" ")
+    return len({len(piece) for piece in pieces[:-1]}) > 1 or len(pieces[-1]) > len(pieces[0])
+
+
+def _restore_plus(text: str, dropped: bytes) -> bytes:
+    """Choose between spaces that mean nothing and spaces that were `+`, where both are base64."""
+    try:
+        restored = base64.b64decode("".join(text.strip().replace(" ", "+").split()), validate=True)
+    except (binascii.Error, ValueError):
+        return dropped
+    return restored if _is_whole(restored) and not _is_whole(dropped) else dropped
+
+
+def _is_whole(data: bytes) -> bool:
+    try:
+        decode_image(data, max_pixels=_GLANCE_PIXELS, max_side_px=_GLANCE_SIDE_PX)
+    except FlaskapiError:
+        return False
+    return True

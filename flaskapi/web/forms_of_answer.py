@@ -1,0 +1,87 @@
+"""In which form an answer is wanted, by the header Accept: JSON where nothing else is asked for,
+the digits alone as text, rows as CSV, or the picture that was sent with what was found drawn on it.
+"""
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, request
+
+from flaskapi.digits.encode import data_url
+
+JSON, TEXT, CSV = "application/json", "text/plain", "text/csv"
+PNG, JPEG = "image/png", "image/jpeg"
+
+
+def wanted_form(*more: str) -> str:
+    """Which of the forms of digits, and of `more`, the caller likes best; JSON where it is as
+    good as another.
+    """
+    return request.accept_mimetypes.best_match([JSON, *more, TEXT, CSV]) or JSON
+
+
+def wanted_picture() -> str:
+    """As what a picture is wanted: PNG, but where JPEG is liked better."""
+    return request.accept_mimetypes.best_match([PNG, JPEG]) or PNG
+
+
+def give_answer(
+    answer: dict[str, Any], read: str, name: str, draw: Callable[[str], bytes] | None = None
+) -> dict[str, Any] | Response:
+    """Give an answer in the form that is wanted.
+
+    Args:
+        answer: what is said in JSON.
+        read: the member of it that has the digits, `digit` or `number`.
+        name: the image's, as its sender wrote it.
+        draw: makes the picture, as a PNG or JPEG, where the caller asked for it.
+    """
+    form = wanted_form(*((PNG, JPEG) if draw else ()))
+    if draw and form in (PNG, JPEG):
+        return Response(draw(form), content_type=form)
+    if form == TEXT:
+        return Response(to_text(answer, read), content_type="text/plain; charset=utf-8")
+    if form == CSV:
+        rows = csv_header(read) + to_row({"name": name} | answer, read)
+        return Response(rows, content_type="text/csv; charset=utf-8")
+    if draw:
+        kind = wanted_picture()
+        answer |= {"picture": data_url(draw(kind), kind)}
+    return answer
+
+
+def to_text(result: dict[str, Any], read: str) -> str:
+    """The digits alone, as a line; an empty one for an image that got no answer, and the error
+    where it is of no image, but of all that would follow.
+    """
+    if "error" in result and "name" not in result:
+        return f"error: {result['error']['detail']}\n"
+    return f"{result.get(read, '')}\n"
+
+
+def csv_header(read: str) -> str:
+    """The names of the columns: those of `python -m flaskapi predict`, and the receipt."""
+    return _line(("name", read, "confidence", "uncertain", "error", "id"))
+
+
+def to_row(result: dict[str, Any], read: str) -> str:
+    """An image's answer, or its error, as a row."""
+    error, uncertain = result.get("error"), result.get("uncertain")
+    return _line(
+        (
+            result.get("name"),
+            result.get(read),
+            result.get("confidence"),
+            uncertain if uncertain is None else str(uncertain).lower(),
+            error["detail"] if error else None,
+            result.get("id"),
+        )
+    )
+
+
+def _line(values: tuple[Any, ...]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()
