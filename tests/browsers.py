@@ -9,7 +9,7 @@ from typing import Any
 
 import waitress
 from flask import Flask
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from waitress.server import create_server
 
 from flaskapi import create_app
@@ -23,7 +23,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-TIMEOUT_MS = 10_000
+TIMEOUT_MS = 30_000  # long, for a machine that does much else
 
 
 def why_no_chromium() -> str | None:
@@ -35,6 +35,7 @@ def why_no_chromium() -> str | None:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The system's own Chromium; Playwright's would be another download."""
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=ARGUMENTS
