@@ -23,15 +23,18 @@ def to_result(
 
 
 def as_number_answer(prediction: NumberPrediction, *, alternatives: bool = False) -> dict[str, Any]:
-    """What is answered to a number, its other readings where they were asked for."""
+    """What is answered to a number; its other readings and its check where they were asked for."""
     answer = prediction._asdict()
     answer["digits"] = [
         digit._asdict() | {"box": digit.box._asdict()} for digit in prediction.digits
     ]
-    others = answer.pop("alternatives")
-    return (
-        answer | {"alternatives": [other._asdict() for other in others]} if alternatives else answer
-    )
+    answer["marks"] = [mark._asdict() | {"box": mark.box._asdict()} for mark in prediction.marks]
+    others, passes = answer.pop("alternatives"), answer.pop("passes")
+    if passes is not None:
+        answer["passes"] = passes
+    if alternatives:
+        answer["alternatives"] = [other._asdict() for other in others]
+    return answer
 
 
 def add_id(answer: dict[str, Any], identifier: str | None) -> dict[str, Any]:

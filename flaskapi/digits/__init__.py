@@ -22,6 +22,7 @@ Noticed = Literal[
     "inverted",  # the ink was darker than its ground, and was made the lighter, as in MNIST
     "low-contrast",  # the ink hardly stood out from its ground
     "touches-border",  # the ink reaches the edge of the picture: a part may be missing
+    "several",  # something beside the digit was as large as it: perhaps it is a number
     "small",  # the ink had fewer pixels than the network sees, and was enlarged
 ]
 
@@ -45,6 +46,7 @@ class Ink(NamedTuple):
     noticed: tuple[Noticed, ...]
     size_px: float  # the longer side of the ink in the picture
     contrast: float  # between ink and ground, in grey levels
+    is_cut: bool = False  # ink may have been taken away, with a line that ran through it
 
 
 class NormalizedDigit(NamedTuple):
@@ -56,3 +58,4 @@ class NormalizedDigit(NamedTuple):
     noticed: tuple[Noticed, ...]
     size_px: float
     contrast: float
+    is_cut: bool = False

@@ -3,7 +3,7 @@ it.
 """
 
 import contextlib
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -11,7 +11,16 @@ import numpy as np
 from flaskapi.arrays import Bytes, Floats
 from flaskapi.digits import Box, Image, Ink, Noticed
 from flaskapi.digits.ground import lift_ink, quantile
-from flaskapi.digits.lines import LINE_END, LINE_OFFSET, erase_lines, find_frames
+from flaskapi.digits.lines import (
+    LINE_END,
+    LINE_OFFSET,
+    Bare,
+    erase_lines,
+    erase_rules,
+    find_frames,
+    find_inside,
+    find_sheet,
+)
 from flaskapi.errors import NoDigitFoundError
 
 # A digit that fills a fifth of the picture still has 38 pixels, twice as many as the network sees.
@@ -26,10 +35,22 @@ PATTERN = 3  # parts that all run through the picture: stripes
 # Of the ink's contrast; faint strokes of exam scripts have a fifth of what strong ones have.
 FAINT_SHARE = 0.2
 LOW_CONTRAST = 40  # grey levels; pen on paper has 60 and more
+MOST_FRAMES_DEEP, LEAST_INSIDE_PX = (3, 12)  # a box may hold a cell with its own frame
+# Of the ink's strength, and of the line's: what a line has where there is ink on it as well.
+FAINT_LINE, LINE_WITH_INK = (0.7, 1.25)
+LEAST_FRAMED_PX = 40  # a smaller picture is cut out closely: what runs along its side is a stroke
+GRAIN_PX = 1.5  # grain that hides the ink is smoothed so far
 SMALL_DIGIT_PX = 20  # the side of the box that MNIST's digits are in
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 Pixels = TypeVar("Pixels", Bytes, Floats)
+
+
+class _Found(NamedTuple):
+    ink: Ink
+    inside: Box | None  # what a frame around it leaves free, in pixels of the picture
+    ruled: Ink | None  # without the lines from side to side, where there are some
+    bare: Ink | None  # without other long lines too
 
 
 def find_ink(image: Image) -> Ink:
@@ -44,54 +65,160 @@ def find_ink(image: Image) -> Ink:
     Raises:
         NoDigitFoundError: nothing stands out from the ground.
     """
-    ink = _find(image)
-    x, y, width, height = ink.box
+    return _find_closer(image).ink
+
+
+class Inks(NamedTuple):
+    """The digit in each way that it may have to be cut out."""
+
+    likely: list[Ink]  # also without a frame, rules, or what a sheet lies on
+    otherwise: list[Ink]  # for where none of these is sure: without lines that may be strokes
+
+
+def find_inks(image: Image) -> Inks:
+    """Cut out the digit in each way that it may have to be.
+
+    Args:
+        image: `uint8 (height, width)`, ink dark on light or light on dark.
+
+    Raises:
+        NoDigitFoundError: nothing stands out from the ground.
+    """
+    inks = Inks([], [])
+    if max(image.shape) >= LEAST_FRAMED_PX and (sheet := find_sheet(image)) is not None:
+        paper = np.uint8(quantile(image[sheet.view(bool)], 0.5))
+        with contextlib.suppress(NoDigitFoundError):
+            inks = _find_in_frames(np.where(sheet, image, paper))
+    try:
+        whole = _find_in_frames(image)
+    except NoDigitFoundError:
+        if not inks.likely:
+            raise
+        return inks
+    return Inks(inks.likely + whole.likely, inks.otherwise + whole.otherwise)
+
+
+def _find_in_frames(image: Image) -> Inks:
+    found = _find_closer(image)
+    all_found, left, top = [found], 0, 0
+    for _ in range(MOST_FRAMES_DEEP):
+        if (inside := found.inside) is None or min(inside[2:]) < LEAST_INSIDE_PX:
+            break
+        left, top = left + inside.x, top + inside.y
+        image = np.ascontiguousarray(
+            image[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width]
+        )
+        try:
+            found = _find_closer(image)
+        except NoDigitFoundError:
+            break
+        # Of frames within frames the innermost counts.
+        all_found[1:] = [_move(found, left, top)]
+    return Inks(
+        [ink for found in all_found for ink in (found.ink, found.ruled) if ink],
+        [found.bare for found in all_found if found.bare],
+    )
+
+
+def _move(found: _Found, left: int, top: int) -> _Found:
+    def move(ink: Ink | None) -> Ink | None:
+        return ink and ink._replace(box=ink.box._replace(x=left + ink.box.x, y=top + ink.box.y))
+
+    return found._replace(
+        ink=move(found.ink) or found.ink, ruled=move(found.ruled), bare=move(found.bare)
+    )
+
+
+def _find_closer(image: Image) -> _Found:
+    found = _find(image)
+    x, y, width, height = found.ink.box
     longer = max(width, height)
     if max(image.shape) > WORKING_SIDE_PX and longer * LARGE_ENOUGH < max(image.shape):
         left, top = max(0, x - longer), max(0, y - longer)
         with contextlib.suppress(NoDigitFoundError):
             closer = _find(
                 np.ascontiguousarray(image[top : y + height + longer, left : x + width + longer])
-            )
-            return closer._replace(
-                box=closer.box._replace(x=left + closer.box.x, y=top + closer.box.y)
-            )
-    return ink
+            ).ink
+            box = closer.box._replace(x=left + closer.box.x, y=top + closer.box.y)
+            return found._replace(ink=closer._replace(box=box))
+    return found
 
 
-def _find(image: Image) -> Ink:
+def _find(image: Image) -> _Found:
     scale = min(WORKING_SIDE_PX / max(image.shape), 1)
     image = reduce_by_area(image, scale)
     is_small = max(image.shape) <= SMALL_SIDE_PX
-    light, mask, contrast, inverted, is_even = lift_ink(image, is_even=is_small)
+    try:
+        lifted = lift_ink(image, is_even=is_small)
+    except NoDigitFoundError:
+        # A sensor's grain is from pixel to pixel, ink is not.
+        lifted = lift_ink(cv2.GaussianBlur(image, (0, 0), GRAIN_PX), is_even=is_small)
+    light, mask, contrast, inverted, is_even = lifted
+    inside = find_inside(mask) if max(image.shape) >= LEAST_FRAMED_PX else None
     if is_even:
         mask = _with_faint_strokes(light, contrast)
+    rules = erase_rules(mask) if max(image.shape) >= LEAST_FRAMED_PX else []
     if not is_small:
         mask = erase_lines(mask)
-    mask = _select(mask)
+    noticed: dict[Noticed, bool] = {"inverted": inverted, "low-contrast": contrast < LOW_CONTRAST}
+    inks: dict[bool, Ink] = {}  # by whether only lines from side to side were erased
+    for rule in rules:
+        with contextlib.suppress(NoDigitFoundError):
+            ink = _cut(light * (1 - rule.erased), rule.mask, scale, noticed, contrast)
+            is_cut = not rule.is_ruled or _is_cut(light, rule, _enlarge(ink.box, scale))
+            inks[rule.is_ruled] = ink._replace(is_cut=is_cut)
+    ruled, bare = inks.get(True), inks.get(False)
+    try:
+        ink = _cut(light, mask, scale, noticed, contrast)
+    except NoDigitFoundError:
+        if not inks:
+            raise
+        ink = ruled or inks[False]
+    return _Found(ink, _enlarge(inside, 1 / scale) if inside else None, ruled, bare)
+
+
+def _is_cut(light: Image, rules: Bare, box: Box) -> bool:
+    """May ink have been taken away with a line?
+
+    Not where the lines are fainter than the ink, and no stronger in the digit than beside it.
+    """
+    within = np.zeros_like(rules.erased)
+    within[box.y : box.y + box.height + 1, box.x : box.x + box.width + 1] = 1
+    inside, beside = rules.erased & within, rules.erased & (1 - within)
+    if not cv2.countNonZero(inside):
+        return False
+    strength, ink = cv2.mean(light, beside)[0], cv2.mean(light, rules.mask & within)[0]
+    return strength > FAINT_LINE * ink or cv2.mean(light, inside)[0] > LINE_WITH_INK * strength
+
+
+def _cut(
+    light: Image, mask: Image, scale: float, noticed: dict[Noticed, bool], contrast: float
+) -> Ink:
+    """Cut out the digit that is in a mask."""
+    mask, is_several = _select(mask)
     ink = cv2.multiply(light, cv2.dilate(mask, _NEIGHBOURS))
     strong = max(quantile(ink[mask.view(bool)], 0.9), 1)
     x, y, width, height = cv2.boundingRect(
         cv2.threshold(ink, strong // 10, 1, cv2.THRESH_BINARY)[1]
     )
-    noticed: dict[Noticed, bool] = {
-        "inverted": inverted,
-        "low-contrast": contrast < LOW_CONTRAST,
-        "touches-border": x == 0
-        or y == 0
-        or x + width == image.shape[1]
-        or y + height == image.shape[0],
+    at_border = x == 0 or y == 0 or x + width == light.shape[1] or y + height == light.shape[0]
+    noticed = noticed | {
+        "touches-border": at_border,
+        "several": is_several,
         "small": max(width, height) < SMALL_DIGIT_PX * scale,
     }
     pixels = np.minimum(ink[y : y + height, x : x + width] * np.float32(1 / strong), 1)
-    box = Box(int(x / scale), int(y / scale), int(width / scale), int(height / scale))
     return Ink(
         pixels,
-        box,
+        _enlarge(Box(x, y, width, height), 1 / scale),
         tuple(name for name, is_so in noticed.items() if is_so),
         max(width, height) / scale,
         contrast,
     )
+
+
+def _enlarge(box: Box, by: float) -> Box:
+    return Box(*(int(value * by) for value in box))
 
 
 def reduce_by_area(image: Pixels, scale: float) -> Pixels:
@@ -113,13 +240,16 @@ def _with_faint_strokes(light: Image, contrast: float) -> Image:
     return cv2.threshold(light, FAINT_SHARE * contrast, 1, cv2.THRESH_BINARY)[1]
 
 
-def _select(mask: Image) -> Image:
-    """Keep the strokes of the digit: a large part near the middle, and what lies close to it."""
+def _select(mask: Image) -> tuple[Image, bool]:
+    """Keep the strokes of the digit: a large part near the middle, and what lies close to it.
+
+    Say too whether there is something else as large.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count == 1:
         raise NoDigitFoundError("No digit was found: there are only lines.")
     if count == 2:
-        return mask
+        return mask, False
     if frames := find_frames(mask, labels, stats[1:]):
         return _select(mask * ~np.isin(labels, frames))
     height, width = mask.shape
@@ -151,7 +281,7 @@ def _select(mask: Image) -> Image:
         & (y < bottom[main] + reach)
         & (bottom > y[main] - reach)
     )
-    keep = np.zeros(count, np.uint8)
+    keep, is_several = np.zeros(count, np.uint8), False
     if max(height, width) > SMALL_SIDE_PX:
         aside = (
             np.maximum(np.abs((x + right) / width - 1), np.abs((y + bottom) / height - 1)) / 2
@@ -174,7 +304,10 @@ def _select(mask: Image) -> Image:
             & ~is_line
         )
         keep[1:] |= is_another
+        is_several = bool(np.count_nonzero(is_another) > 1)  # the digit is one of them
     else:  # cut out closely already: what is there belongs to the digit, but for specks and frames
         keep[1:] = (area > 0.01 * area[main]) & ~(at_border & spans)
+        if max(height, width) >= LEAST_FRAMED_PX:
+            keep[1:] &= near | (area > RIVAL_AREA * area[main])
     keep[1 + main] = 1
-    return keep[labels]
+    return keep[labels], is_several

@@ -5,11 +5,13 @@ centre of mass at the centre of 28x28 (LeCun, Cortes, Burges: "The MNIST databas
 digits"). Before that the ink has to be found: `ink.py`.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
-from flaskapi.digits import Digit, Image, NormalizedDigit
-from flaskapi.digits.ink import find_ink
+from flaskapi.digits import Digit, Image, Ink, NormalizedDigit
+from flaskapi.digits.ink import find_ink, find_inks
 
 SIDE_PX = 28
 BOX_PX = 20
@@ -35,8 +37,39 @@ def normalize_digit(image: Image) -> NormalizedDigit:
     Raises:
         NoDigitFoundError: blank, uniform, or too faint to tell from the ground.
     """
-    ink = find_ink(image)
-    return NormalizedDigit(normalize_ink(ink.pixels), ink.noticed, ink.size_px, ink.contrast)
+    return _normalize(find_ink(image))
+
+
+class Looks(NamedTuple):
+    """The one digit in a picture, prepared in each way that it may have to be seen."""
+
+    likely: list[NormalizedDigit]
+    otherwise: list[NormalizedDigit]  # for where none of these is sure
+
+    @property
+    def all(self) -> list[NormalizedDigit]:
+        """The likely ones first."""
+        return self.likely + self.otherwise
+
+
+def normalize_looks(image: Image) -> Looks:
+    """Prepare the one digit in a picture in each way that it may have to be seen.
+
+    Args:
+        image: `uint8 (height, width)`, ink dark on light or light on dark.
+
+    Raises:
+        NoDigitFoundError: blank, uniform, or too faint to tell from the ground.
+    """
+    inks = find_inks(image)
+    return Looks(
+        [_normalize(ink) for ink in inks.likely], [_normalize(ink) for ink in inks.otherwise]
+    )
+
+
+def _normalize(ink: Ink) -> NormalizedDigit:
+    digit = normalize_ink(ink.pixels)
+    return NormalizedDigit(digit, ink.noticed, ink.size_px, ink.contrast, ink.is_cut)
 
 
 def fit_and_center(ink: Digit) -> Digit:

@@ -2,6 +2,8 @@
 detector reads, digits cut out of it.
 """
 
+import contextlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -12,7 +14,7 @@ from flaskapi.arrays import Floats
 from flaskapi.digits import Digit, Image
 from flaskapi.digits.ground import find_polarity, lift_ink, quantile
 from flaskapi.digits.ink import WORKING_SIDE_PX, reduce_by_area
-from flaskapi.digits.lines import find_frames, find_runs
+from flaskapi.digits.lines import erase_rules, find_frames, find_runs, find_sheet
 from flaskapi.digits.normalize import normalize_ink, stroke_width_px, thicken
 from flaskapi.errors import NoDigitFoundError
 
@@ -38,6 +40,7 @@ TINY, NEIGHBOURS_PIECE = (0.03, 0.35)
 # Among parts by their ink: most of it is in digits, but dots, dashes and pieces of them are lower.
 HEIGHT_QUANTILE = 0.6
 FILLING = 0.7  # of a picture's height, digits that lines hold together from border to border
+RULED_SIDE_PX = 384  # rules are looked for on a page as small
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 Edges = tuple[float, float, float, float]  # left, top, right, bottom in pixels of a page
@@ -62,6 +65,24 @@ def lift_page(image: Image) -> Page:
     Raises:
         NoDigitFoundError: nothing stands out from the ground.
     """
+    return _lift(image)
+
+
+def lift_sheet(image: Image) -> Page | None:
+    """Lift the page that a sheet is, which lies on something darker; None where there is none.
+
+    Args:
+        image: `uint8 (height, width)`.
+    """
+    if (sheet := find_sheet(image)) is None:
+        return None
+    paper = np.uint8(quantile(image[sheet.view(bool)], 0.5))
+    with contextlib.suppress(NoDigitFoundError):
+        return _lift(np.where(sheet, image, paper))
+    return None
+
+
+def _lift(image: Image) -> Page:
     is_dark = find_polarity(image)
     for left in reversed(range(REDUCTIONS + 1)):
         try:
@@ -80,6 +101,39 @@ def lift_page(image: Image) -> Page:
         (light.astype(np.float32) - np.float32(pattern)) * np.float32(1 / (strong - pattern)), 0, 1
     )
     return Page(ink, mask, *_survey(mask))
+
+
+def show_whole(page: Page) -> Page:
+    """All of the page, for where the first guess of what holds the digits was wrong."""
+    height, width = page.mask.shape
+    return page._replace(part=(0, 0, width, height))
+
+
+def hold(page: Page, boxes: Sequence[Edges]) -> Page:
+    """The page with the part that holds these boxes, and as much as they are high around them."""
+    left, top, right, bottom = np.array(boxes).T
+    margin = float(np.median(bottom - top))
+    height, width = page.mask.shape
+    return page._replace(
+        part=(
+            max(0, int(left.min() - margin)),
+            max(0, int(top.min() - margin)),
+            min(width, int(right.max() + margin)),
+            min(height, int(bottom.max() + margin)),
+        )
+    )
+
+
+def erase_page_rules(page: Page) -> Page | None:
+    """The page without its rules and frames; None where it has none."""
+    bares = erase_rules(page.mask, RULED_SIDE_PX)
+    if not bares:
+        return None
+    bare = bares[-1]
+    erased = cv2.dilate(bare.erased, _NEIGHBOURS) & (1 - bare.mask)
+    if not cv2.countNonZero(bare.mask):
+        return None
+    return Page(page.ink * (1 - erased), bare.mask, *_survey(bare.mask))
 
 
 def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:

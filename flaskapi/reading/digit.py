@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from flaskapi.digits import NormalizedDigit
-from flaskapi.digits.normalize import normalize_digit
+from flaskapi.digits.normalize import Looks, normalize_looks
 from flaskapi.errors import FlaskapiError, ModelUnavailableError, NoDigitFoundError
 from flaskapi.reading.predictions import DigitReading, Prediction
 from flaskapi.reading.protocols import Classifier, Limits, Probabilities
@@ -17,6 +16,8 @@ from flaskapi.reading.views import find_views
 
 CHUNK = 64  # pictures that the network is shown at once
 CHUNK_S = 0.1  # it is shown fewer where that many take longer than this to arrive and to prepare
+
+CONTRADICTION = 0.3  # the confidence of a look that names another digit than the surest one
 
 # A stroke on paper, 96x96, for `warm_up`.
 STROKE = base64.b64decode(
@@ -39,7 +40,7 @@ def predict_digit(image: bytes, classifier: Classifier, limits: Limits) -> Digit
         limits: see `Limits`.
 
     Raises:
-        FlaskapiError: one of the kinds that `decode_image`, `normalize_digit` and
+        FlaskapiError: one of the kinds that `decode_image`, `normalize_looks` and
             `Classifier.probabilities` name.
     """
     (answer,) = _classify([_prepare(image, limits)], classifier, limits)
@@ -73,9 +74,9 @@ def predict_digits(
 
 
 def _chunks(
-    prepared: Iterable[list[NormalizedDigit] | Exception],
-) -> Iterator[list[list[NormalizedDigit] | Exception]]:
-    chunk: list[list[NormalizedDigit] | Exception] = []
+    prepared: Iterable[list[Looks] | Exception],
+) -> Iterator[list[list[Looks] | Exception]]:
+    chunk: list[list[Looks] | Exception] = []
     size, begun_s = 1, time.monotonic()
     for views in prepared:
         chunk.append(views)
@@ -86,7 +87,7 @@ def _chunks(
         yield chunk
 
 
-def _prepare(image: bytes | FlaskapiError, limits: Limits) -> list[NormalizedDigit] | Exception:
+def _prepare(image: bytes | FlaskapiError, limits: Limits) -> list[Looks] | Exception:
     if isinstance(image, FlaskapiError):
         return image
     try:
@@ -99,13 +100,13 @@ def _prepare(image: bytes | FlaskapiError, limits: Limits) -> list[NormalizedDig
         return error
 
 
-def _normalize(image: bytes, limits: Limits) -> list[NormalizedDigit]:
+def _normalize(image: bytes, limits: Limits) -> list[Looks]:
     """Prepare each view in which there is something to see."""
     for views in find_views(image, limits.max_pixels):
         seen = []
         for view in views:
             try:
-                seen.append(normalize_digit(view.pixels))
+                seen.append(normalize_looks(view.pixels))
             except NoDigitFoundError as error:
                 missing = error
         if seen:
@@ -114,13 +115,19 @@ def _normalize(image: bytes, limits: Limits) -> list[NormalizedDigit]:
 
 
 def _classify(
-    chunk: Sequence[list[NormalizedDigit] | Exception], classifier: Classifier, limits: Limits
+    chunk: Sequence[list[Looks] | Exception], classifier: Classifier, limits: Limits
 ) -> Iterator[DigitReading | Exception]:
     """Show the network all views of all pictures at once, and give each picture its answer.
 
     What the network is not sure of it is shown twice.
     """
-    pixels = [view.pixels for views in chunk if not isinstance(views, Exception) for view in views]
+    pixels = [
+        look.pixels
+        for views in chunk
+        if not isinstance(views, Exception)
+        for looks in views
+        for look in looks.all
+    ]
     predictions: Iterator[Prediction] = iter(())
     if pixels:
         batch = np.array(pixels).reshape(-1, 28, 28, 1)  # (n, 28, 28) -> (n, 28, 28, 1)
@@ -130,7 +137,33 @@ def _classify(
         if isinstance(views, Exception):
             yield views
         else:
-            yield _choose([DigitReading(next(predictions), view) for view in views])
+            yield _choose([_agree(looks, predictions) for looks in views])
+
+
+def _agree(looks: Looks, predictions: Iterator[Prediction]) -> DigitReading:
+    """Choose the surest of several looks at one view.
+
+    It is uncertain where another look contradicts, or where its ink was cut with a line.
+    """
+    likely = [DigitReading(next(predictions), look) for look in looks.likely]
+    otherwise = [DigitReading(next(predictions), look) for look in looks.otherwise]
+    if all(reading.prediction.uncertain for reading in likely):
+        likely += otherwise
+    surest = max(likely, key=_sureness)
+    contradicted = any(
+        reading.prediction.confidence > CONTRADICTION
+        and not reading.normalized.is_cut
+        and reading.prediction.digit != surest.prediction.digit
+        for reading in likely
+    )
+    if contradicted or surest.normalized.is_cut:
+        return surest._replace(prediction=surest.prediction._replace(uncertain=True))
+    return surest
+
+
+def _sureness(reading: DigitReading) -> tuple[bool, float]:
+    prediction, is_cut = reading.prediction, reading.normalized.is_cut
+    return not prediction.uncertain and not is_cut, prediction.confidence
 
 
 def _choose(readings: Sequence[DigitReading]) -> DigitReading:

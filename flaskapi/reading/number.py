@@ -8,9 +8,18 @@ from flaskapi.digits import Box
 from flaskapi.digits.decode import Layout, turn_box
 from flaskapi.digits.page import Edges, Page
 from flaskapi.errors import ModelUnavailableError, NoDigitFoundError
+from flaskapi.reading.checks import READINGS, Check, rank
 from flaskapi.reading.digit import STROKE
-from flaskapi.reading.looks import STRETCHES, Look, find_allowed_px, look_again, look_at
-from flaskapi.reading.predictions import Alternative, NumberDigit, NumberPrediction
+from flaskapi.reading.looks import (
+    STRETCHES,
+    Look,
+    find_allowed_px,
+    look_again,
+    look_at,
+    look_without_rules,
+)
+from flaskapi.reading.marks import correct_confidence, find_marks
+from flaskapi.reading.predictions import Alternative, NumberDigit, NumberMark, NumberPrediction
 from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.reading.readings import ANY, Reading, best_readings, weigh_readings
 from flaskapi.reading.views import find_views
@@ -26,6 +35,12 @@ class NumberQuery(NamedTuple):
 
     pattern: str | None = None  # a character for each digit, `d` for any; None: nothing is known
     alternatives: int = 0  # other readings to give
+    check: Check | None = None  # a check digit that the number is known to have
+
+    @property
+    def weighed(self) -> int:
+        """How many readings are weighed."""
+        return max(self.alternatives + 1, READINGS if self.check else 0)
 
 
 ANYTHING = NumberQuery()
@@ -37,6 +52,7 @@ class _Read(NamedTuple):
     look: Look
     readings: list[Reading]
     is_sure: bool
+    passes: bool | None = None  # its check; None: there is none to pass
 
 
 def predict_number(
@@ -63,7 +79,17 @@ def predict_number(
     if classifier.version != version:
         # It broke and another took its place: one answers for all that there is to see.
         found = _read(image, classifier, detector, limits, wanted)
-    return _conclude(found, classifier, limits.uncertain_below)
+    if wanted.check is not None:
+        found = _check(found, wanted.check, limits.uncertain_below)
+    readings = found.readings[: wanted.alternatives + 1]
+    return _conclude(found._replace(readings=readings), classifier, limits.uncertain_below)
+
+
+def _check(found: _Read, check: Check, uncertain_below: float) -> _Read:
+    """Choose among the readings those that pass; where none does, the answer is uncertain."""
+    readings, is_passed = rank(found.readings, check)
+    is_sure = is_passed and readings[0].confidence >= uncertain_below
+    return found._replace(readings=readings, is_sure=is_sure, passes=is_passed)
 
 
 def _read(
@@ -81,6 +107,11 @@ def _read(
             break
         again.append(look_again(found.look, stretch, classifier, detector))
         left_px -= again[-1].cost_px
+    if left_px > 0 and (bare := look_without_rules(found.look, classifier, detector, left_px)):
+        with contextlib.suppress(NoDigitFoundError):
+            if (sure := _choose([bare], wanted, limits.uncertain_below)).is_sure:
+                return sure
+        again.append(bare)
     return _weigh([found.look, *again], wanted, limits.uncertain_below) if again else found
 
 
@@ -111,7 +142,7 @@ def _choose(looks: list[Look], wanted: NumberQuery, uncertain_below: float) -> _
     """
     found = []
     for look in looks:
-        readings, misfits = _best(look, wanted.pattern, wanted.alternatives + 1)
+        readings, misfits = _best(look, wanted.pattern, wanted.weighed)
         if readings[0].number:
             is_sure = readings[0].confidence >= uncertain_below and not misfits
             found.append(_Read(look, readings, is_sure))
@@ -128,7 +159,7 @@ def _weigh(looks: list[Look], wanted: NumberQuery, uncertain_below: float) -> _R
 
     Only looks that fit the pattern count, where any does.
     """
-    count = wanted.alternatives + 1
+    count = wanted.weighed
     read = [_best(look, wanted.pattern, max(count, WEIGHED)) for look in looks]
     misfits = all(is_misfit for _, is_misfit in read)
     fitting = [readings if misfits or not is_misfit else [] for readings, is_misfit in read]
@@ -145,27 +176,49 @@ def _best(look: Look, pattern: str | None, count: int) -> tuple[list[Reading], b
 def _conclude(found: _Read, classifier: Classifier, uncertain_below: float) -> NumberPrediction:
     look, (best, *others) = found.look, found.readings
     choices = dict(zip(look.order, best.choices, strict=True))
+    layout = look.view.layout
+
+    def place_box(edges: Edges) -> Box:
+        box = _box(edges, look.page, layout)
+        return turn_box(box, layout) if look.view.is_stored else box
+
     digits = []
     for place, digit in choices.items():
         if digit is not None:
             candidate, share = look.candidates[place], float(look.shares[place, digit])
-            confidence, layout = round(candidate.presence * share, 4), look.view.layout
-            box = _box(candidate.edges, look.page, layout)
-            box = turn_box(box, layout) if look.view.is_stored else box
+            confidence = round(candidate.presence * share, 4)
+            box = place_box(candidate.edges)
             digits.append(NumberDigit(digit, confidence, confidence < uncertain_below, box))
-    lines = [
-        "".join(str(choices[place]) for place in line if choices[place] is not None)
-        for line in look.lines
+    lines = find_marks(
+        look.page,
+        [
+            [
+                (digit, look.candidates[place].edges)
+                for place in line
+                if (digit := choices[place]) is not None
+            ]
+            for line in look.lines
+        ],
+    )
+    confidence = correct_confidence(best.confidence, lines)
+    marks = [
+        NumberMark(mark.kind, mark.confidence, place_box(mark.edges))
+        for line in lines
+        for mark in line.marks
     ]
     return NumberPrediction(
         number=best.number,
-        confidence=best.confidence,
-        uncertain=not found.is_sure,
-        lines=[*filter(None, lines)],
+        confidence=confidence,
+        uncertain=not found.is_sure or confidence < uncertain_below,
+        lines=["".join(str(digit) for digit, _ in line.digits) for line in lines],
         digits=digits,
         model=classifier.version,
         generation=classifier.generation,
         alternatives=[Alternative(other.number, other.confidence) for other in others],
+        written="\n".join(line.written for line in lines),
+        marks=marks,
+        groups=[line.groups for line in lines],
+        passes=found.passes,
     )
 
 

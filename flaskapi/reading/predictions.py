@@ -1,5 +1,6 @@
 """What is answered, in plain Python values."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from flaskapi.digits import Box, NormalizedDigit
@@ -41,6 +42,14 @@ class Alternative(NamedTuple):
     confidence: float
 
 
+class NumberMark(NamedTuple):
+    """Something between the digits of a number; its box is as a digit's."""
+
+    kind: str
+    confidence: float
+    box: Box
+
+
 class NumberPrediction(NamedTuple):
     """The answer for a number; `number` is all `lines` together."""
 
@@ -52,3 +61,7 @@ class NumberPrediction(NamedTuple):
     model: str
     generation: int
     alternatives: list[Alternative]
+    written: str = ""  # digits and the signs between them, a newline between lines
+    marks: Sequence[NumberMark] = ()
+    groups: Sequence[Sequence[str]] = ()  # of each line, digits that stand together
+    passes: bool | None = None  # the check that the caller named; None: none was named

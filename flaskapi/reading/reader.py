@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from flaskapi.config import shipped_model
 from flaskapi.errors import FlaskapiError, InvalidRequestError
+from flaskapi.reading.checks import Check
 from flaskapi.reading.digit import predict_digit, predict_digits
 from flaskapi.reading.many import Answer, Route, answer_items, each, split_items
 from flaskapi.reading.number import NumberQuery, predict_number
@@ -56,6 +57,7 @@ class Reader:
         pattern: str | None = None,
         length: int | None = None,
         alternatives: int = 0,
+        check: Check | None = None,
     ) -> NumberPrediction:
         """Read the number in an image file; see `predict_number`.
 
@@ -64,6 +66,7 @@ class Reader:
             pattern: a character for each digit, `d` for any, as `05dddddddd`.
             length: how many digits it has; the same as a pattern of so many `d`.
             alternatives: how many other readings to give, the likeliest first.
+            check: a check digit that the number is known to have; see `passes`.
 
         Raises:
             InvalidRequestError: pattern and length do not agree.
@@ -75,7 +78,7 @@ class Reader:
             )
         if pattern is None and length is not None:
             pattern = ANY * length
-        wanted = NumberQuery(pattern, alternatives)
+        wanted = NumberQuery(pattern, alternatives, check)
         return predict_number(image, self.classifier, self.detector, self.limits, wanted)
 
     def many(self, items: Iterable[Item], route: Route = "digit") -> Iterator[Answer]:

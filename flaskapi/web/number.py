@@ -1,12 +1,13 @@
 """`POST /predict/number`: the digits of a larger image, in reading order."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, request
 
 from flaskapi.contract.answers import add_id, as_number_answer
 from flaskapi.contract.keeping import Kept
+from flaskapi.reading.checks import CHECKS, Check
 from flaskapi.web.access import key_if_required
 from flaskapi.web.forms_of_answer import give_answer
 from flaskapi.web.gate import gate, receive
@@ -33,6 +34,7 @@ def number() -> dict[str, Any] | Response:
         length=("[1-9]|[1-5][0-9]|6[0-4]", "a whole number from 1 to 64"),
         pattern=("[0-9d]{1,64}", "1 to 64 signs, each a digit, or d for any, as in 05dddddddd"),
         alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
+        check=("|".join(CHECKS), "one of " + ", ".join(CHECKS)),
         include=("picture", "'picture'"),
         keep=KEEP,
     )
@@ -44,6 +46,7 @@ def number() -> dict[str, Any] | Response:
             pattern=query.get("pattern"),
             length=int(query["length"]) if "length" in query else None,
             alternatives=int(query.get("alternatives", 0)),
+            check=cast(Check | None, query.get("check")),
         )
         pages = tell_pages(upload.data)
     services().metrics.count_number(prediction)

@@ -19,6 +19,8 @@ from flaskapi.web.services import services
 
 blueprint = Blueprint("predict", __name__)
 
+SEVERAL = "There seem to be several digits; /predict/number reads a number."
+
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
@@ -46,6 +48,8 @@ def predict() -> dict[str, Any] | Response:
             [Kept(upload.data, prediction, normalized)], keep=query.get("keep") != "false"
         )
     answer = add_id(prediction._asdict(), identifier) | pages
+    if prediction.uncertain and "several" in normalized.noticed:
+        answer["hint"] = SEVERAL
     if include == "normalized":
         answer |= {
             "normalized": data_url(encode_png(normalized.pixels)),

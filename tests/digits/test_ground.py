@@ -130,3 +130,24 @@ def test_a_quantile_is_the_value_in_its_place_however_many_there_are(
 ) -> None:
     values = np.frombuffer(data, np.uint8)
     assert sorted(data)[int(share * (len(data) - 1))] == quantile(values, share)
+
+
+@pytest.mark.parametrize("light", [0.5, 0.6, 0.7])
+@pytest.mark.parametrize("soft_px", [0, 8, 30])
+@pytest.mark.parametrize("across", [0.2, 0.5, 0.8])
+def test_the_edge_of_a_shadow_through_a_digit_is_ground(
+    light: float, soft_px: int, across: float
+) -> None:
+    """No ink is where there is none, and nearly all is where there is."""
+    picture = draw_digit(3, side=160)
+    paper = np.full_like(picture, 230)
+    page = np.where(picture < 128, 60, paper).astype(np.float32)
+    right = np.arange(160, dtype=np.float32) + 0.3 * np.arange(160, dtype=np.float32)[:, np.newaxis]
+    edge = 160 * 1.3 * across
+    falls = 1 / (1 + np.exp(np.clip((edge - right) * 4 / max(soft_px, 0.5), -60, 60)))
+    shaded = (page * (light + (1 - light) * falls)).astype(np.uint8)
+    lifted = lift_ink(shaded)
+    ink = (picture < 128).astype(np.uint8)
+    assert lifted.inverted
+    assert lifted.mask[cv2.dilate(ink, np.ones((7, 7), np.uint8)) == 0].mean() < 0.005
+    assert lifted.mask[cv2.erode(ink, np.ones((3, 3), np.uint8)) == 1].mean() > 0.9

@@ -218,7 +218,10 @@ def test_the_digits_of_a_line_become_a_number() -> None:
 def test_all_values_are_plain_so_that_they_can_be_sent() -> None:
     prediction = read(squares(), alternatives=2)
     (digit, *_), (other, *_) = prediction.digits, prediction.alternatives
-    assert [str, float, bool, list, list, str, int, list] == [type(value) for value in prediction]
+    assert [str, float, bool, list, list, str, int, list, str, list, list] == [
+        type(value) for value in prediction[:-1]
+    ]
+    assert prediction.passes is None
     assert [int, float, bool, Box] == [type(value) for value in digit]
     assert {int} == {type(value) for value in digit.box}
     assert [str, float] == [type(value) for value in other]

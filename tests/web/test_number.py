@@ -47,6 +47,9 @@ def test_each_way_of_sending_an_image_gives_the_answer_of_the_contract(
         "uncertain",
         "lines",
         "digits",
+        "written",
+        "marks",
+        "groups",
         "id",
         "model",
         "generation",
@@ -142,7 +145,7 @@ def test_a_number_that_cannot_be_as_the_caller_says_is_answered_as_uncertain(
         (
             "pattern=ddd&digits=3",
             "'digits' is unknown; the query can have 'length' or 'pattern' or 'alternatives' or "
-            "'include' or 'keep'",
+            "'check' or 'include' or 'keep'",
         ),
         ("include=normalized", "'include' is 'normalized'; it can be 'picture'"),
     ],
@@ -239,3 +242,21 @@ def test_text_and_csv_have_the_number(client: FlaskClient) -> None:
     assert "name,number,confidence,uncertain,error,id" == table[0]
     assert table[1].startswith(",77777,")
     assert 2 == len(table)
+
+
+@pytest.mark.parametrize("check", ["luhn", "mod11"])
+@pytest.mark.parametrize(("lines", "passes"), [((3, 2), False), ((5, 5), True)])
+def test_the_answer_says_whether_the_number_passes_the_check_that_the_caller_names(
+    client: FlaskClient, check: str, lines: tuple[int, int], passes: bool
+) -> None:
+    """Ten 7s weigh 5 * (7 + 5) = 60 by Luhn's rule and 55 * 7 by that of 11; five 31 and 105."""
+    answer = client.post(f"/predict/number?check={check}", data=written(*lines)).get_json()
+    assert "7" * sum(lines) == answer["number"]
+    assert passes == answer["passes"]
+    assert passes or answer["uncertain"]
+
+
+def test_a_check_that_is_none_is_refused(client: FlaskClient) -> None:
+    response = client.post("/predict/number?check=sum", data=PNG)
+    assert 400 == response.status_code
+    assert "luhn, ean, iban, mod11" in response.get_json()["detail"]
