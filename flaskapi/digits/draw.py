@@ -16,7 +16,7 @@ _GREEN, _YELLOW, _RED = (
 _LEAST_TEXT_PX = 8
 
 
-class Found(NamedTuple):
+class FoundBox(NamedTuple):
     """One digit, how sure it is, and its box in pixels of the picture that is drawn on."""
 
     digit: int
@@ -25,7 +25,7 @@ class Found(NamedTuple):
 
 
 def draw_found(
-    pixels: Image, found: Sequence[Found], *, uncertain_below: float, suffix: str
+    pixels: Image, found: Sequence[FoundBox], *, uncertain_below: float, suffix: str
 ) -> bytes:
     """Draw boxes with their digits on a picture: green where a digit is certain, else from yellow
     to red, the less sure the redder.

@@ -19,7 +19,7 @@ _HEADER = struct.Struct(">6I")
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-class Page(NamedTuple):
+class ForeignPage(NamedTuple):
     """A picture, or a page of a document: its pixels, perhaps reduced, and its own size."""
 
     image: Pillow.Image
@@ -30,7 +30,7 @@ class Page(NamedTuple):
 
 def decode_foreign(
     data: bytes, kind: Foreign, *, max_pixels: int, max_side_px: int, page: int = 1
-) -> Page:
+) -> ForeignPage:
     """Decode a picture, or draw a page of a PDF, upright.
 
     Args:
@@ -61,7 +61,7 @@ def decode_foreign(
         raise _refusal(letter, rest.decode("utf-8", "replace"), kind)
     width, height, *size, channels, pages = _HEADER.unpack_from(rest)
     image = Pillow.frombytes(_MODES[channels], tuple(size), rest[_HEADER.size :])
-    return Page(image, width, height, pages)
+    return ForeignPage(image, width, height, pages)
 
 
 def _refusal(

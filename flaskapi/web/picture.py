@@ -4,7 +4,7 @@ from flask import current_app
 
 from flaskapi.digits import Box, Image
 from flaskapi.digits.decode import decode_image
-from flaskapi.digits.draw import Found, draw_found
+from flaskapi.digits.draw import FoundBox, draw_found
 from flaskapi.digits.ink import find_ink
 from flaskapi.errors import NoDigitFoundError
 from flaskapi.reading.predictions import NumberPrediction, Prediction
@@ -23,7 +23,7 @@ def draw_digit(image: bytes, prediction: Prediction, form: str) -> bytes:
     """
     with gate().computing():
         view, box = _find_digit(image)
-    return _draw(view, [Found(prediction.digit, prediction.confidence, box)], form)
+    return _draw(view, [FoundBox(prediction.digit, prediction.confidence, box)], form)
 
 
 def _find_digit(image: bytes) -> tuple[Image, Box]:
@@ -47,13 +47,15 @@ def draw_number(image: bytes, prediction: NumberPrediction, form: str) -> bytes:
     return _draw(
         view,
         [
-            Found(digit.digit, digit.confidence, Box(*(round(scale * side) for side in digit.box)))
+            FoundBox(
+                digit.digit, digit.confidence, Box(*(round(scale * side) for side in digit.box))
+            )
             for digit in prediction.digits
         ],
         form,
     )
 
 
-def _draw(view: Image, found: list[Found], form: str) -> bytes:
+def _draw(view: Image, found: list[FoundBox], form: str) -> bytes:
     below = current_app.config["UNCERTAIN_BELOW"]
     return draw_found(view, found, uncertain_below=below, suffix=_SUFFIXES.get(form, ".png"))

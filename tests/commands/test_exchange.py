@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from fakes import draw_digit, encode, make_submission
 
 from flaskapi.__main__ import main
+from flaskapi.submissions import exchange
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.engine import make_engine
 from flaskapi.submissions.identifiers import first_id
+from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.tables import images, labels, submissions
 
 NUMBER = {"probabilities": None, "normalized": None, "digits": [], "route": "/predict/number"}
@@ -289,13 +291,13 @@ def test_an_export_that_is_broken_off_leaves_whole_images_and_no_table(
         {"image": encode(draw_digit(2))},
     )
 
-    def break_off(_: Database, id: UUID, get: Any = Database.get) -> Any:
+    def break_off(store: Any, id: UUID) -> Any:
         if id == ids[2]:
             raise KeyboardInterrupt
-        return get(_, id)
+        return get_submission(store, id)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Database, "get", break_off)
+        patch.setattr(exchange, "get_submission", break_off)
         assert 130 == main(["export", str(tmp_path / "broken")])
     assert [f"{ids[0]}.png"] == [path.name for path in (tmp_path / "broken").iterdir()]
     assert 1 == main(["export", str(tmp_path / "whole")])

@@ -11,6 +11,7 @@ from hostile import DRAWN, png
 from flaskapi.digits.apart import Bounds, Decoder
 from flaskapi.errors import InvalidImageError, TooLargeError
 
+pytestmark = pytest.mark.process
 ASKED = {"format": "PNG", "max_pixels": 25_000_000, "max_side_px": 1024, "by_colour": False}
 
 

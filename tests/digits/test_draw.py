@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 
 from flaskapi.digits import Box, Image
-from flaskapi.digits.draw import Found, draw_found
+from flaskapi.digits.draw import FoundBox, draw_found
 
 PAGE = np.full((100, 200), 255, np.uint8)
 BOX = Box(50, 30, 40, 60)
 
 
 def draw(confidence: float, *, page: Image = PAGE) -> Image:
-    found = [Found(7, confidence, BOX)]
+    found = [FoundBox(7, confidence, BOX)]
     data = draw_found(page, found, uncertain_below=0.95, suffix=".png")
     drawn: Image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return drawn

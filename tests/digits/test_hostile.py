@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hostile import BOUNDED, REFUSED
 
+pytestmark = pytest.mark.process
 TESTS = Path(__file__).parents[1]
 # Of CPU on a machine that does other work beside; alone, it is two thirds of that.
 MOST_CPU_S, MOST_MEMORY = 1.2, 250_000_000

@@ -120,7 +120,7 @@ def test_a_missing_model_is_an_error_that_says_so(tmp_path: Path, builds: list[P
         ModelUnavailableError, match=r"^nowhere\.h5 cannot be read: No such file or directory\.$"
     ):
         find_compiled(tmp_path / "nowhere.h5", tmp_path / "cache")
-    with pytest.raises(ModelUnavailableError, match="cannot be read: Is a directory"):
+    with pytest.raises(ModelUnavailableError, match="this is a folder, not a model file"):
         find_compiled(tmp_path, tmp_path / "cache")
     assert [] == builds
 

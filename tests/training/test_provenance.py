@@ -13,6 +13,8 @@ from flaskapi.training.provenance import (
     without_paths,
 )
 
+pytestmark = pytest.mark.process
+
 
 def git(folder: Path, *arguments: str) -> str:
     author = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]

@@ -118,6 +118,7 @@ def test_processes_of_one_server_share_their_values_and_clear_up_after_dead_ones
     }
 
 
+@pytest.mark.process
 def test_the_room_that_is_taken_beforehand_is_enough_for_all_that_is_counted(
     tmp_path: Path,
 ) -> None:
