@@ -16,7 +16,7 @@ STRAIGHT = 0.13  # across against along, as deviations from the middle of the st
 LEAST_PX = 4  # of ink, for what is said of a part's shape to mean anything
 
 
-class Part(NamedTuple):
+class InkPart(NamedTuple):
     """Connected ink that belongs to no digit."""
 
     edges: Edges
@@ -35,7 +35,7 @@ class Stroke(NamedTuple):
     is_straight: bool
 
 
-def find_parts(page: Page, digits: Sequence[Edges]) -> list[Part]:
+def find_parts(page: Page, digits: Sequence[Edges]) -> list[InkPart]:
     """Find connected ink outside the boxes of digits.
 
     Args:
@@ -61,7 +61,7 @@ def find_parts(page: Page, digits: Sequence[Edges]) -> list[Part]:
         at_border = x == 0 or y == 0 or x + w == width or y + h == height
         ink = labels[y : y + h, x : x + w] == label
         parts.append(
-            Part(
+            InkPart(
                 (x, y, x + w, y + h),
                 float(strengths[label]),
                 at_border,

@@ -8,7 +8,7 @@ import numpy as np
 
 from flaskapi.arrays import Doubles
 from flaskapi.digits.page import Edges, Page
-from flaskapi.digits.parts import Part, find_parts, fit_stroke
+from flaskapi.digits.parts import InkPart, find_parts, fit_stroke
 
 Kind = Literal[
     "point", "comma", "dash", "slash", "colon", "equals", "plus", "times", "divided-by", "other"
@@ -154,7 +154,7 @@ def find_slashes(
     return dict.fromkeys(slashes, SLASH_IN_DATE if is_date else SLASH)
 
 
-def _find_between(parts: Sequence[Part], boxes: Sequence[Edges]) -> list[Mark]:
+def _find_between(parts: Sequence[InkPart], boxes: Sequence[Edges]) -> list[Mark]:
     height = _height(boxes)
     x = [(left + right) / 2 for left, _, right, _ in boxes]
     middles = [(top + bottom) / 2 for _, top, _, bottom in boxes]
@@ -180,9 +180,9 @@ def _find_between(parts: Sequence[Part], boxes: Sequence[Edges]) -> list[Mark]:
     return marks
 
 
-def _stack(parts: Sequence[Part]) -> list[list[Part]]:
+def _stack(parts: Sequence[InkPart]) -> list[list[InkPart]]:
     """Put what stands above each other together."""
-    stacks: list[list[Part]] = []
+    stacks: list[list[InkPart]] = []
     for part in sorted(parts, key=lambda part: part.edges[0]):
         left, _, right, _ = part.edges
         for stack in stacks:
@@ -197,7 +197,7 @@ def _stack(parts: Sequence[Part]) -> list[list[Part]]:
 
 
 def _name(
-    stack: Sequence[Part], height: float, x: Sequence[float], middles: Sequence[float]
+    stack: Sequence[InkPart], height: float, x: Sequence[float], middles: Sequence[float]
 ) -> Mark | None:
     """Name what one mark is made of, by its size and place against the digits'."""
     boxes = np.array([part.edges for part in stack])
@@ -230,7 +230,7 @@ def _name(
     return None
 
 
-def _shape(part: Part, height: float) -> str:
+def _shape(part: InkPart, height: float) -> str:
     left, top, right, bottom = part.edges
     wide, high = (right - left) / height, (bottom - top) / height
     if wide < DOT_SIDE and high < DOT_SIDE and max(wide, high) < 2 * min(wide, high):

@@ -17,7 +17,7 @@ from flaskapi.handwriting.pages import NEAR, DrawnPage, Placed, draw_page, draw_
 from flaskapi.reading.candidates import find_candidates
 from flaskapi.sources.mnist import Dataset
 from flaskapi.training.calibrate import fit_logistic, fit_temperature
-from flaskapi.training.loop import KEEP_EVERY_S, Batch, Part, Training
+from flaskapi.training.loop import KEEP_EVERY_S, Batch, Training, TrainingPart
 from flaskapi.training.networks import detector
 from flaskapi.training.train import identity, origin
 
@@ -130,7 +130,7 @@ def train_detector(
     )
     validation = draw_batch(held_images, held_labels, VALIDATION_PAGES, rng)
     training = Training(
-        [Part("detector", recipe.epochs, recipe.steps, 1.0)],
+        [TrainingPart("detector", recipe.epochs, recipe.steps, 1.0)],
         folder=backup,
         identity=recipe._asdict() | identity(dataset),
         keep_every_s=keep_every_s,

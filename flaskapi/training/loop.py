@@ -26,7 +26,7 @@ AHEAD = 3  # batches made beside the training
 Batch = tuple[Floats, Floats]
 
 
-class Part(NamedTuple):
+class TrainingPart(NamedTuple):
     """One part of a training: a number of steps with a schedule of their own."""
 
     name: str  # of the file that its state is kept in
@@ -55,7 +55,7 @@ class Training:
 
     def __init__(
         self,
-        parts: list[Part],
+        parts: list[TrainingPart],
         *,
         folder: Path | None,
         identity: dict[str, Any],
@@ -151,7 +151,7 @@ class Training:
         """All that a step reads and changes: weights, statistics, chance, the optimizer's own."""
         return [*model.variables, *model.optimizer.variables]
 
-    def _keep(self, part: Part, model: keras.Model) -> None:
+    def _keep(self, part: TrainingPart, model: keras.Model) -> None:
         if not (path := self._files.get(part.name)):
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +168,7 @@ class Training:
                 **values,
             )
 
-    def _restore(self, part: Part, model: keras.Model) -> tuple[int, float]:
+    def _restore(self, part: TrainingPart, model: keras.Model) -> tuple[int, float]:
         path = self._files.get(part.name)
         if not path or not path.is_file():
             return 0, 0.0
@@ -188,7 +188,12 @@ class Training:
         return step, seconds
 
     def _show(
-        self, part: Part, losses: dict[str, float], held_out: dict[str, float], *, is_epoch: bool
+        self,
+        part: TrainingPart,
+        losses: dict[str, float],
+        held_out: dict[str, float],
+        *,
+        is_epoch: bool,
     ) -> None:
         """Show a bar over all parts, the time that is left, and how this part does."""
         total = sum(one.total * one.cost for one in self._parts.values())
@@ -239,7 +244,7 @@ def multiply_adds(model: keras.Model) -> int:
     return total
 
 
-def _digest(identity: dict[str, Any], parts: list[Part]) -> str:
+def _digest(identity: dict[str, Any], parts: list[TrainingPart]) -> str:
     """Of all that decides what the last of the parts has come to after so many of its steps."""
     lengths = [part.epochs for part in parts]
     if parts[-1].is_open:

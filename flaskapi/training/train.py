@@ -19,7 +19,7 @@ from flaskapi.sources.mnist import MNIST_SHA256, Dataset
 from flaskapi.training.batches import Maker, Pool, targets
 from flaskapi.training.calibrate import calibrate
 from flaskapi.training.evaluate import Confusion, evaluate
-from flaskapi.training.loop import KEEP_EVERY_S, Batch, Part, Training, multiply_adds
+from flaskapi.training.loop import KEEP_EVERY_S, Batch, Training, TrainingPart, multiply_adds
 from flaskapi.training.networks import NETWORKS, Shape
 from flaskapi.training.reference import describe_digits
 
@@ -206,7 +206,7 @@ def _teaching(recipe: Recipe) -> Recipe:
     )
 
 
-def _parts(recipe: Recipe, steps: int) -> list[Part]:
+def _parts(recipe: Recipe, steps: int) -> list[TrainingPart]:
     """All parts of a training, the teacher's before; what a step costs is counted in
     multiplications.
     """
@@ -221,21 +221,21 @@ def _parts(recipe: Recipe, steps: int) -> list[Part]:
             for part in _parts(teaching, steps)
         ]
         parts += _first_parts(recipe, steps, own)
-        parts += [Part("taught", recipe.taught_epochs, steps, taught)]
-        parts += [Part("finish", recipe.finishing_epochs, steps, own + own / 3)]
+        parts += [TrainingPart("taught", recipe.taught_epochs, steps, taught)]
+        parts += [TrainingPart("finish", recipe.finishing_epochs, steps, own + own / 3)]
     else:
         parts = [
             *_first_parts(recipe, steps, own),
-            Part("finish", recipe.finishing_epochs, steps, own),
+            TrainingPart("finish", recipe.finishing_epochs, steps, own),
         ]
     return [part for part in parts if part.epochs]
 
 
-def _first_parts(recipe: Recipe, steps: int, cost: float) -> list[Part]:
+def _first_parts(recipe: Recipe, steps: int, cost: float) -> list[TrainingPart]:
     cooling = recipe.cooling_epochs
     return [
-        Part("first", recipe.epochs - cooling, steps, cost, is_open=cooling > 0),
-        Part("cool", cooling, steps, cost),
+        TrainingPart("first", recipe.epochs - cooling, steps, cost, is_open=cooling > 0),
+        TrainingPart("cool", cooling, steps, cost),
     ]
 
 

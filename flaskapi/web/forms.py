@@ -26,7 +26,7 @@ class _Readable(Protocol):
 Kind = Literal["file", "picture", "text"]
 
 
-class Part(NamedTuple):
+class FormPart(NamedTuple):
     """One part of a form. A picture is what has no file's name, but an image's type or first
     bytes; a part without a name has an empty one.
     """
@@ -50,7 +50,7 @@ def is_image_part(headers: Headers) -> bool:
 
 def read_parts(
     body: _Readable, boundary: str, *, most_parts: int, most_field_bytes: int
-) -> list[Part]:
+) -> list[FormPart]:
     """Read a multipart form; one that cannot be read has no parts.
 
     A text is as long as `most_field_bytes` at most, but for a data: URL.
@@ -67,7 +67,7 @@ def read_parts(
     decoder = MultipartDecoder(
         boundary.encode("latin-1", "replace"), most_field_bytes, max_parts=most_parts
     )
-    parts = list[Part]()
+    parts = list[FormPart]()
     try:
         for event, content in _contents(decoder, body, head, most_field_bytes):
             parts.append(_make_part(event, content))
@@ -76,7 +76,7 @@ def read_parts(
     return parts
 
 
-def read_pairs(body: bytes, *, most_parts: int, most_field_bytes: int) -> list[Part]:
+def read_pairs(body: bytes, *, most_parts: int, most_field_bytes: int) -> list[FormPart]:
     """Read a form of names and values (`application/x-www-form-urlencoded`).
 
     A value of more than `most_field_bytes` is kept as it was sent: what decodes base64 knows the
@@ -88,13 +88,13 @@ def read_pairs(body: bytes, *, most_parts: int, most_field_bytes: int) -> list[P
     pairs = body.split(b"&", most_parts)
     if len(pairs) > most_parts:
         raise RequestEntityTooLarge()
-    parts = list[Part]()
+    parts = list[FormPart]()
     for pair in pairs:
         name, equals, value = pair.partition(b"=")
         if equals and len(name) <= HEAD_BYTES:
             if len(value) <= most_field_bytes:
                 value = unquote_plus(value.decode("latin-1"), errors="replace").encode()
-            parts.append(Part("text", unquote_plus(name.decode("latin-1")), "", value))
+            parts.append(FormPart("text", unquote_plus(name.decode("latin-1")), "", value))
     return parts
 
 
@@ -127,10 +127,10 @@ def _allow(part: Field, content: io.BytesIO) -> None:
         raise RequestEntityTooLarge()
 
 
-def _make_part(event: Field | File, content: bytes) -> Part:
+def _make_part(event: Field | File, content: bytes) -> FormPart:
     kind: Kind = "text"
     if isinstance(event, File):
-        return Part("file", event.name or "", event.filename, content)
+        return FormPart("file", event.name or "", event.filename, content)
     if is_image_part(event.headers) or is_image(content[:IMAGE_HEAD_BYTES]):
         kind = "picture"
-    return Part(kind, event.name or "", "", content)
+    return FormPart(kind, event.name or "", "", content)

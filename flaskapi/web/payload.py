@@ -16,7 +16,7 @@ from flaskapi.sources.tables import table_kind
 from flaskapi.sources.tarred import BLOCK_BYTES
 from flaskapi.web.advice import advise
 from flaskapi.web.encoded import decode_text, decode_value
-from flaskapi.web.forms import HEAD_BYTES, Part, find_boundary, read_pairs, read_parts
+from flaskapi.web.forms import HEAD_BYTES, FormPart, find_boundary, read_pairs, read_parts
 from flaskapi.web.unpack import unpack_request, with_body
 
 KEEP = ("true|false", "true or false")  # the query's `keep`, on every route that reads images
@@ -124,7 +124,7 @@ def _read_form(request: Request) -> Upload:
     return Upload(f"the file '{files[0].filename}'", files[0].content, files[0].filename)
 
 
-def _read_other_part(parts: Sequence[Part]) -> Upload:
+def _read_other_part(parts: Sequence[FormPart]) -> Upload:
     """Read the one part that can be the image in a form without a file in the field 'file'."""
     if not parts:
         raise InvalidRequestError(
@@ -154,7 +154,7 @@ def _read_other_part(parts: Sequence[Part]) -> Upload:
     )
 
 
-def _read_pair(parts: Sequence[Part]) -> Upload | None:
+def _read_pair(parts: Sequence[FormPart]) -> Upload | None:
     """Read the one text of a form that is an image in base64 or a data: URL, if there is one."""
     urls = [part for part in parts if part.content[:5].lower() == b"data:"]
     for part in urls if len(urls) == 1 else ():

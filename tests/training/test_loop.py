@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from flaskapi.training.loop import Batch, Part, Training, multiply_adds
+from flaskapi.training.loop import Batch, Training, TrainingPart, multiply_adds
 from flaskapi.training.networks import compact, teacher
 
 pytestmark = pytest.mark.train
@@ -55,7 +55,10 @@ def make(step: int) -> Batch:
 
 def training(folder: Path | None, out: io.StringIO | None = None, **identity: object) -> Training:
     """A training of two parts that keeps its state after each step."""
-    parts = [Part("first", EPOCHS, STEPS, 1.0, is_open=True), Part("finish", 1, STEPS, 3.0)]
+    parts = [
+        TrainingPart("first", EPOCHS, STEPS, 1.0, is_open=True),
+        TrainingPart("finish", 1, STEPS, 3.0),
+    ]
     return Training(
         parts, folder=folder, identity=identity, keep_every_s=0, out=out or io.StringIO()
     )
