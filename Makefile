@@ -22,7 +22,7 @@ test: .venv/all apache chromium ## set up everything, then run every test and th
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=10
 	$(MAKE) --no-print-directory lint
 
-check: .venv/all ## the tests that start no process and train nothing: a minute of CPU
+check: .venv/all ## the tests that start no process and train nothing
 	$(BIN)/python -m pytest -m "not train and not process" --durations=10
 
 lint: .venv/all ## ruff and mypy

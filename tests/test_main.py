@@ -112,6 +112,7 @@ def test_a_target_that_cannot_be_written_is_an_error_not_a_traceback(
     assert LEGACY.read_bytes() == model.read_bytes()
 
 
+@pytest.mark.process
 def test_without_keras_compile_says_what_to_install_and_what_to_run(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from flaskapi.arrays import Floats
 from flaskapi.labels import NO_DIGIT, NONE
 from flaskapi.learning import Example
-from flaskapi.submissions.labelled import Labelled, Statement
+from flaskapi.submissions.labelled import Labelled
+from flaskapi.submissions.labels import Standing, settle
 
 Answers = Callable[[Sequence[Example]], Floats]
 
@@ -33,14 +34,6 @@ class Doubt(NamedTuple):
     confidence: float
 
 
-class _Standing(NamedTuple):
-    """What is in force of all that was said of one submission."""
-
-    operator: str | None
-    times: int  # that operators said so since somebody last said otherwise
-    senders: dict[bytes, str]  # by client
-
-
 def find_examples(labelled: Iterable[Labelled]) -> tuple[list[Example], list[Example], int]:
     """Put together what was said of each image, whoever sent it and however often.
 
@@ -51,9 +44,9 @@ def find_examples(labelled: Iterable[Labelled]) -> tuple[list[Example], list[Exa
         Those with a label that counts; those of which operators say different things; and how many
         only senders speak of, without support.
     """
-    images: dict[bytes, list[tuple[Labelled, _Standing]]] = defaultdict(list)
+    images: dict[bytes, list[tuple[Labelled, Standing]]] = defaultdict(list)
     for one in labelled:
-        standing = _settle(one.statements)
+        standing = settle(one.statements)
         if standing.operator or standing.senders:
             images[one.sha256].append((one, standing))
     found, contradicted, unsupported = list[Example](), list[Example](), 0
@@ -93,21 +86,8 @@ def find_doubts(
     ]
 
 
-def _settle(statements: Sequence[Statement]) -> _Standing:
-    """An operator who withdraws withdraws all that was said before; a sender only his own."""
-    operator, times, senders = None, 0, dict[bytes, str]()
-    for said in statements:
-        if said.source == "operator":
-            times = times + 1 if said.label == operator else 1
-            operator, senders = said.label, senders if said.label else {}
-        elif said.client is not None:
-            senders = {client: label for client, label in senders.items() if client != said.client}
-            senders |= {said.client: said.label} if said.label else {}
-    return _Standing(operator, times, senders)
-
-
 def _example(
-    said: Sequence[tuple[Labelled, _Standing]], label: str, source: str, confirmed: bool
+    said: Sequence[tuple[Labelled, Standing]], label: str, source: str, confirmed: bool
 ) -> Example:
     last = said[-1][0]
     ids = tuple(one.id for one, _ in said)

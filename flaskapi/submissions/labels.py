@@ -17,6 +17,7 @@ from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.submissions import Store
 from flaskapi.submissions.days import forget_day
 from flaskapi.submissions.identifiers import new_id
+from flaskapi.submissions.labelled import Statement
 from flaskapi.submissions.tables import labels, submissions
 
 Source = Literal["sender", "operator"]
@@ -127,32 +128,48 @@ def _say(connection: sa.Connection, id: UUID, said: Said) -> InForce:
     history = _read(connection, id)
     if _is_news(history, said):
         history.append(said)
-        _write(connection, id, said, decide(history))
+        _write(connection, id, said, settle(history).in_force)
         forget_day(connection, submission.received_at)
-    return decide(history)
+    return settle(history).in_force
 
 
-def decide(history: Iterable[Said]) -> InForce:
-    """Which of the labels of a submission is in force, from all that was said of it, the oldest
-    first.
+class Standing(NamedTuple):
+    """What stands of all that was said of one submission."""
 
-    >>> history = [Said("7", "operator", "ada"), Said("1", "sender", None)]
-    >>> decide(history)
+    operator: str | None  # an operator's label
+    times: int  # that operators said so since one last said otherwise
+    senders: dict[bytes, str]  # by client, of those who can be told apart
+    newest: str | None  # of what senders said last
+
+    @property
+    def in_force(self) -> InForce:
+        """An operator's label; without one, what senders said last."""
+        if self.operator:
+            return InForce(self.operator, "operator")
+        return InForce(self.newest, "sender") if self.newest else InForce(None, None)
+
+
+def settle(history: Iterable[Said | Statement]) -> Standing:
+    """Find what stands of all that was said of a submission, the oldest first.
+
+    An operator who withdraws, withdraws all that was said before.
+
+    >>> settle([Said("9", "sender"), Said("7", "operator")]).in_force
     InForce(label='7', source='operator')
     """
-    operators, senders = None, None
+    operator, times, senders, newest = None, 0, dict[bytes, str](), None
     for said in history:
         if said.source == "operator":
-            operators, senders = said.label, senders if said.label else None
+            times = times + 1 if said.label == operator else 1
+            operator = said.label
+            if not operator:
+                senders, newest = {}, None
         else:
-            senders = said.label
-    return (
-        InForce(operators, "operator")
-        if operators
-        else InForce(senders, "sender")
-        if senders
-        else InForce(None, None)
-    )
+            newest = said.label
+            if said.client is not None:
+                senders = {one: label for one, label in senders.items() if one != said.client}
+                senders |= {said.client: said.label} if said.label else {}
+    return Standing(operator, times, senders, newest)
 
 
 def read_history(connection: sa.Connection, id: UUID) -> list[PastLabel]:
@@ -178,7 +195,7 @@ def _is_news(history: list[Said], said: Said) -> bool:
     there cannot be withdrawn.
     """
     if said.source == "operator":
-        return said.label is not None or decide(history).label is not None
+        return said.label is not None or settle(history).in_force.label is not None
     standing: Said | None = None  # what a sender said last, unless an operator withdrew it
     for past in history:
         if past.source == "sender":

@@ -213,6 +213,7 @@ def assert_answers(data: bytes) -> None:
     assert 1 <= min(image.shape) <= max(image.shape) <= 64
 
 
+@pytest.mark.process  # a foreign format is decoded in one
 @given(st.binary(max_size=200), st.sampled_from([b"", *(data[:8] for data in FILES)]))
 @settings(deadline=None, max_examples=200)
 def test_no_bytes_raise_anything_else(data: bytes, start: bytes) -> None:

@@ -19,7 +19,7 @@ from flaskapi.submissions.database import Database
 from flaskapi.submissions.days import forget_day, forget_days
 from flaskapi.submissions.erasing import erase
 from flaskapi.submissions.identifiers import new_id
-from flaskapi.submissions.labels import MOST_OF_A_SENDER, InForce, Said, decide, read_history, say
+from flaskapi.submissions.labels import MOST_OF_A_SENDER, InForce, Said, read_history, say, settle
 from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.tables import days, labels
 
@@ -82,7 +82,7 @@ def history(store: Database, id: UUID) -> list[tuple[str | None, str, str | None
 def test_an_operators_newest_label_is_in_force_else_the_newest_senders(
     said: list[Said], label: str | None, source: str | None
 ) -> None:
-    assert (label, source) == decide(said)
+    assert (label, source) == settle(said).in_force
 
 
 @pytest.mark.parametrize(("said", "label", "source"), HISTORIES.values(), ids=HISTORIES)

@@ -341,7 +341,7 @@ def test_a_process_that_watches_serves_what_is_promoted_within_2_s_though_nothin
     switch = place.switch()
     switch.watch()
     place.promote("v1")
-    assert until(lambda: [1] == [one["generation"] for one in switch.processes()])
+    assert until(lambda: [1] == [one["generation"] for one in switch.processes()], 2)
     assert (1, "v1", 1) == served(switch)
     switch.close()
 
