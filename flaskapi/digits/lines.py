@@ -102,9 +102,9 @@ def find_frames(
     Returns:
         The numbers of the parts that are frames.
     """
-    x, y, width, height = parts[:, :4].T
+    x, y, width, height = parts[:, :4].T  # (parts, 5) -> four of (parts,)
     right, bottom, longer = x + width, y + height, np.maximum(width, height)
-    large = np.argsort(longer)[-MOST_FRAMES:, np.newaxis]
+    large = np.argsort(longer)[-MOST_FRAMES:, np.newaxis]  # (frames, 1), against (parts,)
     is_in = (x > x[large]) & (y > y[large]) & (right < right[large]) & (bottom < bottom[large])
     if not (
         is_in & (longer >= (several_px or FRAMED / 2 * np.minimum(width, height)[large]))

@@ -40,20 +40,20 @@ def find_candidates(
         scale: of what it has looked at, against the page; or that across and that down.
         origin: left and top of that, in pixels of the page.
     """
-    presence = 1 / (1 + np.exp(-np.maximum(answer[..., 0], LEAST_LOGIT)))
+    logits = np.maximum(answer[..., 0], LEAST_LOGIT)  # (rows, columns)
+    presence = 1 / (1 + np.exp(-logits))
     peaks = (presence >= _highest_around(presence)) & (presence > FAINTEST_PRESENCE)
     rows, columns = np.nonzero(peaks)
-    found = answer[rows, columns]
+    found = answer[rows, columns]  # (peaks, 15)
     shares = np.exp(found[:, 1:11] - found[:, 1:11].max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    centers = (np.stack([columns, rows], axis=1) + 0.5 + found[:, 11:13]) * np.array(
-        CELL_PX
-    ) - PADDING_PX
-    halves = np.exp(found[:, 13:15]) * (np.array(CELL_PX) / 2)
-    boxes = np.concatenate([centers - halves, centers + halves], axis=1) / np.tile(
-        np.broadcast_to(scale, 2), 2
-    ) + (*origin, *origin)
-    presences = presence[rows, columns]
+    shares /= shares.sum(axis=1, keepdims=True)  # (peaks, 10), of each digit
+    cell = np.array(CELL_PX)
+    cells = np.stack([columns, rows], axis=1)  # (peaks, 2), across and down
+    centers = (cells + 0.5 + found[:, 11:13]) * cell - PADDING_PX  # (peaks, 2), in pixels
+    halves = np.exp(found[:, 13:15]) * (cell / 2)
+    edges = np.concatenate([centers - halves, centers + halves], axis=1)  # (peaks, 4)
+    boxes = edges / np.tile(np.broadcast_to(scale, 2), 2) + (*origin, *origin)  # of the page
+    presences = presence[rows, columns]  # (peaks,)
     candidates: list[Candidate] = []
     is_open = np.ones(len(boxes), bool)
     for place in np.argsort(-presences, kind="stable"):
@@ -106,7 +106,7 @@ def arrange_lines(boxes: Sequence[Edges], is_likely: Sequence[bool]) -> list[lis
     >>> arrange_lines(boxes, [True, True, False, True])
     [[1, 2, 0], [3]]
     """
-    edges = np.array(boxes, np.float64).reshape(-1, 4)
+    edges = np.array(boxes, np.float64).reshape(-1, 4)  # (boxes, 4), also of none
     x, y, height = (
         (edges[:, 0] + edges[:, 2]) / 2,
         (edges[:, 1] + edges[:, 3]) / 2,
@@ -126,6 +126,7 @@ def arrange_lines(boxes: Sequence[Edges], is_likely: Sequence[bool]) -> list[lis
 
 def _link(x: Doubles, y: Doubles, height: Doubles) -> list[list[int]]:
     ahead, step = x[np.newaxis] - x[:, np.newaxis], np.abs(y[np.newaxis] - y[:, np.newaxis])
+    # (boxes, boxes): from each, a row, to each, a column.
     taller = np.maximum(height[np.newaxis], height[:, np.newaxis])
     follows = (ahead > 0) & (step < STEEPEST_STEP * taller) & (step < STEEPEST_LINE * ahead)
     distance = np.where(follows, np.hypot(ahead, 2 * step), np.inf)

@@ -59,6 +59,7 @@ def _look_twice(classifier: Classifier, batch: Floats) -> Floats:
         np.ascontiguousarray(padded[:, 1 - down : 1 - down + _SIDE, 1 - right : 1 - right + _SIDE])
         for down, right in _MOVES
     )
+    # (9, unsure, 10): the view as it is, and moved.
     views = np.stack([answers[unsure], *(classifier.probabilities(view) for view in moved)])
     means = np.maximum(np.exp(np.log(views + LEAST_SHARE).mean(axis=0)) - LEAST_SHARE, 0)
     answers = answers.copy()
