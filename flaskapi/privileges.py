@@ -55,7 +55,8 @@ def _nearest(path: Path) -> list[Path]:
     """What is there of a path: itself, and where it leads as a link; else a folder above it."""
     while not os.path.lexists(path):
         path = path.parent
-    return [path, Path(os.path.realpath(path))] if path.is_symlink() else [path]
+    target = Path(os.path.realpath(path))
+    return [path, target] if path.is_symlink() and target.exists() else [path]  # a pipe has no path
 
 
 def become(uid: int, gid: int) -> None:

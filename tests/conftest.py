@@ -3,6 +3,7 @@ fails.
 """
 
 import importlib.util
+import itertools
 import os
 import resource
 import shutil
@@ -77,6 +78,21 @@ def lacking(item: pytest.Item, reason: str) -> None:
     """Skip for a user; in CI leave the test in place, so that it fails."""
     if not os.environ.get("CI"):
         item.add_marker(pytest.mark.skip(reason=reason))
+
+
+_INSTANCES = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_of_the_checkout(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A command that root runs becomes the owner of the instance folder, for good.
+
+    Of the checkout's own that may be Apache's user, and the tests after it could write nowhere.
+    """
+    folder = tmp_path_factory.getbasetemp() / f"instance-{next(_INSTANCES)}"
+    monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(folder))
 
 
 @pytest.fixture

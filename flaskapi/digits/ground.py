@@ -21,6 +21,8 @@ CLEAR_MAJORITY = 0.65  # no digit inks that share of a picture, bold ones cut ou
 # told of 70 to 100 %, never wrongly.
 NARROW_LOOKS = ((128, 0.1), (64, 0.15))
 LEAST_PLAIN_SKEWNESS = 0.1  # black and white alike have some in the logarithm alone
+# So much narrow windows must say to cast doubt: rings of a 0 and an 8 in falling light make 0.25.
+LEAST_DOUBT = 0.3
 DARKEST = 8  # grey levels: added, so that the grain of black has no weight
 # Grey levels between the means of ground and ink; paper grain of 6 levels (standard deviation)
 # stays below.
@@ -135,7 +137,7 @@ def find_polarity(
     is_alike = skewness * plain > 0 and abs(plain) > LEAST_PLAIN_SKEWNESS
     if abs(skewness) < LEAST_SKEWNESS or not is_alike:
         narrow, skewness = skewness, _skewness(image, side_px, slow_share)
-        if narrow * skewness < 0 and is_alike:
+        if narrow * skewness < 0 and is_alike and abs(narrow) > LEAST_DOUBT:
             return None
     return skewness < 0 if abs(skewness) > LEAST_SKEWNESS else None
 

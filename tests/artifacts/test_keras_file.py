@@ -241,7 +241,7 @@ def test_a_file_that_was_cut_off_is_refused(legacy: Legacy, share: float) -> Non
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert_refused(tmp_path / "my_model.h5", "no such file")
     (tmp_path / "folder.h5").mkdir()
-    assert_refused(tmp_path / "folder.h5", "not a Keras model file")
+    assert_refused(tmp_path / "folder.h5", "a folder, not a model file")
 
 
 def test_weights_alone_are_refused_with_how_to_save_a_whole_model(

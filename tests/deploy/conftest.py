@@ -33,3 +33,8 @@ def server(folder: Path) -> Iterator[Server]:
     """One Apache, as deployed, for all tests that do not change it."""
     with apache(folder / "shared") as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_of_the_checkout() -> None:
+    """What is deployed may use it: each command here runs in a process of its own."""

@@ -444,14 +444,14 @@ def test_a_fault_of_ours_in_one_image_fails_no_other_and_is_logged(
 ) -> None:
     from flaskapi.reading import digit as module
 
-    normalize, bad = module.normalize_digit, draw_digit(3, side=41)
+    normalize, bad = module.normalize_looks, draw_digit(3, side=41)
 
     def fail_once(image: np.ndarray) -> Any:
         if image.shape == bad.shape:
             raise RuntimeError("a secret fault")
         return normalize(image)
 
-    monkeypatch.setattr(module, "normalize_digit", fail_once)
+    monkeypatch.setattr(module, "normalize_looks", fail_once)
     response = client.post(
         "/predict/batch", **body(make_zip([ALL[0], ("bad.png", encode(bad)), ALL[1]]))
     )

@@ -220,7 +220,8 @@ def _open_output(path: Path | None) -> Iterator[_Output]:
     """Open standard output, or a file that takes its name when it is whole: at the end, or where
     the work stops before it.
     """
-    if path is None:
+    # Opened by its name it might be closed to whom root became.
+    if path is None or path == Path("/dev/stdout"):
         yield _Output(sys.stdout.buffer)
         return
     if path.is_symlink() or (

@@ -35,7 +35,7 @@ def read_outline(data: bytes) -> Outline | None:
         TooLargeError: the file has more parts than an honest picture.
     """
     for signature, read in _READERS.items():
-        if data.startswith(signature) and (signature != b"RIFF" or data[8:12] == b"WEBP"):
+        if data.startswith(signature) and (signature != b"RIFF" or b"WEBP".startswith(data[8:12])):
             try:
                 return read(data)
             except (IndexError, ValueError, OverflowError) as error:
