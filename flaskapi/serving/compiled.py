@@ -85,7 +85,7 @@ def open_session(compiled: Path) -> onnxruntime.InferenceSession:
 
 
 def read_metadata(session: onnxruntime.InferenceSession) -> dict[str, str]:
-    """What `training/compile.py` wrote into the file: `artifact_sha256` and `model_card`."""
+    """What `artifacts/compile.py` wrote into the file: `artifact_sha256` and `model_card`."""
     return dict(session.get_modelmeta().custom_metadata_map)
 
 

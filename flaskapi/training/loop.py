@@ -106,7 +106,7 @@ class Training:
             logs = model.train_on_batch(*batch, return_dict=True)
             now = time.monotonic()
             if step == self._done[name] and not self._cost_here:
-                self._started = now  # the first step is slow: what runs is compiled in it
+                self._started = shown = now  # the first step is slow: what runs is compiled in it
             self._done[name] = step + 1
             self._spent[name] = spent + now - began
             self._cost_here += part.cost
@@ -177,7 +177,7 @@ class Training:
                 variables = self._variables(model)
                 values = [state[f"v{number}"] for number in range(len(variables))]
                 step, seconds = int(state["step"]), float(state["seconds"])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return 0, 0.0  # of a disk that lost it: begin anew
         shapes = [tuple(variable.shape) for variable in variables]
         if [value.shape for value in values] != shapes or step > part.total:

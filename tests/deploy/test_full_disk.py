@@ -2,13 +2,13 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from disks import mounted
 from fakes import draw_digit, encode
 from servers import Server, apache
+from waiting import until
 
 pytestmark = [pytest.mark.apache, pytest.mark.mount]
 
@@ -20,11 +20,8 @@ def replace_all(server: Server) -> None:
     before = server.daemons()
     for daemon in before:
         os.kill(daemon, signal.SIGKILL)
-    until_s = time.monotonic() + 60
-    while len(set(server.daemons()) - set(before)) < len(before) and time.monotonic() < until_s:
-        time.sleep(0.1)
-    while server.ask("/health/live").status != 200 and time.monotonic() < until_s:
-        time.sleep(0.1)
+    until(lambda: len(set(server.daemons()) - set(before)) >= len(before))
+    until(lambda: server.ask("/health/live").status == 200)
 
 
 def test_new_processes_start_and_answer_on_a_full_disk(folder: Path) -> None:

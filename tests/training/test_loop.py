@@ -125,10 +125,11 @@ def test_another_training_in_the_same_folder_begins_anew(tmp_path: Path) -> None
     assert EPOCHS * STEPS == len(asked)
 
 
-def test_a_state_that_a_disk_spoiled_begins_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_state_that_a_disk_spoiled_begins_anew(tmp_path: Path, size: int) -> None:
     training(tmp_path).fit("first", build(), make)
     (state,) = tmp_path.iterdir()
-    state.write_bytes(state.read_bytes()[:1000])
+    state.write_bytes(state.read_bytes()[:size])
     asked: list[int] = []
     training(tmp_path).fit("first", build(), lambda step: asked.append(step) or make(step))
     assert EPOCHS * STEPS == len(asked)
