@@ -32,14 +32,12 @@ from flaskapi.submissions.tables import REVISION, images, submissions
 
 T = TypeVar("T")
 MIB = 1024 * 1024
-_ERASED_TOGETHER = 50  # submissions
 _BREATH_S = (
     0.01  # between two transactions that erase, in which those that wait to write come first
 )
 _LOOKS_AT_LOG = 10  # for a moment in which nobody reads, so that it can be emptied
 PATIENCE_S = 0.8  # with a database in which another process writes
 _PUBLIC = "The store cannot be used at the moment; the service's log says why."
-_COLUMNS = [column for column in submissions.c if column.name != "sha256"]
 
 
 class Database:
@@ -100,10 +98,10 @@ class Database:
             ):
                 for _ in range(_LOOKS_AT_LOG):
                     # Not within a transaction, which `connect` would begin.
-                    is_busy, *_ = (
+                    busy, *_ = (
                         connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                     )
-                    if not is_busy:
+                    if not busy:
                         break
                     time.sleep(_BREATH_S)
 

@@ -65,7 +65,7 @@ def erase_before(store: Store, moment: datetime) -> int:
         erased += count
         time.sleep(_BREATH_S)
     if erased:
-        _empty_log(store)
+        empty_log(store)
     return erased
 
 
@@ -113,7 +113,7 @@ def erase_beyond(
         time.sleep(_BREATH_S)
     store.run(lambda connection: end_turn(connection, held), long=True)
     if erased:
-        _empty_log(store)
+        empty_log(store)
     return erased, excess or None
 
 
@@ -155,11 +155,12 @@ def erase_for_room(store: Store, share: float) -> int:
         erased += count
         time.sleep(_BREATH_S)
     store.run(lambda connection: end_turn(connection, held), long=True)
-    _empty_log(store)
+    empty_log(store)
     return erased
 
 
-def _empty_log(store: Store) -> None:
+def empty_log(store: Store) -> None:
+    """Let nothing of what was erased stay in SQLite's log, unless somebody reads from it."""
     store.run(lambda connection: None, long=True, erases=True)
 
 

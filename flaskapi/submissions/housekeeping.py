@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Store
 from flaskapi.submissions.chores import is_due, take_chore
-from flaskapi.submissions.erasing import erase_before, erase_beyond, erase_for_room
+from flaskapi.submissions.erasing import empty_log, erase_before, erase_beyond, erase_for_room
 from flaskapi.submissions.statistics import summarize_days
 from flaskapi.submissions.tables import chores
 
@@ -68,7 +68,8 @@ def keep_house(store: Store, limits: KeepingLimits, now: datetime | None = None)
     too_old = 0 if limits.days is None else erase_before(store, now - timedelta(days=limits.days))
     too_many, excess = erase_beyond(store, limits.submissions, limits.bytes)
     too_many += erase_for_room(store, limits.disk_share)
-    summarize_days(store, now)  # last, for an erasure has its day counted anew
+    summarize_days(store, now)  # after them, for an erasure has its day counted again
+    empty_log(store)  # also of what was erased while somebody read from it
     return Done(too_old, too_many, not excess)
 
 

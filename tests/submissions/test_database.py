@@ -1,4 +1,6 @@
 import os
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from uuid import UUID
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.erasing import erase, erase_before
+from flaskapi.submissions.housekeeping import KeepingLimits, keep_house
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.tables import REVISION
@@ -179,6 +182,30 @@ def test_what_is_older_than_a_moment_is_erased_and_nothing_else(
     assert young == get_submission(store, young.id)
     assert (1, 1) == (count(engine, "submissions"), count(engine, "images"))
     assert 0 == erase_before(store, datetime.now(UTC) - timedelta(days=1))
+
+
+def test_what_was_erased_while_somebody_read_goes_with_the_housekeeping(tmp_path: Path) -> None:
+    """A reader keeps SQLite's log from being emptied."""
+    path = tmp_path / "submissions.db"
+    store = Database(f"sqlite:///{path}", "process")
+    sent = make_submission(image=b"erased by its id" * 50)
+    store.record([sent])
+    with closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM submissions").fetchone()
+        assert erase(store, sent.id)
+    keep_house(store, KeepingLimits())
+    left = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"erased by its" not in left
+    store.close()
+
+
+def test_no_database_is_made_where_a_link_points(tmp_path: Path) -> None:
+    (tmp_path / "submissions.db").symlink_to(tmp_path / "elsewhere")
+    store = Database(f"sqlite:///{tmp_path}/submissions.db", "process")
+    with pytest.raises(StoreUnavailableError, match="remove the link"):
+        store.check()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_nothing_of_what_was_erased_stays_in_a_file(tmp_path: Path) -> None:

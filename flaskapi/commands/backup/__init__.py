@@ -46,7 +46,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def back_up(options: argparse.Namespace) -> None:
     """Write a backup, whole or not at all, that nobody else on this machine can read."""
     from flaskapi.app import find_address, make_app
-    from flaskapi.submissions.backup import copy_database
+    from flaskapi.submissions.backup import copy_database, count_rows
 
     app, target = make_app(), options.folder.absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -57,7 +57,8 @@ def back_up(options: argparse.Namespace) -> None:
         copy_instance(Path(app.instance_path), folder / INSTANCE)
         copy_versions(app.config["VERSIONS_PATH"], folder / VERSIONS)
         copied = None
-        if app.config["STORE"] != "off":
+        # What was kept before STORE was off is there all the same.
+        if app.config["STORE"] != "off" or count_rows(find_address(app)):
             copied = copy_database(find_address(app), folder / DATABASE)._asdict()
         write_list(folder, copied)
         check_whole(folder)
@@ -90,7 +91,8 @@ def restore(options: argparse.Namespace) -> None:
     put_back_versions(folder / VERSIONS, app.config["VERSIONS_PATH"])
     if copied:
         put_back(address, folder / DATABASE, copied)
-        if {name: count_rows(address)[name] for name in copied.rows} != copied.rows:
+        now = count_rows(address)
+        if any(now[name] != rows for name, rows in copied.rows.items()):
             print("Since the backup was put back, the service has kept more.")
     print(f"Put back the backup of {listed['made_at']}. Restart the service: deploy/roll.")
 

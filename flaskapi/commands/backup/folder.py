@@ -16,7 +16,6 @@ from flaskapi.errors import FlaskapiError
 
 FORMAT = 1  # of the folder
 LIST, DATABASE, INSTANCE, VERSIONS = "backup.json", "database", "instance", "versions"
-POINTER = "serving.json"
 _INSTANCE_FILES = ("*.key", "*.toml")
 
 
@@ -46,6 +45,9 @@ def copy_instance(instance: Path, folder: Path) -> None:
 
 def copy_versions(versions: Path, folder: Path) -> None:
     """Copy the versions and which one serves; a promotion waits until that is done."""
+    # Not at the top: a command's help needs no model.
+    from flaskapi.versions.registry import POINTER
+
     if not versions.is_dir():
         return
     with _held(versions):
@@ -59,6 +61,10 @@ def copy_versions(versions: Path, folder: Path) -> None:
 
 def put_back_versions(folder: Path, versions: Path) -> None:
     """Each version, and which one serves last."""
+    # Not at the top: a command's help needs no model.
+    from flaskapi.versions.registry import POINTER
+    from flaskapi.versions.version import SUBMISSIONS
+
     if not any(folder.iterdir()):
         return
     versions.mkdir(parents=True, exist_ok=True)
@@ -69,7 +75,7 @@ def put_back_versions(folder: Path, versions: Path) -> None:
             target.chmod(0o755)
             for file in find_files(path):
                 # Others may read a version, but not which submissions it was learned from.
-                mode = 0o600 if file.suffix == ".csv" else 0o644
+                mode = 0o600 if file.name == SUBMISSIONS else 0o644
                 _copy(file, target / file.name, mode)
         if (folder / POINTER).exists():
             _copy(folder / POINTER, versions / POINTER, 0o644)
