@@ -74,6 +74,22 @@ def tiff_of_tiles(side: int) -> bytes:
     return tiff(28, 28, body, (259, 3, 1, 8), *tiles)
 
 
+def tiff_of_pages_that_share(pages: int, strips: int) -> bytes:
+    """A sound page, followed by pages whose strips all stand in the same two lists."""
+    first = tiff(28, 28, bytes(784), *strip(bytes(784)))
+    lists = len(first)
+    starts = lists + 4 * strips
+    further = b""
+    for page in range(pages):
+        at = starts + 30 * page
+        entries = struct.pack("<HHLL", 273, 4, strips, lists) + struct.pack(
+            "<HHLL", 279, 4, strips, lists
+        )
+        following = at + 30 if page + 1 < pages else 0
+        further += struct.pack("<H", 2) + entries + struct.pack("<L", following)
+    return first[:-4] + struct.pack("<L", starts) + bytes(4 * strips) + further
+
+
 def tiff_of_strips(count: int) -> bytes:
     """One row each, and all at one place."""
     body = bytes(1000) + struct.pack(f"<{count}L", *[8] * count)
@@ -183,6 +199,10 @@ BOUNDED: dict[str, Maker] = {
     "png-ztxt": lambda: png_with(png_chunk(b"zTXt", ZTXT + zeros(100 << 20))),
     "png-ztxt-many": lambda: png_with(png_chunk(b"zTXt", ZTXT + zeros(1 << 20)) * 64),
     "png-itxt": lambda: png_with(png_chunk(b"iTXt", ITXT + zeros(100 << 20))),
+    "png-raw-profiles": lambda: png_with(
+        png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\n" * (1 << 20), 9))
+        * 5000
+    ),
     "png-raw-profile": lambda: png_with(
         png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zeros(100 << 20)) * 20
     ),
@@ -205,6 +225,7 @@ BOUNDED: dict[str, Maker] = {
     ),
     "bmp-runs-allowed": lambda: bmp_of_runs(1400),
     "tiff-deflate": lambda: tiff(5000, 5000, zeros(25_000_000), *strip(zeros(25_000_000), 8)),
+    "tiff-shared": lambda: tiff_of_pages_that_share(999, 20_000),
     "tiff-loop": lambda: tiff(28, 28, bytes(784), *strip(bytes(784)))[:-4] + struct.pack("<L", 792),
 }
 

@@ -55,11 +55,16 @@ def describe(error: Exception, *, base: str = "", request_id: str | None = None)
         request_id: of the request, if there is one.
     """
     if isinstance(error, errors.FlaskapiError):
-        name, status, detail = name_of(type(error)), STATUS[type(error)], str(error)
+        name, status, detail = name_of(type(error)), STATUS[type(error)], detail_of(error)
     else:
         logging.getLogger("flaskapi").error("an image of many could not be read", exc_info=error)
         name, status, detail = "internal-error", 500, PROBLEMS["internal-error"]
     return make_document(name, status, detail, base=base, request_id=request_id)
+
+
+def detail_of(error: errors.FlaskapiError) -> str:
+    """What a caller may read of an error: of the store, nothing of hosts, users and paths."""
+    return error.public if isinstance(error, errors.StoreUnavailableError) else str(error)
 
 
 def make_document(

@@ -5,11 +5,12 @@ PDF's.
 import struct
 from collections.abc import Iterator
 
-from flaskapi.digits.convert import convert_to_png, save_png
-from flaskapi.digits.decode import read_layout
+from flaskapi.digits.convert import save_png
+from flaskapi.digits.decode import ImageFile
+from flaskapi.digits.encode import encode_png
 from flaskapi.digits.foreign import decode_foreign
 from flaskapi.digits.formats import HEAD_BYTES, foreign_kind
-from flaskapi.errors import FlaskapiError, InvalidImageError, TooLargeError
+from flaskapi.errors import FlaskapiError, TooLargeError
 
 MOST_PAGES = 1000
 PAGE_SIDE_PX = 2400  # to which a PDF's page is drawn; A4 at 200 to the inch has 2,339
@@ -57,24 +58,14 @@ def split_pages(data: bytes, *, max_pixels: int) -> Iterator[bytes | FlaskapiErr
 
 
 def _cut_tiff(data: bytes, start: int, max_pixels: int) -> bytes:
-    """Make a PNG of the page whose directory begins at `start`: the first one, where the header
-    says so.
+    """Make a PNG of the page whose directory begins at `start`, within the bounds of any picture.
+
+    It is the first page where the header says so. The PNG is grey and upright, as the page is read.
     """
     data = data[:4] + struct.pack(_ORDERS[data[:4]] + "I", start) + data[8:]
-    try:
-        width, height, _ = read_layout(data)
-        if width * height > max_pixels:
-            raise TooLargeError(
-                f"The page has {width} x {height} pixels; at most {max_pixels:,} pixels in all "
-                f"are read."
-            )
-        return convert_to_png(data)
-    except FlaskapiError:
-        raise
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        raise InvalidImageError(
-            "The page cannot be decoded whole: it is truncated or damaged."
-        ) from error
+    file = ImageFile(data, max_pixels=max_pixels)
+    side_px = max(file.layout.width, file.layout.height)
+    return encode_png(file.decode(side_px).views[0])
 
 
 def _find_pages(data: bytes) -> list[int]:

@@ -9,7 +9,12 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from flaskapi.errors import FlaskapiError, InvalidRequestError, UnsupportedImageError
+from flaskapi.errors import (
+    FlaskapiError,
+    InvalidRequestError,
+    MissingImageError,
+    UnsupportedImageError,
+)
 from flaskapi.sources import Allowance, Item
 from flaskapi.sources.pixels import COUNT, SIDE_PX, write_png
 
@@ -53,6 +58,8 @@ def read_table(
         for number, content in enumerate(read(source), 1):
             allowance.take(len(content) if isinstance(content, bytes) else 0)
             yield Item(f"{name}#{number}", content)
+        if not number:
+            raise MissingImageError(f"'{name}' holds no picture.")
     except FlaskapiError as error:
         if not number:
             raise

@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from flaskapi import errors
 from flaskapi.contract import problems
-from flaskapi.contract.problems import PROBLEMS, STATUS, make_document, name_of
+from flaskapi.contract.problems import PROBLEMS, STATUS, detail_of, make_document, name_of
 from flaskapi.web.request_id import request_id
 from flaskapi.web.scopes import open_to_all
 
@@ -47,8 +47,7 @@ def describe(error: Exception) -> dict[str, Any]:
 
 
 def _domain_error(error: errors.FlaskapiError) -> Response:
-    said = error.public if isinstance(error, errors.StoreUnavailableError) else str(error)
-    response = problem(name_of(type(error)), STATUS[type(error)], said)
+    response = problem(name_of(type(error)), STATUS[type(error)], detail_of(error))
     if isinstance(error, errors.RateLimitedError):
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response

@@ -47,6 +47,8 @@ class Work:
             return None
         if isinstance(made, Exception):
             raise made
+        if made is None:  # there is nothing at all, and `rest` has to learn it too
+            self._made.put(None)
         return made
 
     def rest(self, first: str | None, broken: Callable[[Exception], str]) -> Iterator[str]:

@@ -162,3 +162,13 @@ def test_a_damaged_file_is_an_error_of_the_project(data: bytes, draw: st.DataObj
     except FlaskapiError:
         return
     assert all(isinstance(item.content, bytes | FlaskapiError) for item in items)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [idx(DIGITS[:0]), npy(DIGITS[:0]), table()[: table().index(b"\r\n") + 2]],
+    ids=["IDX", "an array", "a heading alone"],
+)
+def test_a_table_without_a_picture_is_an_error(data: bytes) -> None:
+    with pytest.raises(FlaskapiError):
+        read(data)

@@ -27,6 +27,12 @@ def test_what_is_made_comes_in_order_and_what_it_needed_is_closed() -> None:
     assert closed.wait(5)
 
 
+def test_where_there_is_nothing_at_all_the_answer_ends() -> None:
+    work, closed = begin(iter(()))
+    assert "" == "".join(work.rest(work.first(5), say)).strip()
+    assert closed.wait(5)
+
+
 def test_while_nothing_is_made_a_space_comes_now_and_then() -> None:
     go_on = threading.Event()
 

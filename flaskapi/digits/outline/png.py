@@ -82,8 +82,9 @@ def _orientation(data: bytes, chunks: list[tuple[bytes, int, int]]) -> int:
             name, _, text = data[start:end].partition(b"\0")
             if name == b"XML:com.adobe.xmp" and kind == b"iTXt":
                 xmp = xmp or text
-            elif name == b"Raw profile type exif" and kind != b"iTXt":
-                exif = exif or _raw_profile(_inflated(text[1:]) if kind == b"zTXt" else text)
+            elif name == b"Raw profile type exif" and kind != b"iTXt" and exif is None:
+                # Only the first: each may unpack to a megabyte, and a file may have thousands.
+                exif = _raw_profile(_inflated(text[1:]) if kind == b"zTXt" else text) or b""
     return read_orientation(exif, xmp)
 
 

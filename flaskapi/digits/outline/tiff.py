@@ -26,6 +26,7 @@ _NEEDED = {
 _JPEG = 7
 _COMPRESSIONS = {1, 2, 3, 4, 5, _JPEG, 8, 32773, 32946, 34925, 50000}
 _SCANS_OF_A_STRIP = 4
+_MOST_ENDS = 100_000  # fields, strips and tiles that are followed, of all pages together
 
 
 class _Field(NamedTuple):
@@ -188,8 +189,12 @@ class _Page(_Fields):
 
 def _last(order: str, data: bytes, first: _Directory) -> int:
     """Where the last byte lies that belongs to any of the pages."""
-    end, page, seen = first.end, first, set()
+    end, page, seen, left = first.end, first, set(), _MOST_ENDS
     for _ in range(_MOST_PAGES):
+        pieces = (page.fields[tag].values for tag in (_STRIPS, _TILES) if tag in page.fields)
+        left -= len(page.fields) + sum(pieces)
+        if left < 0:
+            return len(data)  # many pages may share one array of strips; then nothing is cut
         for field in page.fields.values():
             end = max(end, field.place + field.values * _SIZES.get(field.kind, 1))
         end = max(end, *_ends(order, data, page, _STRIPS, _STRIP_BYTES), 0)
