@@ -5,6 +5,7 @@ libraries that no other process loads.
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,9 @@ class ForeignPage(NamedTuple):
     pages: int  # that the file has
 
 
+_turn = threading.Lock()  # of the process's threads, for each child may take 2 GiB
+
+
 def decode_foreign(
     data: bytes, kind: Foreign, *, max_pixels: int, max_side_px: int, page: int = 1
 ) -> ForeignPage:
@@ -41,9 +45,8 @@ def decode_foreign(
         page: counted from 1; at 0 a PDF's pages are only counted.
 
     Raises:
-        InvalidImageError: damaged, locked by a password, without such a page, or more work than
-            is allowed.
-        TooLargeError: more than `max_pixels`.
+        InvalidImageError: damaged, locked by a password, or without such a page.
+        TooLargeError: more than `max_pixels`, or more work than is allowed.
         UnsupportedImageError: the library for this format is not installed.
     """
     # sys.executable is Apache's own where Python is embedded.
@@ -51,9 +54,16 @@ def decode_foreign(
     arguments = [kind, *map(str, (max_pixels, max_side_px, page))]
     command = [str(python if python.exists() else sys.executable), "-I", str(_CHILD), *arguments]
     try:
-        answer = subprocess.run(
-            command, input=data, capture_output=True, timeout=TIMEOUT_S, check=False
-        ).stdout
+        with _turn:
+            done = subprocess.run(
+                command,
+                input=data,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+        answer = done.stdout if done.returncode == 0 else b""  # one that was killed wrote half
     except subprocess.TimeoutExpired:
         answer = b""
     letter, rest = answer[:1], answer[1:]
@@ -79,4 +89,7 @@ def _refusal(
         return InvalidImageError(
             f"The image cannot be decoded whole: this {kind} is truncated or damaged."
         )
-    return InvalidImageError(f"This {kind} takes more memory or time to decode than is allowed.")
+    return TooLargeError(
+        f"This {kind} takes more memory or time to decode than this service gives to one image. "
+        "Send it smaller, or as PNG or JPEG."
+    )

@@ -48,6 +48,8 @@ def main(kind: str, max_pixels: int, max_side_px: int, page: int) -> None:
     except ModuleNotFoundError as error:
         sys.stdout.buffer.write(b"M" + str(error.name).encode())
         return
+    except MemoryError:
+        return  # without an answer, as where the time is over
     except Exception as error:  # each library has its own for damaged files
         sys.stdout.buffer.write(b"D" + str(error)[:200].encode("utf-8", "replace"))
         return

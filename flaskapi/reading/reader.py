@@ -81,18 +81,21 @@ class Reader:
         wanted = NumberQuery(pattern, alternatives, check)
         return predict_number(image, self.classifier, self.detector, self.limits, wanted)
 
-    def many(self, items: Iterable[Item], route: Route = "digit") -> Iterator[Answer]:
+    def many(
+        self, items: Iterable[Item], route: Route = "digit", *, split: bool = True
+    ) -> Iterator[Answer]:
         """Read one digit, or one number, in each of many images, in their order.
 
         Args:
-            items: named image files, of which each page is read; one that is an error already is
-                answered with it.
+            items: named image files; one that is an error already is answered with it.
             route: what is in each.
+            split: read each page of a TIFF or PDF, else the first alone.
 
         Raises:
             ModelUnavailableError: there is no model.
         """
-        items = split_items(items, self.limits.max_pixels)
+        if split:
+            items = split_items(items, self.limits.max_pixels)
         return answer_items(items, each(self.number) if route == "number" else self._digits)
 
     def _digits(

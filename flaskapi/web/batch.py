@@ -62,7 +62,7 @@ def predict_batch() -> Response:
         items = until_answered.enter_context(closing(read_items(request)))
         work = Work()
         results = _results(
-            _computed(_chunks(reader.many(items, route)), work.stopped),
+            _computed(_chunks(reader.many(items, route, split=False)), work.stopped),
             keep=query.get("keep") != "false",
         )
         answer = _Document(results) if form == JSON else _Lines(results, form, route)

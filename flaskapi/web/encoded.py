@@ -16,6 +16,7 @@ _URL_ALPHABET = str.maketrans("-_", "+/")
 _PERCENT = {"%2B": "+", "%2b": "+", "%2F": "/", "%2f": "/", "%3D": "=", "%3d": "="}
 _PERCENT |= {"%0A": "", "%0a": "", "%0D": "", "%0d": ""}
 # A picture is only looked at to see if it is whole.
+_MOST_LOST = 8  # signs `+` of a short text, beside their share
 _GLANCE_PIXELS, _GLANCE_SIDE_PX = 25_000_000, 64
 
 
@@ -47,7 +48,7 @@ def decode_text(text: Any, name: str) -> bytes:
     if text.startswith("data:"):
         scheme, _, text = text.partition(",")
     try:
-        data = base64.b64decode("".join(text.split()), validate=True)
+        data = base64.b64decode(_close_up(text), validate=True)
     except (binascii.Error, ValueError):
         return _decode_as_written(text, scheme, name)
     if " " in text and _has_lost_plus(text):
@@ -67,7 +68,7 @@ def _decode_as_written(text: str, scheme: str, name: str) -> bytes:
             text = text.replace(sign, meant)
     if " " in text and _has_lost_plus(text):
         text = text.replace(" ", "+")
-    text = "".join(text.split()).rstrip("=")
+    text = _close_up(text).decode("utf-8", "surrogatepass").rstrip("=")
     if ("-" in text or "_" in text) and "+" not in text and "/" not in text:
         text = text.translate(_URL_ALPHABET)
     legal = _ALPHABET.match(text)
@@ -89,11 +90,17 @@ def _decode_as_written(text: str, scheme: str, name: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4))
 
 
+def _close_up(text: str) -> bytes:
+    """Take the white space out, and make no string of each piece: a body may have millions."""
+    return text.encode("utf-8", "surrogatepass").translate(None, b" \t\n\r\v\f")
+
+
 def _has_lost_plus(text: str) -> bool:
     """Did a form make spaces of `+`? Lines that were joined by spaces are all as long as each
     other.
     """
-    if "+" in text:
+    # One sign in 64 is a `+`; far more spaces are none that were lost.
+    if "+" in text or text.count(" ") > _MOST_LOST + len(text) // 16:
         return False
     pieces = text.strip().split(" ")
     return len({len(piece) for piece in pieces[:-1]}) > 1 or len(pieces[-1]) > len(pieces[0])
@@ -102,7 +109,7 @@ def _has_lost_plus(text: str) -> bool:
 def _restore_plus(text: str, dropped: bytes) -> bytes:
     """Choose between spaces that mean nothing and spaces that were `+`, where both are base64."""
     try:
-        restored = base64.b64decode("".join(text.strip().replace(" ", "+").split()), validate=True)
+        restored = base64.b64decode(_close_up(text.strip().replace(" ", "+")), validate=True)
     except (binascii.Error, ValueError):
         return dropped
     return restored if _is_whole(restored) and not _is_whole(dropped) else dropped

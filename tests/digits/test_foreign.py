@@ -100,7 +100,7 @@ def test_a_picture_that_takes_too_much_is_refused_and_named(
     files: dict[Foreign, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flaskapi.digits.foreign.TIMEOUT_S", 0.01)
-    with pytest.raises(InvalidImageError, match="more memory or time"):
+    with pytest.raises(TooLargeError, match="more memory or time"):
         decode_image(files["HEIC"], max_pixels=6000, max_side_px=99)
 
 

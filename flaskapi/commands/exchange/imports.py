@@ -52,7 +52,7 @@ def import_folder(store: Store, folder: Path, reader: Reader, *, numbers: bool) 
     kept = failed = 0
     waiting, sent_as = list[Submission](), dict[UUID, bytes]()
     with tqdm(total=len(images), unit=" images", disable=None) as progress:
-        answers = reader.many(map(_to_item, images), "number" if numbers else "digit")
+        answers = reader.many(map(_to_item, images), "number" if numbers else "digit", split=False)
         for image, answer in zip(images, answers, strict=True):
             if isinstance(answer.outcome, Exception):
                 failed += 1
