@@ -29,7 +29,9 @@ _CHECKED_IMAGES = 64
 _CHECKED_PAGE = 48, 80, 1
 
 
-def compile_artifact(source: Path, target: Path, *, quantized: bool = True) -> None:
+def compile_artifact(
+    source: Path, target: Path, *, quantized: bool = True, checks_form: bool = True
+) -> None:
     """Compile a model file for ONNX Runtime.
 
     The compiled form bears the artifact's SHA-256 (`artifact_sha256`), its card (`model_card`) and
@@ -40,6 +42,7 @@ def compile_artifact(source: Path, target: Path, *, quantized: bool = True) -> N
     Args:
         source: the `.h5` or `.keras` file.
         target: the `.onnx` file to write, whole or not at all.
+        checks_form: refuse a classifier that reads pictures of another form.
         quantized: answer with 8 bits where that changes next to nothing.
 
     Raises:
@@ -60,7 +63,7 @@ def compile_artifact(source: Path, target: Path, *, quantized: bool = True) -> N
         raise ModelFileError(
             f"{source.name}: the 10 outputs are no probabilities; the last layer must be a softmax."
         )
-    if not finds:
+    if checks_form and not finds:
         _check_convention(source, model)
     with replacing(target) as temporary:
         with warnings.catch_warnings():
@@ -114,7 +117,7 @@ def _check_convention(source: Path, model: keras.Model) -> None:
         return answers
 
     if finding := find_convention(classify):
-        raise ModelFileError(f"{source.name}: {explain(finding)}.")
+        raise ModelFileError(f"{source.name}: {explain(finding, model.input_shape[1:])}.")
 
 
 def _simplify(path: Path) -> None:

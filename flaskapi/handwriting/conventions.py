@@ -114,13 +114,20 @@ def find_convention(classify: Classify) -> Finding | None:
     return Finding(CONVENTIONS[best], shares[best], shares[0])
 
 
-def explain(finding: Finding) -> str:
-    """Say which form a classifier takes, and what makes one of it that takes this service's."""
+def explain(finding: Finding, shape: tuple[int, ...] = (28, 28, 1)) -> str:
+    """Say which form a classifier takes, and what makes one of it that takes this service's.
+
+    Args:
+        finding: the form.
+        shape: of the classifier's input, without the batch.
+    """
+    # What goes before it makes `(28, 28, 1)`.
+    reshape = "" if shape == (28, 28, 1) else f"keras.layers.Reshape({shape}), "
     return (
         f"it was trained on pictures of another form: {finding.convention.words}. It reads "
         f"{finding.share:.0%} of drawn digits so, and {finding.own_share:.0%} as this service "
         f"gives them: {_OURS.words}. Save it with what makes its form first: "
-        f"keras.Sequential([keras.Input((28, 28, 1)), {finding.convention.layers}, model])"
+        f"keras.Sequential([keras.Input((28, 28, 1)), {finding.convention.layers}, {reshape}model])"
         f".save('my_model.h5')"
     )
 

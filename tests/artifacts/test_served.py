@@ -172,23 +172,26 @@ def test_a_saved_model_folder_is_refused_by_name(tmp_path: Path) -> None:
         load_artifact(tmp_path)
 
 
-@pytest.mark.parametrize("form", [1, 2, 7], ids=lambda form: CONVENTIONS[form].words)
+@pytest.mark.parametrize(
+    ("form", "shape"),
+    [(1, (28, 28, 1)), (2, (28, 28, 1)), (7, (28, 28, 1)), (1, (784,)), (1, (1, 28, 28))],
+)
 def test_a_model_of_another_form_is_refused_and_serves_with_the_layer_that_is_advised(
-    tmp_path: Path, form: int
+    tmp_path: Path, form: int, shape: tuple[int, ...]
 ) -> None:
     convention = CONVENTIONS[form]
     digits, labels = draw_all()
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
-            keras.Input((28, 28, 1)),
+            keras.Input(shape),
             keras.layers.BatchNormalization(momentum=0.5),
             keras.layers.Flatten(),
             keras.layers.Dense(10, activation="softmax"),
         ]
     )
     model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(convention.make(digits), labels, epochs=60, verbose=0)
+    model.fit(convention.make(digits).reshape(-1, *shape), labels, epochs=60, verbose=0)
     model.save(theirs := tmp_path / "theirs.h5")
     with pytest.raises(ModelFileError) as caught:
         compile_artifact(theirs, tmp_path / "theirs.onnx")

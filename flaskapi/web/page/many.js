@@ -22,7 +22,7 @@ export async function readMany(files, mode, open) {
   $("many").scrollIntoView({ behavior: "smooth", block: "nearest" });
   const unsent = [], total = files.some(isArchive) ? 0 : files.length;
   const add = (results, from = []) => {
-    results.forEach((result, index) => addRow(result, from[index], open));
+    results.forEach((result, index) => addRow(result, from.length === 1 ? from[0] : from[index], open));
     if (total) Object.assign($("many-progress"), { max: total, value: rows.length });
     tell(total ? t("{0} of {1}", rows.length, total) : t("{0} read", rows.length));
   };
@@ -61,6 +61,10 @@ async function* chunks(files) {
       continue;
     }
     const picture = await prepare(file);
+    if (!picture.width) { // what the browser cannot show may have pages, each of which is answered
+      yield [{ file, picture }];
+      continue;
+    }
     together.push({ file, picture });
     bytes += picture.content.size;
     if (together.length >= TOGETHER || bytes > TOGETHER_BYTES) {
@@ -75,6 +79,10 @@ async function* chunks(files) {
 async function readTogether(together, mode, signal) {
   if (mode !== "auto") return batch(together, { route: mode }, signal);
   const looks = await batch(together, { route: "number", keep: "false" }, signal);
+  if (together.length === 1) {
+    const isNumber = looks.some(({ digits }) => digits?.length > 1);
+    return batch(together, { route: isNumber ? "number" : "digit" }, signal);
+  }
   const results = [];
   for (const [route, wanted] of [["number", true], ["digit", false]]) {
     const places = together.map((_, place) => place).filter((place) => wanted === (looks[place].digits?.length > 1));
