@@ -107,11 +107,17 @@ def find_bearer() -> "Key | None":
             not taken for somebody else.
         RateLimitedError: it is used more often than its own limit allows.
     """
+    if "key_error" in g:
+        raise g.key_error
     if "key" not in g:
-        token = _token()
-        key = None if token is None else _find(token)
-        if key is not None:
-            count_use(key)
+        try:
+            token = _token()
+            key = None if token is None else _find(token)
+            if key is not None:
+                count_use(key)
+        except FlaskapiError as error:
+            g.key_error = error
+            raise
         g.key = key
     found: Key | None = g.key
     return found

@@ -33,17 +33,23 @@ def count_use(key: "Key") -> None:
     limit, counted_by = parse(key.rate_limit), ("key", key.name)
     limiter = _limiter(current_app._get_current_object())  # type: ignore[attr-defined]  # Werkzeug's proxy has it
     try:
-        is_within = limiter.hit(limit, *counted_by)
+        if limiter.hit(limit, *counted_by):
+            return
         reset_at_s = limiter.get_window_stats(limit, *counted_by).reset_time
     except StorageError:
         return  # Redis is down; a key is not refused for that
-    if not is_within:
-        wait_s = max(1, math.ceil(reset_at_s - time.time()))
-        raise RateLimitedError(
-            f"This key is used more often than its limit: {key.rate_limit}. Ask again in "
-            f"{wait_s} s.",
-            wait_s,
-        )
+    wait_s = max(1, math.ceil(reset_at_s - time.time()))
+    raise RateLimitedError(
+        f"This key is used more often than its limit: {key.rate_limit}. Ask again in {wait_s} s.",
+        wait_s,
+    )
+
+
+def find_storage(setting: str) -> tuple[str, dict[str, Any]]:
+    """Where `limits` counts, by the setting RATE_LIMIT_STORAGE, and with which options."""
+    if setting == "memory":
+        return "memory://", {}
+    return setting, dict.fromkeys(("socket_timeout", "socket_connect_timeout"), _REDIS_TIMEOUT_S)
 
 
 def _limiter(app: Flask) -> "FixedWindowRateLimiter":
@@ -53,11 +59,7 @@ def _limiter(app: Flask) -> "FixedWindowRateLimiter":
 
     found: FixedWindowRateLimiter | None = app.extensions.get("flaskapi-key-limits")
     if found is None:
-        storage, options = app.config["RATE_LIMIT_STORAGE"], dict[str, Any]()
-        if storage == "memory":
-            storage = "memory://"
-        else:
-            options = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), _REDIS_TIMEOUT_S)
+        storage, options = find_storage(app.config["RATE_LIMIT_STORAGE"])
         found = FixedWindowRateLimiter(
             storage_from_string(storage, wrap_exceptions=True, **options)
         )

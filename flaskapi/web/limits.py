@@ -15,9 +15,9 @@ from flaskapi.errors import FlaskapiError, RateLimitedError, SettingError
 from flaskapi.web.access import find_bearer, labeller_name
 from flaskapi.web.client import client
 from flaskapi.web.errors import problem
+from flaskapi.web.key_limits import find_storage
 
 V = TypeVar("V", bound=Callable[..., Any])
-_REDIS_TIMEOUT_S = 0.25
 
 
 def limited_by(setting: str) -> Callable[[V], V]:
@@ -49,11 +49,7 @@ def init_app(app: Flask) -> None:
     from flask_limiter import Limiter, RateLimitExceeded
     from limits.errors import ConfigurationError
 
-    storage, options = app.config["RATE_LIMIT_STORAGE"], dict[str, Any]()
-    if storage == "memory":
-        storage = "memory://"
-    else:
-        options = {"socket_timeout": _REDIS_TIMEOUT_S, "socket_connect_timeout": _REDIS_TIMEOUT_S}
+    storage, options = find_storage(app.config["RATE_LIMIT_STORAGE"])
     try:
         # While Redis is down each process counts for itself, and now and then looks whether it is
         # back. The limiter's hooks before and after every request, which these limits do not need,

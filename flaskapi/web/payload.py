@@ -19,7 +19,10 @@ from flaskapi.web.encoded import decode_text, decode_value
 from flaskapi.web.forms import HEAD_BYTES, FormPart, find_boundary, read_pairs, read_parts
 from flaskapi.web.unpack import unpack_request, with_body
 
-KEEP = ("true|false", "true or false")  # the query's `keep`, on every route that reads images
+# Rows of `read_query`. `keep` is of every route that reads images.
+YES_OR_NO = ("true|false", "true or false")
+MODEL = (r"[\w.:+-]{1,100}", "a model's version")
+KEEP = YES_OR_NO
 _MANY = "Many images, and archives of them, go to POST /predict/batch."
 _PAIRS = "application/x-www-form-urlencoded"
 _UNSAID = ("application/octet-stream", "", "application/pdf", "application/x-pdf")

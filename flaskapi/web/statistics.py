@@ -11,7 +11,7 @@ from flaskapi import drift
 from flaskapi.errors import InvalidRequestError, ModelUnavailableError
 from flaskapi.submissions.counts import Counts, describe, total
 from flaskapi.web.access import operators_only
-from flaskapi.web.payload import read_query
+from flaskapi.web.payload import MODEL, read_query
 from flaskapi.web.services import services
 
 blueprint = Blueprint("statistics", __name__)
@@ -32,9 +32,7 @@ def statistics() -> dict[str, Any]:
     # Not at the top: who keeps nothing has no need of a database's libraries.
     from flaskapi.submissions.statistics import count_days
 
-    query = read_query(
-        request, since=_DAY, until=_DAY, model=(r"[\w.:+-]{1,100}", "a model's version")
-    )
+    query = read_query(request, since=_DAY, until=_DAY, model=MODEL)
     since, until = _read_period(query)
     days = count_days(services().store, since, until)
     if "model" in query:

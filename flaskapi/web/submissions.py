@@ -14,7 +14,7 @@ from flaskapi.digits.encode import encode_bytes
 from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.submissions import Submission
 from flaskapi.web.access import needs_scope, operators_only
-from flaskapi.web.payload import read_query
+from flaskapi.web.payload import MODEL, YES_OR_NO, read_query
 from flaskapi.web.services import services
 
 if TYPE_CHECKING:
@@ -22,15 +22,14 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("submissions", __name__)
 MOST, USUAL = 200, 50  # on one page
-_YES_OR_NO = ("true|false", "true or false")
 _MOMENT = (r"[0-9T:.Z+-]{8,40}", "a day or a moment, as 2026-11-25 or 2026-11-25T04:05:00Z")
 _NUMBER = "[0-9]{1,256}"
 _FIELDS = {
     "digit": ("[0-9]", "0 to 9"),
     "label": (f"{_NUMBER}|none|any|missing", "a digit, a number, none, any or missing"),
-    "disagreement": _YES_OR_NO,
-    "uncertain": _YES_OR_NO,
-    "model": (r"[\w.:+-]{1,100}", "a model's version"),
+    "disagreement": YES_OR_NO,
+    "uncertain": YES_OR_NO,
+    "model": MODEL,
     "route": (r"/[\w./-]{1,100}", "an address, as /predict"),
     "since": _MOMENT,
     "until": _MOMENT,

@@ -1,17 +1,25 @@
 // The question for a key, which stays in this tab.
 
-import { $ } from "./answer.js";
+import { $, h } from "./answer.js";
 import { keys } from "./ask.js";
 import { t } from "./words.js";
 
-/** From now on, whatever needs a key asks for it here. */
+/** What needs a key asks for it here. */
 export function askForKeys() {
+  const dialog = h("dialog", { id: "key-dialog", "aria-labelledby": "key-title" },
+    h("form", { method: "dialog" },
+      h("h2", { id: "key-title" }, t("A key is needed here")),
+      h("p", { id: "key-note" }), h("label", { htmlFor: "key" }, t("Key")),
+      h("input", { id: "key", type: "password", autocomplete: "off", spellcheck: false }),
+      h("div", { className: "bar" },
+        h("button", { value: "ok", className: "main" }, t("Use this key")), " ",
+        h("button", { type: "button", id: "key-no", onclick: () => dialog.close("no") }, t("Cancel")))));
+  document.body.append(dialog);
   keys.wanted = (wrong) => new Promise((resolve) => {
     $("key-note").textContent = wrong ? t("This key is unknown, or was revoked.") : t("It stays in this tab and is forgotten when the tab is closed.");
     $("key").value = "";
-    $("key-dialog").onclose = () => resolve($("key-dialog").returnValue === "ok" ? $("key").value.trim() : null);
-    $("key-dialog").returnValue = "";
-    $("key-dialog").showModal();
+    dialog.onclose = () => resolve(dialog.returnValue === "ok" ? $("key").value.trim() : null);
+    dialog.returnValue = "";
+    dialog.showModal();
   });
-  $("key-no").addEventListener("click", () => $("key-dialog").close("no"));
 }

@@ -22,7 +22,7 @@ export async function readMany(files, mode, open) {
   $("many").scrollIntoView({ behavior: "smooth", block: "nearest" });
   const unsent = [], total = files.some(isArchive) ? 0 : files.length;
   const add = (results, from = []) => {
-    results.forEach((result, index) => addRow(result, from.length === 1 ? from[0] : from[index], open));
+    results.forEach((result, index) => addRow(result, from[from.length === 1 ? 0 : index], open));
     if (total) Object.assign($("many-progress"), { max: total, value: rows.length });
     tell(total ? t("{0} of {1}", rows.length, total) : t("{0} read", rows.length));
   };
@@ -52,16 +52,14 @@ export async function readMany(files, mode, open) {
 
 export const stopMany = () => running?.abort();
 
-/** Puts files together, each archive alone. */
+const isNumber = ({ digits }) => digits?.length > 1;
+
+/** Puts files together; an archive, or what may have pages, goes alone. */
 async function* chunks(files) {
   let together = [], bytes = 0;
   for (const file of files) {
-    if (isArchive(file)) {
-      yield [{ file }];
-      continue;
-    }
-    const picture = await prepare(file);
-    if (!picture.width) { // what the browser cannot show may have pages, each of which is answered
+    const picture = isArchive(file) ? {} : await prepare(file);
+    if (!picture.width) {
       yield [{ file, picture }];
       continue;
     }
@@ -75,17 +73,14 @@ async function* chunks(files) {
   if (together.length) yield together;
 }
 
-/** Reads some pictures. Where either may be in them, a first look, of which nothing is kept, tells which are numbers. */
+/** Reads some pictures. A first look, of which nothing is kept, tells numbers from digits. */
 async function readTogether(together, mode, signal) {
   if (mode !== "auto") return batch(together, { route: mode }, signal);
   const looks = await batch(together, { route: "number", keep: "false" }, signal);
-  if (together.length === 1) {
-    const isNumber = looks.some(({ digits }) => digits?.length > 1);
-    return batch(together, { route: isNumber ? "number" : "digit" }, signal);
-  }
+  if (together.length === 1) return batch(together, { route: looks.some(isNumber) ? "number" : "digit" }, signal);
   const results = [];
   for (const [route, wanted] of [["number", true], ["digit", false]]) {
-    const places = together.map((_, place) => place).filter((place) => wanted === (looks[place].digits?.length > 1));
+    const places = together.map((_, place) => place).filter((place) => wanted === isNumber(looks[place]));
     if (!places.length) continue;
     const found = await batch(places.map((place) => together[place]), { route }, signal);
     found.forEach((result, index) => (results[places[index]] = result));
