@@ -1,10 +1,10 @@
-// The question for a key, which stays in this tab.
+// Asks for a key, which stays in this tab.
 
 import { $, h } from "./answer.js";
 import { keys } from "./ask.js";
 import { t } from "./words.js";
 
-/** What needs a key asks for it here. */
+/** Whatever needs a key asks here. */
 export function askForKeys() {
   const dialog = h("dialog", { id: "key-dialog", "aria-labelledby": "key-title" },
     h("form", { method: "dialog" },

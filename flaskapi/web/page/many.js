@@ -1,4 +1,4 @@
-// Many pictures and archives: read in bulk, shown as a table, taken along as CSV.
+// Many pictures and archives: read in bulk, shown as a table, saved as CSV.
 
 import { $, h } from "./answer.js";
 import { Problem, ask, send } from "./ask.js";
@@ -54,21 +54,19 @@ export const stopMany = () => running?.abort();
 
 const isNumber = ({ digits }) => digits?.length > 1;
 
-/** Puts files together; an archive, or what may have pages, goes alone. */
+/** Puts files together; what may have pages goes alone. */
 async function* chunks(files) {
   let together = [], bytes = 0;
   for (const file of files) {
-    const picture = isArchive(file) ? {} : await prepare(file);
-    if (!picture.width) {
-      yield [{ file, picture }];
-      continue;
-    }
-    together.push({ file, picture });
-    bytes += picture.content.size;
-    if (together.length >= TOGETHER || bytes > TOGETHER_BYTES) {
+    const picture = isArchive(file) ? {} : await prepare(file), { width } = picture;
+    if (together.length && (!width || together.length >= TOGETHER || bytes > TOGETHER_BYTES)) {
       yield together;
       [together, bytes] = [[], 0];
     }
+    if (width) {
+      together.push({ file, picture });
+      bytes += picture.content.size;
+    } else yield [{ file, picture }];
   }
   if (together.length) yield together;
 }
@@ -94,7 +92,7 @@ async function batch(together, query, signal) {
   return (await ask(`predict/batch?${new URLSearchParams(query)}`, { method: "POST", body, signal })).results;
 }
 
-/** Reads an archive, whose answers come line by line. */
+/** Reads an archive: answers come line by line. */
 async function readArchive(file, mode, signal, add) {
   const route = mode === "number" ? "number" : "digit";
   const response = await send(`predict/batch?route=${route}`, {
