@@ -39,7 +39,7 @@ FLOORS = [  # from the roof down; errors.py lies under config.py, which raises o
     {"reading", "artifacts"},
     {"serving", "handwriting"},
     {"digits", "submissions", "sources", "config"},
-    {"privileges"},
+    {"privileges", "processes"},
     {"errors", "drift", "arrays", "labels"},
 ]
 

@@ -9,7 +9,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from PIL import Image as Pillow
 from flaskapi import errors
 from flaskapi.digits.child import ANSWER, FLOATS, NOTHING, REFUSED, REQUEST
 from flaskapi.digits.unpack import TOO_MUCH_MEMORY
+from flaskapi.processes import find_python
 
 _FOLDER = Path(__file__).parent
 # The names of the package without its face: that would load Flask, and OpenCV.
@@ -130,12 +130,9 @@ class Decoder:
         return self._process
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        # sys.executable is Apache's own where Python is embedded; the environment's interpreter
-        # is always here.
-        python = Path(sys.prefix) / "bin" / "python"
         return subprocess.Popen(
             [
-                *(str(python if python.exists() else sys.executable), "-P", "-c", _PROGRAM),
+                *(find_python(), "-P", "-c", _PROGRAM),
                 *(str(_FOLDER), str(_FOLDER.parent), str(self.bounds.memory)),
             ],
             stdin=subprocess.PIPE,

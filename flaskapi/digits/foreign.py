@@ -4,7 +4,6 @@ libraries that no other process loads.
 
 import struct
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from PIL import Image as Pillow
 
 from flaskapi.digits.formats import Foreign
 from flaskapi.errors import InvalidImageError, TooLargeError, UnsupportedImageError
+from flaskapi.processes import find_python
 
 _CHILD = Path(__file__).with_name("foreign_child.py")
 TIMEOUT_S = 30
@@ -49,10 +49,8 @@ def decode_foreign(
         TooLargeError: more than `max_pixels`, or more work than is allowed.
         UnsupportedImageError: the library for this format is not installed.
     """
-    # sys.executable is Apache's own where Python is embedded.
-    python = Path(sys.prefix) / "bin" / "python"
     arguments = [kind, *map(str, (max_pixels, max_side_px, page))]
-    command = [str(python if python.exists() else sys.executable), "-I", str(_CHILD), *arguments]
+    command = [find_python(), "-I", str(_CHILD), *arguments]
     try:
         with _turn:
             done = subprocess.run(

@@ -1,19 +1,17 @@
 """Find the compiled form of a model file, or have it built, once, in a child process."""
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
 import resource
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import onnxruntime
 
 from flaskapi.errors import ModelUnavailableError
+from flaskapi.processes import find_python, folder_locked
 from flaskapi.serving.missing import why_no_file
 
 BUILD_TIMEOUT_S = 120
@@ -47,7 +45,7 @@ def find_compiled(model_path: Path, cache_path: Path) -> Path:
     target = beside if os.access(model_path.parent, os.W_OK) else cached
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(target.parent):
+        with folder_locked(target.parent):
             if not is_compiled_from(sha256, target):
                 build_compiled(model_path, target)
     except OSError as error:
@@ -122,10 +120,7 @@ def run_command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     Raises:
         TimeoutExpired: it took longer than BUILD_TIMEOUT_S.
     """
-    # sys.executable is Apache's own where Python is embedded; the environment's interpreter is
-    # always here.
-    python = Path(sys.prefix) / "bin" / "python"
-    command = [str(python if python.exists() else sys.executable), "-m", "flaskapi", *arguments]
+    command = [find_python(), "-m", "flaskapi", *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -139,16 +134,3 @@ def run_command(*arguments: str) -> "subprocess.CompletedProcess[str]":
             process.kill()
             raise
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on the folder itself, which leaves no lock file behind and goes with its
-    process.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

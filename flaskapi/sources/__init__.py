@@ -5,11 +5,17 @@ What people send is read as if it were hostile: by sizes that are checked before
 read, one member in memory at a time, and by names that are only ever said again, never opened.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from flaskapi.errors import FlaskapiError, InvalidRequestError, TooLargeError
 
 _CLUTTER = {".ds_store", "thumbs.db", "desktop.ini"}
+
+
+class Readable(Protocol):
+    """What can be read forwards: a file, a pipe, a body."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Item(NamedTuple):

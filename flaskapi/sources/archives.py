@@ -5,7 +5,7 @@ order.
 import gzip
 import zlib
 from collections.abc import Iterator
-from typing import IO, Literal, Protocol
+from typing import IO, Literal
 
 from flaskapi.errors import (
     FlaskapiError,
@@ -13,7 +13,7 @@ from flaskapi.errors import (
     MissingImageError,
     UnsupportedImageError,
 )
-from flaskapi.sources import Allowance, Item
+from flaskapi.sources import Allowance, Item, Readable
 from flaskapi.sources.tables import read_table, table_kind
 from flaskapi.sources.tarred import BLOCK_BYTES, is_header, read_tar
 from flaskapi.sources.zipped import read_zip
@@ -27,12 +27,6 @@ _OTHERS = {
     b"7z\xbc\xaf\x27\x1c": "7-Zip",
     b"Rar!\x1a\x07": "RAR",
 }
-
-
-class Readable(Protocol):
-    """What can be read forwards: a file, a pipe, a body."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 def kind_of(head: bytes) -> Kind | None:

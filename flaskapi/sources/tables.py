@@ -5,7 +5,7 @@ own IDX files. Each picture is an item, named by its place, counted from 1.
 import re
 import struct
 from collections.abc import Iterator
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from flaskapi.errors import (
     MissingImageError,
     UnsupportedImageError,
 )
-from flaskapi.sources import Allowance, Item
+from flaskapi.sources import Allowance, Item, Readable
 from flaskapi.sources.pixels import COUNT, SIDE_PX, write_png
 
 TableKind = Literal["csv", "npy", "idx"]
@@ -28,10 +28,6 @@ _LABELS = {"label", "class", "digit", "target", "y"}
 _LONGEST_HEADER, _LARGEST_SIDE = 1 << 14, 1 << 12
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 def table_kind(head: bytes) -> TableKind | None:
     """Tell a file of pixels by its first 512 bytes."""
     if head.startswith((_IDX_IMAGES, _IDX_LABELS)):
@@ -42,7 +38,7 @@ def table_kind(head: bytes) -> TableKind | None:
 
 
 def read_table(
-    source: _Readable, kind: TableKind, name: str, allowance: Allowance
+    source: Readable, kind: TableKind, name: str, allowance: Allowance
 ) -> Iterator[Item]:
     """Read the pictures in a file of pixels, one after the other, each as a PNG.
 
@@ -66,7 +62,7 @@ def read_table(
         yield Item(name, error)
 
 
-def _read_idx(source: _Readable) -> Iterator[bytes]:
+def _read_idx(source: Readable) -> Iterator[bytes]:
     """IDX files of unsigned bytes (format: the end of http://yann.lecun.com/exdb/mnist/)."""
     if (magic := _exactly(source, 4)) == _IDX_LABELS:
         raise UnsupportedImageError(
@@ -89,7 +85,7 @@ class _Layout(NamedTuple):
     dtype: "np.dtype[np.generic]"
 
 
-def _read_npy(source: _Readable) -> Iterator[bytes]:
+def _read_npy(source: Readable) -> Iterator[bytes]:
     """NumPy's format for one array, which is read as numbers and never as Python objects."""
     layout = _read_npy_header(source)
     size = layout.height * layout.width
@@ -98,7 +94,7 @@ def _read_npy(source: _Readable) -> Iterator[bytes]:
         yield write_png(_to_bytes(values.astype(np.float64)), layout.width, layout.height)
 
 
-def _read_npy_header(source: _Readable) -> _Layout:
+def _read_npy_header(source: Readable) -> _Layout:
     class Limited:
         """NumPy's reader takes what a header claims; here it is never more than a header."""
 
@@ -150,7 +146,7 @@ def _find_pictures(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return count, height, width
 
 
-def _read_csv(source: _Readable) -> Iterator[bytes | FlaskapiError]:
+def _read_csv(source: Readable) -> Iterator[bytes | FlaskapiError]:
     """Rows of 784 numbers, with or without a label before or after them, and a line of names."""
     label_at: int | None = 0
     for number, line in enumerate(_lines(source)):
@@ -218,7 +214,7 @@ def _check_sides(height: int, width: int) -> None:
         )
 
 
-def _exactly(source: _Readable, size: int) -> bytes:
+def _exactly(source: Readable, size: int) -> bytes:
     data = source.read(size)
     while len(data) < size and (more := source.read(size - len(data))):
         data += more
@@ -227,7 +223,7 @@ def _exactly(source: _Readable, size: int) -> bytes:
     return data
 
 
-def _lines(source: _Readable) -> Iterator[str]:
+def _lines(source: Readable) -> Iterator[str]:
     """The lines of a text, none of them longer than a row of pixels may be."""
     rest = b""
     while block := source.read(_BLOCK_BYTES):

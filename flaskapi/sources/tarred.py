@@ -5,10 +5,10 @@ size into memory.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from flaskapi.errors import FlaskapiError, InvalidRequestError, UnsupportedImageError
-from flaskapi.sources import Allowance, Item, check_name, is_clutter
+from flaskapi.sources import Allowance, Item, Readable, check_name, is_clutter
 
 BLOCK_BYTES = 512
 _CHUNK = 1 << 16
@@ -24,10 +24,6 @@ _WHAT = {
     b"6": "a pipe",
     _SPARSE: "a sparse file",
 }
-
-
-class _Stream(Protocol):
-    def read(self, size: int, /) -> bytes: ...
 
 
 class _Header(NamedTuple):
@@ -48,7 +44,7 @@ def is_header(block: bytes) -> bool:
     )
 
 
-def read_tar(stream: _Stream, allowance: Allowance) -> Iterator[Item]:
+def read_tar(stream: Readable, allowance: Allowance) -> Iterator[Item]:
     """Read a tar archive, already unzipped, without folders and clutter.
 
     Raises:
@@ -101,7 +97,7 @@ def _refuse(name: str, kind: bytes, size: int, allowance: Allowance) -> Flaskapi
 class _Source:
     """The archive's bytes, counted."""
 
-    def __init__(self, stream: _Stream, allowance: Allowance) -> None:
+    def __init__(self, stream: Readable, allowance: Allowance) -> None:
         self._stream, self._allowance = stream, allowance
 
     def read(self, size: int) -> bytes:

@@ -94,14 +94,7 @@ class NoStore:
     def expect(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def run(
-        self,
-        work: "Callable[[Connection], T]",
-        *,
-        reads: bool = False,
-        long: bool = False,
-        erases: bool = False,
-    ) -> T:
+    def run(self, work: "Callable[[Connection], T]", **_: bool) -> T:
         raise StoreUnavailableError("Nothing is kept here: the setting STORE is off.")
 
     def check(self) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from flaskapi.submissions.identity import FileIdentity, folder_locked, set_logs_aside
+from flaskapi.processes import folder_locked
+from flaskapi.submissions.identity import FileIdentity, set_logs_aside
 
 Durability = Literal["process", "power"]
 # SQLite's own waits grow to 0.1 s between two looks; the store asks again itself, more often.

@@ -4,11 +4,9 @@ A file that is deleted or replaced stays open, and takes commits that nobody eve
 """
 
 import contextlib
-import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from flaskapi.errors import StoreUnavailableError
@@ -80,17 +78,6 @@ def set_logs_aside(path: Path) -> None:
         log = path.with_name(path.name + suffix)
         with contextlib.suppress(OSError):
             log.rename(f"{log}.of-another-database.{time.time_ns()}")
-
-
-@contextlib.contextmanager
-def folder_locked(folder: Path) -> Iterator[None]:
-    """Hold a folder, so that one process makes a database in it while others wait."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _identify(path: Path) -> tuple[int, int] | None:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from flaskapi.errors import ModelFileError, ModelUnavailableError, VersionError
+from flaskapi.processes import folder_locked
 from flaskapi.serving.classifier import OnnxClassifier, load_classifier
-from flaskapi.serving.compiled import build_compiled, find_compiled, is_compiled_from, locked
+from flaskapi.serving.compiled import build_compiled, find_compiled, is_compiled_from
 from flaskapi.serving.missing import why_no_file
 from flaskapi.versions.pointer import (
     MODEL_FILE,
@@ -300,7 +301,7 @@ class Registry:
 
     def _change(self, change: Callable[[Pointer], Pointer]) -> Pointer:
         self._make_folder()
-        with locked(self.path):
+        with folder_locked(self.path):
             before = self.read()
             after = change(before)
             if after != before:

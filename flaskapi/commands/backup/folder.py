@@ -1,7 +1,6 @@
 """A backup's folder: its files, the list that says what they are, and how they are copied."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flaskapi.errors import FlaskapiError
+from flaskapi.processes import folder_locked
 
 FORMAT = 1  # of the folder
 LIST, DATABASE, INSTANCE, VERSIONS = "backup.json", "database", "instance", "versions"
@@ -50,7 +50,7 @@ def copy_versions(versions: Path, folder: Path) -> None:
 
     if not versions.is_dir():
         return
-    with _held(versions):
+    with folder_locked(versions):
         for path in sorted(versions.glob("[!.]*/*")):
             if path.is_file() and not path.is_symlink():
                 (folder / path.parent.name).mkdir(mode=0o700, exist_ok=True)
@@ -68,7 +68,7 @@ def put_back_versions(folder: Path, versions: Path) -> None:
     if not any(folder.iterdir()):
         return
     versions.mkdir(parents=True, exist_ok=True)
-    with _held(versions):
+    with folder_locked(versions):
         for path in sorted(folder.glob("*/")):
             target = versions / path.name
             target.mkdir(mode=0o755, exist_ok=True)
@@ -161,17 +161,6 @@ def digest(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold the versions' folder, as whoever promotes does."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _sync(path: Path) -> None:
