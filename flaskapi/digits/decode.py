@@ -14,6 +14,7 @@ from flaskapi.digits.formats import (
     HEAD_BYTES,
     Foreign,
     foreign_kind,
+    image_type,
     name_unread,
 )
 from flaskapi.digits.outline import read_outline
@@ -41,15 +42,6 @@ __all__ = [
 ]
 
 _ROW_BYTES = 8  # that Pillow takes for each row besides its pixels
-_SIGNATURES = {
-    b"\x89PNG": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
-    b"BM": "image/bmp",
-    b"RIFF": "image/webp",
-    b"II*\0": "image/tiff",
-    b"MM\0*": "image/tiff",
-}
 
 
 class Layout(NamedTuple):
@@ -81,10 +73,7 @@ def media_type(data: bytes) -> str:
     """
     if kind := foreign_kind(data[:HEAD_BYTES]):
         return FOREIGN_TYPES[kind]
-    return next(
-        (name for signature, name in _SIGNATURES.items() if data.startswith(signature)),
-        "application/octet-stream",
-    )
+    return image_type(data) or "application/octet-stream"
 
 
 def decode_image(

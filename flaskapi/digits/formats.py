@@ -10,8 +10,19 @@ FOREIGN_TYPES: dict[Foreign, str] = {
     "AVIF": "image/avif",
     "PDF": "application/pdf",
 }
+# Of the formats that Pillow decodes here, how a file begins.
+_SIGNATURES = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"BM": "image/bmp",
+    b"RIFF": "image/webp",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
+}
 IMAGE_HEAD_BYTES = 12
 HEAD_BYTES = 512
+# Stricter than those, to find images that were sent with nothing that says so.
 _IMAGES = re.compile(
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM.{4}\0\0\0\0|RIFF.{4}WEBP|II\*\0|MM\0\*"
     rb"|.{4}ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1|avi[fs])",
@@ -51,6 +62,18 @@ _OTHERS = (
 def is_image(head: bytes) -> bool:
     """Does an image that is read begin with these bytes? Twelve of them are enough."""
     return _IMAGES.match(head) is not None
+
+
+def image_type(data: bytes) -> str | None:
+    """The media type of a file of the formats that Pillow decodes here, by its first bytes.
+
+    >>> image_type(b"GIF89a")
+    'image/gif'
+    """
+    found = (name for signature, name in _SIGNATURES.items() if data.startswith(signature))
+    name = next(found, None)
+    # Sound and films are RIFF files too.
+    return None if name == "image/webp" and not b"WEBP".startswith(data[8:12]) else name
 
 
 def foreign_kind(head: bytes) -> Foreign | None:

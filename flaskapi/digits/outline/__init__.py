@@ -6,18 +6,18 @@ is left out, and what no honest picture has is refused.
 
 from collections.abc import Callable
 
+from flaskapi.digits.formats import image_type
 from flaskapi.digits.outline import bmp, gif, jpeg, png, tiff, webp
 from flaskapi.digits.outline.parts import DAMAGED, Outline
 from flaskapi.errors import InvalidImageError
 
-_READERS: dict[bytes, Callable[[bytes], Outline]] = {
-    b"\x89PNG": png.read,
-    b"\xff\xd8\xff": jpeg.read,
-    b"GIF8": gif.read,
-    b"BM": bmp.read,
-    b"RIFF": webp.read,
-    b"II*\0": tiff.read,
-    b"MM\0*": tiff.read,
+_READERS: dict[str | None, Callable[[bytes], Outline]] = {
+    "image/png": png.read,
+    "image/jpeg": jpeg.read,
+    "image/gif": gif.read,
+    "image/bmp": bmp.read,
+    "image/webp": webp.read,
+    "image/tiff": tiff.read,
 }
 
 
@@ -34,13 +34,13 @@ def read_outline(data: bytes) -> Outline | None:
         InvalidImageError: the parts are truncated or damaged.
         TooLargeError: the file has more parts than an honest picture.
     """
-    for signature, read in _READERS.items():
-        if data.startswith(signature) and (signature != b"RIFF" or b"WEBP".startswith(data[8:12])):
-            try:
-                return read(data)
-            except (IndexError, ValueError, OverflowError) as error:
-                raise InvalidImageError(DAMAGED) from error
-    return None
+    read = _READERS.get(image_type(data))
+    if read is None:
+        return None
+    try:
+        return read(data)
+    except (IndexError, ValueError, OverflowError) as error:
+        raise InvalidImageError(DAMAGED) from error
 
 
 def cut(data: bytes) -> bytes:
