@@ -25,6 +25,7 @@ _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 CLEAN_SHARE, WARPED_SHARE = (0.2, 0.35)
 # The same in the last epochs, so that what is learned last is what is sent most.
 GENTLE_SHARES = (0.35, 0.4)
+SQUARE_SHARE = 0.07  # of those that are varied in every way
 
 
 def augment(
@@ -53,8 +54,10 @@ def augment(
         if chance < clean:
             row[:] = image.astype(np.float32) / np.float32(255)
             continue
-        digit = write_otherwise(image, int(label), rng).astype(np.float32) / np.float32(255)
-        digit = _warp(digit, rng)
+        written = write_otherwise(image, int(label), rng)
+        if chance >= clean + warped and rng.random() < SQUARE_SHARE:
+            written = fill_square(written, rng)
+        digit = _warp(written.astype(np.float32) / np.float32(255), rng)
         row[:] = digit if chance < clean + warped else _degrade(digit, rng)
     return out
 
@@ -106,6 +109,19 @@ def write_otherwise(
             image, (x - half, y + half * tilt), (x + half, y - half * tilt), int(rng.integers(1, 4))
         )
     return fitted(crop(image))
+
+
+def fill_square(image: Bytes, rng: np.random.Generator) -> Bytes:
+    """Stretch a digit to a small square of black and white, as some old collections hold theirs.
+
+    A plain 1 would become a black square, which is no digit: what fills most of it stays as it is.
+    """
+    if not image.any():
+        return image
+    side = int(rng.choice([16, 16, 16, 12, 20]))
+    square = cv2.resize(crop(image), (side, side), interpolation=cv2.INTER_LINEAR)
+    square = (square > rng.uniform(0.3, 0.6)).astype(np.float32)
+    return fitted(square) if 0 < square.mean() < 0.7 else image
 
 
 def _shorten_arm(image: Bytes, top: int, height: int, rng: np.random.Generator) -> Bytes:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from flaskapi.handwriting.augment import CLEAN_SHARE, augment, write_otherwise
+from flaskapi.handwriting.augment import CLEAN_SHARE, augment, fill_square, write_otherwise
 from flaskapi.sources.mnist import Dataset
 
 SEEDS = st.integers(0, 2**32)
@@ -106,3 +106,14 @@ def test_only_a_1_and_a_7_and_an_open_4_are_written_in_other_ways(dataset: Datas
         )
         assert (changed > 0) is (label in (1, 7)), label
         assert changed < len(images)
+
+
+def test_a_digit_stretched_to_a_square_fills_it_and_a_block_is_none(dataset: Dataset) -> None:
+    rng = np.random.default_rng(3)
+    stretched = [fill_square(image, rng) for image in dataset.test_images[:40]]
+    boxes = [cv2.boundingRect(image) for image in stretched]
+    assert 30 < sum(width == height == 20 for _, _, width, height in boxes)
+    assert all(image.max() == 255 for image in stretched)
+    upright = np.zeros((28, 28), np.uint8)
+    upright[4:24, 13:15] = 255  # a plain 1, which would be a black square
+    np.testing.assert_array_equal(upright, fill_square(upright, rng))
