@@ -109,22 +109,23 @@ def find_uncertain(
     store: Store, filters: Filters, limit: int, after: Place | None = None
 ) -> UncertainPage:
     """Find what a person should label next: what the model was not sure of and nobody labelled, the
-    least sure first. Of equal images there is the newest alone, and none that is labelled.
+    least sure first. Of equal images there is the newest of these alone, and none where one has a
+    label.
 
     The uncertain ones are found by their index, and are few enough to be put in order each time.
     """
-    other = submissions.alias()
-    own = submissions.c
-    seen = sa.exists().where(
-        other.c.sha256 == own.sha256, sa.or_(other.c.label.is_not(None), other.c.id > own.id)
-    )
+    other, own = submissions.alias(), submissions.c
+    wanted = filters._replace(uncertain=True, label="missing")
 
     def work(connection: sa.Connection) -> list[dict[str, Any]]:
-        conditions = _conditions(
-            filters._replace(uncertain=True, label="missing"),
-            steered=connection.dialect.name == "sqlite",
+        steered = connection.dialect.name == "sqlite"
+        is_asked_again = sa.and_(
+            other.c.id > own.id, *_conditions(wanted, steered=steered, of=other)
         )
-        query = sa.select(*_LISTED).where(*conditions, ~seen)
+        seen = sa.exists().where(
+            other.c.sha256 == own.sha256, sa.or_(other.c.label.is_not(None), is_asked_again)
+        )
+        query = sa.select(*_LISTED).where(*_conditions(wanted, steered=steered), ~seen)
         if after is not None:
             later = sa.and_(own.confidence == after.confidence, own.id < after.id)
             query = query.where(sa.or_(own.confidence > after.confidence, later))
@@ -156,11 +157,13 @@ def find_one(store: Store, id: UUID) -> tuple[dict[str, Any], list[PastLabel]]:
     return store.run(work, reads=True)
 
 
-def _conditions(filters: Filters, *, steered: bool) -> list[sa.ColumnElement[bool]]:
+def _conditions(
+    filters: Filters, *, steered: bool, of: sa.FromClause = submissions
+) -> list[sa.ColumnElement[bool]]:
     leading = _leading(filters)
 
     def column(name: str, *, leads: bool) -> sa.ColumnElement[Any]:
-        found = submissions.c[name]
+        found = of.c[name]
         return (
             found
             if leads or not steered
@@ -171,7 +174,7 @@ def _conditions(filters: Filters, *, steered: bool) -> list[sa.ColumnElement[boo
         filters.digit and filters.route == "/predict/number"
     ):
         return [sa.false()]  # there is none, which a database would go through many to find out
-    own, found = submissions.c, list[sa.ColumnElement[bool]]()
+    own, found = of.c, list[sa.ColumnElement[bool]]()
     for name in ("uncertain", "model", "route"):
         if (value := getattr(filters, name)) is not None:
             if name == "route" and filters.model is not None and steered and leading is None:

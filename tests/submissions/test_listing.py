@@ -149,6 +149,8 @@ UNSURE = [  # image, confidence, uncertain, label
     (b"b", 0.6, True, None),  # equal to an older one
     (b"d", 0.1, False, None),
     (b"e", 0.5, True, None),
+    (b"f", 0.7, True, None),
+    (b"f", 0.9, False, None),  # the same image, read with certainty by another route
 ]
 
 
@@ -161,12 +163,15 @@ def test_what_a_person_should_label_next_comes_by_confidence_without_look_alikes
     ]
     store.record(sent)
     say(store, sent[2].id, Said("7", "operator", "digit"))
-    expected = [sent[place].id for place in (6, 0, 4)]  # the newer of two that are as sure
+    expected = [sent[place].id for place in (6, 0, 4, 7)]  # the newer of two that are as sure
     page = find_uncertain(store, Filters(), 10)
     assert (expected, None) == ([row["id"] for row in page.rows], page.last)
     first = find_uncertain(store, Filters(), 1)
     assert Place(0.5, sent[6].id) == first.last
-    rest = find_uncertain(store, Filters(), 2, first.last)
+    rest = find_uncertain(store, Filters(), 3, first.last)
     assert expected[1:] == [row["id"] for row in rest.rows]
     only = find_uncertain(store, Filters(since=NOON + timedelta(minutes=5)), 10)
-    assert [sent[6].id] == [row["id"] for row in only.rows]
+    assert [sent[6].id, sent[7].id] == [row["id"] for row in only.rows]
+    # What a filter leaves out hides nothing that it lets through.
+    before = find_uncertain(store, Filters(until=NOON + timedelta(minutes=4)), 10)
+    assert [sent[1].id, sent[0].id] == [row["id"] for row in before.rows]
