@@ -34,9 +34,8 @@ function drawn() {
 }
 
 async function readPaper() {
-  const turn = asked, content = await paper.export();
-  if (turn !== asked || paper.isDrawing) return; // there is more by now, which is read next
-  await read({ name: "digit.png", content, width: WIDTH, height: HEIGHT, drawn: true });
+  if (paper.isDrawing) return; // there is more by now, which is read next
+  await read({ name: "digit.png", content: paper.export(), width: WIDTH, height: HEIGHT, drawn: true });
 }
 
 /** Whatever is being asked is not waited for any more. */

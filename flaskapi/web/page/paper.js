@@ -1,5 +1,7 @@
 // The paper: strokes by mouse, pen or finger, drawn as they come and kept so that they can be undone.
 
+import { encode } from "./pictures.js";
+
 export const WIDTH = 720; // of the picture that is sent
 export const HEIGHT = 480;
 
@@ -56,7 +58,7 @@ export class Paper {
     context.fillStyle = "#fff";
     context.fillRect(0, 0, WIDTH, HEIGHT);
     for (const stroke of this.#strokes) paint(context, stroke, WIDTH, "#000");
-    return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+    return encode(canvas, "image/png");
   }
 
   #keep(strokes) {
