@@ -10,6 +10,7 @@ from flaskapi.digits.page import Edges, Page
 from flaskapi.errors import ModelUnavailableError, NoDigitFoundError
 from flaskapi.reading.checks import READINGS, Check, rank
 from flaskapi.reading.digit import STROKE
+from flaskapi.reading.fuse import fuse_looks
 from flaskapi.reading.looks import (
     STRETCHES,
     Look,
@@ -21,13 +22,12 @@ from flaskapi.reading.looks import (
 from flaskapi.reading.marks import correct_confidence, find_marks
 from flaskapi.reading.predictions import Alternative, NumberDigit, NumberMark, NumberPrediction
 from flaskapi.reading.protocols import Classifier, Detector, Limits
-from flaskapi.reading.readings import ANY, Reading, best_readings, weigh_readings
+from flaskapi.reading.readings import ANY, Reading, best_readings
 from flaskapi.reading.views import find_views
 
 # A reading with less confidence is looked at again, narrower and larger; 0.99 saved no more, and
 # took longer.
 SURE = 0.95
-WEIGHED = 5  # readings of each look
 
 
 class NumberQuery(NamedTuple):
@@ -95,7 +95,7 @@ def _check(found: _Read, check: Check, uncertain_below: float) -> _Read:
 def _read(
     image: bytes, classifier: Classifier, detector: Detector, limits: Limits, wanted: NumberQuery
 ) -> _Read:
-    """Look, read, choose; where the reading is not sure, look again and weigh all looks."""
+    """Look, read, choose; where the reading is not sure, look again and put all looks together."""
     looks = _look(image, classifier, detector, limits, wanted)
     found = _choose(looks, wanted, limits.uncertain_below)
     if found.readings[0].confidence >= SURE or found.look.scale is None:
@@ -112,7 +112,12 @@ def _read(
             if (sure := _choose([bare], wanted, limits.uncertain_below)).is_sure:
                 return sure
         again.append(bare)
-    return _weigh([found.look, *again], wanted, limits.uncertain_below) if again else found
+    if not again:
+        return found
+    fused = fuse_looks([found.look, *again])
+    with contextlib.suppress(NoDigitFoundError):
+        found = _choose([fused], wanted, limits.uncertain_below)
+    return found
 
 
 def _look(
@@ -152,20 +157,6 @@ def _choose(looks: list[Look], wanted: NumberQuery, uncertain_below: float) -> _
     if all(one.is_sure for one in found) and surer.readings[0].number != told.readings[0].number:
         return told._replace(is_sure=False)
     return surer
-
-
-def _weigh(looks: list[Look], wanted: NumberQuery, uncertain_below: float) -> _Read:
-    """Choose between several looks at one page by what all of them read.
-
-    Only looks that fit the pattern count, where any does.
-    """
-    count = wanted.weighed
-    read = [_best(look, wanted.pattern, max(count, WEIGHED)) for look in looks]
-    misfits = all(is_misfit for _, is_misfit in read)
-    fitting = [readings if misfits or not is_misfit else [] for readings, is_misfit in read]
-    weighed = weigh_readings(fitting, count)
-    (place, best), readings = weighed[0], [reading for _, reading in weighed]
-    return _Read(looks[place], readings, best.confidence >= uncertain_below and not misfits)
 
 
 def _best(look: Look, pattern: str | None, count: int) -> tuple[list[Reading], bool]:

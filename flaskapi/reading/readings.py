@@ -113,39 +113,6 @@ def best_readings(
     return _readings(ways[end][:count], 1.0 if misfits else mass[end]), misfits
 
 
-def weigh_readings(looks: Sequence[Sequence[Reading]], count: int) -> list[tuple[int, Reading]]:
-    """Weigh what several looks at one picture read: the confidence in a number is the mean over all
-    looks.
-
-    Args:
-        looks: of each its readings; one that lacks a number has none in it.
-        count: how many readings to give.
-
-    Returns:
-        The likeliest first, each as the look read it that was surest of it, with that look's place;
-        none where no look reads a digit.
-    """
-    surest: dict[str, tuple[int, Reading]] = {}
-    whole: dict[str, float] = defaultdict(float)
-    for place, readings in enumerate(looks):
-        for reading in readings:
-            if reading.number:
-                whole[reading.number] += reading.confidence
-                if (
-                    reading.number not in surest
-                    or reading.confidence > surest[reading.number][1].confidence
-                ):
-                    surest[reading.number] = place, reading
-    best = sorted(whole, key=whole.__getitem__, reverse=True)[:count]
-    return [
-        (
-            surest[number][0],
-            surest[number][1]._replace(confidence=round(whole[number] / len(looks), 4)),
-        )
-        for number in best
-    ]
-
-
 class _Way(NamedTuple):
     # The logarithm of its probability: the product over a page full of candidates is too small for
     # a float.

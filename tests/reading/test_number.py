@@ -145,7 +145,7 @@ class Doubting(FixedDetector):
         ((-1, None, None), "44444"),
     ],
 )
-def test_a_reading_that_is_not_sure_is_looked_at_twice_more_and_the_mean_of_all_is_answered(
+def test_an_unsure_reading_is_looked_at_twice_more_and_all_looks_are_put_together(
     sevens: tuple[float | None, ...], number: str
 ) -> None:
     detector = Doubting(*sevens)
@@ -154,9 +154,6 @@ def test_a_reading_that_is_not_sure_is_looked_at_twice_more_and_the_mean_of_all_
     assert [] == detector.left
     assert_boxes(SQUARES, prediction)
     assert prediction.confidence + sum(other.confidence for other in prediction.alternatives) <= 1
-    assert prediction.confidence < 1 / 3 + 0.01 or len(sevens) == 1 or number == "44444", (
-        "what only one look reads has a third at most"
-    )
 
 
 class Replaced(FixedClassifier):
@@ -183,7 +180,7 @@ def test_all_looks_are_of_one_version(calls: int) -> None:
     assert ("44444", "another") == (prediction.number, prediction.model)
 
 
-def test_looks_that_fit_what_the_caller_knows_go_before_those_that_do_not() -> None:
+def test_what_the_caller_knows_decides_between_what_all_looks_saw() -> None:
     prediction = read(
         squares(),
         detector=Doubting(0.1, -30, 30),
@@ -339,7 +336,7 @@ def test_a_confidence_is_that_all_digits_are_right() -> None:
 def test_what_is_less_sure_than_the_threshold_is_uncertain_each_digit_by_itself(
     below: float,
 ) -> None:
-    prediction = read(squares(), detector=FixedDetector(presence=3.0), uncertain_below=below)
+    prediction = read(squares(), detector=FixedDetector(presence=1.5), uncertain_below=below)
     assert prediction.confidence < 0.8 < prediction.digits[0].confidence < 0.97, (
         "the thresholds tell nothing"
     )

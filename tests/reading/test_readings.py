@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flaskapi.reading.readings import ANY, TRIED_DIGITS, Reading, best_readings, weigh_readings
+from flaskapi.reading.readings import ANY, TRIED_DIGITS, Reading, best_readings
 
 SHARES = st.lists(st.integers(1, 1000), min_size=10, max_size=10).map(
     lambda weights: np.array(weights) / sum(weights)
@@ -180,16 +180,6 @@ def test_a_pattern_that_cannot_fit_gives_what_would_be_read_without_it_and_says_
 def test_a_pattern_that_hardly_anything_speaks_for_says_so_too() -> None:
     (best,), misfits = read(surely("47", 0.99, presence=0.9999), "d", 1)
     assert (1, True) == (len(best.number), misfits)
-
-
-def test_confidence_is_the_mean_of_all_looks_the_reading_the_surests() -> None:
-    one, other = Reading((4, 7), 0.6), Reading((None, 4, 7), 0.9)
-    looks = [[one, Reading((4, 1), 0.3)], [other], [Reading((None,), 1.0)]]
-    assert [(1, other._replace(confidence=0.5)), (0, Reading((4, 1), 0.1))] == weigh_readings(
-        looks, 2
-    )
-    assert [(1, other._replace(confidence=0.5))] == weigh_readings(looks, 1)
-    assert [] == weigh_readings([[Reading((), 1.0)], []], 3)
 
 
 def test_where_nothing_was_seen_nothing_is_read() -> None:
