@@ -46,7 +46,7 @@ class Ink(NamedTuple):
     noticed: tuple[Noticed, ...]
     size_px: float  # the longer side of the ink in the picture
     contrast: float  # between ink and ground, in grey levels
-    is_cut: bool = False  # ink may have been taken away, with a line that ran through it
+    is_cut: bool = False  # a line may have taken ink with it, or it may be a part of a frame
 
 
 class NormalizedDigit(NamedTuple):

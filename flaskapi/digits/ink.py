@@ -31,6 +31,7 @@ SMALL_SIDE_PX = 64
 # Of a side: a line that does not run through, a piece that comes from the border.
 LINE_WIDTH, LINE_LENGTH, LINE_PIECE = (0.05, 0.6, 0.3)
 RIVAL_SIZE, RIVAL_AREA = 0.6, 0.3  # of the digit's: digits written beside each other differ less
+SIDE_STROKE = 5  # times as high as wide, and as far from the other side
 PATTERN = 3  # parts that all run through the picture: stripes
 # Of the ink's contrast; faint strokes of exam scripts have a fifth of what strong ones have.
 FAINT_SHARE = 0.2
@@ -38,10 +39,12 @@ LOW_CONTRAST = 40  # grey levels; pen on paper has 60 and more
 MOST_FRAMES_DEEP, LEAST_INSIDE_PX = (3, 12)  # a box may hold a cell with its own frame
 # Of the ink's strength, and of the line's: what a line has where there is ink on it as well.
 FAINT_LINE, LINE_WITH_INK = (0.7, 1.25)
+# Ink so much stronger than the lines under it is told from them by that, smoothed along the line.
+STRONGER, LINE_GRAIN_PX = 1.7, 1.0
 LEAST_FRAMED_PX = 40  # a smaller picture is cut out closely: what runs along its side is a stroke
 GRAIN_PX = 1.5  # grain that hides the ink is smoothed so far
 SMALL_DIGIT_PX = 20  # the side of the box that MNIST's digits are in
-_NEIGHBOURS = np.ones((3, 3), np.uint8)
+_NEIGHBOURS, _GAP = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
 Pixels = TypeVar("Pixels", Bytes, Floats)
 
@@ -51,6 +54,7 @@ class _Found(NamedTuple):
     inside: Box | None  # what a frame around it leaves free, in pixels of the picture
     ruled: Ink | None  # without the lines from side to side, where there are some
     bare: Ink | None  # without other long lines too
+    strong: Ink | None  # what is stronger than the lines from side to side
 
 
 def find_ink(image: Image) -> Ink:
@@ -115,7 +119,7 @@ def _find_in_frames(image: Image) -> Inks:
         # Of frames within frames the innermost counts.
         all_found[1:] = [_move(found, left, top)]
     return Inks(
-        [ink for found in all_found for ink in (found.ink, found.ruled) if ink],
+        [ink for found in all_found for ink in (found.ink, found.ruled, found.strong) if ink],
         [found.bare for found in all_found if found.bare],
     )
 
@@ -125,7 +129,10 @@ def _move(found: _Found, left: int, top: int) -> _Found:
         return ink and ink._replace(box=ink.box._replace(x=left + ink.box.x, y=top + ink.box.y))
 
     return found._replace(
-        ink=move(found.ink) or found.ink, ruled=move(found.ruled), bare=move(found.bare)
+        ink=move(found.ink) or found.ink,
+        ruled=move(found.ruled),
+        bare=move(found.bare),
+        strong=move(found.strong),
     )
 
 
@@ -158,6 +165,7 @@ def _find(image: Image) -> _Found:
     if is_even:
         mask = _with_faint_strokes(light, contrast)
     rules = erase_rules(mask) if max(image.shape) >= LEAST_FRAMED_PX else []
+    whole = mask
     if not is_small:
         mask = erase_lines(mask)
     noticed: dict[Noticed, bool] = {"inverted": inverted, "low-contrast": contrast < LOW_CONTRAST}
@@ -166,15 +174,33 @@ def _find(image: Image) -> _Found:
         with contextlib.suppress(NoDigitFoundError):
             ink = _cut(light * (1 - rule.erased), rule.mask, scale, noticed, contrast)
             is_cut = not rule.is_ruled or _is_cut(light, rule, _enlarge(ink.box, scale))
-            inks[rule.is_ruled] = ink._replace(is_cut=is_cut)
+            inks[rule.is_ruled] = ink._replace(is_cut=ink.is_cut or is_cut)
     ruled, bare = inks.get(True), inks.get(False)
+    strong = None
+    for lines in (rule.erased for rule in rules if rule.is_ruled):
+        if (stronger := _find_stronger(light, whole, lines)) is not None:
+            with contextlib.suppress(NoDigitFoundError):
+                strong = _cut(light, stronger, scale, noticed, contrast)
     try:
         ink = _cut(light, mask, scale, noticed, contrast)
     except NoDigitFoundError:
         if not inks:
             raise
         ink = ruled or inks[False]
-    return _Found(ink, _enlarge(inside, 1 / scale) if inside else None, ruled, bare)
+    return _Found(ink, _enlarge(inside, 1 / scale) if inside else None, ruled, bare, strong)
+
+
+def _find_stronger(light: Image, mask: Image, lines: Image) -> Image | None:
+    """Mark the ink that is stronger than the lines it is written on; None where it is not."""
+    smooth = cv2.GaussianBlur(light, (0, 0), LINE_GRAIN_PX)
+    values = smooth[mask.view(bool)].reshape(-1, 1)  # (n, 1)
+    level, is_above = cv2.threshold(values, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    strength = cv2.mean(values, 1 - is_above)[0]
+    if cv2.mean(values, is_above)[0] < STRONGER * max(strength, cv2.mean(smooth, lines)[0]):
+        return None
+    # Where the pen was pressed less there are gaps, in which the ink goes on.
+    strong = cv2.threshold(smooth, level, 1, cv2.THRESH_BINARY)[1]
+    return cv2.dilate(strong, _GAP) & mask
 
 
 def _is_cut(light: Image, rules: Bare, box: Box) -> bool:
@@ -208,12 +234,17 @@ def _cut(
         "small": max(width, height) < SMALL_DIGIT_PX * scale,
     }
     pixels = np.minimum(ink[y : y + height, x : x + width] * np.float32(1 / strong), 1)
+    # A thin upright stroke at one side of a wide picture may be the side of a cell.
+    is_side = (x == 0 or x + width == light.shape[1]) and SIDE_STROKE * width < min(
+        height, light.shape[1]
+    )
     return Ink(
         pixels,
         _enlarge(Box(x, y, width, height), 1 / scale),
         tuple(name for name, is_so in noticed.items() if is_so),
         max(width, height) / scale,
         contrast,
+        is_side,
     )
 
 

@@ -6,6 +6,7 @@ from fakes import draw_digit
 from flaskapi.digits import Digit, Image
 from flaskapi.digits.ground import FAINTEST
 from flaskapi.digits.ink import WORKING_SIDE_PX, find_ink
+from flaskapi.digits.normalize import normalize_digit, normalize_looks
 from flaskapi.errors import NoDigitFoundError
 
 SIDE = 280
@@ -336,3 +337,29 @@ def test_stripes_are_no_digit(period: int, upright: bool) -> None:
     )
     with pytest.raises(NoDigitFoundError, match=r"pattern|lines|stands out"):
         find_ink(stripes if upright else stripes.T)
+
+
+@pytest.mark.parametrize("digit", [2, 4, 7])
+@pytest.mark.parametrize("bend", [10, 30])
+def test_a_thin_pen_is_told_from_fainter_squares_under_it(digit: int, bend: int) -> None:
+    """Where squares and digit hang together, and the paper does not lie flat."""
+    side = 960
+    written = draw_digit(digit, side=side, thickness=6)
+    across, down = np.meshgrid(*[np.arange(side, dtype=np.float32)] * 2)
+    along = bend * np.sin(np.pi * across / side), bend * np.sin(np.pi * down / side)
+    is_line = ((down + along[0]) % 80 < 9) | ((across + along[1]) % 80 < 9)
+    squared = np.where(written < 128, 108.0, np.where(is_line, 146.0, 185.0))
+    noisy = cv2.GaussianBlur(squared, (0, 0), 1.5) + np.random.default_rng(1).normal(
+        0, 3, squared.shape
+    )
+    looks = normalize_looks(np.clip(noisy, 0, 255).astype(np.uint8)).likely
+    plain = normalize_digit(written).pixels
+    assert min(float(np.abs(look.pixels - plain).mean()) for look in looks) < 0.06
+
+
+def test_the_side_of_a_cell_is_no_certain_1() -> None:
+    cell, one = np.full((92, 264), 255, np.uint8), np.full((92, 264), 255, np.uint8)
+    cell[:50, 262:] = 40
+    one[20:70, 130:133] = 40
+    close = np.ascontiguousarray(one[20:70, 129:134])  # cut out closely
+    assert [True, False, False] == [find_ink(image).is_cut for image in (cell, one, close)]
