@@ -46,7 +46,8 @@ class Ink(NamedTuple):
     noticed: tuple[Noticed, ...]
     size_px: float  # the longer side of the ink in the picture
     contrast: float  # between ink and ground, in grey levels
-    is_cut: bool = False  # a line may have taken ink with it, or it may be a part of a frame
+    # A line may have taken ink with it, or it may be a part of a frame, or beside what was meant.
+    is_doubted: bool = False
 
 
 class NormalizedDigit(NamedTuple):
@@ -58,4 +59,4 @@ class NormalizedDigit(NamedTuple):
     noticed: tuple[Noticed, ...]
     size_px: float
     contrast: float
-    is_cut: bool = False
+    is_doubted: bool = False

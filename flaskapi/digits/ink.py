@@ -31,6 +31,8 @@ SMALL_SIDE_PX = 64
 # Of a side: a line that does not run through, a piece that comes from the border.
 LINE_WIDTH, LINE_LENGTH, LINE_PIECE = (0.05, 0.6, 0.3)
 RIVAL_SIZE, RIVAL_AREA = 0.6, 0.3  # of the digit's: digits written beside each other differ less
+# Of the picture's width, from middle to middle, doubled; and how large what is beside it may be.
+ASIDE, BESIDE_SIZE = 0.4, (0.4, 2.5)
 SIDE_STROKE = 5  # times as high as wide, and as far from the other side
 PATTERN = 3  # parts that all run through the picture: stripes
 # Of the ink's contrast; faint strokes of exam scripts have a fifth of what strong ones have.
@@ -173,8 +175,8 @@ def _find(image: Image) -> _Found:
     for rule in rules:
         with contextlib.suppress(NoDigitFoundError):
             ink = _cut(light * (1 - rule.erased), rule.mask, scale, noticed, contrast)
-            is_cut = not rule.is_ruled or _is_cut(light, rule, _enlarge(ink.box, scale))
-            inks[rule.is_ruled] = ink._replace(is_cut=ink.is_cut or is_cut)
+            is_doubted = not rule.is_ruled or _is_cut(light, rule, _enlarge(ink.box, scale))
+            inks[rule.is_ruled] = ink._replace(is_doubted=ink.is_doubted or is_doubted)
     ruled, bare = inks.get(True), inks.get(False)
     strong = None
     for lines in (rule.erased for rule in rules if rule.is_ruled):
@@ -187,6 +189,8 @@ def _find(image: Image) -> _Found:
         if not inks:
             raise
         ink = ruled or inks[False]
+    if not ink.is_doubted and _is_beside(image, ink.box, scale, is_even=is_small):
+        ink = ink._replace(is_doubted=True)
     return _Found(ink, _enlarge(inside, 1 / scale) if inside else None, ruled, bare, strong)
 
 
@@ -215,6 +219,32 @@ def _is_cut(light: Image, rules: Bare, box: Box) -> bool:
         return False
     strength, ink = cv2.mean(light, beside)[0], cv2.mean(light, rules.mask & within)[0]
     return strength > FAINT_LINE * ink or cv2.mean(light, inside)[0] > LINE_WITH_INK * strength
+
+
+def _is_beside(image: Image, box: Box, scale: float, *, is_even: bool) -> bool:
+    """Does ink lie to one side of the picture, and beside it something else that may be meant?
+
+    It may be fainter, or lighter where the ink is darker than the ground.
+    """
+    x, y, width, height = _enlarge(box, scale)
+    if abs(2 * x + width - image.shape[1]) < ASIDE * image.shape[1]:
+        return False
+    rest = image.copy()
+    around = max(0, y - 1), max(0, x - 1)
+    rest[around[0] : y + height + 2, around[1] : x + width + 2] = quantile(image, 0.5)
+    try:
+        mask = lift_ink(rest, is_even=is_even)[1]
+    except NoDigitFoundError:
+        return False
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    left, top, across, down, area = stats[1:].T
+    # Not what runs along the border, as pieces of a frame do.
+    is_free = area > LINE_WIDTH * np.maximum(across, down) * max(mask.shape)
+    is_free |= (
+        (left > 0) & (top > 0) & (left + across < mask.shape[1]) & (top + down < mask.shape[0])
+    )
+    share = np.maximum(across, down) / max(width, height, 1)
+    return bool((is_free & (share > BESIDE_SIZE[0]) & (share < BESIDE_SIZE[1])).any())
 
 
 def _cut(
@@ -340,5 +370,10 @@ def _select(mask: Image) -> tuple[Image, bool]:
         keep[1:] = (area > 0.01 * area[main]) & ~(at_border & spans)
         if max(height, width) >= LEAST_FRAMED_PX:
             keep[1:] &= near | (area > RIVAL_AREA * area[main])
+        for is_apart in (x >= right[main], right <= x[main]):
+            if (beside := keep[1:].view(bool) & is_apart).any():
+                across = right[beside].max() - x[beside].min()
+                down = bottom[beside].max() - y[beside].min()
+                is_several |= bool(max(across, down) > BESIDE_SIZE[0] * longer[main])
     keep[1 + main] = 1
     return keep[labels], is_several

@@ -69,7 +69,7 @@ def normalize_looks(image: Image) -> Looks:
 
 def _normalize(ink: Ink) -> NormalizedDigit:
     digit = normalize_ink(ink.pixels)
-    return NormalizedDigit(digit, ink.noticed, ink.size_px, ink.contrast, ink.is_cut)
+    return NormalizedDigit(digit, ink.noticed, ink.size_px, ink.contrast, ink.is_doubted)
 
 
 def fit_and_center(ink: Digit) -> Digit:

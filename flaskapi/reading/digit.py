@@ -152,18 +152,22 @@ def _agree(looks: Looks, predictions: Iterator[Prediction]) -> DigitReading:
     surest = max(likely, key=_sureness)
     contradicted = any(
         reading.prediction.confidence > CONTRADICTION
-        and not reading.normalized.is_cut
+        and not reading.normalized.is_doubted
         and reading.prediction.digit != surest.prediction.digit
         for reading in likely
     )
-    if contradicted or surest.normalized.is_cut:
+    # A slash or a bracket beside a fainter digit is more like a 1 than both are like that digit.
+    is_slash = surest.prediction.digit == 1 and all(
+        "several" in reading.normalized.noticed for reading in likely
+    )
+    if contradicted or is_slash or surest.normalized.is_doubted:
         return surest._replace(prediction=surest.prediction._replace(uncertain=True))
     return surest
 
 
 def _sureness(reading: DigitReading) -> tuple[bool, float]:
-    prediction, is_cut = reading.prediction, reading.normalized.is_cut
-    return not prediction.uncertain and not is_cut, prediction.confidence
+    prediction, is_doubted = reading.prediction, reading.normalized.is_doubted
+    return not prediction.uncertain and not is_doubted, prediction.confidence
 
 
 def _choose(readings: Sequence[DigitReading]) -> DigitReading:

@@ -362,4 +362,23 @@ def test_the_side_of_a_cell_is_no_certain_1() -> None:
     cell[:50, 262:] = 40
     one[20:70, 130:133] = 40
     close = np.ascontiguousarray(one[20:70, 129:134])  # cut out closely
-    assert [True, False, False] == [find_ink(image).is_cut for image in (cell, one, close)]
+    assert [True, False, False] == [find_ink(image).is_doubted for image in (cell, one, close)]
+
+
+@pytest.mark.parametrize("slash", [20, 250], ids=["dark", "light"])
+@pytest.mark.parametrize("digit", [2, 3, 8])
+def test_a_slash_beside_a_fainter_digit_is_doubted(digit: int, slash: int) -> None:
+    """Also where it is lighter than the paper, and the digit darker."""
+    page = np.full((280, 380), 150, np.uint8)
+    page[:, :280][draw_digit(digit, thickness=12) < 128] = 110
+    assert not find_ink(page).is_doubted, "a digit alone is none beside another"
+    cv2.line(page, (310, 250), (350, 30), slash, 16)
+    found = find_ink(page)
+    assert found.is_doubted or "several" in found.noticed
+
+
+def test_a_slash_beside_a_faint_digit_in_a_small_picture_is_noticed() -> None:
+    page = np.zeros((28, 37), np.uint8)
+    page[:, :28] = cv2.resize(255 - draw_digit(8), (28, 28), interpolation=cv2.INTER_AREA) // 3
+    cv2.line(page, (30, 25), (34, 2), 204, 1)
+    assert "several" in find_ink(page).noticed

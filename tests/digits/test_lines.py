@@ -96,4 +96,4 @@ def test_where_ink_may_be_cut_away_with_a_line_that_is_said() -> None:
     for y in (20, 75, 130):
         picture[y : y + 3] = 0
     inks = find_inks(picture)
-    assert any(ink.is_cut for ink in inks.likely + inks.otherwise)
+    assert any(ink.is_doubted for ink in inks.likely + inks.otherwise)
