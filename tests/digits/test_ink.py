@@ -382,3 +382,12 @@ def test_a_slash_beside_a_faint_digit_in_a_small_picture_is_noticed() -> None:
     page[:, :28] = cv2.resize(255 - draw_digit(8), (28, 28), interpolation=cv2.INTER_AREA) // 3
     cv2.line(page, (30, 25), (34, 2), 204, 1)
     assert "several" in find_ink(page).noticed
+
+
+@EVERY_DIGIT
+def test_a_drawing_keeps_strokes_that_a_shadow_made_paler(image: Image) -> None:
+    """On a ground so even that nothing else can be in it."""
+    drawn = 255 - image
+    shaded = drawn.copy()
+    shaded[:, :140] = shaded[:, :140] * 0.3
+    np.testing.assert_allclose(find_ink(drawn).box, find_ink(shaded).box, atol=4)
