@@ -7,16 +7,21 @@ import sys
 from flaskapi.commands import (
     TRAIN_EXTRA,
     backup,
+    check_written,
     evaluate,
     exchange,
     files,
     find_folders,
+    find_written,
     forget,
     keys,
     models,
+    name_user,
     predict,
     retrain,
     service,
+    tell_switch,
+    tell_why,
 )
 from flaskapi.errors import FlaskapiError
 from flaskapi.privileges import drop_to_owner
@@ -26,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0; 1 for an error, which it says; 130 after Ctrl-C;
     141 where nobody reads on.
     """
-    options = make_parser().parse_args(argv)
+    options, began_as = make_parser().parse_args(argv), os.geteuid()
     try:
         status = run(options)
         sys.stdout.flush()
@@ -37,8 +42,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # as where `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (FlaskapiError, OSError) as error:
+    except FlaskapiError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {tell_why(error)}{_tell_user(error, began_as)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
@@ -61,9 +69,19 @@ def make_parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Run a command as the user whose folders it uses, where root started it."""
-    if os.geteuid() == 0:
+    began_as = os.geteuid()
+    if began_as == 0:
         drop_to_owner(find_folders(options))
+    for path in find_written(options):
+        check_written(path, was_root=began_as != os.geteuid())
     return options.run(options) or 0
+
+
+def _tell_user(error: OSError, began_as: int) -> str:
+    """Whose rights were too few, where root gave up its own."""
+    if not isinstance(error, PermissionError) or began_as == os.geteuid():
+        return ""
+    return f" {tell_switch(user := name_user())}: let {user} open that, or copy it, as under /tmp."
 
 
 if __name__ == "__main__":

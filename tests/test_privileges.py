@@ -72,7 +72,7 @@ def defaults_of(names: tuple[str, ...], target: Path) -> dict[str, object]:
             action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
         )
         parser = group.choices[name]
-    marks = {"is_of_instance", "writes_folder"}
+    marks = {"is_of_instance", "writes_folder", "replaces_folder"}
     options = {key: value for key, value in parser._defaults.items() if key in marks}
     paths = ("folder", "model", "target", "picture", "html", "to")
     taken = {action.dest for action in parser._actions}
@@ -109,6 +109,52 @@ def test_every_command_is_run_by_the_owner_of_the_folders_that_it_writes_to(
 def test_in_roots_own_folders_root_stays_root(instance: Path) -> None:
     done = run(["-c", PROBE, "{}"], instance.parent / "roots")
     assert done.stdout.startswith("(0, 0, 0)")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["retrain", "--dry-run", "--html"],
+        ["evaluate", "examples", "--html"],
+        ["predict", "examples/7.png", "--to"],
+        ["export"],
+        ["backup"],
+    ],
+    ids=" ".join,
+)
+def test_where_the_owner_may_not_write_is_said_before_any_work(
+    instance: Path, command: list[str]
+) -> None:
+    """A new user is root, in root's checkout, after `make run` gave the instance folder away."""
+    roots = instance.parent / "roots"
+    target = roots / "none" / "target"
+    done = run(["-m", "flaskapi", *command, str(target)], instance, FLASKAPI_STORE="on")
+    assert (1, "", 1) == (done.returncode, done.stdout, done.stderr.count("\n"))
+    assert (
+        f"error: {target}: {OTHER} may not write into {roots}. Root runs this as {OTHER}, who owns "
+        f"the service's files: name a folder that {OTHER} may write to, as under /tmp.\n"
+    ) == done.stderr
+    assert [] == [*roots.iterdir()]
+
+
+def test_a_backup_replaces_an_empty_folder_and_so_needs_the_folder_around_it(
+    instance: Path,
+) -> None:
+    target = instance.parent / "empty"
+    target.mkdir()
+    os.chown(target, OTHER, OTHER)
+    done = run(["-m", "flaskapi", "backup", str(target)], instance)
+    assert f"{OTHER} may not write into {instance.parent}. " in done.stderr
+
+
+def test_what_the_owner_may_not_read_is_named_with_the_cure(instance: Path) -> None:
+    closed = instance.parent / "roots" / "closed"
+    closed.mkdir(mode=0o700)
+    done = run(["-m", "flaskapi", "import", str(closed)], instance, FLASKAPI_STORE="on")
+    assert (
+        f"error: {closed}/labels.csv: Permission denied. Root runs this as {OTHER}, who owns the "
+        f"service's files: let {OTHER} open that, or copy it, as under /tmp.\n"
+    ) == done.stderr
 
 
 @pytest.mark.parametrize("setting", ["VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH", "DATABASE_URL"])

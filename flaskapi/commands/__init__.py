@@ -8,6 +8,7 @@ returns an exit status, or None for 0.
 import argparse
 import contextlib
 import os
+import pwd
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,13 +58,71 @@ def find_folders(options: argparse.Namespace) -> Iterator[Path]:
                 yield app.config[name]
         if (address := find_address(app)).startswith("sqlite:///"):
             yield Path(address.removeprefix("sqlite:///")).parent
-    written = ["target", "picture", "html", "to"]
-    written += ["folder"] if getattr(options, "writes_folder", False) else []
-    written += ["model"] if not getattr(options, "is_of_instance", True) else []
-    for name in written:
+    written = [*find_written(options)]
+    written += [Path(options.model)] if not getattr(options, "is_of_instance", True) else []
+    for path in written:
+        yield path.absolute().parent
+        yield path
+
+
+def find_written(options: argparse.Namespace) -> Iterator[Path]:
+    """The files and folders that a command is told to write to."""
+    names = ["target", "picture", "html", "to"]
+    names += ["folder"] if getattr(options, "writes_folder", False) else []
+    for name in names:
         if path := getattr(options, name, None):
-            yield Path(path).absolute().parent
             yield Path(path)
+            if getattr(options, "replaces_folder", False):
+                yield Path(path).absolute().parent
+
+
+def check_written(path: Path, *, was_root: bool) -> None:
+    """Say before any work that a file or a folder cannot be written.
+
+    Args:
+        path: the file or the folder; it may be missing, as may the folders above it.
+        was_root: root started this, and became the user who owns the service's files.
+
+    Raises:
+        FlaskapiError: the user who runs this may not write there.
+    """
+    if path == Path("/dev/stdout"):  # it is open already
+        return
+    folder = path if path.is_dir() else path.absolute().parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    closed = folder if not path.exists() or path.is_dir() else path
+    if os.access(closed, os.W_OK):
+        return
+    user = name_user()
+    raise FlaskapiError(
+        f"{path}: {user} may not write into {closed}."
+        + (
+            f" {tell_switch(user)}: name a folder that {user} may write to, as under /tmp."
+            if was_root
+            else ""
+        )
+    )
+
+
+def tell_why(error: OSError) -> str:
+    """The file and the reason, as in `x.html: Permission denied.`"""
+    if not error.strerror:
+        return f"{str(error) or type(error).__name__}"
+    return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+
+
+def tell_switch(user: str) -> str:
+    """Why root is another user now; what to do about it follows."""
+    return f"Root runs this as {user}, who owns the service's files"
+
+
+def name_user() -> str:
+    """Who runs this: a name, or where there is none a number, as in a container."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def load_settings() -> dict[str, Any]:

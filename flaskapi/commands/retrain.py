@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flaskapi.commands import check_page, read_moment, write_page
+from flaskapi.commands import check_page, read_moment, tell_why, write_page
 from flaskapi.errors import FlaskapiError
 
 if TYPE_CHECKING:
@@ -107,12 +107,11 @@ def _retrain_once(app: Any, options: argparse.Namespace) -> None:
     try:
         _retrain(app, options)
     except (MemoryError, OSError) as error:
-        reason = (
-            os.strerror(error.errno)
-            if isinstance(error, OSError) and error.errno
-            else str(error) or "Memory ran out"
-        )
-        print(f"error: {reason}. What serves is as it was.", file=sys.stderr)
+        if isinstance(error, OSError) and error.errno:
+            error.strerror = os.strerror(error.errno)  # HDF5 says much more
+        reason = tell_why(error) if isinstance(error, OSError) else "Memory ran out."
+        rest = "" if options.dry_run else " What serves is as it was."
+        print(f"error: {reason}{rest}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         # HDF5 holds on to a file that it could not write, and would crash as Python ends.

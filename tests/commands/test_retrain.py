@@ -2,8 +2,11 @@
 `tests/learning/test_retrain.py` trains.
 """
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -68,6 +71,26 @@ def test_a_third_of_wrong_labels_in_one_class_are_pointed_at_and_not_used(
     say(store, [(wrong[0].id, 1)])
     main(["retrain", "--dry-run"])
     assert "2 suspicious" in capsys.readouterr().out, "what an operator says twice is believed"
+
+
+def test_a_page_that_cannot_be_written_is_named_and_a_dry_run_changed_nothing_else(
+    store: Database,
+    sent: list[Sent],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(path: Path, page: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    def end(code: int) -> NoReturn:
+        raise SystemExit(code)
+
+    say(store, [(one.id, one.digit) for one in sent])
+    monkeypatch.setattr("flaskapi.commands.retrain.write_page", full)
+    monkeypatch.setattr("os._exit", end)
+    with pytest.raises(SystemExit):
+        main(["retrain", "--dry-run", "--html", "page.html"])
+    assert "error: page.html: No space left on device." == capsys.readouterr().err.splitlines()[-1]
 
 
 def test_too_few_images_are_said_to_be_and_nothing_is_trained(

@@ -32,7 +32,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "runs",
     )
     backing.add_argument("folder", type=Path, metavar="FOLDER")
-    backing.set_defaults(run=back_up, writes_folder=True)
+    backing.set_defaults(run=back_up, writes_folder=True, replaces_folder=True)
     restoring = commands.add_parser("restore", help="put back what `backup` wrote")
     restoring.add_argument("folder", type=Path, metavar="FOLDER")
     restoring.add_argument(
