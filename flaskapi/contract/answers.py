@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from flaskapi.contract.problems import describe
@@ -41,3 +42,8 @@ def add_id(answer: dict[str, Any], identifier: str | None) -> dict[str, Any]:
     """Put the receipt into an answer, before the model."""
     model = {name: answer.pop(name) for name in ("model", "generation")}
     return answer | {"id": identifier} | model
+
+
+def write_moment(moment: datetime) -> str:
+    """A moment as every answer has it, `2026-11-25T04:37:35.781Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

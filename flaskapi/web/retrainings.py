@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask import Blueprint, Flask, Response, jsonify, request, url_for
 
+from flaskapi.contract.answers import write_moment
 from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.web.access import operator_name, operators_only
 from flaskapi.web.payload import read_document, read_query
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from flaskapi.submissions.retrainings import Retraining
 
 blueprint = Blueprint("retrainings", __name__)
+_WAITS = (
+    "A worker does it, which must run on the server: .venv/bin/python -m flaskapi retrain --watch."
+)
 
 
 def init_app(app: Flask) -> None:
@@ -89,10 +93,11 @@ def _describe(found: "Retraining") -> dict[str, Any]:
         "state": found.state,
         "progress": round(found.progress, 3),
         "requested_by": found.requested_by,
-        **{name: moment.isoformat() if moment else None for name, moment in moments.items()},
+        **{name: write_moment(moment) if moment else None for name, moment in moments.items()},
         "attempts": found.attempts,
         "options": found.options,
         "version": found.version,
         "figures": found.figures,
         "log": found.log,
+        **({"note": _WAITS} if found.state == "requested" else {}),
     }

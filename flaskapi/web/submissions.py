@@ -10,6 +10,7 @@ from uuid import UUID
 
 from flask import Blueprint, Flask, Response, current_app, request, url_for
 
+from flaskapi.contract.answers import write_moment
 from flaskapi.digits.encode import encode_bytes
 from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.submissions import Submission
@@ -93,7 +94,7 @@ def show_submission(id: UUID) -> dict[str, Any]:
         if row[name] is not None:
             answer[name] = row[name]
     answer["labels"] = [
-        past._asdict() | {"labelled_at": _write_moment(past.labelled_at)} for past in history
+        past._asdict() | {"labelled_at": write_moment(past.labelled_at)} for past in history
     ]
     return answer
 
@@ -228,10 +229,6 @@ def _read_moment(name: str, text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _write_moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _describe(row: dict[str, Any]) -> dict[str, Any]:
     """What is said of one submission on a page: as it was answered, with what it is labelled and
     where its pictures are.
@@ -245,7 +242,7 @@ def _describe(row: dict[str, Any]) -> dict[str, Any]:
     place = url_for(".show_submission", id=id)
     return {
         "id": id,
-        "received_at": _write_moment(row["received_at"]),
+        "received_at": write_moment(row["received_at"]),
         "route": row["route"],
         "batch": str(row["batch"]) if row["batch"] else None,
         **answered,

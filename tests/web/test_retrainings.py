@@ -1,5 +1,6 @@
 """Asking for a retraining and watching it; who may, `test_access.py` holds."""
 
+import re
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ def test_a_request_is_accepted_and_can_be_watched_where_the_answer_says(keeping:
             asked["finished_at"],
         ),
     )
+    assert "retrain --watch" in asked["note"]
     assert asked == client.get(response.headers["Location"], headers=ada).get_json()
 
 
@@ -56,7 +58,9 @@ def test_what_a_worker_tells_is_shown(keeping: Flask) -> None:
     assert ("promoted", "2026-11-25-12345678", {"fixed": 9}, 1.0) == (
         *(shown["state"], shown["version"], shown["figures"], shown["progress"]),
     )
-    assert shown["finished_at"].endswith("+00:00")
+    assert "note" not in shown, "nobody waits for a worker any more"
+    for name in ("requested_at", "heard_at", "finished_at"):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", shown[name]), name
 
 
 def test_a_day_to_begin_with_and_whether_to_promote_can_be_said(keeping: Flask) -> None:
