@@ -81,6 +81,7 @@ def retrain(options: argparse.Namespace) -> None:
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     from flaskapi.app import make_app
+    from flaskapi.sources.mnist import check_there
 
     app = make_app()
     if app.config["STORE"] == "off":
@@ -97,6 +98,8 @@ def retrain(options: argparse.Namespace) -> None:
             f"--watch does what each POST /retrainings asks for; leave {given[0]} out. A request "
             f"may say 'since' and 'promote'."
         )
+    if data := options.data or app.config["MNIST_PATH"]:
+        check_there(data)
     if options.watch:
         _watch(app, options)
     else:

@@ -19,6 +19,7 @@ from flaskapi.versions.pointer import MODEL_FILE
 from flaskapi.versions.registry import Registry
 
 LEAST = 20  # images to train with; fewer teach nothing that a test on a third as many could show
+ENOUGH = -(-LEAST * 4 // 3)  # labelled images, of which three quarters are to train with
 BEGUN, TRAINED, COMPILED = 0.02, 0.8, 0.95  # the share of the time that is over then, about
 Progress = Callable[[float, str], None]
 
@@ -74,7 +75,10 @@ def retrain(
     )
     result = RetrainingResult(serving.version, chosen, generation=pointer.generation)
     if len(chosen.learned) < LEAST:
-        reason = f"There are {len(chosen.learned)} images to learn from; {LEAST} are needed."
+        reason = (
+            f"There are {len(chosen.learned)} images to learn from; {LEAST} are needed. A quarter "
+            f"of what is labelled is held back to judge by: label about {ENOUGH} or more."
+        )
         return result._replace(reasons=(reason,))
     if order.dry_run:
         return result

@@ -56,20 +56,32 @@ def load_dataset(source: Path) -> Dataset:
     Raises:
         DatasetError: a file is missing, truncated or of another form.
     """
+    check_there(source)
     if source.is_dir():
         dataset = Dataset(*(_read_idx(_find_idx(source, name)) for name in IDX_NAMES))
-    elif source.suffix == ".npz":
-        dataset = _read_npz(source)
     else:
-        raise DatasetError(
-            f"{source}: expected a folder with the four MNIST files in IDX form, or an .npz file."
-        )
+        dataset = _read_npz(source)
     _check(source, "training", dataset.train_images, dataset.train_labels)
     _check(source, "test", dataset.test_images, dataset.test_labels)
     return dataset._replace(
         train_labels=dataset.train_labels.astype(np.uint8),
         test_labels=dataset.test_labels.astype(np.uint8),
     )
+
+
+def check_there(source: Path) -> None:
+    """Look whether the files are there, before the work that ends with reading them.
+
+    Raises:
+        DatasetError: a file is missing.
+    """
+    if source.is_dir():
+        for name in IDX_NAMES:
+            _find_idx(source, name)
+    elif source.suffix != ".npz" or not source.exists():
+        raise DatasetError(
+            f"{source}: expected a folder with the four MNIST files in IDX form, or an .npz file."
+        )
 
 
 def holds_idx(folder: Path) -> bool:

@@ -98,7 +98,9 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
 ) -> None:
     say(store, [(one.id, one.digit) for one in sent[:10]])
     assert 0 == main(["retrain"])
-    assert "images to learn from; 20 are needed." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "images to learn from; 20 are needed. A quarter of what is labelled is held back" in said
+    assert "label about 27 or more" in said
     assert not (tmp_path / "versions").exists()
 
 
@@ -110,16 +112,25 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
         (["--data", "nowhere"], "nowhere: expected a folder"),
     ],
 )
-def test_what_cannot_be_is_said_before_any_training(
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["train", "dry run"])
+def test_what_cannot_be_is_said_before_anything_is_read(
     store: Database,
-    sent: list[Sent],
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     said: str,
+    more: list[str],
 ) -> None:
-    say(store, [(one.id, one.digit) for one in sent])
-    assert 1 == main(["retrain", *arguments])
+    """Also where there is nothing to learn from."""
+    assert 1 == main(["retrain", *arguments, *more])
     assert said in capsys.readouterr().err
+
+
+def test_a_worker_without_mnist_takes_no_request(
+    store: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FLASKAPI_MNIST_PATH", "nowhere.npz")
+    assert 1 == main(["retrain", "--watch"])
+    assert "nowhere.npz: expected a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
