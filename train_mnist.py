@@ -9,10 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from flaskapi.commands import TRAIN_EXTRA
+from flaskapi.commands import tell_missing
 from flaskapi.errors import FlaskapiError
 from flaskapi.privileges import drop_to_owner
-from flaskapi.serving.compiled import build_compiled
 
 # TensorFlow reads both when it is imported: no notes on CPU features, and with oneDNN convolutions
 # of channels-first images.
@@ -26,6 +25,7 @@ def main() -> int:
     options = parse_arguments()
 
     from flaskapi.artifacts.artifact import check_writable, save_artifact
+    from flaskapi.serving.compiled import build_compiled
     from flaskapi.training.download import load_or_download
     from flaskapi.training.provenance import describe_run
 
@@ -145,7 +145,7 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except ModuleNotFoundError as error:
-        sys.exit(f"error: {error.name} is not installed. {TRAIN_EXTRA}")
+        sys.exit(f"error: {tell_missing(error)}")
     except FlaskapiError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

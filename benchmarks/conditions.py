@@ -31,8 +31,8 @@ def main(folder: Path, target: Path) -> None:
         for condition, change in CONDITIONS.items():
             (target / condition / name).write_bytes(change(image, rng))
     print(
-        f"Wrote {len(names)} pictures under {len(CONDITIONS)} conditions each: python -m flaskapi "
-        f"evaluate {target}/*"
+        f"Wrote {len(names)} pictures under {len(CONDITIONS)} conditions each: "
+        f".venv/bin/python -m flaskapi evaluate {target}/*"
     )
 
 

@@ -28,7 +28,10 @@ def main(picture: str, out: str, url: str = "http://127.0.0.1:8000") -> None:
     except urllib.error.HTTPError as error:
         sys.exit(f"error: {json.load(error)['detail']}")
     except urllib.error.URLError as error:
-        sys.exit(f"error: no service answers at {url}: {error.reason}")
+        sys.exit(
+            f"error: no service answers at {url}: {error.reason}. `make run` starts one; where it "
+            f"is elsewhere, say so as the third argument: boxes.py {picture} {out} URL"
+        )
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     scale = min(1, WIDTH_PX / image.shape[1])
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -5,7 +5,6 @@ import os
 import sys
 
 from flaskapi.commands import (
-    TRAIN_EXTRA,
     backup,
     check_written,
     evaluate,
@@ -20,6 +19,7 @@ from flaskapi.commands import (
     predict,
     retrain,
     service,
+    tell_missing,
     tell_switch,
     tell_why,
 )
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except ModuleNotFoundError as error:
-        print(f"error: {error.name} is not installed. {TRAIN_EXTRA}", file=sys.stderr)
+        print(f"error: {tell_missing(error)}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # as where `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -360,8 +360,8 @@ SETTINGS = (
         "HOUSEKEEPING",
         "on",
         one_of("on", "off"),
-        "`on`: the service applies these limits about every ten minutes; `off`: only `python -m "
-        "flaskapi housekeeping` does",
+        "`on`: the service applies these limits about every ten minutes; `off`: only "
+        "`.venv/bin/python -m flaskapi housekeeping` does",
     ),
     Setting(
         "LOG_LEVEL",

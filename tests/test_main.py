@@ -1,9 +1,11 @@
 """The command line says what it did, or on standard error why it did not."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from fakes import FixedClassifier, make_submission
 
 from flaskapi import create_app
 from flaskapi.__main__ import main
-from flaskapi.commands import TRAIN_EXTRA
+from flaskapi.commands import TRAIN_EXTRA, tell_missing
 from flaskapi.submissions import Submission
 from flaskapi.submissions.listing import get_submission
 
@@ -31,6 +33,25 @@ def _environment_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """`compile` sets variables for TensorFlow, which is right for a process that ends after it."""
     for name in ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):
         monkeypatch.setenv(name, {"KERAS_BACKEND": "tensorflow"}.get(name, "1"))
+
+
+@pytest.mark.process
+def test_the_example_that_finds_no_service_says_how_to_name_another() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "examples/boxes.py",
+            "examples/number.jpg",
+            "out.jpg",
+            "http://127.0.0.1:9",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=MODELS.parent,
+    )
+    assert done.stderr.startswith("error: no service answers at http://127.0.0.1:9: ")
+    assert "as the third argument: boxes.py examples/number.jpg out.jpg URL" in done.stderr
 
 
 @pytest.mark.process
@@ -86,6 +107,28 @@ def test_compile_writes_beside_the_model_unless_told_otherwise(
 
 
 @pytest.mark.train
+def test_a_library_of_serving_is_not_looked_for_in_the_extra(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is missing where the command was given to the system's Python, most likely."""
+    monkeypatch.delitem(sys.modules, "flaskapi.commands.predict.command", raising=False)
+    monkeypatch.setitem(sys.modules, "flaskapi.commands.predict.workers", None)
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    assert 1 == main(["predict", "examples/7.png"])
+    assert capsys.readouterr().err.endswith(
+        "is not installed for this Python, /usr/bin/python3, and serving needs it. Use "
+        ".venv/bin/python, which `make run` sets up.\n"
+    )
+
+
+def test_each_library_of_the_extra_is_known_to_be_of_it() -> None:
+    project = tomllib.loads((MODELS.parent / "pyproject.toml").read_text())["project"]
+    named = [re.split(r"[^\w-]", one)[0] for one in project["optional-dependencies"]["train"]]
+    for name in named:
+        missing = ModuleNotFoundError(name=name.removesuffix("-cpu"))
+        assert TRAIN_EXTRA in tell_missing(missing), name
+
+
 @pytest.mark.parametrize("command", ["compile", "strip-optimizer", "card"])
 @pytest.mark.parametrize("content", [None, "I am no model."], ids=["missing", "text"])
 def test_a_file_that_is_no_model_is_one_line_on_standard_error(

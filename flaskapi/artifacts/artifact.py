@@ -112,8 +112,8 @@ def read_picture(path: Path) -> bytes:
     with h5py.File(path, "r") as file:
         if PICTURE_DATASET not in file:
             raise ModelFileError(
-                f"{path.name}: holds no picture; `python -m flaskapi evaluate MNIST --record` "
-                f"makes it."
+                f"{path.name}: holds no picture; `.venv/bin/python -m flaskapi evaluate MNIST "
+                f"--record` makes it."
             )
         return file[PICTURE_DATASET][()].tobytes()
 

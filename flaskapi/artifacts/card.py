@@ -34,8 +34,8 @@ def _head(path: Path, card: Card) -> list[str]:
     return [
         f"# Model card: {path.name}",
         "",
-        f"Written by `python -m flaskapi card models/{path.name}` from the artifact itself. "
-        f"`{path.stem}.onnx` is its compiled form.",
+        f"Written by `.venv/bin/python -m flaskapi card models/{path.name}` from the artifact "
+        f"itself. `{path.stem}.onnx` is its compiled form.",
         "",
         f"- **Version** `{card['date']}-{sha256[:8]}`, SHA-256 `{sha256}`, "
         f"{path.stat().st_size / 1e6:.1f} MB.",
@@ -189,8 +189,8 @@ def _evaluation(sets: dict[str, dict[str, Any]], of: str = "digits") -> list[str
         return []
     route, option = ("/predict/number", " --number") if of == "numbers" else ("/predict", "")
     lines = [
-        f"Through `{route}`, by `python -m flaskapi evaluate{option}` (what the columns mean is in "
-        f"`docs/training.md`):",
+        f"Through `{route}`, by `.venv/bin/python -m flaskapi evaluate{option}` (what the columns "
+        f"mean is in `docs/training.md`):",
         "",
         f"| set | {of} | right | wrong | uncertain | wrong of certain | calibration error |",
         "|---|---|---|---|---|---|---|",

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import os
 import pwd
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,18 @@ TRAIN_EXTRA = (
     "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt "
     "--editable '.[train]'"
 )
+_TRAINS = ("h5py", "keras", "onnx", "tensorflow", "tf2onnx")  # what the extra is made of
+
+
+def tell_missing(error: ModuleNotFoundError) -> str:
+    """Which library is not installed, and what to do: of serving none is missing in `.venv`."""
+    missing = f"{error.name} is not installed"
+    if (error.name or "").partition(".")[0] in _TRAINS:
+        return f"{missing}. {TRAIN_EXTRA}"
+    return (
+        f"{missing} for this Python, {sys.executable}, and serving needs it. Use .venv/bin/python, "
+        "which `make run` sets up."
+    )
 
 
 def load_service(**settings: str) -> tuple[dict[str, Any], Any]:

@@ -88,7 +88,10 @@ def list_all(options: argparse.Namespace) -> None:
     with open_store() as store:
         found = list_keys(store)
     if not found:
-        print("There are no keys. To make one: python -m flaskapi keys make NAME", file=sys.stderr)
+        print(
+            "There are no keys. To make one: .venv/bin/python -m flaskapi keys make NAME",
+            file=sys.stderr,
+        )
         return
     rows: list[tuple[str, ...]] = [
         ("name", "scope", "made", "last used", "expires", "revoked", "limit")

@@ -128,16 +128,24 @@ class Registry:
             if name in (version.name, version.name.rpartition("-")[2])
         ]
         if not found:
-            hint = (
-                " The file of that setting is none until it is promoted; `card` shows it."
-                if name == MODEL_FILE
-                else ""
-            )
             raise VersionError(
-                f"There is no version {name}.{hint} `python -m flaskapi models list` lists those "
-                f"that there are."
+                f"There is no version {name}.{self._hint(name)} To see which there are: "
+                ".venv/bin/python -m flaskapi models list"
             )
         return found[-1]
+
+    def _hint(self, name: str) -> str:
+        """What was most likely meant: the file of the setting MODEL_PATH, which is no version."""
+        if name == MODEL_FILE:
+            return (
+                " It is a file, which becomes a version when it is promoted. To see its card: "
+                f".venv/bin/python -m flaskapi card {self._model_path}."
+            )
+        with contextlib.suppress(ModelUnavailableError):
+            served = self.load(MODEL_FILE).version
+            if name in (served, served.rpartition("-")[2]):
+                return f" That is the file of the setting MODEL_PATH: name it {MODEL_FILE}."
+        return ""
 
     def load(self, name: str) -> OnnxClassifier:
         """Load a version for serving, or the file of the setting MODEL_PATH.

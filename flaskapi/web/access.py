@@ -218,7 +218,8 @@ def _refuse(reason: str) -> UnauthorizedError | ForbiddenError:
     if keys.any_key(services().store):
         return UnauthorizedError(reason)
     return ForbiddenError(
-        "This needs a key, and none was made yet. On the server: python -m flaskapi keys make NAME."
+        "This needs a key, and none was made yet. On the server: .venv/bin/python -m flaskapi keys "
+        "make NAME"
     )
 
 

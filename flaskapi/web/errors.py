@@ -92,7 +92,7 @@ def _hint(path: str) -> str:
     """
     if path.startswith(("/submissions/", "/retrainings/")):
         return "An id is written as answers have it, such as 01a20550-970d-7108-901e-df08ce33c220."
-    return "There are POST /predict, /predict/number and /predict/batch."
+    return "There are the page, GET /, and POST /predict, /predict/number and /predict/batch."
 
 
 @open_to_all

@@ -202,6 +202,23 @@ def test_compare_holds_two_cards_and_what_both_read_against_each_other(
     assert 1 == main(["models", "compare", names[0], names[0]])
 
 
+@pytest.mark.parametrize("signs", [None, 8], ids=["whole", "its end"])
+def test_who_names_the_file_of_model_path_by_its_id_learns_its_name(
+    registry: Registry,
+    names: list[str],
+    capsys: pytest.CaptureFixture[str],
+    signs: int | None,
+) -> None:
+    """`models list` shows that id."""
+    served = registry.load(MODEL_FILE).version
+    assert 1 == main(["models", "compare", names[0], served[-signs:] if signs else served])
+    assert f"the file of the setting MODEL_PATH: name it {MODEL_FILE}." in capsys.readouterr().err
+    assert 1 == main(["models", "show", MODEL_FILE])
+    said = capsys.readouterr().err
+    assert "It is a file, which becomes a version when it is promoted." in said
+    assert "-m flaskapi card " in said
+
+
 def test_check_says_where_what_was_promoted_cannot_serve(
     registry: Registry, names: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

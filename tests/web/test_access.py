@@ -239,7 +239,7 @@ def test_where_no_key_was_made_the_answer_says_how_to_make_one(app: Flask) -> No
     for headers in ({}, bearing("flaskapi_x")):
         response = app.test_client().get("/secret", headers=headers)
         assert (403, "forbidden") == read_problem(response)
-        assert "python -m flaskapi keys make NAME" in response.get_json()["detail"]
+        assert ".venv/bin/python -m flaskapi keys make NAME" in response.get_json()["detail"]
 
 
 def test_where_nothing_is_kept_there_are_no_operators_and_the_answer_says_why(

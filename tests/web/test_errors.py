@@ -109,6 +109,10 @@ def test_all_problems_are_listed_in_plain_text(client: FlaskClient) -> None:
     ] == response.text.splitlines()
 
 
+def test_an_address_that_is_not_there_leads_to_what_is(client: FlaskClient) -> None:
+    assert "the page, GET /, and POST /predict" in client.get("/index.html").get_json()["detail"]
+
+
 @pytest.mark.parametrize("path", ["/submissions/7", "/submissions/7/label", "/retrainings/7"])
 def test_who_mistypes_an_id_is_told_how_ids_are_written(path: str, client: FlaskClient) -> None:
     response = client.get(path)
