@@ -56,7 +56,7 @@ clean: ## remove the virtual environment and all caches; models and instance sta
 # Each file is held against its hash on Linux; elsewhere, where nobody deploys, no hashes are pinned.
 .venv/serve: .venv/bin/python pyproject.toml deploy/requirements-serve.txt
 	@echo "Installing what serving needs into .venv ..."
-	if [ "$$(uname -s)" = Linux ]; then $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes \
+	@if [ "$$(uname -s)" = Linux ]; then $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes \
 		--only-binary :all: -r deploy/requirements-serve.txt && $(PIP) --no-deps --editable .; else $(PIP) --editable .; fi
 	@touch $@
 

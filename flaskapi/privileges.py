@@ -72,16 +72,24 @@ def become(uid: int, gid: int) -> None:
     os.environ["HOME"] = home
 
 
-def give(folder: Path, name: str = SERVICE_USER) -> None:
-    """Make a folder for a user; one that is root's, with all that is in it, is given away.
+def give(folder: Path, owner: tuple[int, int] | None = None) -> None:
+    """Make a folder for a user, by default Apache's; one that is root's, with all that is in it, is
+    given away.
+
+    Args:
+        folder: to be made, or to be given away.
+        owner: the user and the group who get it.
 
     Raises:
         FlaskapiError: others have placed something in root's folder, or there is no such user.
     """
-    try:
-        user = pwd.getpwnam(name)
-    except KeyError:
-        raise FlaskapiError(f"There is no user {name}.") from None
+    name = SERVICE_USER if owner is None else str(owner[0])
+    if owner is None:
+        try:
+            owner = pwd.getpwnam(name)[2:4]
+        except KeyError:
+            raise FlaskapiError(f"There is no user {name}.") from None
+    uid, gid = owner
     if not os.path.lexists(folder):
         if not folder.parent.exists():
             folder.parent.mkdir(parents=True)
@@ -98,8 +106,8 @@ def give(folder: Path, name: str = SERVICE_USER) -> None:
                 )
     for _, _, files, descriptor in os.fwalk(folder, follow_symlinks=False, topdown=False):
         for one in files:
-            os.chown(one, user.pw_uid, user.pw_gid, dir_fd=descriptor, follow_symlinks=False)
-        os.fchown(descriptor, user.pw_uid, user.pw_gid)
+            os.chown(one, uid, gid, dir_fd=descriptor, follow_symlinks=False)
+        os.fchown(descriptor, uid, gid)
 
 
 def _look(name: str, descriptor: int) -> os.stat_result:
@@ -107,11 +115,15 @@ def _look(name: str, descriptor: int) -> os.stat_result:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command as the owner of a folder; `--give FOLDER...` gives folders to Apache's user."""
+    """Run a command as the owner of a folder; `--give FOLDER...` gives the first folder to Apache's
+    user where it is root's, and the others to whoever has the first.
+    """
     try:
         if arguments[:1] == ["--give"]:
-            for folder in arguments[1:]:
-                give(Path(folder))
+            first, *others = map(Path, arguments[1:])
+            give(first)
+            for other in others:
+                give(other, find_owner(first))
             return 0
         folder, *command = arguments
         drop_to_owner([Path(folder)])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from servers import ROOT, free_port
 
+from flaskapi import privileges
 from flaskapi.__main__ import make_parser
 from flaskapi.errors import FlaskapiError
 from flaskapi.privileges import find_owner, give
@@ -199,6 +200,38 @@ def test_no_command_makes_or_changes_what_a_link_leads_to(
 @pytest.mark.skipif(
     not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates"
 )
+def test_whether_all_can_be_read_is_asked_of_who_serves(folder: Path, instance: Path) -> None:
+    """Not of Apache's usual user, who has nothing to do with it where another owns the folder."""
+    checkout = folder / "checkout"
+    checkout.mkdir()
+    (checkout / "deploy").mkdir()
+    shutil.copy(ROOT / "deploy" / "run", checkout / "deploy" / "run")
+    for name in ("flaskapi", ".venv"):
+        (checkout / name).symlink_to(ROOT / name)
+    environment = os.environ | {
+        "PORT": str(free_port()),
+        "FLASKAPI_INSTANCE_PATH": str(instance),
+    }
+    checkout.chmod(0o700)  # only root reads below it
+    done = subprocess.run(
+        [checkout / "deploy" / "run"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert 1 == done.returncode
+    assert f"error: {instance} belongs to the user {OTHER}, who would serve, and cannot read" in (
+        done.stderr
+    )
+    assert "www-data" not in done.stderr + done.stdout
+
+
+@pytest.mark.apache
+@pytest.mark.skipif(
+    not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates"
+)
 def test_make_run_runs_nothing_of_the_service_users_as_root(folder: Path) -> None:
     """`envvars` in a folder that a server uses again, links in place of what is written there."""
     user, port = pwd.getpwnam("www-data"), free_port()
@@ -246,6 +279,13 @@ def test_a_folder_is_given_with_what_root_made_in_it_and_links_are_not_followed(
     for path in (folder / "mine", *(folder / "mine").rglob("*"), folder / "new" / "one"):
         assert user.pw_uid == path.lstat().st_uid, path
     assert (0, 0) == ((folder / "target").stat().st_uid, (folder / "new").stat().st_uid)
+
+
+def test_what_goes_with_a_folder_is_given_to_who_has_it(instance: Path) -> None:
+    """Another user than Apache's may serve; the versions are that user's then."""
+    versions = instance.parent / "versions"
+    assert 0 == privileges.main(["--give", str(instance), str(versions)])
+    assert (OTHER, OTHER) == (versions.stat().st_uid, versions.stat().st_gid)
 
 
 @pytest.mark.parametrize("kind", ["file of another", "second name"])

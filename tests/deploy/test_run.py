@@ -83,7 +83,10 @@ def test_it_serves_until_ctrl_c_and_says_what_with(
                 check=False,
             )
             assert (1, "") == (second.returncode, second.stdout)
-            assert "something listens there already" in second.stderr
+            assert (
+                f"error: http://127.0.0.1:{server.port} cannot be served: something listens there "
+                "already. Another port: make run PORT=8000\n"
+            ) == second.stderr
             assert before == server.daemons()
             assert files == sorted(
                 (path, path.stat().st_mtime_ns) for path in (ROOT / "instance").rglob("httpd.conf")
@@ -92,6 +95,12 @@ def test_it_serves_until_ctrl_c_and_says_what_with(
         f"erving {'under Apache' if kind == 'Apache' else 'with waitress'} at "
         f"http://127.0.0.1:{server.port}" in server.log("run")
     )
+    before, told, _ = server.log("run").partition(
+        f"The page is there: open http://127.0.0.1:{server.port}/ in a browser.\n"
+    )
+    assert told
+    assert "ready: model" in before or kind == "waitress", "what servers say comes before it"
+    assert "Request Capacity" not in before
     with pytest.raises(OSError, match="refused"):
         server.ask("/health/live")
     assert "AH10159" not in server.log("run"), "Apache has threads enough"
@@ -129,6 +138,27 @@ def test_a_bad_setting_stops_the_start_with_one_clear_line() -> None:
         in done.stderr
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("192.0.2.1", "192.0.2.1 is no address of this machine."),
+        ("no.such.host.invalid", "ame or service not known"),
+    ],
+)
+def test_an_address_that_cannot_be_served_is_told_the_one_reason(host: str, said: str) -> None:
+    done = subprocess.run(
+        [ROOT / "deploy" / "run"],
+        env=os.environ | {"HOST": host, "PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert 1 == done.returncode
+    assert said in done.stderr
+    assert "something listens there" not in done.stderr
 
 
 @pytest.mark.parametrize("port", ["abc", "-1", "0", "80 81", "65536", "123456"])
