@@ -415,6 +415,90 @@ def test_in_the_dark_ink_is_light_on_screen_and_dark_where_it_is_sent(
     assert min(json.loads(f"[{ink[4:-1]}]")) > 200
 
 
+def test_what_is_no_picture_is_not_said_to_be_the_browsers_fault_and_goes_with_the_next(
+    open_page: Open, site: Find
+) -> None:
+    """Of a TIFF, which the service reads, the browser's part is said."""
+    page = open_page(site().address)
+    trouble, sheet = page.get_by_role("alert"), page.locator("#unshown")
+    send(page, "drop", {"notes.txt": b"text"})
+    expect(trouble).to_be_visible()
+    expect(sheet).to_have_text("notes.txt")
+    send(page, "drop", {f"{digit}.png": digit_png(digit) for digit in (4, 5)})
+    expect(page.locator("#many-status")).to_contain_text("2 read")
+    expect(trouble).to_be_hidden()
+    expect(page.locator("#paper")).to_be_visible()
+    tiff = io.BytesIO()
+    Image.fromarray(draw_digit(7)).save(tiff, "TIFF")
+    send(page, "drop", {"7.tif": tiff.getvalue()})
+    read(page).to_have_text("7")
+    expect(sheet).to_have_text("7.tif cannot be shown by this browser.")
+
+
+@pytest.mark.parametrize("confidence", [0.1, 0.59])
+def test_what_is_hardly_likely_is_not_shown_as_read(
+    open_page: Open, site: Find, confidence: float
+) -> None:
+    answer = {
+        "digit": 3,
+        "confidence": confidence,
+        "probabilities": [0.1] * 10,
+        "uncertain": True,
+        "model": "some",
+    }
+    page = open_page(site().address)
+    page.route(is_question, lambda route: route.fulfill(json=answer))
+    page.locator("[name=mode][value=digit]").check(force=True)
+    draw(page, SEVEN)
+    read(page).to_have_text("?")
+    expect(page.locator("#status")).to_contain_text("Nothing was recognised for sure.")
+    expect(page.locator("#status")).to_contain_text("Perhaps it is a 3")
+    expect(page.locator("#read .copy")).to_have_count(0)
+    check_axe(page)
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+def test_on_a_small_telephone_nothing_is_cut_off(open_page: Open, site: Find, locale: str) -> None:
+    page = open_page(site().address, viewport={"width": 320, "height": 500}, locale=locale)
+
+    def cut(place: str) -> Any:
+        return page.evaluate(
+            "(place) => { const it = document.querySelector(place);"
+            " return it.scrollWidth - it.clientWidth; }",
+            place,
+        )
+
+    send(page, "drop", {"number.jpg": (EXAMPLES / "number.jpg").read_bytes()})
+    read(page).to_have_text("0551234678")
+    assert 0 == cut("#number")
+    send(page, "drop", {"notes.txt": b"text"})
+    expect(page.get_by_role("alert")).to_be_in_viewport()
+    number = (EXAMPLES / "number.jpg").read_bytes()
+    send(page, "drop", {"a-long-name.png": digit_png(0), "number.jpg": number, "2.txt": b"none"})
+    expect(page.locator("#many-status")).to_contain_text("2")
+    expect(page.locator("#many-rows tr")).to_have_count(3)
+    assert 0 == cut(".scroll")
+    expect(page.locator("#many-rows tr").nth(1)).to_contain_text(re.compile("0551234678.*9"))
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+def test_what_is_below_the_paper_has_no_hole_at_any_width(
+    open_page: Open, site: Find, locale: str
+) -> None:
+    """What has a row of its own begins where the others do."""
+    page = open_page(site().address, locale=locale)
+    for width in (320, 400, 600, 860, 900, 1000, 1100, 1400):
+        page.set_viewport_size({"width": width, "height": 700})
+        undo, modes = (page.locator(name).bounding_box() for name in ("#undo", "#modes"))
+        tools = page.locator(".tools").bounding_box()
+        assert undo
+        assert modes
+        assert tools
+        if modes["y"] > undo["y"] + undo["height"]:
+            assert undo["x"] == modes["x"], width
+        assert abs(modes["x"] + modes["width"] - tools["x"] - tools["width"]) < 1, width
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), (1200, "light")])
 def test_every_state_fits_and_keeps_nobody_out(
     open_page: Open, site: Find, width: int, scheme: str

@@ -28,21 +28,22 @@ export function clearAnswer() {
   $("empty").hidden = false;
 }
 
-/**
- * Shows what was answered to a picture.
- * @param picture its name, what was sent, and its size in pixels (0: the browser cannot show it)
- */
+/** Shows what was answered to a picture, whose size in pixels is 0 where the browser cannot show it. */
 export function showAnswer(answer, picture) {
   clearAnswer();
   const isDigit = "digit" in answer, read = text(answer);
   $("empty").hidden = true;
   $("read").hidden = false;
-  $("read").className = `read ${isDigit ? "digit" : "number"} ${level(answer)}`;
-  $("read").append(isDigit ? h("strong", {}, read) : digits(answer), copyButton(read));
-  const words = isDigit
-    ? answer.uncertain ? "Perhaps a {0}: better look yourself" : "This is a {0}"
-    : answer.uncertain ? "Perhaps {0}: better look yourself" : "This is {0}";
-  $("status").append(t(words, read), h("span", {}, t("confidence {0}", percent(answer.confidence))));
+  const sure = level(answer);
+  $("read").className = `read ${sure}`;
+  if (!isDigit) $("read").append(digits(answer), copyButton(read));
+  else if (sure === "unlikely") $("read").append(h("strong", {}, "?"));
+  else $("read").append(h("strong", {}, read), copyButton(read));
+  const what = isDigit ? t("a {0}", read) : read;
+  const words = !answer.uncertain ? t("This is {0}", what)
+    : sure === "unlikely" ? t("Nothing was recognised for sure. Perhaps it is {0}", what)
+    : t("Perhaps {0}: better look yourself", what);
+  $("status").append(words, h("span", {}, t("confidence {0}", percent(answer.confidence))));
   if (isDigit) $("more").append(bars(answer), ...seen(answer));
   else showBoxes(answer, picture);
   showSame(isDigit ? "predict" : "predict/number", picture);
@@ -59,7 +60,7 @@ function digits(answer) {
     const place = index++, digit = answer.digits[place];
     const told = t("Digit {0} of {1}: {2}, confidence {3}", place + 1, many, sign, percent(digit.confidence));
     return h("button", {
-      type: "button", className: `one ${level(digit)}`, "aria-label": told,
+      className: `one ${level(digit)}`, "aria-label": told,
       onfocus: () => highlight(place), onblur: () => highlight(-1), onclick: () => highlight(place),
       onpointerenter: () => highlight(place), onpointerleave: () => highlight(-1),
     }, sign);
@@ -125,7 +126,7 @@ function showSame(route, picture) {
 }
 
 function copyButton(words) {
-  const button = h("button", { type: "button", className: "small copy" }, t("Copy"));
+  const button = h("button", { className: "small copy" }, t("Copy"));
   button.addEventListener("click", async () => {
     await copy(words);
     button.textContent = t("Copied");

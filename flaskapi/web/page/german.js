@@ -24,6 +24,7 @@ export default {
   "Answer": "Antwort",
   "The answer stands here as soon as something is written.": "Sobald etwas geschrieben ist, steht hier die Antwort.",
   "It was a …": "Es war eine …",
+  "It was the number": "Es war die Zahl",
   "Many pictures": "Viele Bilder",
   "Table of answers": "Tabelle der Antworten",
   "Stop": "Anhalten",
@@ -40,8 +41,8 @@ export default {
   "Cancel": "Abbrechen",
   "Let go to read it": "Loslassen, um es zu lesen",
 
-  "This is a {0}": "Das ist eine {0}",
-  "Perhaps a {0}: better look yourself": "Vielleicht eine {0}: besser selbst ansehen",
+  "a {0}": "eine {0}",
+  "Nothing was recognised for sure. Perhaps it is {0}": "Nichts wurde sicher erkannt. Vielleicht ist es {0}",
   "This is {0}": "Das ist {0}",
   "Perhaps {0}: better look yourself": "Vielleicht {0}: besser selbst ansehen",
   "confidence {0}": "Sicherheit {0}",

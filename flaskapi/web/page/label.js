@@ -6,11 +6,7 @@ import { t, trouble } from "./words.js";
 
 let said = null; // how to label what is shown, or null
 
-/**
- * Offers to label what is shown.
- * @param answer as the service gave it
- * @param keep gives the id under which the picture is kept, or null where nothing is
- */
+/** Offers to label what is shown; `keep` gives the id under which the picture is kept, or null where nothing is. */
 export function offerLabel(answer, keep) {
   const isDigit = "digit" in answer, field = isDigit ? "digit" : "number";
   let id = null, busy = Promise.resolve();
@@ -40,9 +36,10 @@ export function offerLabel(answer, keep) {
       thank(trouble(problem));
     }
   };
-  const none = h("button", { type: "button", className: "small", "data-value": "null", "aria-pressed": "false", onclick: () => put(null) }, t(isDigit ? "No digit" : "No number"));
+  const none = h("button", { className: "small", "data-value": "null", "aria-pressed": "false", onclick: () => put(null) }, t(isDigit ? "No digit" : "No number"));
   $("label-ways").replaceChildren(...(isDigit ? digitWays(put) : [numberWay(answer, put)]), none);
   thank("");
+  $("label-title").textContent = t(isDigit ? "It was a …" : "It was the number");
   $("label").hidden = false;
   said = isDigit ? put : null;
 }
@@ -52,22 +49,22 @@ export const labelByKey = (digit) => !$("label").hidden && said !== null && (sai
 
 function digitWays(put) {
   const buttons = Array.from({ length: 10 }, (_, digit) =>
-    h("button", { type: "button", className: "key", "data-value": `${digit}`, "aria-pressed": "false", onclick: () => put(digit) }, `${digit}`));
+    h("button", { className: "key", "data-value": `${digit}`, "aria-pressed": "false", onclick: () => put(digit) }, `${digit}`));
   return [h("div", { className: "ten" }, ...buttons)];
 }
 
 function numberWay(answer, put) {
-  const input = h("input", { id: "number", value: answer.number, inputMode: "numeric", autocomplete: "off", maxLength: 256 });
+  const input = h("input", { id: "number", "aria-labelledby": "label-title", value: answer.number, inputMode: "numeric", autocomplete: "off", maxLength: 256 });
   const submit = (event) => {
     event.preventDefault();
     const value = input.value.replace(/\s/g, "");
     if (/^\d+$/.test(value)) put(value);
     else thank(t("Only digits, please"));
   };
-  return h("form", { onsubmit: submit }, h("label", { htmlFor: "number" }, t("Number")), input, h("button", { className: "small" }, t("Keep")));
+  return h("form", { onsubmit: submit }, input, h("button", {}, t("Keep")));
 }
 
 function thank(words, back) {
-  const more = back ? [" ", h("button", { type: "button", className: "small", id: "take-back", onclick: back }, t("Take it back"))] : [];
+  const more = back ? [" ", h("button", { className: "small", id: "take-back", onclick: back }, t("Take it back"))] : [];
   $("thanks").replaceChildren(words, ...more);
 }

@@ -19,7 +19,7 @@ export async function readMany(files, mode, open) {
   $("many").hidden = false;
   $("many-stop").hidden = $("many-progress").hidden = false;
   $("many-progress").removeAttribute("value");
-  $("many").scrollIntoView({ behavior: "smooth", block: "nearest" });
+  $("many").scrollIntoView({ block: "nearest" });
   const unsent = [], total = files.some(isArchive) ? 0 : files.length;
   const add = (results, from = []) => {
     results.forEach((result, index) => addRow(result, from[from.length === 1 ? 0 : index], open));
@@ -114,7 +114,7 @@ function addRow(result, from, open) {
   if (rows.length > SHOWN) return;
   const { name, error, uncertain } = result;
   const shown = from && !error
-    ? h("button", { type: "button", className: "link", onclick: () => open(from.file, result) }, name) : name;
+    ? h("button", { className: "link", onclick: () => open(from.file, result) }, name) : name;
   const note = error ? result.said ?? trouble(new Problem(error.type?.split("/").pop(), error.detail)) : uncertain ? t("uncertain") : "";
   $("many-rows").append(h("tr", { className: error ? "failed" : uncertain ? "unsure" : "" },
     h("th", { scope: "row" }, shown), h("td", {}, error ? "–" : readOf(result)), h("td", {}, error ? "" : percent(result.confidence)), h("td", {}, note)));

@@ -85,6 +85,7 @@ function show(picture, answer, kept) {
   const shown = current;
   showAnswer(answer, picture);
   offerLabel(answer, () => keep(shown));
+  if (!$("unshown").hidden) $("unshown").textContent = t("{0} cannot be shown by this browser.", picture.name);
   $("model").textContent = t("Read by the model {0}", answer.model);
 }
 
@@ -139,7 +140,8 @@ async function fail(problem, again, picture) {
   }
   $("trouble").hidden = false;
   $("trouble").replaceChildren(h("p", {}, words), ...(more ? [h("p", { className: "quiet", lang: "en" }, more)] : []),
-    ...(again && !FINAL.includes(problem.kind) && !(problem.kind === "offline" && picture?.file) ? [h("button", { type: "button", onclick: again }, t("Try again"))] : []));
+    ...(again && !FINAL.includes(problem.kind) && !(problem.kind === "offline" && picture?.file) ? [h("button", { onclick: again }, t("Try again"))] : []));
+  if (picture?.file) $("trouble").scrollIntoView({ block: "nearest" });
 }
 
 // --- files ---
@@ -149,6 +151,10 @@ async function take(files) {
   if (!files.length) return;
   finish();
   if (files.length === 1 && !isArchive(files[0])) return open(files[0]);
+  if (!current) {
+    forget(); // the trouble with the last file says nothing of these
+    showPaper();
+  }
   const unsent = await readMany(files, mode(), (file, result) => open(file, result.id));
   await putLater(unsent.filter((file) => file.place === undefined));
 }
@@ -163,7 +169,7 @@ async function open(file, kept = null) {
   if (turn !== asked) return;
   showPicture(picture);
   $("clear").disabled = false;
-  $("picture-title").scrollIntoView({ behavior: "smooth", block: "nearest" });
+  $("picture-title").scrollIntoView({ block: "nearest" });
   await read(picture, kept);
 }
 
@@ -176,7 +182,7 @@ function showPicture(picture) {
   photo.alt = picture.name;
   photo.hidden = !shown;
   $("unshown").hidden = shown;
-  $("unshown").textContent = shown ? "" : t("{0} cannot be shown by this browser.", picture.name);
+  $("unshown").textContent = picture.name;
   $("paper").hidden = $("hint").hidden = true;
   $("undo").disabled = true;
   $("sheet").style.setProperty("--ratio", shown ? picture.width / picture.height : WIDTH / HEIGHT);
@@ -231,22 +237,23 @@ async function back() {
 
 // --- what the page listens to ---
 
-$("undo").addEventListener("click", () => paper.undo());
-$("clear").addEventListener("click", clear);
-$("pens").addEventListener("change", (event) => (paper.pen = Number(event.target.value)));
-$("modes").addEventListener("change", () => current ? read(current.picture) : paper.isEmpty || readPaper());
+const on = (id, name, act) => $(id).addEventListener(name, act);
+on("undo", "click", () => paper.undo());
+on("clear", "click", clear);
+on("pens", "change", (event) => (paper.pen = Number(event.target.value)));
+on("modes", "change", () => current ? read(current.picture) : paper.isEmpty || readPaper());
 for (const id of ["files", "camera"]) {
-  $(id).addEventListener("change", async ({ target }) => {
+  on(id, "change", async ({ target }) => {
     const files = [...target.files];
     target.value = ""; // so that the same file can be chosen again
     await take(files);
   });
 }
-$("many-stop").addEventListener("click", stopMany);
-$("many-csv").addEventListener("click", downloadTable);
-$("many-close").addEventListener("click", () => { stopMany(); $("many").hidden = true; $("files").focus(); });
-$("send").addEventListener("click", back);
-$("discard").addEventListener("click", async () => { await later.discard(); await tellWaiting(); });
+on("many-stop", "click", stopMany);
+on("many-csv", "click", downloadTable);
+on("many-close", "click", () => { stopMany(); $("many").hidden = true; $("files").focus(); });
+on("send", "click", back);
+on("discard", "click", async () => { await later.discard(); await tellWaiting(); });
 
 addEventListener("keydown", (event) => {
   if (event.target.closest("dialog, textarea, input:not([type=radio]):not([type=file])")) return;
@@ -274,8 +281,8 @@ addEventListener("drop", (event) => {
   $("drop").hidden = true;
   take(event.dataTransfer.files);
 });
-$("sheet").addEventListener("pointermove", (event) => { if (!event.buttons) highlight(boxAt(event.clientX, event.clientY)); });
-$("sheet").addEventListener("pointerleave", () => highlight(-1));
+on("sheet", "pointermove", (event) => { if (!event.buttons) highlight(boxAt(event.clientX, event.clientY)); });
+on("sheet", "pointerleave", () => highlight(-1));
 addEventListener("pagehide", () => finish({ keepalive: true }));
 addEventListener("online", back);
 
