@@ -71,7 +71,13 @@ def compile_artifact(
             warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
             model.export(temporary, format="onnx", verbose=False)
         _simplify(temporary)
-        difference = float(np.abs(expected - _answers(temporary, images)).max())
+        try:
+            answers = _answers(temporary, images)
+        except Exception as error:  # ONNX Runtime raises its own kinds, none of them public
+            raise ModelFileError(
+                f"{source.name}: the compiled form cannot answer: {error}"
+            ) from error
+        difference = float(np.abs(expected - answers).max())
         tolerance = DETECTOR_TOLERANCE if finds else TOLERANCE
         if not difference < tolerance:
             raise ModelFileError(

@@ -96,9 +96,15 @@ class Registry:
                     raise ModelUnavailableError(
                         str(error).replace(ARTIFACT, artifact.name, 1)
                     ) from error
-            classifier = OnnxClassifier(folder / COMPILED)
-            check_answers(classifier)
-            if finding := find_convention(classifier.probabilities):
+            try:
+                classifier = OnnxClassifier(folder / COMPILED)
+                check_answers(classifier)
+                finding = find_convention(classifier.probabilities)
+            except ModelUnavailableError:
+                raise
+            except Exception as error:  # ONNX Runtime raises its own kinds, none of them public
+                raise ModelUnavailableError(f"{artifact.name} cannot answer: {error}") from error
+            if finding:
                 raise ModelUnavailableError(f"{artifact.name}: {explain(finding)}.")
             write_card(folder, classifier.card)
             if submissions is not None:

@@ -34,11 +34,16 @@ def check_answers(classifier: Classifier) -> None:
     """See whether a classifier answers probabilities: to ten digits at once, and to one.
 
     Raises:
-        ModelUnavailableError: it answers something else.
+        ModelUnavailableError: it answers something else, or fails.
     """
     digits = draw_digits()
     for batch in (digits, digits[7:8]):
-        answers = classifier.probabilities(batch)
+        try:
+            answers = classifier.probabilities(batch)
+        except ModelUnavailableError:
+            raise
+        except Exception as error:  # ONNX Runtime raises its own kinds, none of them public
+            raise ModelUnavailableError(f"{classifier.version} cannot answer: {error}") from error
         whole = (
             answers.shape == (len(batch), 10)
             and np.isfinite(answers).all()

@@ -63,6 +63,20 @@ def test_a_version_is_the_artifact_its_compiled_form_and_its_card(
     assert version.submissions is None
 
 
+def test_a_model_that_cannot_be_run_is_named_and_leaves_nothing(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path) -> None:
+        raise RuntimeError("a node of no known kind")
+
+    monkeypatch.setattr("flaskapi.versions.registry.OnnxClassifier", broken)
+    artifact = make_artifact(tmp_path / "new").rename(tmp_path / "new" / "mine.h5")
+    artifact.with_name("my_model.onnx").rename(artifact.with_suffix(".onnx"))
+    with pytest.raises(ModelUnavailableError, match=r"^mine\.h5 cannot answer: a node of no"):
+        registry.add(artifact)
+    assert [] == registry.versions()
+
+
 def test_what_it_was_learned_from_is_kept_with_it(registry: Registry, tmp_path: Path) -> None:
     """For its owner alone: with an id one may do what its sender may."""
     version = registry.add(make_artifact(tmp_path / "new"), submissions=["b", "a"])
