@@ -5,6 +5,8 @@ import binascii
 import re
 from typing import Any
 
+from flask import current_app
+
 from flaskapi.digits.decode import decode_image
 from flaskapi.errors import FlaskapiError, InvalidRequestError, MissingImageError
 from flaskapi.sources.pixels import encode_numbers
@@ -117,7 +119,8 @@ def _restore_plus(text: str, dropped: bytes) -> bytes:
 
 def _is_whole(data: bytes) -> bool:
     try:
-        decode_image(data, max_pixels=_GLANCE_PIXELS, max_side_px=_GLANCE_SIDE_PX)
+        most = min(_GLANCE_PIXELS, current_app.config["MAX_IMAGE_PIXELS"])
+        decode_image(data, max_pixels=most, max_side_px=_GLANCE_SIDE_PX)
     except FlaskapiError:
         return False
     return True

@@ -139,12 +139,12 @@ def receive(request: Request, *, within_s: float = BODY_S) -> None:
     length = request.content_length
     body: IO[bytes]
     if length is not None and length <= _IN_MEMORY_BYTES:
-        body, size = io.BytesIO(stream.read()), length
+        body = io.BytesIO()
     else:
         body = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 closed with the request
         environ[_BODY] = body
-        size = copy_body(stream, body, within_s)
-        body.seek(0)
+    size = copy_body(stream, body, within_s)
+    body.seek(0)
     environ["wsgi.input"] = body
     environ["CONTENT_LENGTH"] = str(size)
     environ.pop("HTTP_TRANSFER_ENCODING", None)
@@ -152,6 +152,9 @@ def receive(request: Request, *, within_s: float = BODY_S) -> None:
 
 def copy_body(stream: IO[bytes], body: IO[bytes], within_s: float) -> int:
     """Copy a body, block by block, and give its size in bytes.
+
+    Within a block the server says how long a client may be silent: `RequestReadTimeout` of Apache,
+    `deploy/serve` for waitress.
 
     Raises:
         RequestTimeout: it did not come within so many seconds.

@@ -8,12 +8,16 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
 from pathlib import Path
 
 import pytest
+import waitress
 from fakes import draw_digit, encode
 from servers import ROOT, Server, free_port, slow_senders, stop, wait_until_it_answers
 
@@ -104,6 +108,46 @@ def test_it_serves_until_ctrl_c_and_says_what_with(
     with pytest.raises(OSError, match="refused"):
         server.ask("/health/live")
     assert "AH10159" not in server.log("run"), "Apache has threads enough"
+
+
+def answer_nothing(environ: dict[str, object], start: Callable[..., object]) -> list[bytes]:
+    start("200 OK", [("Content-Length", "0")])
+    return []
+
+
+def test_under_waitress_a_request_that_comes_byte_by_byte_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Waitress by itself ends only those that are silent; nobody else notices."""
+    loader = SourceFileLoader("serve", str(ROOT / "deploy" / "serve"))
+    serve = module_from_spec(ModuleSpec("serve", loader))
+    loader.exec_module(serve)
+    monkeypatch.setattr(serve, "REQUEST_S", 0.3)
+    server = serve.make_server(answer_nothing, "127.0.0.1:0")
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    address = "127.0.0.1", server.effective_port
+    try:
+        with socket.create_connection(address) as slow, socket.create_connection(address) as many:
+            begun_s = time.monotonic()
+            slow.sendall(head)
+            many.sendall(head.replace(b"/predict", b"/predict/batch"))
+            slow.settimeout(0.05)
+            with contextlib.suppress(ConnectionError):
+                while time.monotonic() - begun_s < 20:
+                    slow.sendall(b"x")
+                    many.sendall(b"x")
+                    with contextlib.suppress(TimeoutError):
+                        if not slow.recv(1):
+                            break
+            assert 0.3 < time.monotonic() - begun_s < 20
+            many.sendall(b"x" * 1000)
+            assert many.recv(100).startswith(b"HTTP/1.1 200"), "many images have longer"
+    finally:
+        server.close()
+        waitress.wasyncore.close_all(server._map, ignore_all=True)
+        thread.join(10)
 
 
 @pytest.mark.apache

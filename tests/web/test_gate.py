@@ -31,6 +31,11 @@ class Trickle(io.RawIOBase):
         pass_time(self._pause_s)
         return self._content.read(min(size, 1) if size > 0 else size)
 
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
 
 def test_so_many_compute_at_once_and_not_one_more() -> None:
     gate, at_once, most = Gate(2, 1), 0, 0
@@ -109,6 +114,16 @@ def test_a_body_has_its_time() -> None:
     with pytest.raises(RequestTimeout):
         copy_body(Trickle(b"slowly", pause_s=0.02), io.BytesIO(), within_s=0.03)
     assert 6 == copy_body(Trickle(b"slowly"), io.BytesIO(), within_s=9)
+
+
+@pytest.mark.parametrize("size", [6, 1 << 19])
+def test_a_body_of_any_size_has_its_time(size: int) -> None:
+    environ = EnvironBuilder(method="POST").get_environ()
+    environ |= {"wsgi.input": Trickle(bytes(size), pause_s=0.02), "CONTENT_LENGTH": str(size)}
+    with Flask("receiving").request_context(environ), pytest.raises(RequestTimeout):
+        receive(Request(environ), within_s=0.03)
+    if file := environ.get("flaskapi.body"):
+        file.close()
 
 
 def test_a_slow_sender_waits_outside(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from archives import make_zip
 from fakes import FixedClassifier, draw_digit, encode
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from PIL import Image
 from problems import read_problem
 
 from flaskapi import create_app
+from flaskapi.web.encoded import decode_text
 
 PNG = encode(draw_digit(7, side=64))
 ZIP = make_zip([("7.png", PNG)])
@@ -330,6 +332,23 @@ def test_base64_whose_lost_signs_leave_whole_bytes_is_told_by_the_picture(
             response = client.post("/predict", json={"image": sent.replace("+", " ")})
             assert 200 == response.status_code, response.text
     assert found
+
+
+def test_a_glance_decodes_no_more_pixels_than_the_setting_allows(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To see whether a picture is whole, before it is read."""
+    looked = list[int]()
+
+    def decode(data: bytes, *, max_pixels: int, max_side_px: int) -> None:
+        looked.append(max_pixels)
+
+    monkeypatch.setattr("flaskapi.web.encoded.decode_image", decode)
+    for most, expected in ((1000, 1000), (10**9, 25_000_000)):
+        monkeypatch.setitem(app.config, "MAX_IMAGE_PIXELS", most)
+        with app.test_request_context():
+            decode_text("AAA AA AAA AAAA AAAA", "The text")
+        assert expected == looked.pop()
 
 
 @pytest.mark.parametrize("numbers", AS_NUMBERS.values(), ids=AS_NUMBERS)
