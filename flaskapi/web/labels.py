@@ -109,5 +109,5 @@ def _say(
     answer = {"id": str(id), "label": in_force.label, "label_source": in_force.source}
     if said.source == "sender" and in_force.source == "operator":
         done = "What senders said is taken back; " if label is None else "Whatever a sender says, "
-        answer["note"] = f"{done}an operator's label stands, which goes before it."
+        answer["note"] = f"{done}an operator's label stands: it outweighs a sender's."
     return answer

@@ -69,7 +69,7 @@ export default {
   "Only digits, please": "Bitte nur Ziffern",
   "Keys 0 to 9 do the same.": "Die Tasten 0 bis 9 tun dasselbe.",
   "Thank you. It is kept as “{0}”, with the receipt {1}.": "Danke. Es ist als „{0}“ aufbewahrt, mit der Quittung {1}.",
-  "Thank you. An operator's label stands, which goes before it.": "Danke. Die Angabe eines Betreibers besteht und geht vor.",
+  "Thank you. An operator's label stands: it outweighs yours.": "Danke. Die Angabe eines Betreibers bleibt: Sie wiegt mehr.",
   "Thank you, but nothing is kept here.": "Danke, aber hier wird nichts aufbewahrt.",
   "It is taken back.": "Es ist zurückgenommen.",
   "Take it back": "Zurücknehmen",

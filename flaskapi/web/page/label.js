@@ -21,7 +21,7 @@ export function offerLabel(answer, keep) {
       const done = await ask(`submissions/${id}/label`, { method: "PUT", body, headers: { "Content-Type": "application/json" } });
       const shown = value ?? t(isDigit ? "no digit" : "no number");
       const words = done.note
-        ? t("Thank you. An operator's label stands, which goes before it.")
+        ? t("Thank you. An operator's label stands: it outweighs yours.")
         : t("Thank you. It is kept as “{0}”, with the receipt {1}.", shown, id);
       thank(words, back);
     }).catch((problem) => thank(trouble(problem)));
