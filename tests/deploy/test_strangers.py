@@ -3,6 +3,7 @@
 Under a real Apache with mod_wsgi, with the files that are deployed.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -58,6 +59,28 @@ def test_hundreds_of_slow_clients_hold_up_nobody(
             assert 200 == server.ask("/predict", SEVEN, content_type="image/png").status
             took_s.append(time.monotonic() - begun_s)
     assert sorted(took_s)[-2] < 1, "a request waited for others that only send slowly"
+
+
+@pytest.mark.parametrize("size", [1_000, 1_000_000])
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_a_body_that_comes_byte_by_byte_is_ended_after_ten_seconds(
+    server: Server, path: str, size: int
+) -> None:
+    """Small ones too, which the application takes in one piece."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        begun_s = time.monotonic()
+        client.sendall(head.encode())
+        client.settimeout(0.5)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - begun_s < 30:
+                client.sendall(b"x")
+                with contextlib.suppress(TimeoutError):
+                    answer = client.recv(100)
+                    break
+        assert 8 < time.monotonic() - begun_s < 30
+        assert answer[:13] in (b"HTTP/1.1 408 ", b"")
 
 
 def cpu_s(server: Server) -> float:
