@@ -33,9 +33,8 @@ function drawn() {
   timer = setTimeout(readPaper, PAUSE_MS);
 }
 
-async function readPaper() {
-  if (paper.isDrawing) return; // there is more by now, which is read next
-  await read({ name: "digit.png", content: paper.export(), width: WIDTH, height: HEIGHT, drawn: true });
+function readPaper() {
+  if (!paper.isDrawing) read({ name: "digit.png", content: paper.export(), width: WIDTH, height: HEIGHT, drawn: true });
 }
 
 /** Whatever is being asked is not waited for any more. */

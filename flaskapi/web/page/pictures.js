@@ -33,8 +33,8 @@ export async function prepare(file) {
   return { name: file.name, content: encode(canvas, "image/jpeg", 0.92), width: canvas.width, height: canvas.height };
 }
 
-/** Encodes at once. `toBlob` would wait until the browser is idle: in Chromium up to a second, measured. */
+/** At once: `toBlob` waits until the browser is idle, a second in Chromium. */
 export function encode(canvas, type, quality) {
   const bytes = atob(canvas.toDataURL(type, quality).split(",")[1]);
-  return new Blob([Uint8Array.from(bytes, (sign) => sign.charCodeAt(0))], { type });
+  return new Blob([Uint8Array.from(bytes, (one) => one.charCodeAt())], { type });
 }
