@@ -35,7 +35,7 @@ from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.labels import PastLabel, read_history
 from flaskapi.submissions.tables import images, submissions
 
-_LISTED = [
+LISTED = [
     column
     for column in submissions.c
     if column.name not in ("sha256", "normalized", "probabilities", "digits")
@@ -78,10 +78,7 @@ def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = 
     def work(connection: sa.Connection) -> list[dict[str, Any]]:
         conditions = _conditions(filters, steered=connection.dialect.name == "sqlite")
         query = (
-            sa.select(*_LISTED)
-            .where(*conditions)
-            .order_by(submissions.c.id.desc())
-            .limit(limit + 1)
+            sa.select(*LISTED).where(*conditions).order_by(submissions.c.id.desc()).limit(limit + 1)
         )
         if before is not None:
             query = query.where(submissions.c.id < before)
@@ -124,7 +121,7 @@ def find_uncertain(
             filters._replace(uncertain=True, label="missing"),
             steered=connection.dialect.name == "sqlite",
         )
-        query = sa.select(*_LISTED).where(*conditions, ~seen)
+        query = sa.select(*LISTED).where(*conditions, ~seen)
         if after is not None:
             later = sa.and_(own.confidence == after.confidence, own.id < after.id)
             query = query.where(sa.or_(own.confidence > after.confidence, later))

@@ -10,11 +10,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from flaskapi.errors import ModelFileError, ModelUnavailableError, VersionError
 from flaskapi.processes import folder_locked
 from flaskapi.serving.classifier import OnnxClassifier, load_classifier
-from flaskapi.serving.compiled import build_compiled, find_compiled, is_compiled_from
+from flaskapi.serving.compiled import (
+    build_compiled,
+    find_compiled,
+    is_compiled_from,
+    peek_card,
+    seek_compiled,
+)
 from flaskapi.serving.missing import why_no_file
 from flaskapi.versions.pointer import (
     MODEL_FILE,
@@ -159,6 +166,16 @@ class Registry:
             )
         return classifier
 
+    def card(self, name: str) -> dict[str, Any]:
+        """The card of a version, or of the file of the setting MODEL_PATH, in some milliseconds.
+
+        Raises:
+            ModelUnavailableError: it cannot be read, or that file is not compiled yet.
+        """
+        if name == MODEL_FILE:
+            return peek_card(seek_compiled(self._model_path, self._cache_path))
+        return peek_card(self.path / name / COMPILED)
+
     def artifact(self, name: str) -> Path:
         """The model file of a version, or that of the setting MODEL_PATH."""
         return self._model_path if name == MODEL_FILE else self.path / name / ARTIFACT
@@ -213,14 +230,24 @@ class Registry:
 
         return self._change(change)
 
-    def roll_back(self, by: str) -> Pointer:
+    def roll_back(self, by: str, *, instead_of: int | None = None) -> Pointer:
         """Let serve again what served before.
 
+        Args:
+            by: who says so.
+            instead_of: the generation that is to serve no more, where it was named: of two who ask
+                at once, one goes back.
+
         Raises:
-            VersionError: nothing did that is still there and not broken.
+            VersionError: nothing did that is still there and not broken, or another generation
+                serves.
         """
 
         def change(pointer: Pointer) -> Pointer:
+            if instead_of not in (None, pointer.generation):
+                raise VersionError(
+                    f"Generation {instead_of} does not serve any more, but {pointer.generation}."
+                )
             if not (targets := self.targets(pointer)):
                 raise VersionError(
                     "There is nothing to roll back to: nothing that is still there served before."
