@@ -12,7 +12,7 @@ from flaskapi.submissions import Store
 from flaskapi.submissions.listing import LISTED
 from flaskapi.submissions.tables import shadows, submissions
 
-LOOKED_AT = 20_000  # answers at most for one page: where both models agree, most are passed over
+LOOKED_AT = 10_000  # answers at most for one page: where both models agree, most are passed over
 
 
 def keep_shadowed(store: Store, answers: Sequence[Mapping[str, Any]]) -> None:

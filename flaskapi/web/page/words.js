@@ -1,6 +1,5 @@
 // The words. English stands where it is used, German in german.js, which is loaded where it is wanted.
 
-
 export const language = navigator.language.toLowerCase().startsWith("de") ? "de" : "en";
 const GERMAN = language === "de" ? (await import("./german.js")).default : {};
 
