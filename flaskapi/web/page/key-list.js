@@ -10,15 +10,16 @@ import { t } from "./words.js";
 const SCOPES = { predict: "predict", label: "look and label", operate: "everything" };
 let found = [], used = null, next = null;
 
-/** Shows the part, anew. */
-export const showKeys = () => attempt(async () => {
-  found = [];
-  await load("keys");
-}, showKeys);
+/** Shows the part, anew; a key that was shown is not shown again. */
+export const showKeys = () => {
+  $("made").replaceChildren();
+  return attempt(() => load("keys"), showKeys);
+};
 
+/** Loads a page of keys; the first takes the place of what was there. */
 async function load(path) {
   const page = await ask(path);
-  found.push(...page.keys);
+  found = path === "keys" ? page.keys : [...found, ...page.keys];
   [used, next] = [page.used, below(page.next)];
   $("more-keys").hidden = !next;
   const names = ["Name", "May", "Made", "Last used", "Until", "At most", ""];
@@ -55,7 +56,6 @@ $("make-key").addEventListener("submit", (event) => {
     const { name, token } = await ask("keys", { method: "POST", body: JSON.stringify(wish), headers: { "Content-Type": "application/json" } });
     event.target.reset();
     $("made").replaceChildren(h("div", { className: "note" }, h("p", {}, t("The key of {0}. It is not shown again.", name)), h("code", { id: "token", tabIndex: 0 }, token), copyButton(token)));
-    found = [];
     await load("keys");
   });
 });

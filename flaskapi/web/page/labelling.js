@@ -206,9 +206,9 @@ $("ways").addEventListener("click", (event) => event.detail && document.activeEl
 addEventListener("beforeunload", (event) => { if (unsent.length || sending) event.preventDefault(); });
 
 let begun = false;
-/** Shows the first picture. */
+/** Shows the first picture, or the one that was left. */
 export async function label() {
-  if (begun) return;
+  if (begun) return flush(); // what waits since the service could not be reached
   begun = true;
   try {
     counts = await ask("labels");

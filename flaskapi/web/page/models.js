@@ -46,7 +46,7 @@ function take(found) {
 
 /** Follows the processes until all serve what was said. */
 async function follow() {
-  for (let turn = 0; turn < WATCHES; turn += 1) {
+  for (let look = 0; look < WATCHES; look += 1) {
     const page = await ask("models?limit=1");
     take({ serving: page.serving, rollback: page.rollback, shadow: page.shadow, processes: page.processes });
     if (page.processes.every(({ generation }) => generation === page.serving.generation)) break;
@@ -116,10 +116,10 @@ function stateOf(one) {
 
 // --- the shadow ---
 
-let answered = [], following = null;
+let answered = [], following = null, turn = 0;
 
 async function showShadow() {
-  const { shadow } = state;
+  const { shadow } = state, own = ++turn;
   $("shadow-end").hidden = !shadow;
   answered = [];
   $("disagreements").replaceChildren();
@@ -129,6 +129,7 @@ async function showShadow() {
     return;
   }
   const { total } = await ask("statistics"), found = total.shadows[shadow.version];
+  if (own !== turn) return;
   $("shadow").replaceChildren(h("b", {}, shadow.version), " ", t("answers {0} of the digits beside what serves.", PERCENT.format(shadow.share)), " ",
     found ? t("In 30 days it answered {0}, and {1} otherwise:", many(found.answers), many(found.disagreements)) : t("It has answered nothing yet."));
   await showDisagreements(`models/${shadow.version}/disagreements`);
@@ -136,7 +137,8 @@ async function showShadow() {
 
 /** What the shadow answered otherwise: the one that serves, then the shadow. */
 async function showDisagreements(path) {
-  const page = await ask(path);
+  const own = turn, page = await ask(path);
+  if (own !== turn) return;
   following = below(page.next);
   $("more-disagreements").hidden = !following;
   for (const one of page.submissions) {
