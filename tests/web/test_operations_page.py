@@ -202,6 +202,20 @@ def test_who_gives_no_key_can_press_nothing_and_reads_where_one_comes_from(
         expect(button).to_be_disabled()
 
 
+def test_who_gives_no_key_at_first_may_try_again_and_sees_the_whole_part(
+    open_page: Open, site: Find
+) -> None:
+    one = site("keyless at first")
+    key = fill(one, "ada")
+    for part, shown in (("models", "#versions table"), ("look", "#storage dl")):
+        page = open_page(one.address + f"operations#{part}")
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Try again").click()
+        enter(page, key)
+        expect(page.locator(shown)).to_be_visible()
+    expect(page.locator("#gallery .tile")).to_have_count(MANY)
+
+
 def test_a_picture_opens_large_is_labelled_and_the_arrows_go_on(
     open_page: Open, site: Find
 ) -> None:

@@ -37,7 +37,7 @@ async function showPage(path, turn) {
     const many = shown.length;
     $("found").textContent = many ? t("Pictures: {0}", more ? `${many}+` : many) : t("There is no such picture.");
   } catch (problem) {
-    fail(problem, show);
+    fail(problem, look);
   }
 }
 
@@ -51,7 +51,7 @@ async function showMonth() {
     $("drift").replaceChildren(...drift, h("p", { className: "quiet" }, t("Bars: what was sent. Line: what the network learned from ({0}).", found.drift.reference)));
     showStorage(storage);
   } catch (problem) {
-    if (problem.kind !== "forbidden") fail(problem, showMonth);
+    if (problem.kind !== "forbidden" && problem.kind !== "unauthorized") fail(problem, look);
   }
 }
 

@@ -18,7 +18,7 @@ let state = null, versions = [], next = null;
 
 /** Shows the part, anew. */
 export async function showModels() {
-  showRetrainings();
+  showRetrainings(showModels);
   await attempt(load, showModels);
 }
 

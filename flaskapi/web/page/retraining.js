@@ -9,10 +9,14 @@ import { t } from "./words.js";
 
 const WATCH_MS = 3000;
 const STATES = { requested: "requested", running: "running", promoted: "promoted", stayed: "not promoted", failed: "failed" };
-let next = null, watching = 0;
+let next = null, watching = 0, again = null;
 
-/** Shows them, the newest first, and follows those that are not over. */
-export async function showRetrainings() {
+/**
+ * Shows them, the newest first, and follows those that are not over.
+ * @param retry shows the whole part anew
+ */
+export async function showRetrainings(retry = again) {
+  again = retry;
   clearTimeout(watching);
   try {
     const page = await ask("retrainings");
@@ -21,7 +25,7 @@ export async function showRetrainings() {
     $("retrainings").replaceChildren(...(page.retrainings.length ? page.retrainings.map(makeEntry) : [h("p", { className: "quiet" }, t("None was asked for yet."))]));
     watch();
   } catch (problem) {
-    if (problem.kind !== "forbidden") fail(problem, showRetrainings); // which the versions have said
+    if (problem.kind !== "forbidden" && problem.kind !== "unauthorized") fail(problem, again); // which the versions say
   }
 }
 
@@ -92,7 +96,7 @@ $("more-retrainings").addEventListener("click", () => attempt(async () => {
   next = below(page.next);
   $("more-retrainings").hidden = !next;
   $("retrainings").append(...page.retrainings.map(makeEntry));
-}, showRetrainings));
+}, again));
 
 $("retrain").addEventListener("submit", (event) => {
   event.preventDefault();
