@@ -5,8 +5,7 @@ needed.
 import hashlib
 import subprocess
 from pathlib import Path
-
-import pytest
+from unittest import mock
 
 from flaskapi.versions.registry import Registry
 
@@ -34,11 +33,10 @@ def make_versions(folder: Path, many: int) -> Registry:
     extra `train` is missing, which takes no second each.
     """
     registry = Registry(folder / "versions", MODELS / "my_model.h5", folder / "cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "flaskapi.versions.version.run_command",
-            lambda *command: subprocess.CompletedProcess(command, 1),
-        )
+    with mock.patch(
+        "flaskapi.versions.version.run_command",
+        lambda *command: subprocess.CompletedProcess(command, 1),
+    ):
         for mark in range(many):
             registry.add(make_artifact(folder / str(mark), mark))
     return registry

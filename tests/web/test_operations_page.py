@@ -417,6 +417,10 @@ def test_a_retraining_is_asked_for_watched_and_its_outcome_said(
     expect(entry).to_contain_text("Of MNIST's test set 33 wrong, before 34.")
     entry.locator("summary").click()
     expect(entry.locator("pre")).to_have_text(log)
+    page.reload()
+    expect(page.locator("#versions").get_by_role("row", name="Labels held back")).to_contain_text(
+        "11 fixed, 0 broken"
+    )
     check_looks(page)
 
 

@@ -235,6 +235,8 @@ export default {
   "Network": "Netz",
   "Hours of training": "Stunden Training",
   "Labels learned from": "Gelernt aus Namen",
+  "Labels held back": "Zurückgehaltene Namen",
+  "{0} fixed, {1} broken": "{0} verbessert, {1} verschlechtert",
   "Right, of its test set": "Richtig, eigene Testmenge",
   "serves": "antwortet",
   "broke while it served: {0}": "brach im Betrieb: {0}",

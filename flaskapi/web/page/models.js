@@ -15,6 +15,7 @@ const PERCENT2 = new Intl.NumberFormat(language, { style: "percent", minimumFrac
 const nameOf = (one) => (one.name === FILE && one.version ? [FILE, h("br"), h("span", { className: "quiet" }, one.version)] : [one.name]);
 
 let state = null, versions = [], next = null;
+let changed = {}; // by version, what the retraining that made it changed
 
 /** Shows the part, anew. */
 export async function showModels() {
@@ -23,7 +24,8 @@ export async function showModels() {
 }
 
 async function load() {
-  const page = await ask("models");
+  const [page, { retrainings }] = await Promise.all([ask("models"), ask("retrainings?limit=100")]);
+  changed = Object.fromEntries(retrainings.filter(({ version, figures }) => version && figures?.fixed !== undefined).map(({ version, figures }) => [version, figures]));
   versions = page.models;
   take(page);
   next = below(page.next);
@@ -93,6 +95,7 @@ function showVersions() {
     [t("Network"), ({ figures }) => [figures.network ?? "", ...(figures.weights ? [h("br"), h("span", { className: "quiet" }, t("{0} weights", many(figures.weights)))] : [])]],
     [t("Hours of training"), ({ figures }) => (figures.hours === undefined ? [] : [figures.hours.toFixed(1)])],
     [t("Labels learned from"), ({ learned_from: learned }) => (learned === null ? [] : [many(learned)])],
+    [t("Labels held back"), ({ name }) => (changed[name] ? [t("{0} fixed, {1} broken", many(changed[name].fixed), many(changed[name].broken))] : [])],
     [t("Right, of its test set"), ({ figures }) => (figures.accuracy?.test === undefined ? [] : [PERCENT2.format(figures.accuracy.test)])],
     ...evaluated.map((name) => [name.replaceAll("_", " "), figure(name)]),
   ];

@@ -63,7 +63,8 @@ async function showDetail(entry) {
     const { figures, log, options } = one;
     const used = figures ? [t("Learned from {0} labelled pictures; {1} were suspicious.", many(figures.learned), many(figures.suspicious))] : [];
     const asked = [options.since ? t("Labels since {0}.", options.since) : "", options.promote === false ? t("It was not to serve.") : ""].filter(Boolean);
-    entry.body.replaceChildren(...[...asked, ...used].map((line) => h("p", {}, line)),
+    const why = one.state === "stayed" ? figures?.reasons ?? [] : [];
+    entry.body.replaceChildren(...why.map((reason) => h("p", { lang: "en" }, reason)), ...[...asked, ...used].map((line) => h("p", {}, line)),
       log ? h("pre", { className: "log", tabIndex: 0, lang: "en", "aria-label": t("Log and report"), role: "region" }, log) : h("p", { className: "quiet" }, t("The log is empty.")));
   } catch (problem) {
     fail(problem, () => showDetail(entry));
