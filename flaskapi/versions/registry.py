@@ -44,6 +44,7 @@ from flaskapi.versions.version import (
 )
 
 POINTER = "serving.json"
+_MOST_CARDS = 100  # that are remembered; each is some kilobytes
 _ABANDONED_S = 3600  # age of an unfinished folder from which nobody can be at work in it
 
 
@@ -57,6 +58,7 @@ class Registry:
         was promoted.
         """
         self.path, self._model_path, self._cache_path = path, model_path, cache_path
+        self._cards: dict[tuple[str, int, int], dict[str, Any]] = {}  # by name, time and size
 
     def add(
         self,
@@ -174,7 +176,17 @@ class Registry:
         """
         if name == MODEL_FILE:
             return peek_card(seek_compiled(self._model_path, self._cache_path))
-        return peek_card(self.path / name / COMPILED)
+        compiled = self.path / name / COMPILED
+        try:
+            found = compiled.stat()
+        except OSError as error:
+            raise ModelUnavailableError(f"{COMPILED} cannot be read: {error.strerror}.") from error
+        key = (name, found.st_mtime_ns, found.st_size)
+        if key not in self._cards:
+            if len(self._cards) >= _MOST_CARDS:
+                self._cards.clear()
+            self._cards[key] = peek_card(compiled)
+        return self._cards[key]
 
     def artifact(self, name: str) -> Path:
         """The model file of a version, or that of the setting MODEL_PATH."""

@@ -57,5 +57,5 @@ $("make-key").addEventListener("submit", (event) => {
     event.target.reset();
     $("made").replaceChildren(h("div", { className: "note" }, h("p", {}, t("The key of {0}. It is not shown again.", name)), h("code", { id: "token", tabIndex: 0 }, token), copyButton(token)));
     await load("keys");
-  });
+  }, undefined, event.submitter);
 });

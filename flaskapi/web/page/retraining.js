@@ -107,5 +107,5 @@ $("retrain").addEventListener("submit", (event) => {
     await ask("retrainings", { method: "POST", body: JSON.stringify(wish), headers: { "Content-Type": "application/json" } });
     $("retrain-said").textContent = t("It is asked for.");
     await showRetrainings();
-  });
+  }, undefined, event.submitter);
 });

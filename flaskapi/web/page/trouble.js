@@ -28,15 +28,21 @@ export function settle() {
   $("trouble").replaceChildren();
 }
 
-/** Does something that the service may refuse, and says so where it does. Gives whether it was done. */
-export async function attempt(act, again) {
+/**
+ * Does something that the service may refuse, and says so where it does. Gives whether it was done.
+ * @param button cannot be pressed meanwhile
+ */
+export async function attempt(act, again, button = {}) {
   settle();
+  button.disabled = true;
   try {
     await act();
     return true;
   } catch (problem) {
     fail(problem, again);
     return false;
+  } finally {
+    button.disabled = false;
   }
 }
 

@@ -140,6 +140,7 @@ function sayNumber(event) {
 
 function press(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target === input) return;
+  if (event.repeat && !event.key.startsWith("Arrow")) return; // to say the same twice confirms it
   if (event.key === "ArrowLeft") go(-1);
   else if (event.key === "ArrowRight") go(1);
   else if (/^\d$/.test(event.key) && isNumber(current())) {
