@@ -384,8 +384,8 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     """Put the settings together: defaults < `config.toml` in the instance folder < `FLASKAPI_*` <
     overrides.
 
-    Unknown keys among the overrides pass, for Flask has its own. `SOURCES` says of each setting
-    where its value comes from: `default`, `config.toml`, `environment` or `create_app`.
+    Unknown keys among the overrides pass, for Flask has its own. `SETTING_SOURCES` says where the
+    value of each setting comes from: `default`, `config.toml`, `environment` or `create_app`.
 
     Raises:
         SettingError: an unknown key in the file or the environment, or a value of the wrong form.
@@ -423,7 +423,7 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
             values[name] = PACKAGE.parent / values[name]
     values["MAX_CONTENT_LENGTH"] = values["MAX_REQUEST_BYTES"]
     values["MAX_FORM_MEMORY_SIZE"] = values["MAX_FORM_FIELD_BYTES"]
-    values["SOURCES"] = sources
+    values["SETTING_SOURCES"] = sources
     return values
 
 

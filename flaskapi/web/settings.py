@@ -27,7 +27,7 @@ def settings() -> dict[str, Any]:
             {
                 "name": one.name,
                 "value": hide_secrets(config[one.name]),
-                "source": config["SOURCES"][one.name],
+                "source": config["SETTING_SOURCES"][one.name],
                 "help": one.help,
             }
             for one in SETTINGS
