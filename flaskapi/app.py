@@ -50,11 +50,13 @@ def create_app(
         client,
         errors,
         gate,
+        keys,
         labelling,
         labels,
         limits,
         log,
         metrics,
+        models,
         number,
         operations,
         pages,
@@ -62,7 +64,9 @@ def create_app(
         request_id,
         retrainings,
         security,
+        settings,
         statistics,
+        storage,
         submissions,
     )
     from flaskapi.web.services import Models, Services
@@ -74,15 +78,17 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it; the answer reads as the contract writes it, digit first
     log.init_app(app)
     store = store or _open_store(app)
-    models: Models = Fixed(classifier) if classifier else _load_versions(app, store)
+    registry = make_registry(app)
+    serving: Models = Fixed(classifier) if classifier else _load_versions(app, store, registry)
     if classifier is None:
-        detector = _load_detector(app, models.take())
+        detector = _load_detector(app, serving.take())
     app.extensions["flaskapi"] = Services(
-        models,
+        serving,
         detector or NoDetector("No detector was given."),
         Limits(app.config["MAX_IMAGE_PIXELS"], app.config["UNCERTAIN_BELOW"]),
         store,
         metrics.create_metrics(app.config["METRICS_PATH"]),
+        registry,
     )
     for part in (
         client,
@@ -99,7 +105,11 @@ def create_app(
         labelling,
         submissions,
         statistics,
+        storage,
+        models,
         retrainings,
+        keys,
+        settings,
         pages,
     ):
         part.init_app(app)
@@ -167,7 +177,7 @@ def make_registry(app: Flask) -> "Registry":
     return Registry(app.config["VERSIONS_PATH"], app.config["MODEL_PATH"], app.config["CACHE_PATH"])
 
 
-def _load_versions(app: Flask, store: Store) -> "Switch":
+def _load_versions(app: Flask, store: Store, registry: "Registry") -> "Switch":
     """Load the version that is to serve, or that served before it; where none can be, the reason
     takes its place.
     """
@@ -180,7 +190,7 @@ def _load_versions(app: Flask, store: Store) -> "Switch":
         keep_shadowed(store, [answer._asdict() for answer in shadowed])
 
     return Switch(
-        make_registry(app),
+        registry,
         Processes(Path(app.instance_path) / "processes"),
         warm=digit.warm_up,
         keep=None if app.config["STORE"] == "off" else keep,

@@ -384,18 +384,21 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     """Put the settings together: defaults < `config.toml` in the instance folder < `FLASKAPI_*` <
     overrides.
 
-    Unknown keys among the overrides pass, for Flask has its own.
+    Unknown keys among the overrides pass, for Flask has its own. `SETTING_SOURCES` says where the
+    value of each setting comes from: `default`, `config.toml`, `environment` or `create_app`.
 
     Raises:
         SettingError: an unknown key in the file or the environment, or a value of the wrong form.
     """
     instance = Path(instance_path)
     values = {setting.name: setting.default for setting in SETTINGS}
-    for source, given in (
-        (str(instance / "config.toml"), _read_file(instance / "config.toml")),
-        ("the environment", read_environment()),
-        ("create_app", dict(overrides or {})),
+    sources = dict.fromkeys(values, "default")
+    for source, kind, given in (
+        (str(instance / "config.toml"), "config.toml", _read_file(instance / "config.toml")),
+        ("the environment", "environment", read_environment()),
+        ("create_app", "create_app", dict(overrides or {})),
     ):
+        sources |= {name: kind for name in given if name in sources}
         for name, value in given.items():
             if name not in values and source != "create_app":
                 raise SettingError(
@@ -420,7 +423,27 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
             values[name] = PACKAGE.parent / values[name]
     values["MAX_CONTENT_LENGTH"] = values["MAX_REQUEST_BYTES"]
     values["MAX_FORM_MEMORY_SIZE"] = values["MAX_FORM_FIELD_BYTES"]
+    values["SETTING_SOURCES"] = sources
     return values
+
+
+_PASSWORD = re.compile(r"^(\w[\w+.-]*://[^:/@]*):.*@")
+_ARGUMENT = re.compile(r"(?<=[?&])([^=&]*)=[^&]*")
+
+
+def hide_secrets(value: Any) -> Any:
+    """What may be shown of a setting's value: of an address no password, and nothing of its query.
+
+    >>> hide_secrets("postgresql://web:pass@word/@db/digits?sslpassword=x&host=y")
+    'postgresql://web:…@db/digits?sslpassword=…&host=…'
+    >>> hide_secrets("redis://:secret@localhost:6379/0"), hide_secrets("sqlite:////srv/a.db")
+    ('redis://:…@localhost:6379/0', 'sqlite:////srv/a.db')
+    """
+    if isinstance(value, Path):
+        return str(value)
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    return _ARGUMENT.sub(r"\1=…", _PASSWORD.sub(r"\1:…@", value))
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -51,6 +51,10 @@ class NotFoundError(FlaskapiError):
     """There is nothing of this name or identifier; the text names it."""
 
 
+class ConflictError(FlaskapiError):
+    """What was asked for cannot be as things stand; the text says why, and what can be done."""
+
+
 class OverloadedError(FlaskapiError):
     """There is more to do than can be done in time; the text says of what."""
 

@@ -3,7 +3,11 @@ needed.
 """
 
 import hashlib
+import subprocess
 from pathlib import Path
+from unittest import mock
+
+from flaskapi.versions.registry import Registry
 
 MODELS = Path(__file__).parents[1] / "models"
 
@@ -22,6 +26,20 @@ def make_artifact(folder: Path, mark: int = 0) -> Path:
     assert 1 == compiled.count(old)
     artifact.with_suffix(".onnx").write_bytes(compiled.replace(old, new))
     return artifact
+
+
+def make_versions(folder: Path, many: int) -> Registry:
+    """Register so many versions below `folder`, the oldest first. Cards are written as where the
+    extra `train` is missing, which takes no second each.
+    """
+    registry = Registry(folder / "versions", MODELS / "my_model.h5", folder / "cache")
+    with mock.patch(
+        "flaskapi.versions.version.run_command",
+        lambda *command: subprocess.CompletedProcess(command, 1),
+    ):
+        for mark in range(many):
+            registry.add(make_artifact(folder / str(mark), mark))
+    return registry
 
 
 def make_other(folder: Path, *, shift: int = 0, most_ink: float | None = None) -> Path:

@@ -1,17 +1,17 @@
 """`keys`: make, list and revoke keys."""
 
 import argparse
-import re
 import sys
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
 
-from flaskapi.commands import load_settings, open_store, read_moment
-from flaskapi.config import rate
-from flaskapi.errors import FlaskapiError
+from flaskapi.commands import load_settings, open_store
+from flaskapi.contract.keys import check_name, read_expiry, read_limit
+from flaskapi.errors import FlaskapiError, InvalidRequestError
 from flaskapi.submissions import SCOPES
 
-_DAYS = re.compile(r"([1-9]\d{0,4})d")
-_NAME = re.compile(r"[\w.@-]{1,64}")
+T = TypeVar("T")
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -33,13 +33,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     making.add_argument(
         "--expires",
-        type=_read_expiry,
+        type=_option(read_expiry),
         metavar="DATE|DAYSd",
         help="when it ends to open anything, as 2027-01-31, 2027-01-31T12:00 or 90d",
     )
     making.add_argument(
         "--limit",
-        type=_read_limit,
+        type=_option(read_limit),
         metavar="RATE",
         help="how often it may be used, as '60 per minute'; it is then not counted by its address",
     )
@@ -56,10 +56,7 @@ def make(options: argparse.Namespace) -> None:
     """Make a key; it alone goes to standard output, so that a script can take it."""
     from flaskapi.submissions.keys import make_key
 
-    if not _NAME.fullmatch(options.name):
-        raise FlaskapiError(
-            f"{options.name!r} cannot be a key's name: 1 to 64 letters, digits and signs of '_.@-'."
-        )
+    check_name(options.name)
     if load_settings()["STORE"] == "off":
         raise FlaskapiError(
             "Keys are kept in the store, which is off here (the setting STORE): one would open "
@@ -118,27 +115,16 @@ def revoke(options: argparse.Namespace) -> None:
     print(f"The key of {options.name} opens nothing any more.")
 
 
-def _read_expiry(text: str) -> datetime:
-    """When a key ends: a moment that is still to come, or a number of days from now."""
-    try:
-        if match := _DAYS.fullmatch(text):
-            return datetime.now(UTC) + timedelta(days=int(match[1]))
-        moment = read_moment(text)
-    except OverflowError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is too far away") from error
-    if moment <= datetime.now(UTC):
-        raise argparse.ArgumentTypeError(f"{text!r} is over; the key would open nothing")
-    return moment
+def _option(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Make of what reads a text what reads an option."""
 
+    def read_option(text: str) -> T:
+        try:
+            return read(text)
+        except InvalidRequestError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
 
-def _read_limit(text: str) -> str:
-    try:
-        limit = rate(text)
-    except ValueError:
-        limit = "off"
-    if limit == "off":
-        raise argparse.ArgumentTypeError(f"expected a rate as '60 per minute', found {text!r}")
-    return limit
+    return read_option
 
 
 def _tell(moment: datetime | None) -> str:

@@ -108,30 +108,25 @@ def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") ->
     """What there is to say of a version, or of the file of the setting MODEL_PATH, which is
     none.
     """
-    from flaskapi.versions.pointer import MODEL_FILE
+    from flaskapi.versions.overview import describe_version
 
-    name, registered, learned = MODEL_FILE, "", ""
-    if version:
-        name, submissions = version.name, version.submissions
-        registered = datetime.fromtimestamp(version.registered_s, UTC).strftime("%Y-%m-%d %H:%M")
-        learned = "" if submissions is None else f"{len(submissions):,}"
-    state = [f"serves, generation {pointer.generation}"] if name == pointer.version else []
-    state += (
-        [f"in the shadow, share {pointer.shadow.share:g}"]
-        if pointer.shadow and name == pointer.shadow.version
-        else []
+    one = describe_version(registry, pointer, version)
+    registered = (
+        datetime.fromtimestamp(one.registered_s, UTC).strftime("%Y-%m-%d %H:%M")
+        if one.registered_s
+        else ""
     )
-    state += [f"broke: {pointer.broken[name]}"] if name in pointer.broken else []
-    try:
-        card = registry.load(name).card
-        state += [] if version else [f"is {card['version']}"]
-        accuracy = f"{card['accuracy']['test']:.2%}" if "accuracy" in card else ""
-    except FlaskapiError as error:
-        state, accuracy = [*state, str(error)], ""
-    mark = "*" if name == pointer.version else " "
+    learned = "" if one.learned is None else f"{one.learned:,}"
+    state = [f"serves, generation {pointer.generation}"] if one.serves else []
+    state += [f"in the shadow, share {one.share:g}"] if one.share else []
+    state += [f"broke: {one.broke}"] if one.broke else []
+    state += [f"is {one.card['version']}"] if one.card and not version else []
+    state += [one.trouble] if one.trouble else []
+    accuracy = f"{one.card['accuracy']['test']:.2%}" if "accuracy" in one.card else ""
+    mark = "*" if one.serves else " "
     return (
-        f"{mark} {name:22}{registered:18}{accuracy:>9}  {learned:>12}  {'; '.join(state)}".rstrip()
-    )
+        f"{mark} {one.name:22}{registered:18}{accuracy:>9}  {learned:>12}  {'; '.join(state)}"
+    ).rstrip()
 
 
 def show(options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ STATUS = {
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
+    errors.ConflictError: 409,
     errors.RateLimitedError: 429,
     errors.TooLargeError: 413,
     errors.UnsupportedImageError: 415,
@@ -29,6 +30,8 @@ PROBLEMS = {
     "forbidden": "The address is not open to this caller, whose key has another scope, or to "
     "nobody before a key is made.",
     "not-found": "There is nothing at this address, or no submission of this id.",
+    "conflict": "It cannot be as things stand: a name that is taken, or a version that must not "
+    "serve.",
     "method-not-allowed": "The address exists, but not for this method; the header Allow names "
     "those it takes.",
     "too-large": "More bytes, pixels, parts or images than the limits allow.",

@@ -2,11 +2,13 @@
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import resource
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
@@ -29,19 +31,10 @@ def find_compiled(model_path: Path, cache_path: Path) -> Path:
     Raises:
         ModelUnavailableError: there is no such model, or it cannot be compiled; the text says why.
     """
-    if model_path.is_dir():
-        raise ModelUnavailableError(why_no_file(model_path))
-    try:
-        sha256 = hashlib.sha256(model_path.read_bytes()).hexdigest()
-    except OSError as error:
-        log.error("%s cannot be read: %s", model_path, error.strerror)
-        raise ModelUnavailableError(
-            f"{model_path.name} cannot be read: {error.strerror}."
-        ) from error
-    beside, cached = model_path.with_suffix(".onnx"), cache_path / f"{sha256}.onnx"
-    for candidate in (beside, cached):
-        if is_compiled_from(sha256, candidate):
-            return candidate
+    sha256 = _digest(model_path)
+    if there := _seek(sha256, model_path, cache_path):
+        return there
+    beside, cached = _places(sha256, model_path, cache_path)
     target = beside if os.access(model_path.parent, os.W_OK) else cached
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +48,38 @@ def find_compiled(model_path: Path, cache_path: Path) -> Path:
     return target
 
 
+def seek_compiled(model_path: Path, cache_path: Path) -> Path:
+    """Give the compiled form of a model file where there is one; none is built.
+
+    Raises:
+        ModelUnavailableError: there is no such model, or it has none yet.
+    """
+    if there := _seek(_digest(model_path), model_path, cache_path):
+        return there
+    raise ModelUnavailableError(f"{model_path.name} is not compiled yet.")
+
+
+def _digest(model_path: Path) -> str:
+    if model_path.is_dir():
+        raise ModelUnavailableError(why_no_file(model_path))
+    try:
+        return hashlib.sha256(model_path.read_bytes()).hexdigest()
+    except OSError as error:
+        log.error("%s cannot be read: %s", model_path, error.strerror)
+        raise ModelUnavailableError(
+            f"{model_path.name} cannot be read: {error.strerror}."
+        ) from error
+
+
+def _places(sha256: str, model_path: Path, cache_path: Path) -> tuple[Path, Path]:
+    return model_path.with_suffix(".onnx"), cache_path / f"{sha256}.onnx"
+
+
+def _seek(sha256: str, model_path: Path, cache_path: Path) -> Path | None:
+    places = _places(sha256, model_path, cache_path)
+    return next((place for place in places if is_compiled_from(sha256, place)), None)
+
+
 def is_compiled_from(sha256: str, compiled: Path) -> bool:
     """Does this file name the given artifact as what it was built from? A missing or damaged one
     does not.
@@ -62,12 +87,7 @@ def is_compiled_from(sha256: str, compiled: Path) -> bool:
     if not compiled.is_file():
         return False
     try:
-        return (
-            read_metadata(
-                onnxruntime.InferenceSession(compiled, providers=["CPUExecutionProvider"])
-            ).get("artifact_sha256")
-            == sha256
-        )
+        return _peek(compiled).get("artifact_sha256") == sha256
     except Exception:  # ONNX Runtime raises its own kinds, none of them public, for a damaged file
         return False
 
@@ -80,6 +100,34 @@ def open_session(compiled: Path) -> onnxruntime.InferenceSession:
     )
     options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(compiled, options, providers=["CPUExecutionProvider"])
+
+
+def peek_card(compiled: Path) -> dict[str, Any]:
+    """Read the card of a compiled form, without making it ready to answer, in some milliseconds.
+
+    Raises:
+        ModelUnavailableError: it cannot be read; the text says why.
+    """
+    try:
+        return read_card(_peek(compiled))
+    except Exception as error:  # ONNX Runtime raises its own kinds, none of them public
+        raise ModelUnavailableError(f"{compiled.name} cannot be read: {error}") from error
+
+
+def _peek(compiled: Path) -> dict[str, str]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return read_metadata(
+        onnxruntime.InferenceSession(compiled, options, providers=["CPUExecutionProvider"])
+    )
+
+
+def read_card(metadata: dict[str, str]) -> dict[str, Any]:
+    """The card of a model, by what was written into its compiled form, with its version."""
+    sha256, card = metadata["artifact_sha256"], json.loads(metadata["model_card"])
+    version = "-".join(part for part in (card.get("date"), sha256[:8]) if part)
+    return {"version": version, "sha256": sha256} | card
 
 
 def read_metadata(session: onnxruntime.InferenceSession) -> dict[str, str]:

@@ -2,14 +2,13 @@
 why there is none.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from flaskapi.arrays import Floats
 from flaskapi.errors import ModelUnavailableError
-from flaskapi.serving.compiled import find_compiled, open_session, read_metadata
+from flaskapi.serving.compiled import find_compiled, open_session, read_card, read_metadata
 
 
 class Model:
@@ -22,10 +21,8 @@ class Model:
         self._session = open_session(path)
         source = self._session.get_inputs()[0]
         self._input, self.shape = source.name, source.shape[1:]
-        metadata = read_metadata(self._session)
-        sha256, card = metadata["artifact_sha256"], json.loads(metadata["model_card"])
-        self.version = "-".join(part for part in (card.get("date"), sha256[:8]) if part)
-        self.card: dict[str, Any] = {"version": self.version, "sha256": sha256} | card
+        self.card: dict[str, Any] = read_card(read_metadata(self._session))
+        self.version: str = self.card["version"]
 
     def run(self, batch: Floats) -> Floats:
         """Answer to a batch of what the model takes."""

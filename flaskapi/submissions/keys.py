@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from flaskapi.errors import FlaskapiError
+from flaskapi.errors import ConflictError
 from flaskapi.submissions import SCOPES, TOKEN_PREFIX, Store
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.tables import keys
@@ -72,7 +72,7 @@ def make_key(
         rate_limit: how often it may be used, as `60 per minute`; None: as other callers.
 
     Raises:
-        FlaskapiError: there is, or was, a key of that name: labels bear the names of keys, so that
+        ConflictError: there is, or was, a key of that name: labels bear the names of keys, so that
             each is given once.
     """
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
@@ -88,7 +88,7 @@ def make_key(
 
     def work(connection: sa.Connection) -> None:
         if connection.execute(sa.select(keys.c.id).where(keys.c.name == name)).first():
-            raise FlaskapiError(
+            raise ConflictError(
                 f"There is, or was, a key of the name {name!r}; choose another, for labels bear it."
             )
         connection.execute(sa.insert(keys), row)
@@ -97,9 +97,14 @@ def make_key(
     return token
 
 
-def list_keys(store: Store) -> list[Key]:
-    """All keys in the order of their names, the revoked ones included."""
-    query = sa.select(*_COLUMNS).order_by(keys.c.name)
+def list_keys(store: Store, *, limit: int | None = None, after: str = "") -> list[Key]:
+    """Keys in the order of their names, the revoked ones included.
+
+    Args:
+        limit: how many at most; None: all.
+        after: only those whose names come after this one.
+    """
+    query = sa.select(*_COLUMNS).where(keys.c.name > after).order_by(keys.c.name).limit(limit)
     return [
         Key(*row)
         for row in store.run(lambda connection: connection.execute(query).all(), reads=True)

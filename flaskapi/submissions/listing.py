@@ -35,7 +35,7 @@ from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.labels import PastLabel, read_history
 from flaskapi.submissions.tables import images, submissions
 
-_LISTED = [
+LISTED = [
     column
     for column in submissions.c
     if column.name not in ("sha256", "normalized", "probabilities", "digits")
@@ -78,10 +78,7 @@ def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = 
     def work(connection: sa.Connection) -> list[dict[str, Any]]:
         conditions = _conditions(filters, steered=connection.dialect.name == "sqlite")
         query = (
-            sa.select(*_LISTED)
-            .where(*conditions)
-            .order_by(submissions.c.id.desc())
-            .limit(limit + 1)
+            sa.select(*LISTED).where(*conditions).order_by(submissions.c.id.desc()).limit(limit + 1)
         )
         if before is not None:
             query = query.where(submissions.c.id < before)
@@ -125,7 +122,7 @@ def find_uncertain(
         seen = sa.exists().where(
             other.c.sha256 == own.sha256, sa.or_(other.c.label.is_not(None), is_asked_again)
         )
-        query = sa.select(*_LISTED).where(*_conditions(wanted, steered=steered), ~seen)
+        query = sa.select(*LISTED).where(*_conditions(wanted, steered=steered), ~seen)
         if after is not None:
             later = sa.and_(own.confidence == after.confidence, own.id < after.id)
             query = query.where(sa.or_(own.confidence > after.confidence, later))

@@ -82,6 +82,25 @@ def get(store: Store, id: UUID) -> Retraining | None:
     return Retraining(*row) if row else None
 
 
+def list_newest(store: Store, limit: int, before: UUID | None = None) -> list[Retraining]:
+    """Read some, those that were asked for last first.
+
+    Args:
+        limit: how many at most.
+        before: only those that were asked for before this one.
+
+    Raises:
+        StoreUnavailableError: the database cannot be reached.
+    """
+    query = _select().order_by(retrainings.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(retrainings.c.id < before)
+    return [
+        Retraining(*row)
+        for row in store.run(lambda connection: connection.execute(query).all(), reads=True)
+    ]
+
+
 def take(store: Store, worker: str) -> Retraining | None:
     """Take the oldest request that nobody works on; one that was taken too often, by workers that
     were not heard of again, has failed.

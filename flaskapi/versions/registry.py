@@ -10,11 +10,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from flaskapi.errors import ModelFileError, ModelUnavailableError, VersionError
 from flaskapi.processes import folder_locked
 from flaskapi.serving.classifier import OnnxClassifier, load_classifier
-from flaskapi.serving.compiled import build_compiled, find_compiled, is_compiled_from
+from flaskapi.serving.compiled import (
+    build_compiled,
+    find_compiled,
+    is_compiled_from,
+    peek_card,
+    seek_compiled,
+)
 from flaskapi.serving.missing import why_no_file
 from flaskapi.versions.pointer import (
     MODEL_FILE,
@@ -37,6 +44,7 @@ from flaskapi.versions.version import (
 )
 
 POINTER = "serving.json"
+_MOST_CARDS = 100  # that are remembered; each is some kilobytes
 _ABANDONED_S = 3600  # age of an unfinished folder from which nobody can be at work in it
 
 
@@ -50,6 +58,7 @@ class Registry:
         was promoted.
         """
         self.path, self._model_path, self._cache_path = path, model_path, cache_path
+        self._cards: dict[tuple[str, int, int], dict[str, Any]] = {}  # by name, time and size
 
     def add(
         self,
@@ -173,6 +182,26 @@ class Registry:
             )
         return classifier
 
+    def card(self, name: str) -> dict[str, Any]:
+        """The card of a version, or of the file of the setting MODEL_PATH, in some milliseconds.
+
+        Raises:
+            ModelUnavailableError: it cannot be read, or that file is not compiled yet.
+        """
+        if name == MODEL_FILE:
+            return peek_card(seek_compiled(self._model_path, self._cache_path))
+        compiled = self.path / name / COMPILED
+        try:
+            found = compiled.stat()
+        except OSError as error:
+            raise ModelUnavailableError(f"{COMPILED} cannot be read: {error.strerror}.") from error
+        key = (name, found.st_mtime_ns, found.st_size)
+        if key not in self._cards:
+            if len(self._cards) >= _MOST_CARDS:
+                self._cards.clear()
+            self._cards[key] = peek_card(compiled)
+        return self._cards[key]
+
     def artifact(self, name: str) -> Path:
         """The model file of a version, or that of the setting MODEL_PATH."""
         return self._model_path if name == MODEL_FILE else self.path / name / ARTIFACT
@@ -227,14 +256,24 @@ class Registry:
 
         return self._change(change)
 
-    def roll_back(self, by: str) -> Pointer:
+    def roll_back(self, by: str, *, instead_of: int | None = None) -> Pointer:
         """Let serve again what served before.
 
+        Args:
+            by: who says so.
+            instead_of: the generation that is to serve no more, where it was named: of two who ask
+                at once, one goes back.
+
         Raises:
-            VersionError: nothing did that is still there and not broken.
+            VersionError: nothing did that is still there and not broken, or another generation
+                serves.
         """
 
         def change(pointer: Pointer) -> Pointer:
+            if instead_of not in (None, pointer.generation):
+                raise VersionError(
+                    f"Generation {instead_of} does not serve any more, but {pointer.generation}."
+                )
             if not (targets := self.targets(pointer)):
                 raise VersionError(
                     "There is nothing to roll back to: nothing that is still there served before."

@@ -4,6 +4,7 @@
 
 from datetime import date
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import Blueprint, Flask, Response, jsonify, request, url_for
@@ -13,6 +14,7 @@ from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.web.access import operator_name, operators_only
 from flaskapi.web.payload import read_document, read_query
 from flaskapi.web.services import services
+from flaskapi.web.submissions import CURSOR, read_cursor, write_cursor
 
 if TYPE_CHECKING:
     from flaskapi.submissions.retrainings import Retraining
@@ -21,10 +23,28 @@ blueprint = Blueprint("retrainings", __name__)
 _WAITS = (
     "A worker does it, which must run on the server: .venv/bin/python -m flaskapi retrain --watch."
 )
+USUAL = 20  # on one page
+_LIMIT = (r"[1-9]\d?|100", "1 to 100")
 
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
+
+
+@blueprint.get("/retrainings")
+@operators_only
+def list_retrainings() -> dict[str, Any]:
+    """A page of them, those that were asked for last first, without their logs."""
+    from flaskapi.submissions import retrainings
+
+    query = read_query(request, limit=_LIMIT, cursor=CURSOR)
+    limit = int(query.get("limit", USUAL))
+    found = retrainings.list_newest(services().store, limit + 1, read_cursor(query.get("cursor")))
+    following = None
+    if len(found) > limit:
+        following_query = urlencode(query | {"cursor": write_cursor(found[limit - 1].id)})
+        following = f"{url_for('.list_retrainings')}?{following_query}"
+    return {"retrainings": [_summarize(one) for one in found[:limit]], "next": following}
 
 
 @blueprint.post("/retrainings")
@@ -84,6 +104,16 @@ def _read_options() -> dict[str, Any]:
         except (TypeError, ValueError):
             raise InvalidRequestError("'since' must be a day, such as 2026-11-22.") from None
     return body
+
+
+def _summarize(found: "Retraining") -> dict[str, Any]:
+    """The same as `_describe` without what may be long: the log, and lists of ids."""
+    described = {name: value for name, value in _describe(found).items() if name != "log"}
+    if found.figures:
+        described["figures"] = {
+            name: value for name, value in found.figures.items() if not name.endswith("_ids")
+        }
+    return described
 
 
 def _describe(found: "Retraining") -> dict[str, Any]:

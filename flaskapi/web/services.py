@@ -1,7 +1,7 @@
 """What every view may need, made once by `create_app`."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from flask import current_app
@@ -11,6 +11,9 @@ from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.reading.reader import Reader
 from flaskapi.submissions import Store
 from flaskapi.web.metrics import Metrics
+
+if TYPE_CHECKING:
+    from flaskapi.versions.registry import Registry
 
 
 class Observer(Protocol):
@@ -56,6 +59,7 @@ class Services:
     limits: Limits
     store: Store
     metrics: Metrics
+    registry: "Registry"
 
     @property
     def classifier(self) -> Classifier:

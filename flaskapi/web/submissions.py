@@ -25,6 +25,7 @@ blueprint = Blueprint("submissions", __name__)
 MOST, USUAL = 200, 50  # on one page
 _MOMENT = (r"[0-9T:.Z+-]{8,40}", "a day or a moment, as 2026-11-25 or 2026-11-25T04:05:00Z")
 _NUMBER = "[0-9]{1,256}"
+CURSOR = (r"[\w-]{22}|[\w-]{32}", "what the 'next' of a page before it bears")
 _FIELDS = {
     "digit": ("[0-9]", "0 to 9"),
     "label": (f"{_NUMBER}|none|any|missing", "a digit, a number, none, any or missing"),
@@ -35,7 +36,7 @@ _FIELDS = {
     "since": _MOMENT,
     "until": _MOMENT,
     "limit": (r"[1-9]\d?|1\d\d|200", f"1 to {MOST}"),
-    "cursor": (r"[\w-]{22}|[\w-]{32}", "what the 'next' of a page before it bears"),
+    "cursor": CURSOR,
     "order": ("newest|uncertain", "newest or uncertain"),
 }
 
@@ -67,7 +68,7 @@ def list_submissions() -> dict[str, Any]:
     if text is not None:
         following_query = urlencode(query | {"cursor": text})
         following = f"{url_for('.list_submissions')}?{following_query}"
-    return {"submissions": [_describe(row) for row in page.rows], "next": following}
+    return {"submissions": [describe_row(row) for row in page.rows], "next": following}
 
 
 @blueprint.get("/submissions/<uuid:id>")
@@ -80,7 +81,7 @@ def show_submission(id: UUID) -> dict[str, Any]:
 
     read_query(request)
     row, history = find_one(services().store, id)
-    answer = _describe(row)
+    answer = describe_row(row)
     for name in (
         "probabilities",
         "digits",
@@ -229,7 +230,7 @@ def _read_moment(name: str, text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _describe(row: dict[str, Any]) -> dict[str, Any]:
+def describe_row(row: dict[str, Any]) -> dict[str, Any]:
     """What is said of one submission on a page: as it was answered, with what it is labelled and
     where its pictures are.
     """
@@ -239,7 +240,7 @@ def _describe(row: dict[str, Any]) -> dict[str, Any]:
         if row["lines"] is not None
         else {"digit": int(row["prediction"])}
     )
-    place = url_for(".show_submission", id=id)
+    place = url_for("submissions.show_submission", id=id)
     return {
         "id": id,
         "received_at": write_moment(row["received_at"]),

@@ -23,6 +23,8 @@ from model_files import MODELS, make_other
 from servers import Server, apache
 from waiting import until
 
+from flaskapi.submissions.database import Database
+from flaskapi.submissions.keys import make_key
 from flaskapi.versions.registry import Registry
 
 pytestmark = [pytest.mark.apache, pytest.mark.train]
@@ -155,6 +157,31 @@ def test_it_is_rolled_back_as_quickly(place: Place) -> None:
     assert main(["models", "rollback", "--wait", f"http://127.0.0.1:{place.server.port}"]) == 0
     assert time.monotonic() - begun_s < 3
     assert place.server.ask("/predict", SEVEN, content_type="image/png").json["digit"] == 7
+
+
+def test_an_operator_promotes_over_http_and_apaches_user_owns_what_is_written(
+    place: Place,
+) -> None:
+    """No command has to be run as root for it, and the commands go on from there."""
+    place.registry.promote(place.names[7], "ann")
+    store = Database(f"sqlite:///{place.server.folder}/instance/submissions.db", "process")
+    key = make_key(store, "operator")
+    store.close()
+    connection = http.client.HTTPConnection("127.0.0.1", place.server.port, timeout=30)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    body = json.dumps({"version": place.names[8]})
+    begun_s = time.monotonic()
+    connection.request("PUT", "/models/serving", body, headers)
+    answer = connection.getresponse()
+    serving = json.loads(answer.read())["serving"]
+    connection.close()
+    assert (200, place.names[8], "operator") == (answer.status, serving["version"], serving["by"])
+    assert time.monotonic() - begun_s < 2  # an idle machine needs a tenth of it
+    until(place.all_serve(serving["generation"]), 2)
+    assert 8 == place.server.ask("/predict", SEVEN, content_type="image/png").json["digit"]
+    written = place.registry.path / "serving.json"
+    assert place.registry.path.stat().st_uid == written.stat().st_uid
+    assert main(["models", "rollback", "--wait", f"http://127.0.0.1:{place.server.port}"]) == 0
 
 
 def test_a_version_that_breaks_while_it_serves_is_rolled_back_in_every_process_and_no_request_fails(

@@ -356,7 +356,7 @@ def test_where_a_key_is_needed_it_is_asked_for_and_stays_in_the_tab(
     check_axe(page)
     page.locator("#key").fill("fk_wrong")
     page.keyboard.press("Enter")
-    expect(page.locator("#key-note")).to_have_text("This key is unknown, or was revoked.")
+    expect(page.locator("#key-note")).to_have_text("This key is unknown, revoked or expired.")
     page.keyboard.press("Escape")
     expect(page.get_by_role("alert")).to_contain_text("A key is needed here.")
     page.get_by_role("button", name="Try again").click()

@@ -89,3 +89,28 @@ def test_what_was_never_asked_for_is_not_there(keeping: Flask) -> None:
     assert (404, "not-found") == read_problem(
         keeping.test_client().get(f"/retrainings/{SOME_ID}", headers=operator(keeping))
     )
+
+
+def test_they_are_listed_the_newest_first_without_what_is_long(keeping: Flask) -> None:
+    client, ada, store = keeping.test_client(), operator(keeping), store_of(keeping)
+    asked = [client.post("/retrainings", headers=ada).get_json()["id"] for _ in range(3)]
+    taken = retrainings.take(store, "a worker")
+    assert taken is not None
+    figures = {"fixed": 11, "broken": 0, "suspicious_ids": ["x"] * 1000}
+    retrainings.finish(store, taken, "promoted", "Long.", version="v", figures=figures)
+    first = client.get("/retrainings?limit=2", headers=ada).get_json()
+    second = client.get(first["next"], headers=ada).get_json()
+    listed = [one for page in (first, second) for one in page["retrainings"]]
+    assert asked[::-1] == [one["id"] for one in listed]
+    assert ({"fixed": 11, "broken": 0}, "promoted", True) == (
+        listed[-1]["figures"],
+        listed[-1]["state"],
+        "log" not in listed[-1],
+    )
+    assert second["next"] is None
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "cursor=x", "state=failed"])
+def test_a_page_that_cannot_be_is_refused(keeping: Flask, query: str) -> None:
+    response = keeping.test_client().get(f"/retrainings?{query}", headers=operator(keeping))
+    assert (400, "invalid-request") == read_problem(response)

@@ -5,7 +5,7 @@ import { noticed, percent, t } from "./words.js";
 
 export const $ = (id) => document.getElementById(id);
 
-/** Makes an element; what begins with `on` listens, what is not an attribute's name is a property. */
+/** Makes an element; what begins with `on` listens, what is no attribute is a property. */
 export function h(name, given = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(given)) {
@@ -49,7 +49,7 @@ export function showAnswer(answer, picture) {
   showSame(isDigit ? "predict" : "predict/number", picture);
 }
 
-/** The digits of a number, each a button that tells its confidence, with what stands between them. */
+/** The digits of a number, each a button that tells its confidence, with what stands between. */
 function digits(answer) {
   const many = answer.digits.length, written = answer.written ?? answer.lines.join("\n");
   const signs = [...written].filter((sign) => /\d/.test(sign)).length === many ? [...written] : [...answer.number];
@@ -125,7 +125,7 @@ function showSame(route, picture) {
   $("same").append(h("details", {}, h("summary", {}, t("The same with curl")), h("code", { tabIndex: 0 }, line), h("div", { className: "bar" }, copyButton(line), ...save)));
 }
 
-function copyButton(words) {
+export function copyButton(words) {
   const button = h("button", { className: "small copy" }, t("Copy"));
   button.addEventListener("click", async () => {
     await copy(words);

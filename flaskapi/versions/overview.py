@@ -1,0 +1,59 @@
+"""What there is to say of each version, for the command `models list` and for operators."""
+
+import contextlib
+from typing import Any, NamedTuple
+
+from flaskapi.errors import ModelUnavailableError
+from flaskapi.versions.pointer import MODEL_FILE, Pointer
+from flaskapi.versions.registry import Registry
+from flaskapi.versions.version import Version
+
+# Of a card, what can be held against another's.
+COMPARED = ("date", "network", "weights", "hours", "accuracy", "evaluation")
+
+
+class VersionOverview(NamedTuple):
+    """A version, or the file of the setting MODEL_PATH, which is none."""
+
+    name: str
+    registered_s: float | None  # seconds since 1970; None of MODEL_PATH
+    learned: int | None  # submissions that it was learned from, where it was
+    card: dict[str, Any]  # empty where there is none to read
+    trouble: str | None  # why there is none
+    serves: bool
+    share: float | None  # of the digits that it is shown as the shadow
+    broke: str | None  # why it must not serve
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What its card says that can be held against another's."""
+        return {name: self.card[name] for name in COMPARED if name in self.card}
+
+
+def describe_version(
+    registry: Registry, pointer: Pointer, version: Version | None
+) -> VersionOverview:
+    """Say what there is to say of a version; None stands for the file of MODEL_PATH.
+
+    It takes some milliseconds: the model is not made ready to answer.
+    """
+    name = version.name if version else MODEL_FILE
+    learned, card, trouble = None, dict[str, Any](), None
+    if version:
+        with contextlib.suppress(PermissionError):  # the ids are for the owner of the folder alone
+            submissions = version.submissions
+            learned = None if submissions is None else len(submissions)
+    try:
+        card = registry.card(name)
+    except ModelUnavailableError as error:
+        trouble = str(error)
+    return VersionOverview(
+        name,
+        version.registered_s if version else None,
+        learned,
+        card,
+        trouble,
+        name == pointer.version,
+        pointer.shadow.share if pointer.shadow and name == pointer.shadow.version else None,
+        pointer.broken.get(name),
+    )

@@ -1,0 +1,123 @@
+"""`/keys`: who may do what; for operators. A key's token is in the answer that makes it, and
+nowhere else.
+"""
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Flask, Response, jsonify, request, url_for
+
+from flaskapi.contract.answers import write_moment
+from flaskapi.contract.keys import check_name, read_expiry, read_limit
+from flaskapi.errors import InvalidRequestError, NotFoundError
+from flaskapi.submissions import SCOPES
+from flaskapi.web.access import operator_name, operators_only
+from flaskapi.web.payload import read_document, read_query
+from flaskapi.web.services import services
+
+if TYPE_CHECKING:
+    from flaskapi.submissions.keys import Key
+
+blueprint = Blueprint("keys", __name__)
+USUAL = 100  # on one page
+_LIMIT = (r"[1-9]\d?|1\d\d|200", "1 to 200")
+_NAME = (r"[^\x00-\x1f]{1,64}", "a key's name")
+_WAY = (
+    'Send JSON such as {"name": "shop", "scopes": ["predict"], "expires": "90d", '
+    '"limit": "600 per minute"}; the last three may be left out.'
+)
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/keys")
+@operators_only
+def list_keys() -> dict[str, Any]:
+    """A page of keys by their names, the revoked ones included."""
+    # Not at the top: who keeps nothing has no need of a database's libraries.
+    from flaskapi.submissions import keys
+
+    query = read_query(request, limit=_LIMIT, after=_NAME)
+    limit = int(query.get("limit", USUAL))
+    found = keys.list_keys(services().store, limit=limit + 1, after=query.get("after", ""))
+    following = None
+    if len(found) > limit:
+        following_query = urlencode(query | {"after": found[limit - 1].name})
+        following = f"{url_for('.list_keys')}?{following_query}"
+    return {
+        "keys": [_describe(one) for one in found[:limit]],
+        "used": operator_name(),
+        "next": following,
+    }
+
+
+@blueprint.post("/keys")
+@operators_only
+def make_key() -> Response:
+    """Make a key; its token is in this answer alone."""
+    from flaskapi.submissions import keys
+
+    read_query(request)
+    name, options = _read_wish()
+    token = keys.make_key(services().store, name, **options)
+    response = jsonify({"name": name, "token": token})
+    response.status_code = 201
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.delete("/keys/<name>")
+@operators_only
+def revoke_key(name: str) -> Response:
+    """Let a key open nothing from now on."""
+    from flaskapi.submissions import keys
+
+    read_query(request)
+    if not keys.revoke_key(services().store, name):
+        raise NotFoundError(f"There is no key of the name {name!r} that is not revoked already.")
+    return Response(status=204)
+
+
+def _read_wish() -> tuple[str, dict[str, Any]]:
+    """What key is asked for: its name, and what `keys.make_key` takes besides.
+
+    Raises:
+        InvalidRequestError: it cannot be; the text names the field.
+    """
+    body = read_document(request)
+    if not isinstance(body, dict):
+        raise InvalidRequestError(f"The JSON is no object. {_WAY}")
+    if unknown := set(body) - {"name", "scopes", "expires", "limit"}:
+        raise InvalidRequestError(f"The field {min(unknown)!r} is unknown. {_WAY}")
+    scopes = body.get("scopes", ["operate"])
+    if not isinstance(scopes, list) or not scopes or not all(one in SCOPES for one in scopes):
+        raise InvalidRequestError(
+            f"The field 'scopes' must be a list of one or more of {', '.join(SCOPES)}."
+        )
+    texts = {name: body.get(name) for name in ("name", "expires", "limit")}
+    for field, text in texts.items():
+        if not isinstance(text, str) and (text is not None or field == "name"):
+            raise InvalidRequestError(f"The field {field!r} must be a text. {_WAY}")
+    name, expires, limit = texts.values()
+    try:
+        return check_name(name or ""), {
+            "scopes": scopes,
+            "expires_at": read_expiry(expires) if expires is not None else None,
+            "rate_limit": read_limit(limit) if limit is not None else None,
+        }
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"The key cannot be made: {error}") from error
+
+
+def _describe(key: "Key") -> dict[str, Any]:
+    moments = {
+        name: getattr(key, name) for name in ("created_at", "used_at", "expires_at", "revoked_at")
+    }
+    return {
+        "name": key.name,
+        "scopes": key.scopes.split(),
+        **{name: write_moment(moment) if moment else None for name, moment in moments.items()},
+        "limit": key.rate_limit,
+    }

@@ -1,0 +1,245 @@
+"""`/models`: the versions, which of them serves, and which answers beside it; for operators.
+
+Nothing here compiles or trains: what takes longer than a request may, a command on the server does.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Flask, request, url_for
+
+from flaskapi.contract.answers import write_moment
+from flaskapi.errors import (
+    ConflictError,
+    InvalidRequestError,
+    ModelUnavailableError,
+    NotFoundError,
+    VersionError,
+)
+from flaskapi.web.access import operator_name, operators_only
+from flaskapi.web.payload import MODEL, read_document, read_query
+from flaskapi.web.services import services
+from flaskapi.web.submissions import (
+    CURSOR,
+    describe_row,
+    read_cursor,
+    write_cursor,
+)
+
+if TYPE_CHECKING:
+    from flaskapi.versions.overview import VersionOverview
+    from flaskapi.versions.pointer import Pointer
+
+blueprint = Blueprint("models", __name__)
+USUAL = 20  # versions on one page: the card of each takes some milliseconds
+_LIMIT = (r"[1-9]|[1-4]\d|50", "1 to 50")
+_SHARE = 0.1
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/models")
+@operators_only
+def list_models() -> dict[str, Any]:
+    """What serves, what a roll-back leads to, the shadow, and a page of the versions, the newest
+    first. The first page begins with the file of MODEL_PATH.
+    """
+    # Not at the top: it brings ONNX Runtime, which who reads only a setting has no need of.
+    from flaskapi.versions.overview import describe_version
+
+    query = read_query(request, limit=_LIMIT, before=MODEL)
+    limit, before = int(query.get("limit", USUAL)), query.get("before")
+    registry, pointer = services().registry, _read_pointer()
+    versions = registry.versions()[::-1]
+    if before is not None:
+        names = [version.name for version in versions]
+        if before not in names:
+            raise NotFoundError(f"There is no version {before} any more; begin again.")
+        versions = versions[names.index(before) + 1 :]
+    page = versions[:limit]
+    listed = [None, *page] if before is None else page
+    following = None
+    if len(versions) > limit:
+        following_query = urlencode(query | {"before": page[-1].name})
+        following = f"{url_for('.list_models')}?{following_query}"
+    return _describe_pointer(pointer) | {
+        "processes": services().models.processes(),
+        "models": [_describe(describe_version(registry, pointer, one)) for one in listed],
+        "next": following,
+    }
+
+
+@blueprint.put("/models/serving")
+@operators_only
+def promote() -> dict[str, Any]:
+    """Let a registered version serve, after it was loaded and has answered."""
+    from flaskapi.versions.pointer import MODEL_FILE
+
+    read_query(request)
+    name = _read_version(_read_object({"version"}))
+    if name == MODEL_FILE:
+        raise ConflictError(
+            "The file of MODEL_PATH has to be made a version first, which takes longer than a "
+            "request may. On the server: python -m flaskapi models promote MODEL_PATH"
+        )
+    with _changing(f"promote {name}"):
+        return _describe_pointer(services().registry.promote(name, operator_name() or "operator"))
+
+
+@blueprint.post("/models/rollback")
+@operators_only
+def roll_back() -> dict[str, Any]:
+    """Let serve again what served before. Who names the generation that is to go changes nothing
+    where another serves.
+    """
+    read_query(request)
+    body = _read_object({"generation"}) if request.get_data() else {}
+    generation = body.get("generation")
+    if generation is not None and (type(generation) is not int or generation < 0):
+        raise InvalidRequestError("'generation' must be a whole number.")
+    with _changing("rollback"):
+        return _describe_pointer(
+            services().registry.roll_back(operator_name() or "operator", instead_of=generation)
+        )
+
+
+@blueprint.put("/models/shadow")
+@operators_only
+def begin_shadow() -> dict[str, Any]:
+    """Let a version answer beside the one that serves, for a share of the digits."""
+    read_query(request)
+    body = _read_object({"version", "share"})
+    name, share = _read_version(body), body.get("share", _SHARE)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise InvalidRequestError("'share' must be a number above 0, and 1 at most.")
+    with _changing(f"shadow {name}"):
+        return _describe_pointer(services().registry.set_shadow(name, share))
+
+
+@blueprint.delete("/models/shadow")
+@operators_only
+def end_shadow() -> dict[str, Any]:
+    """Let nothing answer beside the version that serves."""
+    read_query(request)
+    with _changing("shadow off"):
+        return _describe_pointer(services().registry.set_shadow(None))
+
+
+@blueprint.get("/models/<name>/disagreements")
+@operators_only
+def list_disagreements(name: str) -> dict[str, Any]:
+    """A page of what a version in the shadow answered otherwise, the newest first."""
+    from flaskapi.submissions.shadows import find_disagreements
+
+    query = read_query(request, limit=_LIMIT, cursor=CURSOR)
+    page = find_disagreements(
+        services().store,
+        name,
+        int(query.get("limit", USUAL)),
+        read_cursor(query.get("cursor")),
+    )
+    following = None
+    if page.last is not None:
+        following_query = urlencode(query | {"cursor": write_cursor(page.last)})
+        following = f"{url_for('.list_disagreements', name=name)}?{following_query}"
+    rows = [
+        describe_row(row)
+        | {
+            "shadow": {
+                "digit": int(row["shadow_digit"]),
+                "confidence": row["shadow_confidence"],
+            }
+        }
+        for row in page.rows
+    ]
+    return {"submissions": rows, "next": following}
+
+
+def _read_pointer() -> "Pointer":
+    try:
+        return services().registry.read()
+    except VersionError as error:
+        raise ModelUnavailableError(str(error)) from error
+
+
+def _describe_pointer(pointer: "Pointer") -> dict[str, Any]:
+    targets = services().registry.targets(pointer)
+    return {
+        "serving": {
+            "version": pointer.version,
+            "generation": pointer.generation,
+            "since": pointer.changed_at or None,
+            "by": pointer.by or None,
+        },
+        "rollback": targets[0].version if targets else None,
+        "shadow": pointer.shadow._asdict() if pointer.shadow else None,
+    }
+
+
+def _describe(one: "VersionOverview") -> dict[str, Any]:
+    registered_at = (
+        write_moment(datetime.fromtimestamp(one.registered_s, UTC)) if one.registered_s else None
+    )
+    return {
+        "name": one.name,
+        "version": one.card.get("version"),
+        "registered_at": registered_at,
+        "learned_from": one.learned,
+        "serves": one.serves,
+        "broken": one.broke,
+        "unavailable": one.trouble,
+        "figures": one.figures,
+    }
+
+
+def _read_object(fields: set[str]) -> dict[str, Any]:
+    body = read_document(request)
+    named = " and ".join(map(repr, sorted(fields)))
+    if not isinstance(body, dict):
+        raise InvalidRequestError(f"The JSON is no object; it can have {named}.")
+    if unknown := set(body) - fields:
+        raise InvalidRequestError(f"{min(unknown)!r} is unknown; there can be {named}.")
+    return body
+
+
+def _read_version(body: dict[str, Any]) -> str:
+    """The version that a request names.
+
+    Raises:
+        InvalidRequestError: it names none.
+        NotFoundError: there is none of that name.
+    """
+    from flaskapi.versions.pointer import MODEL_FILE
+
+    name = body.get("version")
+    if not isinstance(name, str) or not name:
+        raise InvalidRequestError("'version' must be the name of a version, as GET /models has it.")
+    if name == MODEL_FILE:
+        return name
+    try:
+        return services().registry.get(name).name
+    except VersionError as error:
+        raise NotFoundError(str(error)) from error
+
+
+@contextlib.contextmanager
+def _changing(command: str) -> Iterator[None]:
+    """Around what changes the pointer: say why it cannot be changed, in a caller's words.
+
+    Raises:
+        ConflictError: it cannot be; where this process may not write, the text names the command.
+    """
+    try:
+        yield
+    except (VersionError, ModelUnavailableError) as error:
+        raise ConflictError(str(error)) from error
+    except OSError as error:
+        raise ConflictError(
+            f"This process cannot write what serves: {error.strerror}. On the server, as who owns "
+            f"the folder of the versions: python -m flaskapi models {command}"
+        ) from error

@@ -1,0 +1,15 @@
+// Writes numbers, moments and sizes as the reader's language has them.
+
+import { language } from "./words.js";
+
+const place = navigator.language.startsWith(language) ? navigator.language : language; // en-GB dates are not en-US ones
+
+export const many = (number) => number.toLocaleString(place);
+/** Writes a moment, or a day, where the reader lives. */
+export const moment = (text) => new Date(text).toLocaleString(place, { dateStyle: "medium", timeStyle: "short" });
+export const day = (text) => new Date(text).toLocaleDateString(place, { dateStyle: "medium" });
+/** Writes a number of bytes. */
+export function size(bytes) {
+  const power = Math.min(4, Math.floor(Math.log10(Math.max(bytes, 1)) / 3));
+  return `${(bytes / 1000 ** power).toLocaleString(place, { maximumFractionDigits: power ? 1 : 0 })} ${["B", "kB", "MB", "GB", "TB"][power]}`;
+}
