@@ -42,7 +42,7 @@ MOST_FRAMES_DEEP, LEAST_INSIDE_PX = (3, 12)  # a box may hold a cell with its ow
 # Of the ink's strength, and of the line's: what a line has where there is ink on it as well.
 FAINT_LINE, LINE_WITH_INK = (0.7, 1.25)
 # Ink so much stronger than the lines under it is told from them by that, smoothed along the line.
-STRONGER, LINE_GRAIN_PX = 1.7, 1.0
+STRONGER, LINE_GRAIN_PX = 1.85, 1.0
 LEAST_FRAMED_PX = 40  # a smaller picture is cut out closely: what runs along its side is a stroke
 GRAIN_PX = 1.5  # grain that hides the ink is smoothed so far
 SMALL_DIGIT_PX = 20  # the side of the box that MNIST's digits are in
@@ -199,8 +199,9 @@ def _find_stronger(light: Image, mask: Image, lines: Image) -> Image | None:
     smooth = cv2.GaussianBlur(light, (0, 0), LINE_GRAIN_PX)
     values = smooth[mask.view(bool)].reshape(-1, 1)  # (n, 1)
     level, is_above = cv2.threshold(values, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    strength = cv2.mean(values, 1 - is_above)[0]
-    if cv2.mean(values, is_above)[0] < STRONGER * max(strength, cv2.mean(smooth, lines)[0]):
+    # Where ink crosses a line it is stronger than most of the line.
+    strength = max(cv2.mean(values, 1 - is_above)[0], quantile(smooth[lines.view(bool)], 0.5))
+    if cv2.mean(values, is_above)[0] < STRONGER * strength:
         return None
     # Where the pen was pressed less there are gaps, in which the ink goes on.
     strong = cv2.threshold(smooth, level, 1, cv2.THRESH_BINARY)[1]
