@@ -13,7 +13,7 @@ from problems import read_problem
 from flaskapi import create_app
 from flaskapi.submissions.keys import make_key
 
-PNG = encode(draw_digit(7))
+PNG = encode(draw_digit(7, side=28))
 
 
 @pytest.fixture
