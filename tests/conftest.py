@@ -28,6 +28,7 @@ from databases import Postgres, why_no_postgres
 from disks import why_no_disk
 from fakes import FixedClassifier, FixedDetector
 from operators import make_app, store_of
+from servers import why_no_apache
 from trainings import dataset, legacy, pytest_pycollect_makemodule, tiny_model
 
 __all__ = ["dataset", "legacy", "pytest_pycollect_makemodule", "tiny_model"]
@@ -110,6 +111,15 @@ def app(tmp_path: Path, classifier: FixedClassifier) -> Flask:
         classifier=classifier,
         detector=FixedDetector(),
     )
+
+
+@pytest.fixture(scope="session")
+def apache_available() -> None:
+    reason = why_no_apache()
+    if reason and os.environ.get("CI"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
