@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from waiting import until
 
 from flaskapi.training.loop import Batch, Training, TrainingPart, multiply_adds
 from flaskapi.training.networks import compact, teacher
@@ -210,8 +211,7 @@ def test_a_training_that_is_killed_again_and_again_comes_to_the_same_weights(
     kills, reached = 0, [0]
     while kills < 3:
         with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-            while process.poll() is None and _steps(states) <= reached[-1]:
-                time.sleep(0.01)
+            until(lambda: process.poll() is not None or _steps(states) > reached[-1], every_s=0.01)
             process.send_signal(signal.SIGKILL)
             process.wait()
         assert -signal.SIGKILL == process.returncode, "it was done before it was killed"
