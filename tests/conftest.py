@@ -53,6 +53,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
         if item.get_closest_marker("postgres") and (reason := why_no_postgres()):
             lacking(item, reason)
+    long_files_first(items)
+
+
+def long_files_first(items: list[pytest.Item]) -> None:
+    """So that no process of several is left with one alone at the end."""
+    costs: dict[Path, int] = {}
+    for item in items:
+        cost = 2 if item.get_closest_marker("train") else bool(item.get_closest_marker("process"))
+        costs[item.path] = max(cost, costs.get(item.path, 0))
+    items.sort(key=lambda item: -costs[item.path])
 
 
 @pytest.hookimpl(tryfirst=True)
