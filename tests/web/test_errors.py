@@ -27,6 +27,11 @@ IN_NO_VIEW = {
 } | {errors.VersionError}
 
 
+@pytest.fixture
+def client(unchanged: tuple[FlaskClient, FixedClassifier]) -> FlaskClient:
+    return unchanged[0]
+
+
 class RaisingClassifier(FixedClassifier):
     """Raises `error` whatever it is asked."""
 
