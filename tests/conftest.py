@@ -29,9 +29,9 @@ from disks import why_no_disk
 from fakes import FixedClassifier, FixedDetector
 from operators import make_app, store_of
 from servers import why_no_apache
-from trainings import dataset, legacy, pytest_pycollect_makemodule, tiny_model
+from trainings import _few_pictures, dataset, legacy, pytest_pycollect_makemodule, tiny_model
 
-__all__ = ["dataset", "legacy", "pytest_pycollect_makemodule", "tiny_model"]
+__all__ = ["_few_pictures", "dataset", "legacy", "pytest_pycollect_makemodule", "tiny_model"]
 
 
 # What has one of these marks starts processes, too.
