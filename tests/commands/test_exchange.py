@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from fakes import draw_digit, encode, make_submission
+from operators import place_empty_store
 
 from flaskapi.__main__ import main
 from flaskapi.submissions import exchange
@@ -28,6 +29,8 @@ def store(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path / "instance"))
     monkeypatch.setenv("FLASKAPI_STORE", "on")
     monkeypatch.setenv("FLASKAPI_DATABASE_URL", url)
+    if url == f"sqlite:///{tmp_path}/submissions.db":
+        place_empty_store(tmp_path)
     return Database(url, "process")
 
 
