@@ -144,11 +144,11 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
+    """The address of an empty database, which has its tables where a test asks for a `store`."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/submissions.db"
     server: Postgres = request.getfixturevalue("postgres")
-    return server.make_database()
+    return server.make_database(with_tables="store" in request.fixturenames)
 
 
 @pytest.fixture
