@@ -19,7 +19,7 @@ run: .venv/serve ## serve the shipped model at http://HOST:PORT (127.0.0.1:8000)
 	@deploy/run
 
 test: .venv/all apache chromium ## set up everything, then run every test and the linters
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=10
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
 	$(MAKE) --no-print-directory lint
 
 check: .venv/all ## the tests that start no process and train nothing

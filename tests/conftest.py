@@ -28,9 +28,10 @@ from databases import Postgres, why_no_postgres
 from disks import why_no_disk
 from fakes import FixedClassifier, FixedDetector
 from operators import make_app, store_of
-from trainings import dataset, legacy, pytest_pycollect_makemodule, tiny_model
+from servers import why_no_apache
+from trainings import _few_pictures, dataset, legacy, pytest_pycollect_makemodule, tiny_model
 
-__all__ = ["dataset", "legacy", "pytest_pycollect_makemodule", "tiny_model"]
+__all__ = ["_few_pictures", "dataset", "legacy", "pytest_pycollect_makemodule", "tiny_model"]
 
 
 # What has one of these marks starts processes, too.
@@ -52,6 +53,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
         if item.get_closest_marker("postgres") and (reason := why_no_postgres()):
             lacking(item, reason)
+    long_files_first(items)
+
+
+def long_files_first(items: list[pytest.Item]) -> None:
+    """So that no process of several is left with one alone at the end."""
+    costs: dict[Path, int] = {}
+    for item in items:
+        cost = 2 if item.get_closest_marker("train") else bool(item.get_closest_marker("process"))
+        costs[item.path] = max(cost, costs.get(item.path, 0))
+    items.sort(key=lambda item: -costs[item.path])
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -113,6 +124,15 @@ def app(tmp_path: Path, classifier: FixedClassifier) -> Flask:
 
 
 @pytest.fixture(scope="session")
+def apache_available() -> None:
+    reason = why_no_apache()
+    if reason and os.environ.get("CI"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server for all tests; one that stops it starts it again."""
     folder = Path(tempfile.mkdtemp(prefix="flaskapi-postgres-"))
@@ -124,11 +144,11 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
+    """The address of an empty database, which has its tables where a test asks for a `store`."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/submissions.db"
     server: Postgres = request.getfixturevalue("postgres")
-    return server.make_database()
+    return server.make_database(with_tables="store" in request.fixturenames)
 
 
 @pytest.fixture

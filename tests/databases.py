@@ -15,6 +15,8 @@ from pathlib import Path
 import psycopg
 from waiting import is_gone, until
 
+from flaskapi.submissions.database import Database
+
 # To start, also after a crash, and on a machine that has much else to do.
 START_S = 180
 
@@ -40,6 +42,7 @@ class Postgres:
         self._data, self._log, self.port = folder / "data", folder / "log", _free_port()
         self._as = {"user": "postgres"} if os.getuid() == 0 else {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._with_tables = ""  # the name of a database that has them
         if self._as:
             shutil.chown(folder, "postgres")
         initdb = [
@@ -128,12 +131,23 @@ class Postgres:
             children = ""
         return [number, *map(int, children.split())]
 
-    def make_database(self) -> str:
-        """Make an empty database, and give its address."""
-        name = f"test_{uuid.uuid4().hex}"
+    def make_database(self, *, with_tables: bool = False) -> str:
+        """Make a database, and give its address. It is empty, or has all tables and nothing in
+        them: then it is a copy, for making them anew takes longer.
+        """
+        name, original = f"test_{uuid.uuid4().hex}", "template1"
+        if with_tables:
+            original = self._with_tables = self._with_tables or self._make_tables()
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {original}")  # type: ignore[call-overload]
         return self.url(name)
+
+    def _make_tables(self) -> str:
+        url = self.make_database()
+        store = Database(url, "process")
+        store.check()
+        store.close()
+        return url.rpartition("/")[2]
 
     def drop_database(self, url: str) -> None:
         """Remove a database, whoever still uses it: after a crash, each costs time to recover."""

@@ -14,7 +14,7 @@ from fakes import STROKES, encode, make_submission
 
 from flaskapi.digits.encode import to_bytes
 from flaskapi.digits.normalize import normalize_digit
-from flaskapi.submissions import Store
+from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.tables import labels
 
@@ -96,14 +96,19 @@ class Sent(NamedTuple):
     digit: int
 
 
+def as_sent(images: Iterable[npt.NDArray[np.uint8]]) -> list[Submission]:
+    """What is kept of images that are sent to `/predict`."""
+    return [
+        make_submission(image=encode(image), normalized=to_bytes(normalize_digit(image).pixels))
+        for image in images
+    ]
+
+
 def send(
     store: Store, images: Iterable[npt.NDArray[np.uint8]], digits: Sequence[int]
 ) -> list[Sent]:
     """Keep images as if they had been sent to `/predict`."""
-    kept = [
-        make_submission(image=encode(image), normalized=to_bytes(normalize_digit(image).pixels))
-        for image in images
-    ]
+    kept = as_sent(images)
     store.record(kept)
     return [Sent(one.id, digit) for one, digit in zip(kept, digits, strict=True)]
 

@@ -11,7 +11,7 @@ import flaskapi
 from flaskapi import create_app
 from flaskapi.errors import SettingError
 
-PNG = encode(draw_digit(7))
+PNG = encode(draw_digit(7, side=28))
 ROOT = Path(flaskapi.__file__).parents[1]
 
 

@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import ROOT, free_port
+from operators import place_empty_store
+from servers import ROOT, START_TIMEOUT_S, Server, free_port, stop, wait_until_it_answers
 
 from flaskapi import privileges
 from flaskapi.__main__ import make_parser
@@ -165,38 +165,46 @@ def test_a_folder_that_a_setting_names_counts_too(instance: Path, setting: str) 
     assert done.stdout.startswith(f"({OTHER}, ")
 
 
+@pytest.mark.parametrize("is_linked", [False, True], ids=["a database", "a link to one"])
 @pytest.mark.parametrize(
-    "command",
-    [["check"], ["keys", "make", "ada"], ["keys", "list"], ["housekeeping"], ["backup", "{}/kept"]],
-    ids=" ".join,
+    ("command", "done", "refused"),
+    [
+        (["check"], "Ready: store sqlite.", "submissions.db is a link"),
+        (["keys", "make", "ada"], "The key of ada", "submissions.db is a link"),
+        (["housekeeping"], "Housekeeping erased 0", "submissions.db is a link"),
+        (["backup", "{}/kept"], "Not a directory", "there is no database yet"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_no_command_makes_or_changes_what_a_link_leads_to(
-    instance: Path, command: list[str]
+    instance: Path, command: list[str], done: str, refused: str, is_linked: bool
 ) -> None:
-    """The links are those of a web process that was taken over."""
+    """The links are those of a web process that was taken over. What each command says shows that
+    it came to them.
+    """
     roots = instance.parent / "roots"
     roots.joinpath("there").write_text("root's")
-    for name, target in (
-        ("submissions.db", "made"),
-        ("submissions.db-wal", "there"),
-        ("client.key", "there"),
-        ("cache", ""),
-        ("metrics", ""),
-        ("processes", ""),
-        ("kept", "kept"),
-    ):
+    links = {"client.key": "there", "cache": "", "metrics": "", "processes": "", "kept": "kept"}
+    if is_linked:
+        links |= {"submissions.db": "made", "submissions.db-wal": "there"}
+    else:
+        place_empty_store(instance)
+        os.chown(instance / "submissions.db", OTHER, OTHER)
+    for name, target in links.items():
         (instance / name).symlink_to(roots / target)
     before = {path: path.stat().st_uid for path in (roots, *roots.iterdir())}
-    run(
+    ran = run(
         ["-m", "flaskapi", *(word.format(instance) for word in command)],
         instance,
         FLASKAPI_STORE="on",
     )
+    assert (refused if is_linked else done) in ran.stdout + ran.stderr
     assert before == {path: path.stat().st_uid for path in (roots, *roots.iterdir())}
     assert "root's" == (roots / "there").read_text()
 
 
 @pytest.mark.apache
+@pytest.mark.usefixtures("apache_available")
 @pytest.mark.skipif(
     not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates"
 )
@@ -232,7 +240,8 @@ def test_whether_all_can_be_read_is_asked_of_who_serves(folder: Path, instance: 
 @pytest.mark.skipif(
     not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates"
 )
-def test_make_run_runs_nothing_of_the_service_users_as_root(folder: Path) -> None:
+@pytest.mark.parametrize("is_linked", [False, True], ids=["it serves", "links are in its way"])
+def test_make_run_runs_nothing_of_the_service_users_as_root(folder: Path, is_linked: bool) -> None:
     """`envvars` in a folder that a server uses again, links in place of what is written there."""
     user, port = pwd.getpwnam("www-data"), free_port()
     instance, roots = folder / "instance", folder / "roots"
@@ -241,29 +250,30 @@ def test_make_run_runs_nothing_of_the_service_users_as_root(folder: Path) -> Non
         server = instance / f"{name}-127.0.0.1-{port}"
         server.mkdir(parents=True)
         (server / "envvars").write_text(f"id -u > {folder}/ran; id -u > {instance}/ran\n")
-        for file in ("flaskapi.conf", "httpd.conf", "apachectl", "output"):
+        for file in ("flaskapi.conf", "httpd.conf", "apachectl", "output") if is_linked else ():
             (server / file).symlink_to(roots / file)
     for path in (instance, *instance.rglob("*")):
         os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
     environment = os.environ | {"PORT": str(port), "FLASKAPI_INSTANCE_PATH": str(instance)}
-    process = subprocess.Popen(
-        [ROOT / "deploy" / "run"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    output = folder / "output"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [ROOT / "deploy" / "run"],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     try:
-        deadline_s = time.monotonic() + 20
-        while process.poll() is None and time.monotonic() < deadline_s:
-            assert [] == [*roots.iterdir(), *folder.glob("ran")]
-            time.sleep(0.2)
+        if is_linked:
+            assert 0 != process.wait(START_TIMEOUT_S)
+            assert "flaskapi.conf: Permission denied" in output.read_text()
+        else:
+            wait_until_it_answers(Server(port, process, instance))
+            assert str(user.pw_uid) == (instance / "ran").read_text().strip()
     finally:
-        process.terminate()
-        process.wait(30)
+        stop(process)
     assert [] == [*roots.iterdir(), *folder.glob("ran")]
-    for ran in instance.glob("ran"):
-        assert str(user.pw_uid) == ran.read_text().strip()
 
 
 def test_a_folder_is_given_with_what_root_made_in_it_and_links_are_not_followed(

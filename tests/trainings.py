@@ -62,6 +62,24 @@ def pytest_pycollect_makemodule(
     return WithoutKeras.from_parent(parent, path=module_path)  # type: ignore[no-any-return]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_pictures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a training draws beside its digits, and a compilation to compare answers on, takes many
+    seconds for a network that is to serve. `test_quantize.py` needs it all.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("train") and request.path.stem != "test_quantize":
+            draw_few_pictures(patch)
+        yield
+
+
+def draw_few_pictures(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("flaskapi.artifacts.quantize.CALIBRATION", (100, 30))
+    patch.setattr("flaskapi.artifacts.quantize.CHECKED", (500, 100))
+    patch.setattr("flaskapi.training.batches.OUTLIERS", 400)
+    patch.setattr("flaskapi.training.finetune.OUTLIERS", 200)
+
+
 def draw_digits(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Digits in MNIST's form, each moved and with a pen of its own."""
     rng = np.random.default_rng(seed)

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from fakes import draw_digit, encode, make_submission
+from operators import place_empty_store
 
 from flaskapi.__main__ import main
 from flaskapi.submissions import exchange
@@ -28,6 +29,8 @@ def store(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path / "instance"))
     monkeypatch.setenv("FLASKAPI_STORE", "on")
     monkeypatch.setenv("FLASKAPI_DATABASE_URL", url)
+    if url == f"sqlite:///{tmp_path}/submissions.db":
+        place_empty_store(tmp_path)
     return Database(url, "process")
 
 
@@ -74,8 +77,8 @@ def test_an_export_is_evaluated_and_taken_into_an_empty_store(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pictures = {digit: encode(draw_digit(digit)) for digit in (2, 3, 7)}
-    blank = encode(draw_digit(8)[:130])  # half an 8: read as something
+    pictures = {digit: encode(draw_digit(digit, side=56)) for digit in (2, 3, 7)}
+    blank = encode(draw_digit(8, side=56)[:26])  # half an 8: read as something
     sent = [labelled(str(digit), picture) for digit, picture in pictures.items()] + [
         labelled("none", blank),
         {"image": pictures[7]},
@@ -149,8 +152,8 @@ def test_what_a_sender_said_is_taken_in_as_that(
 ) -> None:
     keep(
         store,
-        labelled("7", encode(draw_digit(7)), label_source="sender"),
-        labelled("3", encode(draw_digit(3))),
+        labelled("7", encode(draw_digit(7, side=56)), label_source="sender"),
+        labelled("3", encode(draw_digit(3, side=56))),
     )
     assert 0 == main(["export", str(tmp_path / "exported")])
     monkeypatch.setenv("FLASKAPI_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
@@ -174,7 +177,7 @@ def test_numbers_are_exported_as_evaluate_takes_them_and_taken_in(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A label has no line ends; they are put where they were read, if that fits."""
-    picture = encode(draw_digit(7))
+    picture = encode(draw_digit(7, side=56))
     two_lines = {"prediction": "123", "lines": ["12", "3"]}
     ids = keep(
         store,
@@ -205,7 +208,7 @@ def test_what_is_no_png_becomes_one_and_only_what_was_asked_for_is_written(
     def at(day: int) -> UUID:
         return first_id(datetime(2026, 11, day, tzinfo=UTC))
 
-    jpeg = encode(draw_digit(7), "JPEG")
+    jpeg = encode(draw_digit(7, side=56), "JPEG")
     keep(
         store,
         *({"id": at(day), "image": jpeg, "media_type": "image/jpeg"} for day in (20, 21, 22)),
@@ -232,7 +235,7 @@ def test_what_became_a_png_is_known_where_it_was_sent_and_new_elsewhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Else a picture could be learned from as one file and judged by as the other."""
-    jpeg = encode(draw_digit(7), "JPEG")
+    jpeg = encode(draw_digit(7, side=56), "JPEG")
     keep(store, labelled("7", jpeg, media_type="image/jpeg"))
     folder = tmp_path / "exported"
     assert 0 == main(["export", str(folder)])
@@ -261,7 +264,7 @@ def test_what_became_a_png_is_known_where_it_was_sent_and_new_elsewhere(
 def test_a_column_of_that_name_that_names_no_image_changes_nothing(
     store: Database, url: str, tmp_path: Path, sha256: str
 ) -> None:
-    png = encode(draw_digit(7))
+    png = encode(draw_digit(7, side=56))
     (tmp_path / "7.png").write_bytes(png)
     (tmp_path / "labels.csv").write_text(f"file,label,sha256\n7.png,7,{sha256}\n")
     assert 0 == main(["import", str(tmp_path)])
@@ -286,9 +289,9 @@ def test_an_export_that_is_broken_off_leaves_whole_images_and_no_table(
     """
     ids = keep(
         store,
-        {"image": encode(draw_digit(1))},
+        {"image": encode(draw_digit(1, side=56))},
         {"image": b"damaged", "media_type": "image/gif"},
-        {"image": encode(draw_digit(2))},
+        {"image": encode(draw_digit(2, side=56))},
     )
 
     def break_off(store: Any, id: UUID) -> Any:
@@ -311,8 +314,8 @@ def test_an_import_names_each_file_that_gets_no_answer_and_keeps_the_others(
 ) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
-    (folder / "7.png").write_bytes(encode(draw_digit(7)))
-    (folder / "blank.png").write_bytes(encode(draw_digit(7) * 0))
+    (folder / "7.png").write_bytes(encode(draw_digit(7, side=56)))
+    (folder / "blank.png").write_bytes(encode(draw_digit(7, side=56) * 0))
     (folder / "words.png").write_text("words")
     (folder / "labels.csv").write_text("file,label\nblank.png,\nwords.png,3\n7.png,7\n")
     assert 1 == main(["import", str(folder)])

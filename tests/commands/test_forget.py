@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fakes import make_submission
+from operators import place_empty_store
 
 from flaskapi.__main__ import main
 from flaskapi.submissions import Submission
@@ -16,6 +17,7 @@ from flaskapi.submissions.listing import get_submission
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
+    place_empty_store(tmp_path)
     return Database(f"sqlite:///{tmp_path}/submissions.db", "process")
 
 

@@ -10,11 +10,12 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
-from labelled import Sent, say, send, write_digit
+from labelled import Sent, as_sent, say, write_digit
 from operators import place_empty_store
 
 from flaskapi.__main__ import main
 from flaskapi.commands import TRAIN_EXTRA
+from flaskapi.submissions import Submission
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.retrainings import get, request
 
@@ -31,11 +32,17 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]
     store.close()
 
 
+@pytest.fixture(scope="module")
+def written() -> list[Submission]:
+    rng = np.random.default_rng(0)
+    return as_sent(write_digit(place % 10, rng) for place in range(100))
+
+
 @pytest.fixture
-def sent(store: Database) -> list[Sent]:
+def sent(store: Database, written: list[Submission]) -> list[Sent]:
     """100 digits that the shipped model reads."""
-    rng, digits = np.random.default_rng(0), [place % 10 for place in range(100)]
-    return send(store, (write_digit(digit, rng) for digit in digits), digits)
+    store.record(written)
+    return [Sent(one.id, place % 10) for place, one in enumerate(written)]
 
 
 def test_a_dry_run_says_what_would_be_used_and_makes_no_version(

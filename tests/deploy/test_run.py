@@ -20,6 +20,7 @@ import pytest
 import waitress
 from fakes import draw_digit, encode
 from servers import ROOT, Server, free_port, slow_senders, stop, wait_until_it_answers
+from waiting import until
 
 pytestmark = pytest.mark.process
 
@@ -256,9 +257,10 @@ def test_it_serves_on_an_ipv6_address(tmp_path: Path, kind: str, host: str) -> N
 
 
 def ask_until_it_answers(url: str, process: "subprocess.Popen[bytes]", limit_s: int = 120) -> bytes:
-    end_s = time.monotonic() + limit_s
-    while process.poll() is None and time.monotonic() < end_s:
+    def answer() -> bytes:
+        assert process.poll() is None, "it ended before it answered"
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
             return bytes(response.read())
-        time.sleep(0.2)
-    raise AssertionError("it never answered")
+        return b""
+
+    return until(answer, limit_s, every_s=0.1)

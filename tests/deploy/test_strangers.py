@@ -30,6 +30,7 @@ from servers import (
     stop,
     wait_until_it_answers,
 )
+from waiting import pass_time, until
 
 from flaskapi.web.pages import POLICY
 from flaskapi.web.security import HEADERS
@@ -105,12 +106,20 @@ def test_a_batch_ends_within_two_seconds_of_its_client(server: Server, accept: s
         client.sendall(head.encode() + b"\r\n" + archive)
         assert client.recv(100).startswith(b"HTTP/1.1 200")
         working_s = cpu_s(server)
-        time.sleep(0.5)
-        assert cpu_s(server) - working_s > 0.1, "it was at work"
-    time.sleep(2)
-    left_s = cpu_s(server)
-    time.sleep(1)
-    assert cpu_s(server) - left_s < 0.2
+        until(lambda: cpu_s(server) - working_s > 0.1, 5, why="it was not at work")
+    left = time.monotonic()
+    until(lambda: is_idle(server), 5)
+    assert time.monotonic() - left < 2 + IDLE_S
+
+
+IDLE_S = 0.5
+
+
+def is_idle(server: Server) -> bool:
+    """Whether the daemons compute next to nothing for half a second."""
+    before_s = cpu_s(server)
+    pass_time(IDLE_S)
+    return cpu_s(server) - before_s < 0.1
 
 
 def ask_raw(server: Server, request: str) -> tuple[str, str]:
@@ -156,9 +165,7 @@ def test_a_key_in_a_query_or_in_where_somebody_comes_from_is_in_no_log(server: S
         answer = server.ask(path, Referer=f"http://elsewhere/?key={key}")
         assert answer.status >= 400
     named = server.ask("/health/live", X_Request_ID="the-last-of-them").headers["X-Request-ID"]
-    until_s = time.monotonic() + 20
-    while named not in server.log("access") and time.monotonic() < until_s:
-        time.sleep(0.05)
+    until(lambda: named in server.log("access"))
     assert "GET /submissions HTTP/1.1" in server.log("access")
     assert key not in server.log("*")
 
@@ -187,9 +194,12 @@ def test_a_process_with_too_much_memory_is_replaced_and_no_request_fails(folder:
     with apache(folder / "growing", script, PROCESS_MEMORY_BYTES=str(350 << 20)) as server:
         before = server.daemons()
         assert 200 == server.ask("/grow").status
-        until_s = time.monotonic() + 60
-        while len(set(before) & set(server.daemons())) == 3 and time.monotonic() < until_s:
+
+        def is_replaced() -> bool:
             assert 200 == server.ask("/predict", SEVEN, content_type="image/png").status
+            return len(set(before) & set(server.daemons())) < 3
+
+        until(is_replaced, every_s=0)
         assert 2 == len(set(before) & set(server.daemons())), "one of them is replaced"
         assert "another takes its place" in server.log("*")
 
@@ -230,20 +240,22 @@ def test_over_https_browsers_are_told_to_stay_with_it(folder: Path) -> None:
     try:
         # The certificate was made a moment ago, for this test.
         trusting = ssl._create_unverified_context()  # noqa: S323
-        until_s = time.monotonic() + 20
-        while True:
-            connection = http.client.HTTPSConnection("127.0.0.1", port, context=trusting)
-            try:
-                connection.request("GET", "/apache-problems/400.json")
-                break
-            except ConnectionRefusedError:
-                assert time.monotonic() < until_s, (secure / "log").read_text()
-                time.sleep(0.1)
+        until(lambda: listens(port), why=(secure / "log").read_text)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=trusting)
+        connection.request("GET", "/apache-problems/400.json")
         headers = connection.getresponse().headers
         connection.close()
     finally:
         stop(process)
     assert ["max-age=31536000"] == headers.get_all("Strict-Transport-Security")
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=30).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def test_a_page_keeps_its_own_policy(server: Server) -> None:

@@ -1,5 +1,8 @@
+import functools
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from fakes import draw_digit
 
@@ -12,6 +15,16 @@ from flaskapi.errors import NoDigitFoundError
 SIDE = 280
 DRAWN = [draw_digit(digit, side=SIDE) for digit in range(10)]
 EVERY_DIGIT = pytest.mark.parametrize("image", DRAWN, ids=range(10))
+
+
+def ink_of(image: Image) -> Digit:
+    """What is found in a picture that several tests compare with, looked at once."""
+    return _ink_of(image.tobytes(), image.shape)
+
+
+@functools.cache
+def _ink_of(data: bytes, shape: tuple[int, int]) -> Digit:
+    return find_ink(np.frombuffer(data, np.uint8).reshape(shape)).pixels
 
 
 def assert_alike(expected: Digit, actual: Digit) -> None:
@@ -44,7 +57,7 @@ def test_polarity_does_not_matter(image: Image) -> None:
 @pytest.mark.parametrize("contrast", [20, 60, 150])
 def test_faint_ink_is_as_black_as_any(image: Image, contrast: int) -> None:
     faint = (220 - (255 - image) * (contrast / 255)).astype(np.uint8)
-    assert_alike(find_ink(image).pixels, find_ink(faint).pixels)
+    assert_alike(ink_of(image), find_ink(faint).pixels)
 
 
 @EVERY_DIGIT
@@ -52,7 +65,7 @@ def test_specks_are_ignored(image: Image) -> None:
     dirty = image.copy()
     for center in ((20, 20), (30, 250), (250, 40), (240, 240), (15, 140)):
         cv2.circle(dirty, center, 4, 0, -1)
-    np.testing.assert_allclose(find_ink(image).pixels, find_ink(dirty).pixels, atol=0.03)
+    np.testing.assert_allclose(ink_of(image), find_ink(dirty).pixels, atol=0.03)
 
 
 @EVERY_DIGIT
@@ -73,7 +86,7 @@ def test_lines_along_the_border_are_ignored(image: Image, sides: str, width: int
     lined = image.copy()
     for side in sides.split():
         lined[edges[side]] = 0
-    np.testing.assert_allclose(find_ink(image).pixels, find_ink(lined).pixels, atol=0.05)
+    np.testing.assert_allclose(ink_of(image), find_ink(lined).pixels, atol=0.05)
 
 
 @EVERY_DIGIT
@@ -89,7 +102,7 @@ def test_rules_across_the_page_are_not_taken_for_a_small_digit(
     page[top : top + side, 450 : 450 + side] = cv2.resize(
         image, (side, side), interpolation=cv2.INTER_AREA
     )
-    expected, found = find_ink(image).pixels, find_ink(page).pixels
+    expected, found = ink_of(image), find_ink(page).pixels
     assert found.shape[0] / found.shape[1] == pytest.approx(
         expected.shape[0] / expected.shape[1], rel=0.25
     )
@@ -107,7 +120,7 @@ def test_a_grid_around_the_digit_is_ignored(image: Image, gap: int) -> None:
         np.s_[322:325, : 340 - gap],
     ):
         lined[line] = 60
-    expected = find_ink(np.pad(image, 30, constant_values=255)).pixels
+    expected = ink_of(np.pad(image, 30, constant_values=255))
     np.testing.assert_allclose(expected, find_ink(lined).pixels, atol=0.1)
 
 
@@ -122,7 +135,7 @@ def test_a_shadow_over_the_paper_is_ignored(
     down, right = np.mgrid[:SIDE, :SIDE] / SIDE
     fall = {"from the left": right, "from above": down, "from a corner": (down + right) / 2}[light]
     lit = (1 - contrast * (1 - image / 255)) * paper * (1 - 0.7 * fall)
-    assert_alike(find_ink(image).pixels, find_ink(lit.astype(np.uint8)).pixels)
+    assert_alike(ink_of(image), find_ink(lit.astype(np.uint8)).pixels)
 
 
 @pytest.mark.parametrize("side", [1, 2, 28, 64, 65, 300, 1000])
@@ -178,8 +191,16 @@ def test_ink_fainter_than_the_faintest_is_no_digit() -> None:
 def test_a_picture_of_any_shape_is_looked_at(shape: tuple[int, int]) -> None:
     image = np.full(shape, 255, np.uint8)
     image[shape[0] // 3 : 2 * shape[0] // 3 + 1, shape[1] // 3 : 2 * shape[1] // 3 + 1] = 0
-    ink = find_ink(image).pixels
+    ink = ink_of(image)
     assert (1, 2) == (float(ink.max()), ink.ndim)
+
+
+@functools.cache
+def light_and_grain() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Of a page, 750 high and 1000 wide, that is darker to one corner."""
+    light = 200 - 60 * (np.mgrid[:750, :1000].sum(axis=0) / 1750)
+    grain = np.random.default_rng(0).normal(0, 2, light.shape)
+    return light.astype(np.float32), grain.astype(np.float32)
 
 
 @EVERY_DIGIT
@@ -195,10 +216,9 @@ def test_a_digit_of_any_size_is_found_under_a_shadow(
     page = np.full((750, 1000), 255, np.float32)
     x, y = (round(place[0] * 1000 - side / 2), round(place[1] * 750 - side / 2))
     page[y : y + side, x : x + side] = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-    light = 200 - 60 * (np.mgrid[:750, :1000].sum(axis=0) / 1750)
-    grain = np.random.default_rng(0).normal(0, 2, page.shape)
+    light, grain = light_and_grain()
     ink = find_ink((light * (0.4 + 0.6 * page / 255) + grain).astype(np.uint8)).pixels
-    expected = find_ink(image).pixels
+    expected = ink_of(image)
     assert ink.shape[0] / ink.shape[1] == pytest.approx(
         expected.shape[0] / expected.shape[1], rel=0.2
     )
@@ -211,7 +231,7 @@ def test_on_an_even_ground_the_strokes_stay_where_the_pen_was_pressed_less(side:
     """Also where all of it is faint: what is left of a 9 is a 1."""
     image = draw_digit(0, side=side, thickness=side // 14, dark_on_light=False) // 2
     fading = (image * np.linspace(1, 0.25, side)[:, np.newaxis]).astype(np.uint8)
-    assert find_ink(image).pixels.shape == pytest.approx(
+    assert ink_of(image).shape == pytest.approx(
         find_ink(fading).pixels.shape, abs=max(1, side // 40)
     )
 
@@ -233,7 +253,7 @@ def test_a_small_picture_is_read_in_light_from_a_side(
         (1 - right) * light[2] + right * light[3]
     )
     lit = ((0.2 + 0.8 * image / 255) * shade * 220).astype(np.uint8)
-    assert find_ink(image).pixels.shape == pytest.approx(find_ink(lit).pixels.shape, abs=2)
+    assert ink_of(image).shape == pytest.approx(find_ink(lit).pixels.shape, abs=2)
 
 
 @pytest.mark.parametrize("digit", range(10))
@@ -245,7 +265,7 @@ def test_a_small_picture_is_read_half_in_a_shadow(
     image = draw_digit(digit, side=28, thickness=2, dark_on_light=is_dark)
     shade = np.broadcast_to(0.4 + 0.6 / (1 + np.exp((np.arange(28) - 14) / 1.5)), (28, 28))
     lit = ((0.2 + 0.8 * image / 255) * (shade.T if is_level else shade) * 220).astype(np.uint8)
-    assert find_ink(image).pixels.shape == pytest.approx(find_ink(lit).pixels.shape, abs=2)
+    assert ink_of(image).shape == pytest.approx(find_ink(lit).pixels.shape, abs=2)
 
 
 @pytest.mark.parametrize("digit", range(10))
@@ -278,7 +298,7 @@ def test_what_is_drawn_around_the_digit_is_ignored(image: Image, shape: str, pen
             cv2.LINE_AA,
         )
     assert not np.array_equal(framed, page)
-    np.testing.assert_allclose(find_ink(page).pixels, find_ink(framed).pixels, atol=0.03)
+    np.testing.assert_allclose(ink_of(page), find_ink(framed).pixels, atol=0.03)
 
 
 def test_a_zero_with_a_dot_in_it_is_no_box_with_a_digit_in_it() -> None:
@@ -291,7 +311,7 @@ def test_a_small_picture_loses_its_frame() -> None:
     image = draw_digit(2, side=28, thickness=2, dark_on_light=False)
     framed = image.copy()
     framed[0], framed[:, 0] = 255, 255
-    np.testing.assert_array_equal(find_ink(image).pixels, find_ink(framed).pixels)
+    np.testing.assert_array_equal(ink_of(image), find_ink(framed).pixels)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from labelled import Sent, normalize, say, send, write_digit, write_otherwise
+from trainings import draw_few_pictures
 
 from flaskapi.errors import VersionError
 from flaskapi.learning.choose import Chosen
@@ -23,6 +24,12 @@ from flaskapi.versions.pointer import MODEL_FILE
 from flaskapi.versions.registry import Registry
 
 MODEL = Path(__file__).parents[2] / "models" / "my_model.h5"
+
+
+@pytest.fixture(autouse=True)
+def _few_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("train"):
+        draw_few_pictures(monkeypatch)
 
 
 @pytest.fixture

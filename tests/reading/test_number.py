@@ -395,7 +395,8 @@ def test_as_many_other_readings_are_given_as_are_asked_for() -> None:
 @pytest.mark.parametrize("presence", [9.0, -9.0], ids=["found", "not found"])
 def test_a_picture_of_one_digit_answers_as_for_one_digit(digit: int, presence: float) -> None:
     """With what the classifier says, whether the detector finds it or not; and with its box."""
-    data = encode(draw_digit(digit))
+    picture = draw_digit(digit, side=140)
+    data = encode(picture)
     classifier = FixedClassifier(digit, 0.8)
     expected = predict_digit(data, classifier, LIMITS).prediction
     prediction = read(
@@ -403,9 +404,7 @@ def test_a_picture_of_one_digit_answers_as_for_one_digit(digit: int, presence: f
     )
     assert (str(expected.digit), expected.confidence) == (prediction.number, prediction.confidence)
     (one,) = prediction.digits
-    np.testing.assert_allclose(
-        one.box, cv2.boundingRect((draw_digit(digit) < 128).astype(np.uint8)), atol=4
-    )
+    np.testing.assert_allclose(one.box, cv2.boundingRect((picture < 128).astype(np.uint8)), atol=4)
 
 
 def test_a_digit_in_pieces_is_one_digit_where_the_classifier_is_sure_of_it() -> None:

@@ -223,12 +223,12 @@ def test_kinds_are_told_by_the_first_bytes() -> None:
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 def test_memory_does_not_grow_with_the_number_of_members(make) -> None:
-    """Python's own zipfile keeps 11 MB of 20,000 members."""
+    """Python's own zipfile keeps 2.7 MB of 5,000 members."""
     with tempfile.TemporaryFile() as file:
-        file.write(make((f"{n}.png", b"x" * 300) for n in range(20_000)))
+        file.write(make((f"{n}.png", b"x" * 300) for n in range(5_000)))
         file.seek(0)
         tracemalloc.start()
-        assert 20_000 == sum(1 for _ in read_file(file, "it", Allowance(1000)))
+        assert 5_000 == sum(1 for _ in read_file(file, "it", Allowance(1000)))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert peak < 1_500_000
+    assert peak < 1_000_000

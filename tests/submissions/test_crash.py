@@ -30,7 +30,7 @@ pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
 # Three threads write as those of a web process do, each its own images, and print each id once they
-# have it. They go on for some seconds, and until each has kept something a few times; what is slow
+# have it. They go on for a while, and until each has kept something a few times; what is slow
 # is waited for here.
 WRITER = """
 import hashlib, logging, os, sys, threading, time
@@ -135,7 +135,7 @@ def test_eight_processes_write_at_once_and_none_finds_the_database_locked(
     store: Database, url: str, engine: sa.Engine, tmp_path: Path
 ) -> None:
     store.check()
-    writers = [start(url, 3, tmp_path, str(place)) for place in range(8)]
+    writers = [start(url, 1, tmp_path, str(place)) for place in range(8)]
     try:
         assert [0] * 8 == [writer.wait(3 * PATIENCE_S) for writer in writers]
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fakes import make_submission
+from operators import place_empty_store
 from waiting import until
 
 from flaskapi.errors import StoreUnavailableError
@@ -26,6 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Database]:
+    place_empty_store(path.parent)
     store = Database(f"sqlite:///{path}", "process")
     store.record([make_submission()])
     yield store

@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from waiting import until
 
 from flaskapi.training.loop import Batch, Training, TrainingPart, multiply_adds
 from flaskapi.training.networks import compact, teacher
@@ -68,10 +69,19 @@ def weights(model: keras.Model) -> list[np.ndarray]:
     return [np.asarray(value) for value in model.get_weights()]
 
 
+@pytest.fixture(scope="module")
+def whole() -> keras.Model:
+    """After the first part, without an interruption."""
+    model = build()
+    training(None).fit("first", model, make)
+    return model
+
+
 @pytest.mark.parametrize("stop_at", [1, STEPS - 1, STEPS, 2 * STEPS + 3])
-def test_an_interrupted_part_goes_on_to_the_same_weights(tmp_path: Path, stop_at: int) -> None:
-    whole, cut, again = build(), build(), build()
-    training(None).fit("first", whole, make)
+def test_an_interrupted_part_goes_on_to_the_same_weights(
+    whole: keras.Model, tmp_path: Path, stop_at: int
+) -> None:
+    cut, again = build(), build()
 
     def interrupted(step: int) -> Batch:
         if step == stop_at:
@@ -92,7 +102,9 @@ def test_an_interrupted_part_goes_on_to_the_same_weights(tmp_path: Path, stop_at
         np.testing.assert_allclose(expected, found, atol=1e-6)
 
 
-def test_what_is_kept_is_the_mean_of_the_weights_and_learning_goes_on_with_others() -> None:
+def test_what_is_kept_is_the_mean_of_the_weights_and_learning_goes_on_with_others(
+    whole: keras.Model,
+) -> None:
     seen = []
     model = build()
 
@@ -100,11 +112,9 @@ def test_what_is_kept_is_the_mean_of_the_weights_and_learning_goes_on_with_other
         seen.append(weights(model))
         return {"loss": 0.0}
 
-    plain = build()
-    training(None).fit("first", plain, make)
     training(None).fit("first", model, make, validate=validate)
     assert EPOCHS == len(seen)
-    for measured, kept, without in zip(seen[-1], weights(model), weights(plain), strict=True):
+    for measured, kept, without in zip(seen[-1], weights(model), weights(whole), strict=True):
         np.testing.assert_array_equal(measured, kept)
         np.testing.assert_allclose(kept, without, atol=1e-6)
 
@@ -200,7 +210,7 @@ KILLED = """
 
 
 def test_a_training_that_is_killed_again_and_again_comes_to_the_same_weights(
-    tmp_path: Path,
+    whole: keras.Model, tmp_path: Path
 ) -> None:
     """By SIGKILL, each time as soon as a state is newer than that which it went on from."""
     states, result = tmp_path / "states", tmp_path / "weights.npz"
@@ -208,10 +218,9 @@ def test_a_training_that_is_killed_again_and_again_comes_to_the_same_weights(
     command = [sys.executable, "-c", code, str(states), str(result)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     kills, reached = 0, [0]
-    while kills < 3:
+    while kills < 2:
         with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-            while process.poll() is None and _steps(states) <= reached[-1]:
-                time.sleep(0.01)
+            until(lambda: process.poll() is not None or _steps(states) > reached[-1], every_s=0.01)
             process.send_signal(signal.SIGKILL)
             process.wait()
         assert -signal.SIGKILL == process.returncode, "it was done before it was killed"
@@ -219,8 +228,6 @@ def test_a_training_that_is_killed_again_and_again_comes_to_the_same_weights(
         kills += 1
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     assert reached == sorted(set(reached)), "each run went on further"
-    whole = build()
-    training(None).fit("first", whole, make)
     with np.load(result) as found:
         for expected, name in zip(weights(whole), found.files, strict=True):
             np.testing.assert_allclose(expected, found[name], atol=1e-5)

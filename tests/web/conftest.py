@@ -1,4 +1,6 @@
-"""One Chromium and few servers for all tests of the pages; each test has a window of its own."""
+"""One Chromium and few servers for all tests of the pages, each of which has a window of its own;
+one application for tests that change nothing in it.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,9 +8,27 @@ from typing import Any
 
 import pytest
 from browsers import TIMEOUT_MS, Site, chromium, why_no_chromium
+from fakes import FixedClassifier, FixedDetector
+from flask.testing import FlaskClient
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from flaskapi import create_app
+
 Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> tuple[FlaskClient, FixedClassifier]:
+    """A client of the application of the fixture `app`, and its classifier, for all tests of a file
+    that name it in place of theirs.
+    """
+    classifier = FixedClassifier()
+    app = create_app(
+        {"INSTANCE_PATH": tmp_path_factory.mktemp("instance"), "UNCERTAIN_BELOW": 0.5},
+        classifier=classifier,
+        detector=FixedDetector(),
+    )
+    return app.test_client(), classifier
 
 
 @pytest.fixture(scope="session")

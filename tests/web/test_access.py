@@ -18,7 +18,7 @@ from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions.keys import list_keys, make_key, revoke_key
 from flaskapi.web.access import operator_name, operators_only
 
-PNG = encode(draw_digit(7))
+PNG = encode(draw_digit(7, side=28))
 OPEN = {  # to everybody; whatever is not named here is for operators
     *{
         ("GET", path)

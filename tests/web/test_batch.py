@@ -22,7 +22,7 @@ from problems import MEMBERS, read_problem
 from flaskapi import create_app
 from flaskapi.errors import ModelUnavailableError
 
-DIGITS = [encode(draw_digit(digit, side=40)) for digit in range(10)]
+DIGITS = [encode(draw_digit(digit, side=28)) for digit in range(10)]
 NAMES = [f"{digit}.png" for digit in range(10)]
 ALL = list(zip(NAMES, DIGITS, strict=True))
 NDJSON = {"Accept": "application/x-ndjson"}
@@ -96,14 +96,28 @@ def test_each_way_of_sending_many_images_gives_the_answers_of_predict_in_order(
     assert list(expected[0]) == list(json.loads(lines.text.splitlines()[0]))
 
 
+@pytest.fixture(scope="module")
+def any_client() -> FlaskClient:
+    """For what is tried many times; it keeps nothing."""
+    return create_app({"INSTANCE_PATH": "/nonexistent"}, classifier=Weigher()).test_client()
+
+
+KINDS = [*DIGITS, b"words", DIGITS[3][:90]]
+
+
+@pytest.fixture(scope="module")
+def alone(any_client: FlaskClient) -> list[dict[str, Any]]:
+    """The answer of `/predict` to each of the kinds."""
+    return [any_client.post("/predict", data=kind).get_json() for kind in KINDS]
+
+
 @given(st.lists(st.integers(0, 11), min_size=1, max_size=150), st.sampled_from(sorted(WAYS)))
 @settings(deadline=None, max_examples=25)
-def test_results_are_as_many_as_were_sent_and_in_their_order(order: list[int], way: str) -> None:
-    app = create_app({"INSTANCE_PATH": "/nonexistent"}, classifier=Weigher())
-    kinds = [*DIGITS, b"words", DIGITS[3][:90]]
-    alone = [app.test_client().post("/predict", data=kind).get_json() for kind in kinds]
-    files = [(f"{place}-{kind}", kinds[kind]) for place, kind in enumerate(order)]
-    document = app.test_client().post("/predict/batch", **WAYS[way](files)).get_json()
+def test_results_are_as_many_as_were_sent_and_in_their_order(
+    any_client: FlaskClient, alone: list[dict[str, Any]], order: list[int], way: str
+) -> None:
+    files = [(f"{place}-{kind}", KINDS[kind]) for place, kind in enumerate(order)]
+    document = any_client.post("/predict/batch", **WAYS[way](files)).get_json()
     assert [name for name, _ in files] == [result["name"] for result in document["results"]]
     for kind, result in zip(order, document["results"], strict=True):
         assert alone[kind].get("digit") == result.get("digit")
@@ -487,12 +501,9 @@ def test_no_other_route_is_known(client: FlaskClient) -> None:
     ),
 )
 @settings(deadline=None, max_examples=150)
-def test_no_body_is_the_services_fault(junk: bytes, start: bytes) -> None:
-    client = create_app(
-        {"INSTANCE_PATH": "/nonexistent"}, classifier=FixedClassifier()
-    ).test_client()
+def test_no_body_is_the_services_fault(any_client: FlaskClient, junk: bytes, start: bytes) -> None:
     for headers in ({}, NDJSON):
-        with client.post("/predict/batch", headers=headers, **body(start + junk)) as response:
+        with any_client.post("/predict/batch", headers=headers, **body(start + junk)) as response:
             assert response.status_code < 500
             assert response.get_data().endswith(b"\n")
 

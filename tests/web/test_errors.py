@@ -16,7 +16,7 @@ from problems import read_problem
 from flaskapi import create_app, errors
 from flaskapi.contract.problems import PROBLEMS, STATUS, name_of
 
-PNG = encode(draw_digit(7))
+PNG = encode(draw_digit(7, side=28))
 # These stop a start, a training or a command; no request meets them.
 IN_NO_VIEW = {
     errors.ModelFileError,
@@ -25,6 +25,11 @@ IN_NO_VIEW = {
     errors.SettingError,
     errors.WorkerDiedError,
 } | {errors.VersionError}
+
+
+@pytest.fixture
+def client(unchanged: tuple[FlaskClient, FixedClassifier]) -> FlaskClient:
+    return unchanged[0]
 
 
 class RaisingClassifier(FixedClassifier):

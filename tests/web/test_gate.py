@@ -18,7 +18,7 @@ from flaskapi import create_app
 from flaskapi.errors import OverloadedError
 from flaskapi.web.gate import Gate, copy_body, receive
 
-SEVEN = encode(draw_digit(7))
+SEVEN = encode(draw_digit(7, side=28))
 
 
 class Trickle(io.RawIOBase):

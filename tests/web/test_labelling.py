@@ -14,7 +14,7 @@ from flaskapi.web.labelling import MOST
 
 def send(app: Flask, digit: int, path: str = "/predict") -> str:
     """Send an image; its id."""
-    image = encode(draw_digit(digit))
+    image = encode(draw_digit(digit, side=28))
     answer = app.test_client().post(path, data=image, content_type="image/png").get_json()
     identifier: str = answer["id"]
     return identifier

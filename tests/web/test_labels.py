@@ -16,7 +16,7 @@ from flaskapi.errors import InvalidRequestError
 from flaskapi.submissions.tables import labels
 from flaskapi.web.labels import read_label
 
-PNG = encode(draw_digit(7))
+PNG = encode(draw_digit(7, side=28))
 NINE = {"digit": 9}
 
 

@@ -20,7 +20,7 @@ from waiting import pass_time, until
 from flaskapi import create_app
 from flaskapi.errors import SettingError
 
-PNG = encode(draw_digit(7))
+PNG = encode(draw_digit(7, side=28))
 LABEL = f"/submissions/{SOME_ID}/label"
 
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 import flaskapi
 
-PNG = encode(draw_digit(7))
+PNG = encode(draw_digit(7, side=28))
 SERVER = """
 import sys, flaskapi
 settings = {"INSTANCE_PATH": sys.argv[1], "MODEL_PATH": "none.h5", "METRICS_PATH": "shared"}

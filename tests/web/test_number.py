@@ -14,6 +14,17 @@ from problems import read_problem
 from flaskapi import create_app
 
 
+@pytest.fixture
+def client(unchanged: tuple[FlaskClient, FixedClassifier]) -> FlaskClient:
+    return unchanged[0]
+
+
+@pytest.fixture
+def classifier(unchanged: tuple[FlaskClient, FixedClassifier]) -> FixedClassifier:
+    unchanged[1].batches.clear()
+    return unchanged[1]
+
+
 def written(*lines: int) -> bytes:
     """As many pieces of ink in each line, for `FixedDetector` to find."""
     page = np.full((120 * len(lines), 500), 255, np.uint8)
@@ -182,7 +193,7 @@ def test_what_cannot_be_read_is_refused_as_for_one_digit(
 
 
 def test_a_picture_of_one_digit_is_answered_as_for_one_digit(client: FlaskClient) -> None:
-    picture = encode(draw_digit(7))
+    picture = encode(draw_digit(7, side=56))
     one = client.post("/predict", data=picture).get_json()
     number = ask(client, "", picture)
     assert (str(one["digit"]), one["confidence"], one["uncertain"]) == (

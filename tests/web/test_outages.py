@@ -29,7 +29,7 @@ from flaskapi import create_app
 from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.writer import RETRY_S
 
-PNG = encode(draw_digit(7))
+PNG = encode(draw_digit(7, side=28))
 MOST_S = 2  # that an answer takes on a busy machine; the store is waited for 0.9 s at most
 BACK_S = 60
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from problems import read_problem
 
-from flaskapi import create_app
 from flaskapi.web.encoded import decode_text
 
 PNG = encode(draw_digit(7, side=64))
@@ -28,6 +27,17 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <function "
     "SpooledTemporaryFile:pytest.PytestUnraisableExceptionWarning",
 )
+
+
+@pytest.fixture
+def client(unchanged: tuple[FlaskClient, FixedClassifier]) -> FlaskClient:
+    return unchanged[0]
+
+
+@pytest.fixture
+def classifier(unchanged: tuple[FlaskClient, FixedClassifier]) -> FixedClassifier:
+    unchanged[1].batches.clear()
+    return unchanged[1]
 
 
 def part(*headers: bytes, content: bytes = PNG) -> bytes:
@@ -426,10 +436,9 @@ def test_other_fields_beside_the_file_do_not_matter(client: FlaskClient) -> None
 
 
 @pytest.fixture(scope="module")
-def any_client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
-    return create_app(
-        {"INSTANCE_PATH": tmp_path_factory.mktemp("instance")}, classifier=FixedClassifier()
-    ).test_client()
+def any_client(unchanged: tuple[FlaskClient, FixedClassifier]) -> FlaskClient:
+    """For what is tried many times in one test."""
+    return unchanged[0]
 
 
 TOKENS = [
@@ -447,7 +456,7 @@ TOKENS = [
 
 
 @given(st.lists(st.sampled_from(TOKENS) | st.binary(max_size=20), max_size=12).map(b"".join))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 def test_no_multipart_body_is_the_services_fault(any_client: FlaskClient, body: bytes) -> None:
     assert (
         any_client.post(
@@ -520,7 +529,7 @@ KINDS = [
     st.sampled_from(["", "curl/8", "python-requests/2", "Mozilla/5.0", "dotnet", "{}"]),
     st.sampled_from(["/predict", "/predict/batch"]),
 )
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=300)
 def test_whatever_is_sent_is_answered_or_told_in_the_one_shape(
     any_client: FlaskClient, body: bytes, kind: str, encoding: str, agent: str, route: str
 ) -> None:

@@ -14,7 +14,7 @@ from flaskapi.digits.normalize import normalize_digit
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import NoStore, Submission
 
-PNG = encode(draw_digit(7))
+PNG = encode(draw_digit(7, side=28))
 
 
 class FakeStore(NoStore):
@@ -84,7 +84,7 @@ def test_what_a_digit_was_like_is_kept_with_it_and_nothing_of_the_kind_with_a_nu
         store.kept[UUID(client.post(path, data=PNG).get_json()["id"])]
         for path in ("/predict", "/predict/number")
     )
-    assert measure_likeness(normalize_digit(draw_digit(7))) == (
+    assert measure_likeness(normalize_digit(draw_digit(7, side=28))) == (
         digit.ink_share,
         digit.stroke_px,
         digit.size_px,
@@ -117,7 +117,9 @@ def test_a_number_is_kept_with_its_lines_its_digits_and_their_boxes(
 def test_each_image_of_many_has_its_own_id_and_all_have_one_batch(
     app: Flask, store: FakeStore, route: str
 ) -> None:
-    images = [base64.b64encode(encode(draw_digit(digit % 10))).decode() for digit in range(150)]
+    images = [
+        base64.b64encode(encode(draw_digit(digit % 10, side=28))).decode() for digit in range(150)
+    ]
     images[3] = "no image"
     results = (
         app.test_client()

@@ -1,10 +1,15 @@
 import pytest
-from fakes import draw_digit, encode
+from fakes import FixedClassifier, draw_digit, encode
 from flask.testing import FlaskClient
 from problems import read_problem
 
 SANE = ["a", "tonight-1", "4b28e9c0.7@host_2", "A" * 64, "2f1d3c5e-8a7b-4c6d-9e0f-1a2b3c4d5e6f"]
 INSANE = ["", " ", "a b", "A" * 65, "<script>", 'a"b', "a;b", "a/b", "\u00e9", "a\tb"]
+
+
+@pytest.fixture
+def client(unchanged: tuple[FlaskClient, FixedClassifier]) -> FlaskClient:
+    return unchanged[0]
 
 
 @pytest.mark.parametrize("sent", SANE)
@@ -37,6 +42,6 @@ def test_errors_and_other_answers_bear_it_too(method: str, path: str, client: Fl
 
 def test_a_prediction_bears_it(client: FlaskClient) -> None:
     response = client.post(
-        "/predict", data=encode(draw_digit(7)), headers={"X-Request-ID": "tonight-1"}
+        "/predict", data=encode(draw_digit(7, side=28)), headers={"X-Request-ID": "tonight-1"}
     )
     assert (200, "tonight-1") == (response.status_code, response.headers["X-Request-ID"])

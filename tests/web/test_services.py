@@ -4,6 +4,7 @@ answered, stays one.
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 from fakes import FixedClassifier, draw_digit, encode
 from flask import Flask
-from model_files import make_artifact
+from model_files import MODELS, make_artifact
+from operators import place_empty_store
 from PIL import Image
 
 from flaskapi import create_app
@@ -24,18 +26,29 @@ from flaskapi.web.services import Services
 SEVEN = encode(draw_digit(7, side=28))
 
 
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two versions to promote."""
+    folder = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flaskapi.versions.version.run_command", lambda *_: Failed)
+        registry = Registry(folder / "versions", MODELS / "my_model.h5", folder / "cache")
+        for mark in range(2):
+            registry.add(make_artifact(folder / str(mark), mark))
+    return folder / "versions"
+
+
 @pytest.fixture
-def promoting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+def promoting(tmp_path: Path, versions: Path) -> Iterator[Flask]:
     """The service with the shipped model, and versions to promote in
     `app.extensions["registry"]`.
     """
-    monkeypatch.setattr("flaskapi.versions.version.run_command", lambda *_: Failed)
+    place_empty_store(tmp_path)
     app = create_app({"INSTANCE_PATH": tmp_path, "STORE": "on"})
     registry = app.extensions["registry"] = Registry(
         *(app.config[name] for name in ("VERSIONS_PATH", "MODEL_PATH", "CACHE_PATH"))
     )
-    for mark in range(2):
-        registry.add(make_artifact(tmp_path / str(mark), mark))
+    shutil.copytree(versions, registry.path, dirs_exist_ok=True)
     yield app
     services_of(app).models.close()  # type: ignore[attr-defined]
     services_of(app).store.close()

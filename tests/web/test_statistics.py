@@ -8,31 +8,24 @@ import pytest
 from fakes import FixedClassifier, draw_digit, encode
 from flask import Flask
 from flask.testing import FlaskClient
+from operators import make_app, operator, store_of
 from problems import read_problem
 
-from flaskapi import create_app
-from flaskapi.submissions.keys import make_key
-
-PNG = encode(draw_digit(7))
+PNG = encode(draw_digit(7, side=28))
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
-    app = create_app(
-        {"INSTANCE_PATH": tmp_path, "STORE": "on", "UNCERTAIN_BELOW": 0.5},
-        classifier=FixedClassifier(),
-    )
+    app = make_app(tmp_path)
     yield app
-    app.extensions["flaskapi"].store.close()
+    store_of(app).close()
 
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """Of an operator."""
     client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = (
-        f"Bearer {make_key(app.extensions['flaskapi'].store, 'ada')}"
-    )
+    client.environ_base["HTTP_AUTHORIZATION"] = operator(app)["Authorization"]
     return client
 
 

@@ -17,7 +17,7 @@ from problems import read_problem
 from flaskapi.errors import InvalidRequestError
 from flaskapi.web.submissions import read_cursor, write_cursor
 
-PNG = encode(draw_digit(7))
+PNG = encode(draw_digit(7, side=28))
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from flaskapi.sources import Item
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "flaskapi", "predict"]
-DIGITS = [encode(draw_digit(digit, side=40)) for digit in range(10)]
+DIGITS = [encode(draw_digit(digit, side=28)) for digit in range(10)]
 MANY = [(f"{place:04}.png", DIGITS[place % 10]) for place in range(600)]
 
 
