@@ -331,7 +331,7 @@ class Registry:
                 version.name for version in self.versions() if version.name not in pointer.broken
             ]
             kept = {
-                *versions[len(versions) - keep :],
+                *versions[max(0, len(versions) - keep) :],
                 pointer.version,
                 *(served.version for served in self.targets(pointer)[:1]),
             }

@@ -248,6 +248,15 @@ def test_one_that_broke_is_taken_again_after_it_was_registered_anew(
     assert (added[0].name, 3) == registry.promote(added[0].name, "ann")[:2]
 
 
+@pytest.mark.parametrize("keep", [3, 4, 5, 60])
+def test_pruning_removes_nothing_where_there_are_no_more_than_are_kept(
+    registry: Registry, added: list[Version], keep: int
+) -> None:
+    assert 3 == len(added)
+    assert [] == registry.prune(keep)
+    assert len(added) == len(registry.versions())
+
+
 def test_pruning_keeps_what_serves_what_served_before_what_is_in_the_shadow_and_the_newest(
     registry: Registry, tmp_path: Path
 ) -> None:
