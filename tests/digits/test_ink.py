@@ -411,3 +411,21 @@ def test_a_drawing_keeps_strokes_that_a_shadow_made_paler(image: Image) -> None:
     shaded = drawn.copy()
     shaded[:, :140] = shaded[:, :140] * 0.3
     np.testing.assert_allclose(find_ink(drawn).box, find_ink(shaded).box, atol=4)
+
+
+@pytest.mark.parametrize("digit", [0, 1, 3, 4, 6, 7, 8, 9])
+@pytest.mark.parametrize("side", [40, 100, 250])
+@pytest.mark.parametrize("is_light", [False, True])
+def test_a_digit_cut_out_to_its_ink_is_whole(digit: int, side: int, is_light: bool) -> None:
+    """Bold as it is, so that ink may have more of the picture than paper; of a 2 and a 5 as bold
+    the corners are ink too.
+    """
+    image = DRAWN[digit]
+    x, y, width, height = cv2.boundingRect((image < 128).astype(np.uint8))
+    scale = side / max(width, height)
+    tight = cv2.resize(
+        image[y : y + height, x : x + width], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+    )
+    looks = normalize_looks(255 - tight if is_light else tight).likely
+    plain = normalize_digit(image).pixels
+    assert min(float(np.abs(look.pixels - plain).mean()) for look in looks) < 0.08
