@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from flaskapi.config import rate
 from flaskapi.errors import InvalidRequestError
 
-_DAYS = re.compile(r"([1-9]\d{0,4})d")
-_NAME = re.compile(r"[\w.@-]{1,64}")
+_DAYS = re.compile(r"([1-9]\d{0,4})d", re.ASCII)
+_NAME = re.compile(r"(?!\.\.?$)[\w.@-]{1,64}")  # addresses lose what is only dots
 
 
 def check_name(name: str) -> str:
