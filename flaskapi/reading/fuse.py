@@ -30,9 +30,9 @@ def fuse_looks(looks: Sequence[Look]) -> Look:
         looks: at least one; their boxes are in pixels of the same page.
 
     Returns:
-        The candidates of all, as many as one look may have, those that overlap as one: its presence by the mean of the logits,
-        sharpened; its digit by the mean of the logarithms, weighed by presence. Page and view are
-        those of the first.
+        The candidates of all, those that overlap as one, as many as one look may have: its presence
+        by the mean of the logits, sharpened; its digit by the mean of the logarithms, weighed by
+        presence. Page and view are those of the first.
     """
     candidates, rows = [], []
     for group in _group(looks)[:MOST_CANDIDATES]:
