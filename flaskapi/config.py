@@ -427,7 +427,7 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     return values
 
 
-_PASSWORD = re.compile(r"^(\w[\w+.-]*://[^:/@]*):.*@")
+_PASSWORD = re.compile(r"^(\w[\w+.-]*://[^:]*):.*@", re.DOTALL)  # a user's name may have an @
 _ARGUMENT = re.compile(r"(?<=[?&])([^=&]*)=[^&]*")
 
 
