@@ -20,7 +20,8 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise InvalidRequestError(
-            f"{name!r} cannot be a key's name: 1 to 64 letters, digits and signs of '_.@-'."
+            f"{name!r} cannot be a key's name: 1 to 64 letters, digits and signs of '_.@-', "
+            "but '.' and '..'."
         )
     return name
 
