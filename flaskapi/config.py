@@ -69,7 +69,7 @@ def switch(value: Any) -> bool:
     return str(value).lower() == "true"
 
 
-_RATE = re.compile(r"off|[1-9]\d{0,8} per ([1-9]\d{0,3} )?(second|minute|hour|day)s?")
+_RATE = re.compile(r"off|[1-9]\d{0,8} per ([1-9]\d{0,3} )?(second|minute|hour|day)s?", re.ASCII)
 
 
 def rate(value: Any) -> str:
@@ -427,7 +427,7 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     return values
 
 
-_PASSWORD = re.compile(r"^(\w[\w+.-]*://[^:/@]*):.*@")
+_PASSWORD = re.compile(r"^(\w[\w+.-]*://[^:]*):.*@", re.DOTALL)  # a user's name may have an @
 _ARGUMENT = re.compile(r"(?<=[?&])([^=&]*)=[^&]*")
 
 

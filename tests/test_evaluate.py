@@ -209,3 +209,10 @@ def test_figures_of_numbers_are_recorded_in_the_detectors_card(
     card = capsys.readouterr().out
     assert "Through `/predict/number`" in card
     assert "| slips | 2 | 50.00% | 1 |" in card
+
+
+def test_a_link_that_leads_to_itself_is_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert_refused([str(tmp_path / "loop")], "loop", capsys)

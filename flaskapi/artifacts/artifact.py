@@ -1,6 +1,7 @@
 """The artifact, `my_model.h5`: written whole or not at all, with its model card inside."""
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -30,7 +31,9 @@ def replacing(path: Path) -> Iterator[Path]:
     The suffix stays, for Keras chooses the format by it. On any failure, Ctrl-C included, `path` is
     as it was.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # of a link that leads to itself the link
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary

@@ -161,8 +161,13 @@ def check_page(path: Path | None) -> None:
 
     Raises:
         FlaskapiError: its folder is not there.
+        OSError: it is a link that leads to itself.
     """
-    if path and not path.resolve().parent.is_dir():
+    if path is None:
+        return
+    with contextlib.suppress(FileNotFoundError):
+        path.stat()
+    if not Path(os.path.realpath(path)).parent.is_dir():
         raise FlaskapiError(f"{path}: there is no such folder to write the page into.")
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +115,7 @@ def _check_evaluation(options: argparse.Namespace) -> dict[str, Path]:
             "--record writes into the model of the settings, which --url does not ask."
         )
     check_page(options.html)
-    folders = {folder.resolve().name: folder for folder in options.folders}
+    folders = {Path(os.path.realpath(folder)).name: folder for folder in options.folders}
     if len(folders) < len(options.folders):
         raise FlaskapiError("Two of the folders have the same name, by which they are told apart.")
     return folders

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from flaskapi.config import rate
 from flaskapi.errors import InvalidRequestError
 
-_DAYS = re.compile(r"([1-9]\d{0,4})d")
-_NAME = re.compile(r"[\w.@-]{1,64}")
+_DAYS = re.compile(r"([1-9]\d{0,4})d", re.ASCII)
+_NAME = re.compile(r"(?!\.\.?$)[\w.@-]{1,64}")  # addresses lose what is only dots
 
 
 def check_name(name: str) -> str:
@@ -20,7 +20,8 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise InvalidRequestError(
-            f"{name!r} cannot be a key's name: 1 to 64 letters, digits and signs of '_.@-'."
+            f"{name!r} cannot be a key's name: 1 to 64 letters, digits and signs of '_.@-', "
+            "but '.' and '..'."
         )
     return name
 

@@ -404,7 +404,7 @@ def _split(light: Image, is_patterned: bool) -> tuple[Image, Image, float]:
         return light, mask, contrast
     for _ in range(RARE_INK_SPLITS):
         lighter = light[light > level]
-        if lighter.size == 0:
+        if lighter.size == 0 or lighter.min() == lighter.max():  # there is nothing to split
             break
         level, _ = cv2.threshold(lighter, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
         mask = cv2.threshold(light, level, 1, cv2.THRESH_BINARY)[1]

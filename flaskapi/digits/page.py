@@ -193,7 +193,7 @@ def _without_lines(mask: Image) -> Image:
     """Without what runs straight along the picture for a third of it, and upright as long, but not
     the strokes that fill a strip.
     """
-    length = max(mask.shape) // 3
+    length = max(max(mask.shape) // 3, 1)
     upright = max(length, int(0.9 * len(mask))) if len(mask) < mask.shape[1] else length
     runs = find_runs(mask, (length, 1)) | find_runs(mask, (1, upright))
     return cv2.subtract(mask, cv2.dilate(runs, _NEIGHBOURS))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from flaskapi.arrays import Doubles
-from flaskapi.reading.candidates import Candidate, arrange_lines
+from flaskapi.reading.candidates import MOST_CANDIDATES, Candidate, arrange_lines
 from flaskapi.reading.looks import LIKELY, Look
 
 # From middle to middle, in widths and heights of the surer: as far apart, two looks saw one digit.
@@ -30,12 +30,12 @@ def fuse_looks(looks: Sequence[Look]) -> Look:
         looks: at least one; their boxes are in pixels of the same page.
 
     Returns:
-        The candidates of all, those that overlap as one: its presence by the mean of the logits,
-        sharpened; its digit by the mean of the logarithms, weighed by presence. Page and view are
-        those of the first.
+        The candidates of all, those that overlap as one, as many as one look may have: its presence
+        by the mean of the logits, sharpened; its digit by the mean of the logarithms, weighed by
+        presence. Page and view are those of the first.
     """
     candidates, rows = [], []
-    for group in _group(looks):
+    for group in _group(looks)[:MOST_CANDIDATES]:
         seen = {at: looks[at].candidates[place] for at, place in group.items()}
         logits = [_logit(seen[at].presence if at in seen else MISSED) for at in range(len(looks))]
         surest = max(seen, key=lambda at: seen[at].presence)

@@ -2,9 +2,10 @@
 what the caller knows.
 """
 
+import heapq
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -63,12 +64,12 @@ def best_readings(
     '72'
     """
     # For each number of signs read so far: the best ways to there, and the sum over all of them.
-    ways: dict[int, list[_Way]] = {0: [_Way(0.0, "", ())]}
+    ways: dict[int, list[_Way]] = {0: [_Way(0.0, "", None, None)]}
     mass: dict[int, float] = {0: 1.0}
     for left, presence, row in zip(
         range(len(presences) - 1, -1, -1), presences, shares, strict=True
     ):
-        longer: dict[int, list[tuple[float, str, _Way, int | None]]] = defaultdict(list)
+        longer: dict[int, list[Iterator[_Step]]] = defaultdict(list)
         heavier: dict[int, float] = defaultdict(float)
         likeliest = [int(digit) for digit in np.argsort(-row)[:TRIED_DIGITS]]
         for at, before in ways.items():
@@ -80,10 +81,7 @@ def best_readings(
                 options += [(digit, presence * float(row[digit]), at + 1) for digit in allowed]
             for digit, share, reached in options:
                 if share > 0:
-                    weight, sign = math.log(share), "" if digit is None else str(digit)
-                    longer[reached] += [
-                        (way.weight + weight, way.number + sign, way, digit) for way in before
-                    ]
+                    longer[reached].append(_go_on(before, math.log(share), digit))
             heavier[at] += mass[at] * (1 - presence)
             if pattern is not None and at < len(pattern):
                 heavier[at + 1] += (
@@ -118,15 +116,36 @@ class _Way(NamedTuple):
     # a float.
     weight: float
     number: str
-    choices: tuple[int | None, ...]
+    before: "_Way | None"  # without the last candidate
+    digit: int | None  # that the last candidate is
+
+    @property
+    def choices(self) -> tuple[int | None, ...]:
+        """For each candidate the digit that it is."""
+        way, backwards = self, list[int | None]()
+        while way.before is not None:
+            backwards.append(way.digit)
+            way = way.before
+        return tuple(reversed(backwards))
 
 
-def _best(steps: list[tuple[float, str, _Way, int | None]], count: int) -> list[_Way]:
-    """The likeliest ways of each number that they read."""
+_Step = tuple[float, _Way, int | None]  # its weight, and the way that it makes longer by what
+
+
+def _go_on(ways: list[_Way], weight: float, digit: int | None) -> Iterator[_Step]:
+    for way in ways:
+        yield way.weight + weight, way, digit
+
+
+def _best(steps: list[Iterator[_Step]], count: int) -> list[_Way]:
+    """The likeliest ways of each number that they read; each of the steps has its likeliest
+    first.
+    """
     kept: dict[str, _Way] = {}
-    for weight, number, before, digit in sorted(steps, key=itemgetter(0), reverse=True):
+    for weight, before, digit in heapq.merge(*steps, key=itemgetter(0), reverse=True):
+        number = before.number if digit is None else before.number + str(digit)
         if number not in kept:
-            kept[number] = _Way(weight, number, (*before.choices, digit))
+            kept[number] = _Way(weight, number, before, digit)
             if len(kept) == count:
                 break
     return list(kept.values())

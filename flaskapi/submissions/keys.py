@@ -118,6 +118,8 @@ def revoke_key(store: Store, name: str) -> bool:
         .where(keys.c.name == name, keys.c.revoked_at.is_(None))
         .values(revoked_at=datetime.now(UTC))
     )
+    if "\0" in name:  # which PostgreSQL does not take in a text
+        return False
     return bool(store.run(lambda connection: connection.execute(change).rowcount))
 
 

@@ -60,6 +60,8 @@ def find_disagreements(
     Raises:
         StoreUnavailableError: the database cannot be read.
     """
+    if "\0" in model:  # which PostgreSQL does not take in a text
+        return DisagreementPage([], None)
     answered = sa.select(
         shadows.c.submission_id,
         shadows.c.prediction.label("shadow_digit"),

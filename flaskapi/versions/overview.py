@@ -1,6 +1,7 @@
 """What there is to say of each version, for the command `models list` and for operators."""
 
 import contextlib
+import csv
 from typing import Any, NamedTuple
 
 from flaskapi.errors import ModelUnavailableError
@@ -40,7 +41,8 @@ def describe_version(
     name = version.name if version else MODEL_FILE
     learned, card, trouble = None, dict[str, Any](), None
     if version:
-        with contextlib.suppress(PermissionError):  # the ids are for the owner of the folder alone
+        # The ids are for the owner of the folder alone; a list that is damaged hides no version.
+        with contextlib.suppress(OSError, ValueError, csv.Error):
             submissions = version.submissions
             learned = None if submissions is None else len(submissions)
     try:

@@ -132,7 +132,10 @@ def read_pointer(path: Path) -> Pointer:
         )
     except FileNotFoundError:
         return Pointer()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        *(OSError, ValueError, KeyError, TypeError, AttributeError),
+        *(OverflowError, RecursionError),  # an infinite generation, brackets a thousand deep
+    ) as error:
         raise VersionError(
             f"{path.name}, which says what serves, cannot be read: {error or type(error).__name__}."
         ) from error

@@ -124,9 +124,8 @@ class Registry:
         """All that are registered, the newest last."""
         found = []
         for path in self.path.glob("[!.]*/"):
-            with contextlib.suppress(
-                FileNotFoundError
-            ):  # no version, or one that was pruned just now
+            # No version, one that was pruned just now, or one that is somebody else's.
+            with contextlib.suppress(FileNotFoundError, PermissionError):
                 version = Version(path.name, path)
                 found.append((version.registered_s, version))
         return [version for _, version in sorted(found)]
@@ -257,7 +256,7 @@ class Registry:
         return self._change(change)
 
     def roll_back(self, by: str, *, instead_of: int | None = None) -> Pointer:
-        """Let serve again what served before.
+        """Let serve again what served before, the last of it that can be loaded and answers.
 
         Args:
             by: who says so.
@@ -265,8 +264,8 @@ class Registry:
                 at once, one goes back.
 
         Raises:
-            VersionError: nothing did that is still there and not broken, or another generation
-                serves.
+            VersionError: nothing did that is still there, not broken and whole, or another
+                generation serves.
         """
 
         def change(pointer: Pointer) -> Pointer:
@@ -274,11 +273,16 @@ class Registry:
                 raise VersionError(
                     f"Generation {instead_of} does not serve any more, but {pointer.generation}."
                 )
-            if not (targets := self.targets(pointer)):
-                raise VersionError(
-                    "There is nothing to roll back to: nothing that is still there served before."
-                )
-            return pointer.roll_back(targets[0], by)
+            why = "nothing that is still there served before."
+            for target in self.targets(pointer):
+                try:
+                    if target.version != MODEL_FILE:  # which might be compiled first, for minutes
+                        check_answers(self.load(target.version))
+                except ModelUnavailableError as error:
+                    why = str(error)
+                else:
+                    return pointer.roll_back(target, by)
+            raise VersionError(f"There is nothing to roll back to: {why}")
 
         return self._change(change)
 

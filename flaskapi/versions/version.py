@@ -44,7 +44,7 @@ class Version(NamedTuple):
         """
         try:
             with (self.path / SUBMISSIONS).open(encoding="utf-8", newline="") as file:
-                return [row[0] for row in csv.reader(file)][1:]
+                return [row[0] for row in csv.reader(file) if row][1:]
         except FileNotFoundError:
             return None
 

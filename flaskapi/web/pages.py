@@ -4,6 +4,7 @@ The page has no build step and takes nothing from elsewhere: `page/` holds it as
 policy lets the browser run, draw and ask nothing but what this service sends.
 """
 
+import os
 from pathlib import Path
 
 from flask import Blueprint, Flask, Response, request
@@ -62,7 +63,7 @@ def operations() -> Response:
 def part(name: str) -> Response:
     """One of the files that the pages are made of."""
     read_query(request)
-    if not (FOLDER / name).is_file() or Path(name).suffix not in TYPES:
+    if not os.path.isfile(FOLDER / name) or Path(name).suffix not in TYPES:
         raise NotFoundError(f"There is nothing at {request.path}.")
     return _send(name)
 

@@ -53,6 +53,20 @@ def test_a_write_that_wrote_nothing_is_a_failure(tmp_path: Path) -> None:
     assert b"old" == target.read_bytes()
 
 
+def test_what_cannot_be_replaced_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    """The name that is known, not the temporary one. A link that leads to itself is replaced."""
+    with (
+        pytest.raises(IsADirectoryError, match=f"Is a directory: '{tmp_path}'"),
+        replacing(tmp_path),
+    ):
+        raise AssertionError
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with replacing(loop) as temporary:
+        temporary.write_text("new")
+    assert "new" == loop.read_text()
+
+
 def test_a_finished_write_takes_the_place_of_the_file_in_one_step(tmp_path: Path) -> None:
     """Who has the old file open goes on reading it whole."""
     target = tmp_path / "my_model.h5"

@@ -116,6 +116,7 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
     ("arguments", "said"),
     [
         (["--html", "no/where.html"], "there is no such folder"),
+        (["--html", "loop"], "loop: Too many levels of symbolic links."),
         (["--data", "nowhere"], "nowhere: expected a folder"),
     ],
 )
@@ -123,11 +124,15 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
 def test_what_cannot_be_is_said_before_anything_is_read(
     store: Database,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     said: str,
     more: list[str],
 ) -> None:
     """Also where there is nothing to learn from."""
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
     assert 1 == main(["retrain", *arguments, *more])
     assert said in capsys.readouterr().err
 

@@ -22,12 +22,16 @@ def test_an_end_is_a_day_a_moment_or_a_number_of_days() -> None:
         (check_name, "a b"),
         (check_name, "a/b"),
         (check_name, "x" * 65),
+        (check_name, "."),  # no address can end so: browsers take it away
+        (check_name, ".."),
         (read_expiry, "soon"),
         (read_expiry, "0d"),
+        (read_expiry, "1\u0663d"),
         (read_expiry, "2020-01-01"),
         (read_expiry, "9999-12-31T23:59-12:00"),
         (read_limit, "off"),
         (read_limit, "often"),
+        (read_limit, "1\u0663 per minute"),  # digits that the library of limits does not know
     ],
 )
 def test_what_cannot_be_is_refused(read: Callable[[str], object], text: str) -> None:

@@ -118,6 +118,15 @@ def test_nothing_stands_out_of_a_blank_picture(is_dark: bool | None, is_even: bo
             lift_ink(blank, is_dark=is_dark, is_even=is_even)
 
 
+@pytest.mark.parametrize("shape", [(439, 8), (8, 439), (257, 9)])
+def test_a_narrow_strip_that_only_grows_lighter_is_not_all_ink(shape: tuple[int, int]) -> None:
+    """All ink has no ground to be told from, and a number was looked for in it."""
+    levels = np.linspace(157, 128, min(shape))
+    strip = np.broadcast_to(levels if shape[1] < shape[0] else levels[:, np.newaxis], shape)
+    with pytest.raises(NoDigitFoundError):
+        lift_ink(np.ascontiguousarray(strip.astype(np.uint8)))
+
+
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 1])
 def test_a_quantile_is_one_of_the_values_with_that_share_of_them_below_it(share: float) -> None:
     values = np.random.default_rng(0).permutation(101).astype(np.uint8)

@@ -2,6 +2,8 @@
 their own size.
 """
 
+import contextlib
+import itertools
 import sys
 
 import cv2
@@ -366,3 +368,12 @@ def test_a_box_that_reaches_over_the_edge_of_the_page_gives_what_is_on_it() -> N
     tight = page_of(page.ink[y:bottom, x:right])
     beyond = cut_digit(tight, (-8.0, -8.0, right - x + 8.0, bottom - y + 8.0))
     np.testing.assert_allclose(beyond, cut_digit(page, edges), atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1), (2, 2), (1, 4)])
+def test_a_picture_of_a_few_pixels_is_a_page_or_none(shape: tuple[int, int]) -> None:
+    """Whatever they are: no line in it has a third of a pixel."""
+    for levels in itertools.product((0, 60, 200, 255), repeat=shape[0] * shape[1]):
+        with contextlib.suppress(NoDigitFoundError):
+            page = lift_page(np.array(levels, np.uint8).reshape(shape))
+            assert shape == page.ink.shape

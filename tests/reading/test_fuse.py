@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaskapi.digits.page import lift_page
-from flaskapi.reading.candidates import Candidate
+from flaskapi.reading.candidates import MOST_CANDIDATES, Candidate
 from flaskapi.reading.fuse import fuse_looks
 from flaskapi.reading.looks import Look
 from flaskapi.reading.views import find_views
@@ -43,6 +43,12 @@ def test_a_digit_that_all_looks_see_is_surer_than_to_each() -> None:
     ((digit, presence),) = read(*(look((50 + x, 0.85, 3, 0.9)) for x in (0, 3, -2)))
     assert 3 == digit
     assert 0.93 < presence < 0.98
+
+
+def test_together_looks_tell_no_more_than_one_may() -> None:
+    """What follows takes time by how many there are: with a pattern, seconds."""
+    looks = [look(*((x + 900 * at, 0.5, 3, 0.9) for x in range(0, 9000, 30))) for at in (0, 10)]
+    assert MOST_CANDIDATES == len(fuse_looks(looks).candidates)
 
 
 @pytest.mark.parametrize(("missing", "least", "most"), [(1, 0.5, 0.95), (2, 0.0, 0.5)])

@@ -5,12 +5,14 @@ all of them finds.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flaskapi.reading import readings
 from flaskapi.reading.readings import ANY, TRIED_DIGITS, Reading, best_readings
 
 SHARES = st.lists(st.integers(1, 1000), min_size=10, max_size=10).map(
@@ -192,3 +194,23 @@ def test_pages_full_of_doubtful_candidates_are_read_all_the_same(pattern: str | 
     """However small the product of so many probabilities is."""
     readings, misfits = read([(0.6, np.full(10, 0.1))] * 1500, pattern, 1)
     assert (1, 0.0, pattern is not None) == (len(readings), readings[0].confidence, misfits)
+
+
+def test_of_a_long_pattern_on_a_page_full_of_specks_few_ways_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many candidates, signs and alternatives as a request can have: all took seconds."""
+    looked_at, offered, go_on = 0, 0, readings._go_on
+
+    def count(ways: list[Any], weight: float, digit: int | None) -> Iterator[Any]:
+        nonlocal looked_at, offered
+        offered += len(ways)
+        for step in go_on(ways, weight, digit):
+            looked_at += 1
+            yield step
+
+    monkeypatch.setattr(readings, "_go_on", count)
+    random = np.random.default_rng(1)
+    presences, shares = random.uniform(0.05, 0.2, 400).tolist(), random.random((400, 10))
+    best_readings(presences, shares / shares.sum(axis=1, keepdims=True), "d" * 64, 21)
+    assert looked_at < offered / 3

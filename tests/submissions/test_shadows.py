@@ -50,6 +50,7 @@ def test_what_a_candidate_answered_otherwise_is_found_the_newest_first(store: Da
     page = find_disagreements(store, "v2", 1, page.last)
     assert [kept[1].id] == [row["id"] for row in page.rows]
     assert page.last is None
+    assert ([], None) == find_disagreements(store, "v\0", 1)
 
 
 def test_where_both_agree_a_page_ends_after_so_many_and_tells_where_to_go_on(

@@ -9,7 +9,7 @@ from flaskapi.serving.classifier import OnnxClassifier
 from flaskapi.versions.overview import describe_version
 from flaskapi.versions.pointer import MODEL_FILE, Pointer, ShadowCandidate
 from flaskapi.versions.registry import Registry
-from flaskapi.versions.version import SUBMISSIONS, write_submissions
+from flaskapi.versions.version import SUBMISSIONS, Version, write_submissions
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +25,25 @@ def test_the_card_is_that_of_the_model_when_it_is_loaded(registry: Registry) -> 
     assert OnnxClassifier(version.path / "my_model.onnx").card == found.card
     assert {"date", "network", "weights", "accuracy", "evaluation"} == set(found.figures)
     assert (None, 2) == (found.learned, describe_version(registry, Pointer(), learned).learned)
+
+
+@pytest.mark.parametrize("content", [b"id\n\xff\n", b'id\n"' + b"x" * 200_000, None])
+def test_a_damaged_list_of_what_it_learned_from_hides_no_version(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    registry = make_versions(tmp_path, 1)
+    (version,) = registry.versions()
+    if content is None:
+        (version.path / SUBMISSIONS).mkdir()
+    else:
+        (version.path / SUBMISSIONS).write_bytes(content)
+    found = describe_version(registry, Pointer(), version)
+    assert (None, None) == (found.learned, found.trouble)
+
+
+def test_an_empty_line_is_nothing_that_it_learned_from(tmp_path: Path) -> None:
+    (tmp_path / SUBMISSIONS).write_text("id\na\n\nb\n")
+    assert ["a", "b"] == Version("x", tmp_path).submissions
 
 
 def test_its_state_is_what_the_pointer_says(registry: Registry) -> None:

@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,8 @@ def test_the_file_does_not_grow_without_end() -> None:
         "{}",
         '{"version": "a"}',
         json.dumps(Pointer()._asdict() | {"generation": "x"}),
+        json.dumps(Pointer()._asdict() | {"generation": math.inf}),
+        "[" * 100_000,
     ],
 )
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, content: str) -> None:

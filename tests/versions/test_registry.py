@@ -10,7 +10,7 @@ from model_files import MODELS, make_artifact
 
 from flaskapi.errors import ModelFileError, ModelUnavailableError, VersionError
 from flaskapi.serving.classifier import OnnxClassifier
-from flaskapi.versions.pointer import MODEL_FILE, Served
+from flaskapi.versions.pointer import MODEL_FILE, Served, write_pointer
 from flaskapi.versions.registry import Registry
 from flaskapi.versions.version import Version
 
@@ -235,6 +235,44 @@ def test_rolling_back_leaves_out_what_broke_and_what_is_gone(
     (added[0].path / "my_model.h5").unlink()
     assert (MODEL_FILE, 5) == registry.roll_back("ann")[:2]
     assert {added[2].name: "It raised."} == registry.read().broken
+
+
+def test_rolling_back_leaves_out_what_cannot_be_loaded(
+    registry: Registry, added: list[Version]
+) -> None:
+    """Else it is said to serve, while every process goes on with what was to go."""
+    for version in added:
+        registry.promote(version.name, "ann")
+    (added[1].path / "my_model.onnx").write_bytes(b"damaged")
+    assert (added[0].name, 4) == registry.roll_back("ann")[:2]
+    for version in added[:2]:
+        (version.path / "my_model.onnx").write_bytes(b"damaged")
+    assert (MODEL_FILE, 5) == registry.roll_back("ann")[:2]
+
+
+def test_where_nothing_can_be_loaded_rolling_back_says_why(
+    registry: Registry, added: list[Version]
+) -> None:
+    for version in added[:2]:
+        registry.promote(version.name, "ann")
+    before = registry.read()
+    write_pointer(registry.path / "serving.json", before._replace(before=before.before[:1]))
+    (added[0].path / "my_model.onnx").write_bytes(b"damaged")
+    with pytest.raises(VersionError, match=f"to roll back to: Version {added[0].name} cannot be"):
+        registry.roll_back("ann")
+    assert 2 == registry.read().generation
+
+
+def test_a_version_that_may_not_be_read_hides_no_other(
+    registry: Registry, added: list[Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(version: Version) -> float:
+        if version.name == added[0].name:
+            raise PermissionError(13, "Permission denied")
+        return 0.0
+
+    monkeypatch.setattr(Version, "registered_s", property(look))
+    assert {one.name for one in added[1:]} == {one.name for one in registry.versions()}
 
 
 def test_one_that_broke_is_taken_again_after_it_was_registered_anew(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from operators import make_app, operator, store_of
 
-from flaskapi.config import SETTINGS
+from flaskapi.config import SETTINGS, hide_secrets
 
 
 def test_each_setting_is_listed_with_its_value_and_where_it_comes_from(
@@ -41,3 +41,16 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
         one["value"] for one in answer.get_json()["settings"]
     }
     store_of(app).close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://web@corp:secret@db/digits",  # as some clouds name their users
+        "postgresql://we/b:secret@db/digits",
+        "postgresql://web:se\ncret@db/digits",
+    ],
+)
+def test_whatever_the_users_name_is_the_password_is_left_out(address: str) -> None:
+    assert "cret" not in hide_secrets(address)
+    assert hide_secrets(address).endswith(":…@db/digits")

@@ -49,7 +49,8 @@ def back_up(options: argparse.Namespace) -> None:
     from flaskapi.submissions.backup import copy_database, count_rows
 
     app, target = make_app(), options.folder.absolute()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    # A folder does not take the place of a link, wherever that leads.
+    if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise FlaskapiError(f"{target} is there already, and not an empty folder.")
     with unfinished(target) as folder:
         for name in (DATABASE, INSTANCE, VERSIONS):
