@@ -44,7 +44,7 @@ HIGHEST_PX = 48
 # candidate takes as long as so many pixels. A large picture took its time when it was decoded.
 MOST_SEEN_PX, LARGE_PX, MOST_SEEN_OF_LARGE_PX = 800_000, 4_000_000, 560_000
 CANDIDATE_PX = 1000
-DETECTOR_WEIGHT, CLASSIFIER_WEIGHT = 0.8, 0.3  # of the two opinions, as exponents
+DETECTOR_WEIGHT, CLASSIFIER_WEIGHT = 0.8, 0.25  # of the two opinions, as exponents
 # Of digits, in pixels of a page; the detector sees from half to one and a half of each.
 HEIGHTS_PX, SEARCHED_HEIGHT_PX = (210, 84, 34), 22
 ENOUGH = 1.5  # digits: where the first guess of their height shows less, others are tried
