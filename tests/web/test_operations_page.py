@@ -361,6 +361,45 @@ def test_a_version_is_promoted_and_rolled_back_on_the_page(
     assert older == registry.read().version
 
 
+def places(found: Locator) -> list[dict[str, float]]:
+    """Where each of some elements begins and ends."""
+    boxes = found.evaluate_all("(all) => all.map((one) => one.getBoundingClientRect().toJSON())")
+    return [dict(box) for box in boxes]
+
+
+def test_on_a_small_telephone_a_version_stands_over_its_column_and_a_key_beside_its_values(
+    open_page: Open, versions: tuple[Site, list[str], str]
+) -> None:
+    """Tables are scrolled sideways, and their first column stays in sight."""
+    one, names, key = versions
+    page = open_page(one.address + "operations#models", viewport={"width": 320, "height": 640})
+    enter(page, key)
+    heads = page.locator("#versions thead th")
+    expect(heads).to_have_count(1 + len(names))
+    for row in ("State", "mnist"):
+        cells = page.locator("#versions tbody tr").filter(has_text=row).first.locator("td")
+        for head, cell in zip(places(heads), places(cells), strict=True):
+            assert (head["left"], head["right"]) == (cell["left"], cell["right"])
+    for head in heads.all():
+        head.scroll_into_view_if_needed()
+        expect(head).to_be_visible()
+    rows = places(page.locator("#versions tbody th"))
+    assert all(0 < row["left"] < row["right"] < 160 for row in rows), "the first column stays"
+    last = heads.last
+    last.evaluate("(it) => it.scrollIntoView({ inline: 'end', block: 'nearest' })")
+    assert places(last)[0]["left"] >= rows[0]["right"] - 1, "and there is room beside it"
+    page.get_by_role("link", name="Keys").click()
+    for row in page.locator("#key-list tbody tr").all():
+        tops = {place["top"] for place in places(row.locator("th, td"))}
+        assert 1 == len(tops)
+    for head, cell in zip(
+        places(page.locator("#key-list thead :is(th, td)")),
+        places(page.locator("#key-list tbody tr").first.locator("th, td")),
+        strict=True,
+    ):
+        assert head["left"] == cell["left"]
+
+
 def test_the_shadow_shows_what_it_answered_otherwise(
     open_page: Open, versions: tuple[Site, list[str], str]
 ) -> None:
