@@ -1,5 +1,6 @@
 """The operators' page in a real browser: whoever has a key labels by keyboard, and looks."""
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -186,6 +187,15 @@ def test_the_gallery_has_filters_and_the_matrix_opens_its_pictures(
     expect(page.locator("#gallery figcaption")).to_contain_text("3 → 2")
     page.locator("[name=label]").select_option("9")
     expect(page.locator("#found")).to_have_text("There is no such picture.")
+    page.locator("[name=label]").select_option("missing")
+    # What is labelled in the large view is in the matrix when it closes.
+    page.locator("[name=digit]").select_option("8")
+    page.locator("#gallery .tile").first.click()
+    page.keyboard.press("x")
+    expect(page.locator("#viewer")).to_contain_text("It is kept as “none”.")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="1 labelled none and answered 8").click()
+    expect(page.locator("#gallery figcaption")).to_contain_text("8 → none")
 
 
 def test_who_gives_no_key_can_press_nothing_and_reads_where_one_comes_from(
@@ -277,6 +287,7 @@ def test_a_number_in_the_large_view_has_boxes_and_is_typed(open_page: Open, site
     enter(page, key)
     page.locator("#gallery .tile").click()
     expect(page.locator("#viewer .box")).to_have_count(2)
+    expect(page.locator("#large-number")).to_have_value("77")
     page.keyboard.type("71")
     page.keyboard.press("Enter")
     expect(page.locator("#viewer")).to_contain_text("It is kept as “71”.")
@@ -293,6 +304,7 @@ def test_the_large_view_goes_on_into_what_was_not_loaded(open_page: Open, site: 
     enter(page, key)
     expect(page.locator("#found")).to_have_text("Pictures: 60+")
     page.locator("#gallery .tile").last.click()
+    expect(page.locator("#viewer-title")).to_have_text("60 of 60+")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#viewer-title")).to_have_text("61 of 61")
     page.keyboard.press("ArrowRight")
@@ -352,6 +364,9 @@ def test_a_version_is_promoted_and_rolled_back_on_the_page(
         expect(page.locator("#serving")).to_contain_text(f"{name} · generation {generation}")
         expect(page.locator("#serving")).to_contain_text("Every process serves it: 1.")
         assert name == one.app.extensions["flaskapi"].classifier.version
+    first = table.get_by_role("row", name="State").get_by_role("cell").first
+    expect(first).to_have_text("can serve again: models promote MODEL_PATH")
+    expect(table.get_by_role("row", name="Registered")).to_contain_text(re.compile(r"\d:\d\d"))
     page.get_by_role("button", name=f"Go back to {older}").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     assert newer == registry.read().version
@@ -389,6 +404,7 @@ def test_on_a_small_telephone_a_version_stands_over_its_column_and_a_key_beside_
     last.evaluate("(it) => it.scrollIntoView({ inline: 'end', block: 'nearest' })")
     assert places(last)[0]["left"] >= rows[0]["right"] - 1, "and there is room beside it"
     page.get_by_role("link", name="Keys").click()
+    expect(page.locator("#key-list thead td")).to_be_visible()
     for row in page.locator("#key-list tbody tr").all():
         tops = {place["top"] for place in places(row.locator("th, td"))}
         assert 1 == len(tops)
@@ -421,7 +437,7 @@ def test_the_shadow_shows_what_it_answered_otherwise(
     column = page.locator("#versions th[scope=col]").all_inner_texts().index(candidate)
     cells = page.locator("#versions").get_by_role("row", name="State").get_by_role("cell")
     cells.nth(column).get_by_role("button", name="Shadow").click()
-    expect(page.locator("#shadow")).to_contain_text("it answered 2, and 1 otherwise")
+    expect(page.locator("#shadow")).to_contain_text("it answered 2, and 1 otherwise.")
     expect(page.locator("#disagreements figcaption")).to_contain_text("1 ⇄ 2")
     page.locator("#disagreements .tile").click()
     expect(page.locator("#viewer")).to_contain_text("2, confidence 80%")

@@ -31,7 +31,7 @@ async function showPage(path, turn) {
     $("more").hidden = !more;
     for (const one of page.submissions) {
       const place = shown.push(one) - 1;
-      one.tile = makeTile(one, percent, () => openViewer(shown, place, () => more && showPage(more, looked)));
+      one.tile = makeTile(one, percent, () => openViewer(shown, place, { hasMore: () => Boolean(more), load: () => showPage(more, looked), changed: showMonth }));
       $("gallery").append(one.tile);
     }
     const many = shown.length;
