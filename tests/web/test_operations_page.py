@@ -495,7 +495,8 @@ def test_a_key_is_made_shown_once_and_revoked(open_page: Open, site: Find) -> No
     page.get_by_label("predict").check()
     page.get_by_label("At most").fill("often")
     page.get_by_role("button", name="Make the key").click()
-    expect(page.get_by_role("alert")).to_contain_text("found 'often'")
+    expect(page.locator("#made").get_by_role("alert")).to_contain_text("found 'often'")
+    expect(page.locator("#trouble")).not_to_be_visible()
     page.get_by_label("At most").fill("5 per minute")
     page.get_by_role("button", name="Make the key").click()
     expect(page.locator("#token")).to_contain_text("flaskapi_")
@@ -521,6 +522,9 @@ def test_settings_are_listed_with_where_they_come_from(open_page: Open, site: Fi
     expect(row).to_contain_text("90")
     expect(row).to_contain_text("create_app")
     expect(page.get_by_role("row").filter(has_text="KEEP_BYTES").last).to_contain_text("default")
+    expect(page.locator("#settings")).not_to_contain_text("`")
+    folder = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="INSTANCE_PATH"))
+    expect(folder).to_contain_text(one.app.instance_path)
     check_looks(page)
 
 
@@ -536,6 +540,8 @@ def test_a_key_that_may_only_label_is_told_so_and_another_can_be_given(
     page = open_page(one.address + f"operations#{part}")
     enter(page, keys["label"])
     expect(page.get_by_role("alert")).to_contain_text("needs the scope operate")
+    expect(page.locator(f"#{part}")).not_to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
     page.get_by_role("button", name="Use another key").click()
     enter(page, keys["operate"])
     expect(page.locator("#trouble")).not_to_be_visible()
