@@ -48,7 +48,7 @@ async function showMonth() {
     $("month").hidden = false;
     showFigures(found);
     const drift = Object.entries(found.drift.measures).map(([name, measure]) => chartOfDrift(name, measure));
-    $("drift").replaceChildren(...drift, h("p", { className: "quiet" }, t("Bars: what was sent. Line: what the network learned from ({0}).", found.drift.reference)));
+    $("drift").replaceChildren(...drift, h("p", { className: "quiet" }, t("Bars: what was sent. Line: what the network learned from ({0}).", t(found.drift.reference))));
     showStorage(storage);
   } catch (problem) {
     if (problem.kind !== "forbidden" && problem.kind !== "unauthorized") fail(problem, look);

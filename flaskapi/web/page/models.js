@@ -97,7 +97,7 @@ function showVersions() {
     [t("Labels learned from"), ({ learned_from: learned }) => (learned === null ? [] : [many(learned)])],
     [t("Labels held back"), ({ name }) => (changed[name] ? [t("{0} fixed, {1} broken", many(changed[name].fixed), many(changed[name].broken))] : [])],
     [t("Right, of its test set"), ({ figures }) => (figures.accuracy?.test === undefined ? [] : [PERCENT2.format(figures.accuracy.test)])],
-    ...evaluated.map((name) => [name.replaceAll("_", " "), figure(name)]),
+    ...evaluated.map((name) => [t(name.replaceAll("_", " ")), figure(name)]),
   ];
   const said = rows.map(([name, cell]) => [name, versions.map(cell)]).filter(([, cells]) => cells.some(({ length }) => length));
   $("versions").replaceChildren(h("table", { className: "columns" },
