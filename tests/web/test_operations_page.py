@@ -395,6 +395,8 @@ def test_on_a_small_telephone_a_version_stands_over_its_column_and_a_key_beside_
         cells = page.locator("#versions tbody tr").filter(has_text=row).first.locator("td")
         for head, cell in zip(places(heads), places(cells), strict=True):
             assert (head["left"], head["right"]) == (cell["left"], cell["right"])
+    for cell in page.locator("#versions td").all():
+        assert cell.evaluate("(it) => it.scrollWidth <= it.clientWidth"), cell.inner_text()
     for head in heads.all():
         head.scroll_into_view_if_needed()
         expect(head).to_be_visible()

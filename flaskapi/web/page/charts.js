@@ -14,7 +14,7 @@ export function makeMatrix(confusion, open) {
     const many = confusion[place][digit];
     return h("td", {}, many ? h("button", { type: "button", className: label === digit ? "" : "wrong", "aria-label": t("{0} labelled {1} and answered {2}", many, named(label), digit), onclick: () => open(label, digit) }, `${many}`) : "·");
   })));
-  return h("table", {}, h("caption", {}, t("Label (down) against answer (across); each cell opens its pictures")), h("thead", {}, head), h("tbody", {}, ...rows));
+  return h("table", {}, h("caption", {}, h("span", {}, t("Label (down) against answer (across); each cell opens its pictures"))), h("thead", {}, head), h("tbody", {}, ...rows));
 }
 
 const svg = (name, given, ...children) => {
