@@ -1,5 +1,6 @@
 """The operators' page in a real browser: whoever has a key labels by keyboard, and looks."""
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -186,6 +187,15 @@ def test_the_gallery_has_filters_and_the_matrix_opens_its_pictures(
     expect(page.locator("#gallery figcaption")).to_contain_text("3 → 2")
     page.locator("[name=label]").select_option("9")
     expect(page.locator("#found")).to_have_text("There is no such picture.")
+    page.locator("[name=label]").select_option("missing")
+    # What is labelled in the large view is in the matrix when it closes.
+    page.locator("[name=digit]").select_option("8")
+    page.locator("#gallery .tile").first.click()
+    page.keyboard.press("x")
+    expect(page.locator("#viewer")).to_contain_text("It is kept as “none”.")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="1 labelled none and answered 8").click()
+    expect(page.locator("#gallery figcaption")).to_contain_text("8 → none")
 
 
 def test_who_gives_no_key_can_press_nothing_and_reads_where_one_comes_from(
@@ -277,6 +287,7 @@ def test_a_number_in_the_large_view_has_boxes_and_is_typed(open_page: Open, site
     enter(page, key)
     page.locator("#gallery .tile").click()
     expect(page.locator("#viewer .box")).to_have_count(2)
+    expect(page.locator("#large-number")).to_have_value("77")
     page.keyboard.type("71")
     page.keyboard.press("Enter")
     expect(page.locator("#viewer")).to_contain_text("It is kept as “71”.")
@@ -293,6 +304,7 @@ def test_the_large_view_goes_on_into_what_was_not_loaded(open_page: Open, site: 
     enter(page, key)
     expect(page.locator("#found")).to_have_text("Pictures: 60+")
     page.locator("#gallery .tile").last.click()
+    expect(page.locator("#viewer-title")).to_have_text("60 of 60+")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#viewer-title")).to_have_text("61 of 61")
     page.keyboard.press("ArrowRight")
@@ -352,6 +364,9 @@ def test_a_version_is_promoted_and_rolled_back_on_the_page(
         expect(page.locator("#serving")).to_contain_text(f"{name} · generation {generation}")
         expect(page.locator("#serving")).to_contain_text("Every process serves it: 1.")
         assert name == one.app.extensions["flaskapi"].classifier.version
+    first = table.get_by_role("row", name="State").get_by_role("cell").first
+    expect(first).to_have_text("can serve again: models promote MODEL_PATH")
+    expect(table.get_by_role("row", name="Registered")).to_contain_text(re.compile(r"\d:\d\d"))
     page.get_by_role("button", name=f"Go back to {older}").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     assert newer == registry.read().version
@@ -359,6 +374,48 @@ def test_a_version_is_promoted_and_rolled_back_on_the_page(
     page.get_by_role("dialog").get_by_role("button", name="Go back", exact=True).click()
     expect(page.locator("#serving")).to_contain_text(f"{older} · generation 3")
     assert older == registry.read().version
+
+
+def places(found: Locator) -> list[dict[str, float]]:
+    """Where each of some elements begins and ends."""
+    boxes = found.evaluate_all("(all) => all.map((one) => one.getBoundingClientRect().toJSON())")
+    return [dict(box) for box in boxes]
+
+
+def test_on_a_small_telephone_a_version_stands_over_its_column_and_a_key_beside_its_values(
+    open_page: Open, versions: tuple[Site, list[str], str]
+) -> None:
+    """Tables are scrolled sideways, and their first column stays in sight."""
+    one, names, key = versions
+    page = open_page(one.address + "operations#models", viewport={"width": 320, "height": 640})
+    enter(page, key)
+    heads = page.locator("#versions thead th")
+    expect(heads).to_have_count(1 + len(names))
+    for row in ("State", "mnist"):
+        cells = page.locator("#versions tbody tr").filter(has_text=row).first.locator("td")
+        for head, cell in zip(places(heads), places(cells), strict=True):
+            assert (head["left"], head["right"]) == (cell["left"], cell["right"])
+    for cell in page.locator("#versions td").all():
+        assert cell.evaluate("(it) => it.scrollWidth <= it.clientWidth"), cell.inner_text()
+    for head in heads.all():
+        head.scroll_into_view_if_needed()
+        expect(head).to_be_visible()
+    rows = places(page.locator("#versions tbody th"))
+    assert all(0 < row["left"] < row["right"] < 160 for row in rows), "the first column stays"
+    last = heads.last
+    last.evaluate("(it) => it.scrollIntoView({ inline: 'end', block: 'nearest' })")
+    assert places(last)[0]["left"] >= rows[0]["right"] - 1, "and there is room beside it"
+    page.get_by_role("link", name="Keys").click()
+    expect(page.locator("#key-list thead td")).to_be_visible()
+    for row in page.locator("#key-list tbody tr").all():
+        tops = {place["top"] for place in places(row.locator("th, td"))}
+        assert 1 == len(tops)
+    for head, cell in zip(
+        places(page.locator("#key-list thead :is(th, td)")),
+        places(page.locator("#key-list tbody tr").first.locator("th, td")),
+        strict=True,
+    ):
+        assert head["left"] == cell["left"]
 
 
 def test_the_shadow_shows_what_it_answered_otherwise(
@@ -382,7 +439,7 @@ def test_the_shadow_shows_what_it_answered_otherwise(
     column = page.locator("#versions th[scope=col]").all_inner_texts().index(candidate)
     cells = page.locator("#versions").get_by_role("row", name="State").get_by_role("cell")
     cells.nth(column).get_by_role("button", name="Shadow").click()
-    expect(page.locator("#shadow")).to_contain_text("it answered 2, and 1 otherwise")
+    expect(page.locator("#shadow")).to_contain_text("it answered 2, and 1 otherwise.")
     expect(page.locator("#disagreements figcaption")).to_contain_text("1 ⇄ 2")
     page.locator("#disagreements .tile").click()
     expect(page.locator("#viewer")).to_contain_text("2, confidence 80%")
@@ -440,7 +497,8 @@ def test_a_key_is_made_shown_once_and_revoked(open_page: Open, site: Find) -> No
     page.get_by_label("predict").check()
     page.get_by_label("At most").fill("often")
     page.get_by_role("button", name="Make the key").click()
-    expect(page.get_by_role("alert")).to_contain_text("found 'often'")
+    expect(page.locator("#made").get_by_role("alert")).to_contain_text("found 'often'")
+    expect(page.locator("#trouble")).not_to_be_visible()
     page.get_by_label("At most").fill("5 per minute")
     page.get_by_role("button", name="Make the key").click()
     expect(page.locator("#token")).to_contain_text("flaskapi_")
@@ -466,6 +524,9 @@ def test_settings_are_listed_with_where_they_come_from(open_page: Open, site: Fi
     expect(row).to_contain_text("90")
     expect(row).to_contain_text("create_app")
     expect(page.get_by_role("row").filter(has_text="KEEP_BYTES").last).to_contain_text("default")
+    expect(page.locator("#settings")).not_to_contain_text("`")
+    folder = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="INSTANCE_PATH"))
+    expect(folder).to_contain_text(one.app.instance_path)
     check_looks(page)
 
 
@@ -481,6 +542,8 @@ def test_a_key_that_may_only_label_is_told_so_and_another_can_be_given(
     page = open_page(one.address + f"operations#{part}")
     enter(page, keys["label"])
     expect(page.get_by_role("alert")).to_contain_text("needs the scope operate")
+    expect(page.locator(f"#{part}")).not_to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
     page.get_by_role("button", name="Use another key").click()
     enter(page, keys["operate"])
     expect(page.locator("#trouble")).not_to_be_visible()
@@ -494,7 +557,19 @@ def test_the_page_speaks_german(open_page: Open, site: Find) -> None:
     enter(page, key)
     expect(page.get_by_role("heading", name="Was antwortet")).to_be_visible()
     expect(page.locator("#shadow")).to_contain_text("Im Schatten antwortet nichts.")
+    expect(page.get_by_role("rowheader", name="alle außer mnist")).to_be_visible()
     page.get_by_role("link", name="Einstellungen").click()
     expect(page.locator("#settings")).to_contain_text("Vorgabe")
     page.get_by_role("link", name="Ansehen").click()
     expect(page.locator("#storage")).to_contain_text("Nach Alter wird nichts gelöscht.")
+    expect(page.locator("#drift")).to_contain_text(re.compile("MNIST|der Karte des Modells"))
+    expect(page.locator("#filters")).to_contain_text("ohne Angabe")
+    page.get_by_role("link", name="Benennen").click()
+    expect(page.locator("#agree")).to_have_text("Stimmt Leertaste")
+    page.get_by_role("link", name="Schlüssel").click()
+    page.get_by_label("Name").fill("laden")
+    page.get_by_label("lesen lassen").check()
+    page.get_by_label("Höchstens").fill("5 pro Minute")
+    page.get_by_role("button", name="Schlüssel machen").click()
+    expect(page.locator("#key-list tbody tr").last).to_contain_text("5 pro Minute")
+    assert "5 per minute" == list_keys(store_of(one.app))[-1].rate_limit

@@ -141,6 +141,30 @@ def test_a_drawn_7_is_read_as_7_with_its_bars_and_what_the_network_saw(
     assert 0 == page.evaluate("scrollY")
 
 
+@pytest.mark.parametrize("uncertain", [False, True])
+def test_an_8_is_an_8_and_of_a_drawing_it_is_not_said_that_its_ink_is_dark(
+    open_page: Open, site: Find, uncertain: bool
+) -> None:
+    answer: dict[str, Any] = {
+        "digit": 8,
+        "confidence": 0.7,
+        "probabilities": [0.1] * 10,
+        "uncertain": uncertain,
+        "noticed": ["inverted", "small"],
+        "normalized": "data:,",
+        "model": "some",
+    }
+    page = open_page(site().address)
+    page.route(is_question, lambda route: route.fulfill(json=answer))
+    page.locator("[name=mode][value=digit]").check(force=True)
+    draw(page, SEVEN)
+    words = "Perhaps an 8: better look yourself" if uncertain else "This is an 8"
+    expect(page.locator("#status")).to_contain_text(words)
+    expect(page.locator("#label-title")).to_have_text("It was …")
+    expect(page.locator(".seen")).to_contain_text("The digit is very small")
+    expect(page.locator(".seen")).not_to_contain_text("The ink was darker")
+
+
 def test_a_drawn_number_is_found_by_itself(open_page: Open, site: Find) -> None:
     page = open_page(site().address)
     draw(page, SEVENTEEN)
@@ -289,6 +313,25 @@ def test_thirty_files_become_a_table_and_a_csv(open_page: Open, site: Find) -> N
     page.get_by_role("button", name="=cmd.png").click()
     read(page).to_have_text("0551234678")
     assert 29 == len(kept(one.app)), "what is looked at again is not kept again"
+
+
+@pytest.mark.parametrize("width", [1000, 1400])
+def test_of_many_files_the_table_comes_into_sight_and_a_name_stands_in_one_line(
+    open_page: Open, site: Find, width: int
+) -> None:
+    page = open_page(site().address, viewport={"width": width, "height": 900})
+    names = [f"digit-{place}.png" for place in range(18)]
+    send(page, "drop", {"README.md": b"# text"} | {name: digit_png(1) for name in names})
+    expect(page.locator("#many-rows tr")).to_have_count(19)
+    expect(page.locator("#many-stop")).not_to_be_visible()
+    heights = page.locator("#many-rows th").evaluate_all(
+        "(all) => all.map((one) => { const range = document.createRange();"
+        " range.selectNodeContents(one); return range.getBoundingClientRect().height; })"
+    )
+    assert max(heights) < 40, "a line each"
+    expect(page.locator("#many-rows tr").nth(16)).to_be_in_viewport()
+    box = page.locator("#many .scroll")
+    assert box.evaluate("(it) => it.scrollHeight <= it.clientHeight"), "no row is hidden"
 
 
 def test_an_archive_becomes_a_table(open_page: Open, site: Find) -> None:
@@ -530,6 +573,7 @@ def test_the_page_speaks_german_to_who_does(open_page: Open, site: Find) -> None
     expect(page).to_have_title("Handgeschriebene Ziffern")
     expect(page.locator("html")).to_have_attribute("lang", "de")
     expect(page.locator("#clear")).to_have_text("Leeren")
+    expect(page.locator("#undo")).to_have_text("Rückgängig")
     draw(page, SEVEN)
     expect(page.locator("#status")).to_contain_text("Das ist eine 7")
 

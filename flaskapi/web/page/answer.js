@@ -39,12 +39,12 @@ export function showAnswer(answer, picture) {
   if (!isDigit) $("read").append(digits(answer), copyButton(read));
   else if (sure === "unlikely") $("read").append(h("strong", {}, "?"));
   else $("read").append(h("strong", {}, read), copyButton(read));
-  const what = isDigit ? t("a {0}", read) : read;
+  const what = isDigit ? t(read === "8" ? "an {0}" : "a {0}", read) : read;
   const words = !answer.uncertain ? t("This is {0}", what)
     : sure === "unlikely" ? t("Nothing was recognised for sure. Perhaps it is {0}", what)
     : t("Perhaps {0}: better look yourself", what);
   $("status").append(words, h("span", {}, t("confidence {0}", percent(answer.confidence))));
-  if (isDigit) $("more").append(bars(answer), ...seen(answer));
+  if (isDigit) $("more").append(bars(answer), ...seen(answer, picture));
   else showBoxes(answer, picture);
   showSame(isDigit ? "predict" : "predict/number", picture);
 }
@@ -106,9 +106,10 @@ function bars({ digit, probabilities }) {
   return h("ol", { className: "bars", "aria-label": t("How likely is each digit") }, ...rows);
 }
 
-function seen({ normalized, noticed: names = [] }) {
+function seen({ normalized, noticed: all = [] }, { drawn }) {
   if (!normalized) return [];
   const image = h("img", { src: normalized, width: 28, height: 28, alt: t("The digit as the network saw it, 28 by 28 pixels") });
+  const names = all.filter((name) => !drawn || name !== "inverted"); // all ink here is dark
   const said = names.length ? names.map(noticed) : [t("Nothing unusual was noticed.")];
   return [h("div", { className: "seen" }, image, h("div", {}, h("h3", {}, t("What the network saw")), ...said.map((line) => h("p", {}, line))))];
 }

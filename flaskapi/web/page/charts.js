@@ -5,14 +5,16 @@ import { PERCENT, percent, t } from "./words.js";
 
 export const digits = Array.from({ length: 10 }, (_, digit) => `${digit}`);
 
+const named = (label) => (label === "none" ? t("none") : label);
+
 /** How often each label was answered how; each cell opens its pictures. */
 export function makeMatrix(confusion, open) {
   const head = h("tr", {}, h("th", { scope: "col" }, "↓→"), ...digits.map((digit) => h("th", { scope: "col" }, digit)));
-  const rows = digits.map((label) => h("tr", {}, h("th", { scope: "row" }, label), ...digits.map((digit) => {
-    const many = confusion[label][digit];
-    return h("td", {}, many ? h("button", { type: "button", className: label === digit ? "" : "wrong", "aria-label": t("{0} labelled {1} and answered {2}", many, label, digit), onclick: () => open(label, digit) }, `${many}`) : "·");
+  const rows = [...digits, "none"].map((label, place) => h("tr", {}, h("th", { scope: "row" }, named(label)), ...digits.map((digit) => {
+    const many = confusion[place][digit];
+    return h("td", {}, many ? h("button", { type: "button", className: label === digit ? "" : "wrong", "aria-label": t("{0} labelled {1} and answered {2}", many, named(label), digit), onclick: () => open(label, digit) }, `${many}`) : "·");
   })));
-  return h("table", {}, h("caption", {}, t("Label (down) against answer (across); each cell opens its pictures")), h("thead", {}, head), h("tbody", {}, ...rows));
+  return h("table", {}, h("caption", {}, h("span", {}, t("Label (down) against answer (across); each cell opens its pictures"))), h("thead", {}, head), h("tbody", {}, ...rows));
 }
 
 const svg = (name, given, ...children) => {

@@ -2,9 +2,9 @@
 
 import { $, copyButton, h } from "./answer.js";
 import { ask } from "./ask.js";
-import { day, moment } from "./quantities.js";
+import { day, moment, rate, readRate } from "./quantities.js";
 import { below } from "./submission.js";
-import { attempt, isMeant } from "./trouble.js";
+import { attempt, explain, isMeant } from "./trouble.js";
 import { t } from "./words.js";
 
 const SCOPES = { predict: "predict", label: "look and label", operate: "everything" };
@@ -32,7 +32,7 @@ function row(one) {
   const revoking = one.revoked_at ? [] : [h("button", { type: "button", className: "small", "aria-label": t("Revoke the key {0}", one.name), onclick: () => revoke(one) }, t("Revoke"))];
   return h("tr", { className: isOver ? "over" : "" }, h("th", { scope: "row" }, one.name, ...(one.name === used ? [h("br"), h("span", { className: "quiet" }, t("used here"))] : [])),
     h("td", {}, one.scopes.map((scope) => t(SCOPES[scope] ?? scope)).join(", ")), h("td", {}, day(one.created_at)), h("td", {}, one.used_at ? moment(one.used_at) : t("never")),
-    h("td", {}, end), h("td", {}, one.limit ?? "–"), h("td", {}, ...revoking));
+    h("td", {}, end), h("td", {}, one.limit ? rate(one.limit) : "–"), h("td", {}, ...revoking));
 }
 
 async function revoke(one) {
@@ -41,11 +41,13 @@ async function revoke(one) {
   if (await attempt(() => ask(`keys/${encodeURIComponent(one.name)}`, { method: "DELETE" }), showKeys)) showKeys();
 }
 
+$("make-key").elements.limit.placeholder = rate("60 per minute");
 $("more-keys").addEventListener("click", () => attempt(() => load(next), showKeys));
 $("make-key").addEventListener("submit", (event) => {
   event.preventDefault();
   const given = new FormData(event.target), wish = { name: given.get("name").trim() }, scopes = given.getAll("scopes");
   for (const name of ["expires", "limit"]) if (given.get(name).trim()) wish[name] = given.get(name).trim();
+  if (wish.limit) wish.limit = readRate(wish.limit);
   if (!scopes.length) {
     $("made").replaceChildren(h("p", {}, t("Choose what the key may do.")));
     return;
@@ -53,7 +55,12 @@ $("make-key").addEventListener("submit", (event) => {
   wish.scopes = scopes;
   $("made").replaceChildren();
   attempt(async () => {
-    const { name, token } = await ask("keys", { method: "POST", body: JSON.stringify(wish), headers: { "Content-Type": "application/json" } });
+    const made = await ask("keys", { method: "POST", body: JSON.stringify(wish), headers: { "Content-Type": "application/json" } }).catch((problem) => {
+      if (problem.kind !== "invalid-request" && problem.kind !== "conflict") throw problem;
+      $("made").replaceChildren(h("div", { className: "trouble", role: "alert" }, ...explain(problem))); // where it was asked for
+    });
+    if (!made) return;
+    const { name, token } = made;
     event.target.reset();
     $("made").replaceChildren(h("div", { className: "note" }, h("p", {}, t("The key of {0}. It is not shown again.", name)), h("code", { id: "token", tabIndex: 0 }, token), copyButton(token)));
     await load("keys");

@@ -1,4 +1,4 @@
-// "It was a ...": what a person says that a picture shows, which can be taken back.
+// "It was ...": what a person says that a picture shows, which can be taken back.
 
 import { $, h } from "./answer.js";
 import { ask } from "./ask.js";
@@ -39,7 +39,7 @@ export function offerLabel(answer, keep) {
   const none = h("button", { className: "small", "data-value": "null", "aria-pressed": "false", onclick: () => put(null) }, t(isDigit ? "No digit" : "No number"));
   $("label-ways").replaceChildren(...(isDigit ? digitWays(put) : [numberWay(answer, put)]), none);
   thank("");
-  $("label-title").textContent = t(isDigit ? "It was a …" : "It was the number");
+  $("label-title").textContent = t(isDigit ? "It was …" : "It was the number");
   $("label").hidden = false;
   said = isDigit ? put : null;
 }

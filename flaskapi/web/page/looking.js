@@ -31,7 +31,7 @@ async function showPage(path, turn) {
     $("more").hidden = !more;
     for (const one of page.submissions) {
       const place = shown.push(one) - 1;
-      one.tile = makeTile(one, percent, () => openViewer(shown, place, () => more && showPage(more, looked)));
+      one.tile = makeTile(one, percent, () => openViewer(shown, place, { hasMore: () => Boolean(more), load: () => showPage(more, looked), changed: showMonth }));
       $("gallery").append(one.tile);
     }
     const many = shown.length;
@@ -48,7 +48,7 @@ async function showMonth() {
     $("month").hidden = false;
     showFigures(found);
     const drift = Object.entries(found.drift.measures).map(([name, measure]) => chartOfDrift(name, measure));
-    $("drift").replaceChildren(...drift, h("p", { className: "quiet" }, t("Bars: what was sent. Line: what the network learned from ({0}).", found.drift.reference)));
+    $("drift").replaceChildren(...drift, h("p", { className: "quiet" }, t("Bars: what was sent. Line: what the network learned from ({0}).", t(found.drift.reference))));
     showStorage(storage);
   } catch (problem) {
     if (problem.kind !== "forbidden" && problem.kind !== "unauthorized") fail(problem, look);

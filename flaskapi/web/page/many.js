@@ -19,7 +19,7 @@ export async function readMany(files, mode, open) {
   $("many").hidden = false;
   $("many-stop").hidden = $("many-progress").hidden = false;
   $("many-progress").removeAttribute("value");
-  $("many").scrollIntoView({ block: "nearest" });
+  $("many").scrollIntoView();
   const unsent = [], total = files.some(isArchive) ? 0 : files.length;
   const add = (results, from = []) => {
     results.forEach((result, index) => addRow(result, from[from.length === 1 ? 0 : index], open));

@@ -2,7 +2,7 @@
 
 import { $, h } from "./answer.js";
 import { ask } from "./ask.js";
-import { day, many, moment } from "./quantities.js";
+import { many, moment } from "./quantities.js";
 import { showRetrainings } from "./retraining.js";
 import { below, makeTile } from "./submission.js";
 import { attempt, fail, isMeant } from "./trouble.js";
@@ -90,14 +90,14 @@ function showVersions() {
   };
   const rows = [
     [t("State"), stateOf],
-    [t("Registered"), ({ registered_at: at }) => (at ? [day(at)] : [])],
+    [t("Registered"), ({ registered_at: at }) => (at ? [moment(at)] : [])],
     [t("Trained"), ({ figures }) => (figures.date ? [figures.date] : [])],
     [t("Network"), ({ figures }) => [figures.network ?? "", ...(figures.weights ? [h("br"), h("span", { className: "quiet" }, t("{0} weights", many(figures.weights)))] : [])]],
     [t("Hours of training"), ({ figures }) => (figures.hours === undefined ? [] : [figures.hours.toFixed(1)])],
     [t("Labels learned from"), ({ learned_from: learned }) => (learned === null ? [] : [many(learned)])],
     [t("Labels held back"), ({ name }) => (changed[name] ? [t("{0} fixed, {1} broken", many(changed[name].fixed), many(changed[name].broken))] : [])],
     [t("Right, of its test set"), ({ figures }) => (figures.accuracy?.test === undefined ? [] : [PERCENT2.format(figures.accuracy.test)])],
-    ...evaluated.map((name) => [name.replaceAll("_", " "), figure(name)]),
+    ...evaluated.map((name) => [t(name.replaceAll("_", " ")), figure(name)]),
   ];
   const said = rows.map(([name, cell]) => [name, versions.map(cell)]).filter(([, cells]) => cells.some(({ length }) => length));
   $("versions").replaceChildren(h("table", { className: "columns" },
@@ -110,7 +110,7 @@ function stateOf(one) {
   if (one.serves) return [h("b", {}, t("serves"))];
   if (one.broken) return [h("span", { className: "bad" }, t("broke while it served: {0}", one.broken))];
   if (one.unavailable) return [h("span", { className: "bad" }, one.unavailable)];
-  if (one.name === FILE) return [h("span", { className: "quiet" }, t("serves by the command models promote"))];
+  if (one.name === FILE) return [h("span", { className: "quiet" }, t("can serve again: {0}", "models promote MODEL_PATH"))];
   const isShadow = state.shadow?.version === one.name;
   return [h("div", { className: "tools" },
     h("button", { type: "button", className: "small", onclick: () => promote(one) }, t("Let it serve")),
@@ -134,7 +134,7 @@ async function showShadow() {
   const { total } = await ask("statistics"), found = total.shadows[shadow.version];
   if (own !== turn) return;
   $("shadow").replaceChildren(h("b", {}, shadow.version), " ", t("answers {0} of the digits beside what serves.", PERCENT.format(shadow.share)), " ",
-    found ? t("In 30 days it answered {0}, and {1} otherwise:", many(found.answers), many(found.disagreements)) : t("It has answered nothing yet."));
+    found ? t("In 30 days it answered {0}, and {1} otherwise.", many(found.answers), many(found.disagreements)) : t("It has answered nothing yet."));
   await showDisagreements(`models/${shadow.version}/disagreements`);
 }
 
@@ -146,7 +146,7 @@ async function showDisagreements(path) {
   $("more-disagreements").hidden = !following;
   for (const one of page.submissions) {
     const place = answered.push(one) - 1;
-    one.tile = makeTile(one, percent, () => openViewer(answered, place, () => following && showDisagreements(following)));
+    one.tile = makeTile(one, percent, () => openViewer(answered, place, { hasMore: () => Boolean(following), load: () => showDisagreements(following) }));
     $("disagreements").append(one.tile);
   }
 }

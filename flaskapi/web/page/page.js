@@ -255,7 +255,7 @@ on("send", "click", back);
 on("discard", "click", async () => { await later.discard(); await tellWaiting(); });
 
 addEventListener("keydown", (event) => {
-  if (event.target.closest("dialog, textarea, input:not([type=radio]):not([type=file])")) return;
+  if (event.target.closest("dialog, textarea, input:not([type=radio], [type=file])")) return;
   const command = event.ctrlKey || event.metaKey;
   if (event.key === "Escape") clear();
   else if (command && event.key.toLowerCase() === "z") paper.undo();

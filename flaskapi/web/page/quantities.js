@@ -1,6 +1,6 @@
 // Writes numbers, moments and sizes as the reader's language has them.
 
-import { language } from "./words.js";
+import { language, t } from "./words.js";
 
 const place = navigator.language.startsWith(language) ? navigator.language : language; // en-GB dates are not en-US ones
 
@@ -13,3 +13,9 @@ export function size(bytes) {
   const power = Math.min(4, Math.floor(Math.log10(Math.max(bytes, 1)) / 3));
   return `${(bytes / 1000 ** power).toLocaleString(place, { maximumFractionDigits: power ? 1 : 0 })} ${["B", "kB", "MB", "GB", "TB"][power]}`;
 }
+
+const RATES = ["per", "second", "seconds", "minute", "minutes", "hour", "hours", "day", "days"];
+/** Writes a limit, as `5 per minute`, in the reader's language. */
+export const rate = (text) => text.replace(/[a-z]+/g, (word) => t(word));
+/** The limit that somebody wrote so, as the service has it. */
+export const readRate = (text) => text.replace(/\p{L}+/gu, (word) => RATES.find((one) => t(one).toLowerCase() === word.toLowerCase()) ?? word);

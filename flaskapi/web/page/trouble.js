@@ -4,26 +4,33 @@ import { $, h } from "./answer.js";
 import { Problem, keys, setKey } from "./ask.js";
 import { saysMore, t, trouble } from "./words.js";
 
+/** What went wrong, in words; the service's own follow where they say more. */
+export function explain(problem) {
+  const isConflict = problem.kind === "conflict";
+  const more = isConflict || saysMore(problem.kind) ? problem.message : "";
+  return [h("p", {}, isConflict ? t("That cannot be as things stand.") : trouble(problem)), ...(more ? [h("p", { className: "quiet", lang: "en" }, more)] : [])];
+}
+
 /** Says what went wrong; where it may go by itself, it is tried again. */
 export function fail(problem, again) {
   if (!(problem instanceof Problem)) console.error(problem);
-  const isConflict = problem.kind === "conflict";
-  const more = isConflict || saysMore(problem.kind) ? problem.message : "";
   const button = (words, act) => h("button", { type: "button", onclick: () => { settle(); act(); } }, t(words));
   const other = async () => {
     const given = await keys.wanted(false);
     if (given) setKey(given);
     again();
   };
-  const ways = again ? [button("Try again", again)] : [];
-  if (again && problem.kind === "forbidden") ways.push(button("Use another key", other));
+  const isRefused = again && problem.kind === "forbidden"; // the part is not for this key, and a try more would not help
+  const ways = isRefused ? [button("Use another key", other)] : again ? [button("Try again", again)] : [];
+  document.querySelector("main").classList.toggle("refused", Boolean(isRefused));
   $("trouble").hidden = false;
-  $("trouble").replaceChildren(h("p", {}, isConflict ? t("That cannot be as things stand.") : trouble(problem)), ...(more ? [h("p", { className: "quiet", lang: "en" }, more)] : []), h("div", { className: "tools" }, ...ways));
+  $("trouble").replaceChildren(...explain(problem), h("div", { className: "tools" }, ...ways));
   $("trouble").scrollIntoView({ block: "nearest" });
 }
 
 /** It is over. */
 export function settle() {
+  document.querySelector("main").classList.remove("refused");
   $("trouble").hidden = true;
   $("trouble").replaceChildren();
 }

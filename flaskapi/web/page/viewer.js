@@ -7,7 +7,7 @@ import { facts } from "./storage.js";
 import { answerOf, fetchPictures, forget, isNumber, picturedAs, placeOf, showBoxes } from "./submission.js";
 import { percent, t, trouble } from "./words.js";
 
-let list = [], place = 0, loadMore = null, turn = 0, shown = null;
+let list = [], place = 0, further = {}, turn = 0, shown = null, isChanged = false;
 const current = () => list[place];
 
 const button = (id, words, act, more = {}) => h("button", { type: "button", ...(id ? { id } : {}), onclick: act, ...more }, words);
@@ -32,16 +32,17 @@ const field = () => (isNumber(current()) ? "number" : "digit");
 
 /**
  * Opens a picture of a list.
- * @param more loads what comes after the list into it, or does nothing where nothing does
+ * @param more `hasMore` says whether something comes after the list, `load` loads it into the list, and
+ *   `changed` is told when the view closes and something was labelled
  */
 export function openViewer(pictures, index, more) {
-  [list, place, loadMore] = [pictures, index, more];
+  [list, place, further, isChanged] = [pictures, index, more, false];
   dialog.showModal();
   show();
 }
 
 async function go(by) {
-  if (place + by >= list.length && by > 0) await loadMore();
+  if (place + by >= list.length && by > 0 && further.hasMore()) await further.load();
   if (!dialog.open || !list[place + by]) return;
   place += by;
   show();
@@ -53,18 +54,19 @@ function leave() {
   shown = null;
   const opener = current()?.tile?.querySelector("button");
   if (opener?.isConnected) opener.focus(); // where one has come to, not where one began
+  if (isChanged) further.changed?.();
 }
 
 async function show() {
   const one = current(), own = ++turn;
-  $("viewer-title").textContent = t("{0} of {1}", place + 1, list.length);
+  $("viewer-title").textContent = t("{0} of {1}", place + 1, further.hasMore() ? `${list.length}+` : list.length);
   $("viewer-back").disabled = place === 0;
   read.textContent = answerOf(one);
   read.classList.toggle("long", answerOf(one).length > 3);
   sure.textContent = t("confidence {0}", percent(one.confidence));
   ten.hidden = isNumber(one);
   form.hidden = !isNumber(one);
-  input.value = "";
+  input.value = isNumber(one) ? (/^\d+$/.test(one.label) ? one.label : answerOf(one)) : "";
   said.textContent = unshown.textContent = "";
   boxes.replaceChildren();
   history.replaceChildren();
@@ -82,7 +84,7 @@ async function show() {
     if (pictures.seen) seen.src = pictures.seen;
     about.replaceChildren(facts([
       ["Shadow", one.shadow ? t("{0}, confidence {1}", one.shadow.digit, percent(one.shadow.confidence)) : null],
-      ["Model", one.model], ["Received", moment(one.received_at)], ["By", one.route],
+      ["Model", one.model], ["Received", moment(one.received_at)], ["Sent to", one.route],
       ["Size", `${many(detail.size_bytes)} B, ${detail.media_type}`], ["Receipt", one.id],
     ]));
     tellHistory(detail.labels);
@@ -114,6 +116,7 @@ async function change(options) {
   const one = current(), own = turn;
   try {
     const answer = await ask(`${placeOf(one)}/label`, options);
+    isChanged = true;
     one.label = answer.label;
     one.label_source = answer.label_source;
     one.tile?.update();
@@ -144,8 +147,8 @@ function press(event) {
   if (event.key === "ArrowLeft") go(-1);
   else if (event.key === "ArrowRight") go(1);
   else if (/^\d$/.test(event.key) && isNumber(current())) {
-    input.focus();
-    return; // the number begins with it
+    input.select();
+    return; // it takes the place of the answer
   } else if (/^\d$/.test(event.key)) say({ digit: Number(event.key) });
   else if (event.key === "x") say({ [field()]: null });
   else return;
