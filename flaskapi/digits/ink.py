@@ -37,6 +37,8 @@ ASIDE, BESIDE_SIZE = 0.4, (0.4, 2.5)
 # so far apart and that even; most ink hangs together. Smaller pictures are read well as they are.
 TIGHT_SIDES, MOST_OF_SIDE, MOST_OF_INK, TIGHT_SIDE_PX = 3, 0.7, 0.85, 28
 TIGHT_CONTRAST, TIGHT_GRAIN = 60, 0.3  # grey levels, and of them
+# Of the picture's side: so wide is the soft edge of strokes, so long a stroke of something else.
+SOFT_EDGE, LEAST_MORE = 0.03, 0.15
 SIDE_STROKE = 5  # times as high as wide, and as far from the other side
 PATTERN = 3  # parts that all run through the picture: stripes
 # Of the ink's contrast; faint strokes of exam scripts have a fifth of what strong ones have.
@@ -140,12 +142,25 @@ def _find_in_tight(image: Image) -> Inks | None:
     areas = cv2.connectedComponentsWithStats(ink, connectivity=8)[2][1:, 4]
     if areas.max() < MOST_OF_INK * areas.sum():
         return None  # pieces of a frame, and the digit within
+    edge = np.ones([2 * round(SOFT_EDGE * max(small.shape)) + 3] * 2, np.uint8)
+    if _holds_more(np.where(cv2.dilate(ink, edge), np.uint8(paper), small)):
+        return None  # a frame, and fainter than that the digit within
     margin = max(image.shape) // 4
     wide = cv2.copyMakeBorder(image, *[margin] * 4, cv2.BORDER_CONSTANT, value=round(paper))
     with contextlib.suppress(NoDigitFoundError):
         found = _find_in_frames(wide)
         return Inks(*([_touching(ink, margin) for ink in inks] for inks in found))
     return None
+
+
+def _holds_more(rest: Image) -> bool:
+    """Is there ink in what the strongest left of a picture?"""
+    try:
+        mask = lift_ink(rest)[1]
+    except NoDigitFoundError:
+        return False
+    stats = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:]
+    return bool(stats[:, 2:4].max() > LEAST_MORE * max(rest.shape))
 
 
 def _touching(ink: Ink, margin: int) -> Ink:

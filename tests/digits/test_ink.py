@@ -426,6 +426,18 @@ def test_a_digit_cut_out_to_its_ink_is_whole(digit: int, side: int, is_light: bo
     tight = cv2.resize(
         image[y : y + height, x : x + width], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
     )
+    tight = np.where(tight < 128, 0, 255).astype(np.uint8)
     looks = normalize_looks(255 - tight if is_light else tight).likely
     plain = normalize_digit(image).pixels
     assert min(float(np.abs(look.pixels - plain).mean()) for look in looks) < 0.08
+
+
+@EVERY_DIGIT
+def test_a_dark_frame_is_not_taken_for_the_faint_digit_in_it(image: Image) -> None:
+    """Two lines of it, which hang together and reach all sides."""
+    digit = cv2.resize(image, (84, 84), interpolation=cv2.INTER_AREA)
+    cell = np.full((100, 100), 255, np.uint8)
+    cell[8:92, 8:92] = 255 - (255 - digit) // 3
+    cv2.line(cell, (0, 3), (99, 5), 30, 3)
+    cv2.line(cell, (94, 0), (96, 99), 30, 3)
+    assert max(look.size_px for look in normalize_looks(cell).likely) < 60

@@ -23,7 +23,7 @@ def test_the_card_is_that_of_the_model_when_it_is_loaded(registry: Registry) -> 
     version, learned = registry.versions()
     found = describe_version(registry, Pointer(), version)
     assert OnnxClassifier(version.path / "my_model.onnx").card == found.card
-    assert {"date", "network", "weights", "accuracy", "evaluation"} == set(found.figures)
+    assert {"date", "network", "weights", "accuracy", "evaluation", "hours"} == set(found.figures)
     assert (None, 2) == (found.learned, describe_version(registry, Pointer(), learned).learned)
 
 
