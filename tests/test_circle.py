@@ -26,7 +26,13 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from fakes import encode
-from labelled import normalize, write_digit, write_otherwise
+from labelled import (
+    OTHER_HAND,
+    OTHER_HAND_SLANT,
+    OTHER_HAND_TURN,
+    normalize,
+    write_digit,
+)
 from servers import ROOT, Server, free_port, stop, wait_until_it_answers
 from waiting import pass_time, until
 
@@ -37,6 +43,8 @@ pytestmark = pytest.mark.train
 
 MNIST = os.environ.get("TEST_MNIST")
 SENT = 300
+# A closed 4, which is like a 9; that of the other hand is like its 6, which nobody can learn.
+HAND = OTHER_HAND | {"4": ["0.9,0 0.1,0.5 0.9,0.6 0.9,0 0.8,1.1"]}
 
 
 def draw_mnist(path: Path) -> Path:
@@ -60,8 +68,9 @@ def draw_mnist(path: Path) -> Path:
 
 def write(count: int, seed: int) -> list[tuple[int, bytes]]:
     """Digits of the new writer, as PNG files, with what they are."""
-    rng = np.random.default_rng(seed)
-    return [(place % 10, encode(write_otherwise(place % 10, rng))) for place in range(count)]
+    rng, digits = np.random.default_rng(seed), [place % 10 for place in range(count)]
+    leaning = {"slant": OTHER_HAND_SLANT, "turn": OTHER_HAND_TURN}
+    return [(digit, encode(write_digit(digit, rng, HAND, **leaning))) for digit in digits]
 
 
 class Circle:
@@ -223,7 +232,7 @@ def test_what_a_new_writer_sends_and_an_operator_labels_makes_the_model_better(
         written = write(SENT, seed=1)
         answers = read(server, written)
         before = answers[0]["model"]
-        assert wrong(written, answers) > 0.15 * SENT
+        assert wrong(written, answers) > 0.1 * SENT
         wrong_of_others = wrong(others, read(server, others))
 
         # An operator says what it was; where the model is sure of something else, twice.

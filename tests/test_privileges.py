@@ -172,7 +172,7 @@ def test_a_folder_that_a_setting_names_counts_too(instance: Path, setting: str) 
         (["check"], "Ready: store sqlite.", "submissions.db is a link"),
         (["keys", "make", "ada"], "The key of ada", "submissions.db is a link"),
         (["housekeeping"], "Housekeeping erased 0", "submissions.db is a link"),
-        (["backup", "{}/kept"], "Not a directory", "there is no database yet"),
+        (["backup", "{}/kept"], "is there already", "is there already"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
