@@ -166,7 +166,7 @@ def _holds_more(rest: Image) -> bool:
 def _touching(ink: Ink, margin: int) -> Ink:
     """Take the margin away again from where ink was found."""
     box = ink.box._replace(x=max(0, ink.box.x - margin), y=max(0, ink.box.y - margin))
-    return ink._replace(box=box, noticed=(*ink.noticed, "touches-border"))
+    return ink._replace(box=box, noticed=tuple(dict.fromkeys((*ink.noticed, "touches-border"))))
 
 
 def _find_in_frames(image: Image) -> Inks:

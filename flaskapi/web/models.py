@@ -85,7 +85,7 @@ def promote() -> dict[str, Any]:
     if name == MODEL_FILE:
         raise ConflictError(
             "The file of MODEL_PATH has to be made a version first, which takes longer than a "
-            "request may. On the server: python -m flaskapi models promote MODEL_PATH"
+            "request may. On the server: .venv/bin/python -m flaskapi models promote MODEL_PATH"
         )
     with _changing(f"promote {name}"):
         return _describe_pointer(services().registry.promote(name, operator_name() or "operator"))
@@ -241,5 +241,5 @@ def _changing(command: str) -> Iterator[None]:
     except OSError as error:
         raise ConflictError(
             f"This process cannot write what serves: {error.strerror}. On the server, as who owns "
-            f"the folder of the versions: python -m flaskapi models {command}"
+            f"the folder of the versions: .venv/bin/python -m flaskapi models {command}"
         ) from error

@@ -192,7 +192,7 @@ export default {
   "Of pictures that take more than {0} the oldest are erased.": "Von Bildern, die mehr als {0} belegen, werden die ältesten gelöscht.",
   "Where the database takes more than {0} of what it and the free disk have together, the oldest are erased.": "Belegt die Datenbank mehr als {0} von dem, was sie und die freie Platte zusammen haben, werden die ältesten gelöscht.",
   "With less than {0} free on the disk, nothing more is kept.": "Sind weniger als {0} auf der Platte frei, wird nichts mehr aufbewahrt.",
-  "Only the command “python -m flaskapi housekeeping” erases.": "Nur der Befehl „python -m flaskapi housekeeping“ löscht.",
+  "Only the command “.venv/bin/python -m flaskapi housekeeping” erases.": "Nur der Befehl „python -m flaskapi housekeeping“ löscht.",
   "It is looked next at {0}.": "Nachgesehen wird das nächste Mal am {0}.",
 
   "The one before": "Das davor",

@@ -30,7 +30,7 @@ function rules({ disk, limits, housekeeping_at: next, oldest_goes_at: goes }) {
   if (limits.KEEP_BYTES !== null) rules.push(t("Of pictures that take more than {0} the oldest are erased.", size(limits.KEEP_BYTES)));
   if (disk && limits.KEEP_DISK_SHARE < 1) rules.push(t("Where the database takes more than {0} of what it and the free disk have together, the oldest are erased.", PERCENT.format(limits.KEEP_DISK_SHARE)));
   if (disk) rules.push(t("With less than {0} free on the disk, nothing more is kept.", size(disk.reserve_bytes)));
-  if (limits.HOUSEKEEPING === "off") rules.push(t("Only the command “python -m flaskapi housekeeping” erases."));
+  if (limits.HOUSEKEEPING === "off") rules.push(t("Only the command “.venv/bin/python -m flaskapi housekeeping” erases."));
   else if (next) rules.push(t("It is looked next at {0}.", moment(next)));
   return rules;
 }
