@@ -1,4 +1,4 @@
-// Asks the service. Whatever goes wrong becomes a Problem, which words.js can explain.
+// Asks the service. What goes wrong becomes a Problem, which words.js explains.
 
 export class Problem extends Error {
   /** @param kind the problem's name, as `no-digit-found`, or `offline` */
@@ -10,9 +10,9 @@ export class Problem extends Error {
 
 const STORED = "flaskapi-key";
 const KINDS = { 401: "unauthorized", 403: "forbidden", 404: "not-found", 413: "too-large", 429: "rate-limited", 503: "overloaded", 504: "overloaded" };
-let asking = null; // the one question for a key, however many requests wait for it
+let asking = null, refused = 0; // one question for all; how often no key was given
 
-/** Shows the question for a key; the page puts its own here. Gives the key, or null. */
+/** Shows the question for a key; gives the key, or null. */
 export const keys = { wanted: async () => null };
 export const key = () => sessionStorage.getItem(STORED);
 export const setKey = (value) => (value ? sessionStorage.setItem(STORED, value) : sessionStorage.removeItem(STORED));
@@ -20,7 +20,7 @@ export const setKey = (value) => (value ? sessionStorage.setItem(STORED, value) 
 /** Sends a request, asks for a key where one is needed, and gives the answer of a 2xx. */
 export async function send(path, options = {}) {
   for (;;) {
-    const used = key();
+    const used = key(), before = refused;
     const headers = { Accept: "application/json", ...options.headers };
     if (used) headers.Authorization = `Bearer ${used}`;
     let response;
@@ -33,11 +33,15 @@ export async function send(path, options = {}) {
     if (response.ok) return response;
     const problem = await explain(response);
     if (response.status !== 401) throw problem;
-    if (key() !== used) continue; // another request has got one meanwhile
+    if (key() !== used) continue; // another request has got one
+    if (refused !== before) throw problem;
     if (used) setKey(null);
     asking ??= keys.wanted(Boolean(used)).finally(() => (asking = null));
     const given = await asking;
-    if (!given) throw problem;
+    if (!given) {
+      refused++;
+      throw problem;
+    }
     setKey(given);
   }
 }
@@ -62,7 +66,7 @@ async function explain(response) {
   try {
     said = await response.json();
   } catch {
-    // A proxy's own page: the status is all there is.
+    // a proxy's page
   }
   const kind = (said.type || "").split("/").pop() || KINDS[response.status] || "internal-error";
   return new Problem(kind, said.detail, {
