@@ -4,6 +4,7 @@ fails.
 
 import importlib.util
 import itertools
+import logging
 import os
 import resource
 import shutil
@@ -104,6 +105,18 @@ def _no_instance_of_the_checkout(
     """
     folder = tmp_path_factory.getbasetemp() / f"instance-{next(_INSTANCES)}"
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(folder))
+
+
+@pytest.fixture(autouse=True)
+def _no_level_of_another_test() -> Iterator[None]:
+    """All applications of a process share a logger, and each sets its level.
+
+    A command's lets errors alone through, and a later test waited in vain for a warning.
+    """
+    logger = logging.getLogger("flaskapi")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture
