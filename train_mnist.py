@@ -100,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
         "--epochs",
         type=whole(1),
         help="passes over the training set (the network's own: 60 and 8 gentler ones for compact, "
-        "5 for tutorial, 36 for detector)",
+        "5 for tutorial, 100 for detector)",
     )
     add(
         "--batch-size",

@@ -29,7 +29,7 @@ MATCH = 0.5  # widths or heights of a digit from its middle: an answer as near t
 class DetectorRecipe(NamedTuple):
     """Everything that decides what comes out of a training."""
 
-    epochs: int = 36
+    epochs: int = 100
     steps: int = 500  # of an epoch
     batch_size: int = 32
     seed: int = 0
