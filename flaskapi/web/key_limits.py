@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
 
-from flaskapi.errors import RateLimitedError
+from flaskapi.contract.keys import read_limit
+from flaskapi.errors import ForbiddenError, InvalidRequestError, RateLimitedError
 
 if TYPE_CHECKING:
     from limits.strategies import FixedWindowRateLimiter
@@ -23,6 +24,7 @@ def count_use(key: "Key") -> None:
 
     Raises:
         RateLimitedError: there were more than the limit allows.
+        ForbiddenError: the limit, stored by an earlier release, is not one that can be counted.
     """
     if key.rate_limit is None:
         return
@@ -30,7 +32,13 @@ def count_use(key: "Key") -> None:
     from limits import parse
     from limits.errors import StorageError
 
-    limit, counted_by = parse(key.rate_limit), ("key", key.name)
+    try:
+        limit, counted_by = parse(read_limit(key.rate_limit)), ("key", key.name)
+    except InvalidRequestError as error:
+        raise ForbiddenError(
+            f"The limit of the key {key.name!r} cannot be counted: {error}. "
+            "An operator must revoke this key and make another."
+        ) from error
     limiter = _limiter(current_app._get_current_object())  # type: ignore[attr-defined]  # Werkzeug's proxy has it
     try:
         if limiter.hit(limit, *counted_by):

@@ -24,7 +24,7 @@ _LIMIT = (r"[1-9]\d?|1\d\d|200", "1 to 200")
 _NAME = (r"[^\x00-\x1f]{1,64}", "a key's name")
 _WAY = (
     'Send JSON such as {"name": "shop", "scopes": ["predict"], "expires": "90d", '
-    '"limit": "600 per minute"}; the last three may be left out.'
+    '"limit": "600 per minute"}; the last two may be left out.'
 )
 
 
@@ -91,10 +91,10 @@ def _read_wish() -> tuple[str, dict[str, Any]]:
         raise InvalidRequestError(f"The JSON is no object. {_WAY}")
     if unknown := set(body) - {"name", "scopes", "expires", "limit"}:
         raise InvalidRequestError(f"The field {min(unknown)!r} is unknown. {_WAY}")
-    scopes = body.get("scopes", ["operate"])
+    scopes = body.get("scopes")
     if not isinstance(scopes, list) or not scopes or not all(one in SCOPES for one in scopes):
         raise InvalidRequestError(
-            f"The field 'scopes' must be a list of one or more of {', '.join(SCOPES)}."
+            f"The field 'scopes' must be a list of one or more of {', '.join(SCOPES)}. {_WAY}"
         )
     texts = {name: body.get(name) for name in ("name", "expires", "limit")}
     for field, text in texts.items():
