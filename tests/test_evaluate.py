@@ -87,7 +87,9 @@ def test_a_page_that_cannot_be_written_is_refused_before_the_work(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert_refused(
-        [str(folder), "--html", str(folder / "none" / "page.html")], "no such folder", capsys
+        [str(folder), "--html", str(folder / "none" / "page.html")],
+        "the folder for this page does not exist",
+        capsys,
     )
 
 

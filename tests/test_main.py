@@ -264,7 +264,7 @@ def test_forget_erases_what_an_id_names(
     assert "Erased 1 submission," in capsys.readouterr().out
     assert [True, False, True] == still_kept(kept)
     assert 1 == main(["forget", str(kept[1].id), str(kept[2].id)])
-    assert f"no submission of the id {kept[1].id}" in capsys.readouterr().err
+    assert f"no submission with the id {kept[1].id}" in capsys.readouterr().err
     assert [True, False, False] == still_kept(kept)
     assert 1 == main(["forget", str(kept[1].id)])
     assert "" == capsys.readouterr().out

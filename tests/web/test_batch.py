@@ -265,7 +265,12 @@ def bad_requests() -> list[tuple[dict[str, Any], int, str, str]]:
         (form([]), 400, "missing-image", "'file'"),
         ({"data": {"note": "7", "file": (io.BytesIO(b""), "")}}, 400, "missing-image", "'file'"),
         ({"data": {"file": (io.BytesIO(b""), "")}}, 400, "missing-image", "'file'"),
-        (body(b"--XX\r\n", "multipart/form-data; boundary=XX"), 400, "invalid-request", "truncated"),
+        (
+            body(b"--XX\r\n", "multipart/form-data; boundary=XX"),
+            400,
+            "invalid-request",
+            "truncated",
+        ),
         (body(b"--XX\r\n", "multipart/form-data"), 400, "invalid-request", "boundary"),
         ({"json": {"images": []}}, 400, "missing-image", '"images"'),
         ({"json": {"image": ""}}, 400, "missing-image", '"images"'),

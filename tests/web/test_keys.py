@@ -92,7 +92,10 @@ def test_a_page_of_keys_goes_on_by_name(keeping: Flask) -> None:
         ({"name": "x", "expires": 90, "scopes": ["predict"]}, "'expires' must be text"),
         ({"name": "x", "expires": "soon", "scopes": ["predict"]}, "found 'soon'"),
         ({"name": "x", "expires": "2020-01-01", "scopes": ["predict"]}, "is past"),
-        ({"name": "x", "expires": "9999-12-31T23:59-12:00", "scopes": ["predict"]}, "too far in the future"),
+        (
+            {"name": "x", "expires": "9999-12-31T23:59-12:00", "scopes": ["predict"]},
+            "too far in the future",
+        ),
         ({"name": "x", "limit": "often", "scopes": ["predict"]}, "found 'often'"),
         ({"name": "x", "limit": "off", "scopes": ["predict"]}, "found 'off'"),
     ],
