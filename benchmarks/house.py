@@ -63,7 +63,7 @@ def imports(root: Path) -> dict[str, str]:
     found |= {f"import flaskapi.{room.name}": f"import flaskapi.{room.name}" for room in rooms}
     for room in rooms:
         modules = [file.stem for file in sorted(room.glob("[!_]*.py"))]
-        found[f"all modules of flaskapi.{room.name}"] = "; ".join(
+        found[f"all modules of {room.name}"] = "; ".join(
             f"import flaskapi.{room.name}.{module}" for module in modules
         )
     return found

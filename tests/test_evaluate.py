@@ -191,7 +191,7 @@ def test_the_figures_are_recorded_in_the_card_and_the_compiled_form_is_of_the_ne
     assert 1 == main(
         ["card", str(tmp_path / "my_model.h5"), "--picture", str(tmp_path / "mistakes.png")]
     )
-    assert "holds no picture" in capsys.readouterr().err
+    assert "has no picture" in capsys.readouterr().err
 
 
 @pytest.mark.train

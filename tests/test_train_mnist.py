@@ -173,7 +173,7 @@ def test_a_training_of_the_detector_writes_one_that_serves(
         ),
         pytest.param(
             ["--data", ".", "--output", "nowhere/my_model.h5"],
-            r"^error: nowhere: no such folder",
+            r"^error: nowhere: the folder does not exist",
             id="no folder",
         ),
     ],

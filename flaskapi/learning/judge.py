@@ -44,7 +44,7 @@ class Judgement(NamedTuple):
 
     @property
     def fixed(self) -> list[Pair]:
-        """What the candidate reads rightly and the other model did not."""
+        """The images that the candidate reads correctly and the other model does not."""
         return [pair for pair in self.held_back if pair.after.right and not pair.before.right]
 
     @property
@@ -57,37 +57,37 @@ class Judgement(NamedTuple):
 
     @property
     def reasons(self) -> list[str]:
-        """Why the candidate is not to serve; none where it may."""
+        """Why the candidate must not serve; empty if it may."""
         (wrong, wrong_now), (_, unfit_now) = figures(self.mnist)
         (_, _), (unfit_held_back, unfit_held_back_now) = figures(self.held_back)
         reasons = []
         if wrong_now > wrong + MORE_ERRORS:
             reasons.append(
-                f"On MNIST's test set it is wrong {wrong_now:,} times, not {wrong:,}; allowed are "
-                f"{MORE_ERRORS} more."
+                f"It misreads {wrong_now:,} images of MNIST's test set instead of {wrong:,}; at "
+                f"most {MORE_ERRORS} more are allowed."
             )
         if self.wrong_at_first is not None and wrong_now > self.wrong_at_first + MORE_ERRORS:
             reasons.append(
-                f"On MNIST's test set it is wrong {wrong_now:,} times, and the model of MODEL_PATH "
+                f"It misreads {wrong_now:,} images of MNIST's test set, the model of MODEL_PATH "
                 f"{self.wrong_at_first:,};"
-                f" allowed are {MORE_ERRORS} more, however many retrainings lie between."
+                f" at most {MORE_ERRORS} more are allowed after any number of retrainings."
             )
         if not self.p_value < SIGNIFICANCE:
             reasons.append(
-                f"On held-back labelled images it is not better for sure: {len(self.fixed)} fixed, "
+                f"On held-back images it is not certainly better: {len(self.fixed)} fixed, "
                 f"{len(self.broken)} broken,"
-                f" p = {self.p_value:.2g}; needed is less than {SIGNIFICANCE:g}."
+                f" p = {self.p_value:.2g}; it must be below {SIGNIFICANCE:g}."
             )
         if unfit_now > MNIST_CALIBRATION_ERROR:
             reasons.append(
-                f"On MNIST's test set its calibration error is {unfit_now:.2%}; allowed is "
-                f"{MNIST_CALIBRATION_ERROR:.0%}."
+                f"Its calibration error on MNIST's test set is {unfit_now:.2%}; at most "
+                f"{MNIST_CALIBRATION_ERROR:.0%} is allowed."
             )
         if unfit_held_back_now > unfit_held_back + MORE_CALIBRATION_ERROR:
             reasons.append(
-                f"On held-back labelled images its calibration error is {unfit_held_back_now:.1%}, "
-                f"not {unfit_held_back:.1%};"
-                f" allowed are {MORE_CALIBRATION_ERROR:.0%} more."
+                f"Its calibration error on held-back images is {unfit_held_back_now:.1%} instead "
+                f"of {unfit_held_back:.1%};"
+                f" at most {MORE_CALIBRATION_ERROR:.0%} more is allowed."
             )
         return reasons
 

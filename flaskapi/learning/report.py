@@ -1,4 +1,4 @@
-"""What a retraining did and why, as text, as a page with pictures, and as figures."""
+"""The report of a retraining, as text, as a page with pictures, and as figures."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,44 +18,44 @@ NAMED = 1000  # of them among the figures
 
 
 def render_text(done: RetrainingResult, *, promoted: bool) -> str:
-    """Say what was used, what is suspicious, how both models compare, and what follows."""
+    """List what was used and what is suspicious, compare both models, and give the result."""
     chosen = done.chosen
     lines = [
         f"Labelled images: {len(chosen.learned):,} to learn from, {len(chosen.held_back):,} held "
         f"back to judge by,"
         f" {len(chosen.suspicious):,} suspicious, {len(chosen.contradicted):,} on which operators "
-        f"contradict each other,"
-        f" {chosen.unsupported:,} of which only senders speak, without support.",
+        f"disagree,"
+        f" {chosen.unsupported:,} with labels of senders only, of whom no two agree.",
         f"To learn from: {_count(chosen.learned)}.",
         f"Held back: {_count(chosen.held_back)}.",
     ]
     if chosen.suspicious:
         lines += [
             "",
-            "Suspicious, and not used unless an operator gives the same label again, for the model "
-            "is sure of something else:",
+            "Suspicious: the model reads these differently with certainty. They are not used "
+            "unless an operator gives the same label again:",
         ]
         lines += _list(chosen.suspicious)
     if chosen.contradicted:
         lines += [
             "",
-            "Operators say different things of the same image:",
+            "Operators disagree on these images:",
             *(f"  {one.name}" for one in chosen.contradicted[:LISTED]),
         ]
     if done.doubted:
         lines += [
             "",
-            "Used, but contradicted for sure by the candidate all the same; look at them, and mend "
-            "or confirm them:",
+            "Used, although the candidate reads these differently with certainty. Check them, and "
+            "correct or confirm their labels:",
         ]
         lines += _list(done.doubted)
     if done.judgement:
         lines += [
             "",
-            f"Candidate {done.candidate}, against {done.serving}, which serves:",
+            f"Candidate {done.candidate}, compared with {done.serving}, which serves:",
             *_tabulate(done.judgement),
         ]
-    lines += ["", *(f"{done.serving} goes on to serve. {reason}" for reason in done.reasons)]
+    lines += ["", *(f"{done.serving} continues to serve. {reason}" for reason in done.reasons)]
     if done.judgement and not done.reasons:
         lines.append(f"{done.candidate} is better, and {'serves' if promoted else 'may serve'}.")
     return "\n".join(lines).rstrip()
@@ -89,8 +89,7 @@ def _tabulate(judgement: Judgement) -> list[str]:
         lines.append(f"  {'  calibration error':24}{errors[0]:>9.2%}{errors[1]:>9.2%}")
     if judgement.wrong_at_first is not None:
         lines.append(
-            f"  Of MNIST's test set the model of MODEL_PATH reads {judgement.wrong_at_first:,} "
-            f"wrongly."
+            f"  The model of MODEL_PATH misreads {judgement.wrong_at_first:,} of MNIST's test set."
         )
     test = f"McNemar's exact test, one-sided: p = {judgement.p_value:.2g}"
     return [
@@ -134,7 +133,7 @@ def to_figures(done: RetrainingResult) -> dict[str, Any]:
 
 
 def render_page(done: RetrainingResult, *, promoted: bool) -> str:
-    """Show what is suspicious and what changed, as the network saw it."""
+    """Show the suspicious and the changed images, as the network saw them."""
     suspicious, doubted = (
         [
             Picture(
@@ -164,22 +163,22 @@ def render_page(done: RetrainingResult, *, promoted: bool) -> str:
         galleries += [
             Gallery(
                 "Doubted labels",
-                "Used, but contradicted for sure by the candidate all the same.",
+                "Used, although the candidate reads these differently with certainty.",
                 doubted,
             ),
             Gallery(
                 "Fixed",
-                "Held-back images that only the candidate reads rightly.",
+                "Held-back images that only the candidate reads correctly.",
                 _show(done.judgement.fixed, held_back),
             ),
             Gallery(
                 "Broken",
-                "Held-back images that only the model before reads rightly.",
+                "Held-back images that only the previous model reads correctly.",
                 _show(done.judgement.broken, held_back),
             ),
             Gallery(
                 "Changed on MNIST's test set",
-                "Images that only one of both reads rightly.",
+                "Images that only one of the two reads correctly.",
                 _show(changed, test),
             ),
         ]

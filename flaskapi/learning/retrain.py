@@ -77,7 +77,7 @@ def retrain(
     if len(chosen.learned) < LEAST:
         reason = (
             f"There are {len(chosen.learned)} images to learn from; {LEAST} are needed. A quarter "
-            f"of what is labelled is held back to judge by: label about {ENOUGH} or more."
+            f"of the labelled images is held back: label about {ENOUGH} or more."
         )
         return result._replace(reasons=(reason,))
     if order.dry_run:
@@ -117,7 +117,7 @@ def promote(registry: Registry, retraining: RetrainingResult, by: str) -> None:
         VersionError: one was, or the candidate may not serve.
     """
     if retraining.candidate is None or retraining.reasons:
-        raise VersionError("There is no candidate that may serve.")
+        raise VersionError("There is no candidate, or it must not serve.")
     registry.promote(retraining.candidate, by, instead_of=retraining.generation)
 
 

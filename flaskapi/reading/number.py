@@ -152,7 +152,7 @@ def _choose(looks: list[Look], wanted: NumberQuery, uncertain_below: float) -> _
             is_sure = readings[0].confidence >= uncertain_below and not misfits
             found.append(_Read(look, readings, is_sure))
     if not found:
-        raise NoDigitFoundError("No digit was found: what is there does not look like digits.")
+        raise NoDigitFoundError("No digit was found: nothing here looks like a digit.")
     told, surer = found[0], max(found, key=lambda one: one.look.evidence)
     if all(one.is_sure for one in found) and surer.readings[0].number != told.readings[0].number:
         return told._replace(is_sure=False)

@@ -53,8 +53,8 @@ def test_a_dry_run_says_what_would_be_used_and_makes_no_version(
     assert 0 == main(["retrain", "--dry-run"])
     said = capsys.readouterr().out
     assert (
-        "0 suspicious, 0 on which operators contradict each other, 20 of which only senders speak, "
-        "without support." in said
+        "0 suspicious, 0 on which operators disagree, 20 with labels of senders only, "
+        "of whom no two agree." in said
     )
     assert not (tmp_path / "versions").exists()
 
@@ -106,7 +106,7 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
     say(store, [(one.id, one.digit) for one in sent[:10]])
     assert 0 == main(["retrain"])
     said = capsys.readouterr().out
-    assert "images to learn from; 20 are needed. A quarter of what is labelled is held back" in said
+    assert "images to learn from; 20 are needed. A quarter of the labelled images is held back" in said
     assert "label about 27 or more" in said
     assert not (tmp_path / "versions").exists()
 
