@@ -49,8 +49,8 @@ def best_readings(
 
     Returns:
         The readings, the likeliest first, at least one. A reading without digits is given only if
-        it is the likeliest, and then alone. The flag says whether almost nothing fits the pattern: the
-        confidences are then those without it, and so are the readings if none fits.
+        it is the likeliest, and then alone. The flag says whether almost nothing fits the pattern:
+        the confidences are then those without it, and so are the readings if none fits.
 
     A 1 that may be a 7, then a 2 that may be no digit:
 

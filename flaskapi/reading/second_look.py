@@ -9,8 +9,8 @@ from flaskapi.reading.protocols import Classifier
 
 # One in fifty of MNIST's digits is looked at again; of many in a ZIP, 3 to 8 % fewer are read per
 # second. On held-out digits of four trainings this corrected up to a tenth of the mistakes, or
-# none, and made the right answer likelier with each. An upper limit of 0.998, slants, turns and sizes
-# added nothing. The corners besides the sides made it likelier still with each of six trainings;
+# none, and made the right answer likelier with each. An upper limit of 0.998, slants, turns and
+# sizes added nothing. The corners besides the sides made it likelier still with each of six;
 # moves by two pixels did not.
 LOOK_AGAIN_BELOW = 0.99
 LOOK_AGAIN_FROM = (
