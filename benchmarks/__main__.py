@@ -25,7 +25,11 @@ def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(metavar="NAME")
-    commands.add_parser("serving", help=serving.__doc__).set_defaults(run=lambda _: serving.main())
+    under_load = commands.add_parser("serving", help=serving.__doc__)
+    under_load.add_argument(
+        "checkout", type=Path, nargs="*", help="another checkout, to compare with this one instead"
+    )
+    under_load.set_defaults(run=lambda options: serving.main(options.checkout))
     commands.add_parser("startup", help=startup.__doc__).set_defaults(run=lambda _: startup.main())
     commands.add_parser("reading", help=reading.__doc__).set_defaults(run=lambda _: reading.main())
     commands.add_parser("bulk", help=bulk.__doc__).set_defaults(run=lambda _: bulk.main())

@@ -2,13 +2,14 @@
 interleaved run.
 """
 
+import os
 import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -25,10 +26,20 @@ SCRIPTS = {
 ROUNDS, SECONDS, CONNECTIONS = 5, 4, 8
 
 
-def main() -> None:
-    """Print a table: requests/s, their share of the limit, latencies, and the memory of one
-    process.
+def main(checkouts: Sequence[Path] = ()) -> None:
+    """Print a table: requests/s, their share of the limit, latencies, the CPU time of a request
+    and the memory of one process.
+
+    Args:
+        checkouts: folders of other checkouts of this project, such as a clone of an older commit.
+            They are measured in turn with this one, instead of the limit and the peers, and their
+            rates are compared with that of this checkout.
     """
+    scripts = SCRIPTS
+    if checkouts:
+        scripts = {"this service": SCRIPTS["this service"]}
+        scripts |= {str(folder): folder.resolve() / "deploy/flaskapi.wsgi" for folder in checkouts}
+    first = next(iter(scripts))
     with ExitStack() as stack:
         folder, load = stack.enter_context(prepare())
         print(
@@ -38,24 +49,28 @@ def main() -> None:
         print(f"wrk -t1 -c{CONNECTIONS}; median of {ROUNDS} rounds of {SECONDS} s, in turn")
         servers = {
             name: stack.enter_context(apache(folder / str(n), script))
-            for n, (name, script) in enumerate(SCRIPTS.items())
+            for n, (name, script) in enumerate(scripts.items())
         }
-        rounds: dict[str, list[tuple[float, float, float]]] = {name: [] for name in servers}
+        rounds: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in servers}
         for server in servers.values():
             measure(server, load, seconds=2)
         for _ in range(ROUNDS):
             for name, server in servers.items():
-                rounds[name].append(measure(server, load, seconds=SECONDS))
-        limit = statistics.median(rate for rate, _, _ in rounds["the limit"])
+                before_s = _computing_s(server)
+                rate, p50, p99 = measure(server, load, seconds=SECONDS)
+                cpu_ms = 1000 * (_computing_s(server) - before_s) / (rate * SECONDS)
+                rounds[name].append((rate, p50, p99, cpu_ms))
+        limit = statistics.median(rate for rate, *_ in rounds[first])
         print(
-            f"{'':20}{'requests/s':>12}{'of the limit':>14}"
-            f"{'p50 ms':>9}{'p99 ms':>9}{'MB a process':>14}"
+            f"{'':20}{'requests/s':>12}{f'of {first}':>17}{'p50 ms':>9}{'p99 ms':>9}"
+            f"{'CPU ms a request':>18}{'MB a process':>14}"
         )
         for name, results in rounds.items():
-            rate, p50, p99 = (statistics.median(column) for column in zip(*results, strict=True))
+            rate, *times = (statistics.median(column) for column in zip(*results, strict=True))
+            p50, p99, cpu = times
             print(
-                f"{name:20}{rate:12.0f}{rate / limit:14.2f}"
-                f"{p50:9.1f}{p99:9.1f}{_memory_mb(servers[name]):14.0f}"
+                f"{name:20}{rate:12.0f}{rate / limit:17.2f}{p50:9.1f}{p99:9.1f}"
+                f"{cpu:18.2f}{_memory_mb(servers[name]):14.0f}"
             )
 
 
@@ -121,6 +136,12 @@ def _latency_ms(text: str, share: str) -> float:
     found = re.search(rf"{share}\s+([\d.]+)(us|ms|s)", text)
     assert found
     return float(found[1]) * {"us": 0.001, "ms": 1, "s": 1000}[found[2]]
+
+
+def _computing_s(server: Server) -> float:
+    """CPU time of the daemons so far, in seconds: of the user and of the system."""
+    times = [Path(f"/proc/{daemon}/stat").read_text().split() for daemon in server.daemons()]
+    return sum(int(one[13]) + int(one[14]) for one in times) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory_mb(server: Server) -> float:

@@ -191,7 +191,7 @@ def _outline(data: bytes) -> Outline:
     outline = read_outline(data)
     if outline is None and (name := name_unread(data[:HEAD_BYTES])):
         raise UnsupportedImageError(
-            f"This is {name}, which this service does not read; it reads {FORMAT_NAMES}."
+            f"This is {name}, which this service does not read. It reads {FORMAT_NAMES}."
         )
     if outline is None:
         raise UnsupportedImageError(

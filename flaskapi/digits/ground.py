@@ -52,7 +52,7 @@ LEAST_BORDER, MUCH_BORDER = (0.12, 0.2)
 # In pictures such as MNIST's a stroke may be as wide; but it has less of the border.
 TINY_SIDE_PX, WIDEST_TINY_STROKE_PX = (32, 8)
 FEW_TO_SORT = 1000  # of more, counting is faster than sorting
-NOTHING = "No digit was found: nothing stands out from the ground."
+NOTHING = "No digit was found: no ink stands out from the background."
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 

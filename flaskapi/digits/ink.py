@@ -398,7 +398,7 @@ def _select(mask: Image) -> tuple[Image, bool]:
     main = int(np.argmax(score))
     if spans[main] and np.count_nonzero(spans & at_border) >= PATTERN:
         raise NoDigitFoundError(
-            "No digit was found: there is only a pattern, which goes on beyond the picture."
+            "No digit was found: there is only a pattern, which continues beyond the picture."
         )
     # Detached strokes, such as the bar of a 5, lie within a third of the digit's size.
     reach = 0.3 * max(w[main], h[main])

@@ -49,7 +49,7 @@ class Judgement(NamedTuple):
 
     @property
     def fixed(self) -> list[Pair]:
-        """What the candidate reads rightly and the other model did not."""
+        """The images that the candidate reads correctly and the other model does not."""
         return [pair for pair in self.labelled if pair.after.right and not pair.before.right]
 
     @property
@@ -76,7 +76,7 @@ class Judgement(NamedTuple):
 
     @property
     def reasons(self) -> list[str]:
-        """Why the candidate is not to serve; none where it may."""
+        """Why the candidate must not serve; empty if it may."""
         return [*self._reasons_of_mnist(), *self._reasons_of_labels()]
 
     def _reasons_of_mnist(self) -> list[str]:
@@ -87,8 +87,8 @@ class Judgement(NamedTuple):
         reasons = []
         if (p_value := sign_test(counted, fixed)) < WORSE:
             reasons.append(
-                f"On MNIST's test set it is wrong {wrong_now:,} times, not {wrong:,}: more than by "
-                f"chance, p = {p_value:.2g}."
+                f"It misreads {wrong_now:,} images of MNIST's test set instead of {wrong:,}: more "
+                f"than by chance, p = {p_value:.2g}."
             )
         if self.wrong_at_first is None:
             first, whose = wrong, "the model that serves"
@@ -96,28 +96,28 @@ class Judgement(NamedTuple):
             first, whose = self.wrong_at_first, "the model of MODEL_PATH"
         if wrong_now > first + MORE_ERRORS:
             reasons.append(
-                f"On MNIST's test set it is wrong {wrong_now:,} times, and {whose} {first:,}; "
-                f"allowed are {MORE_ERRORS} more, however many retrainings lie between."
+                f"It misreads {wrong_now:,} images of MNIST's test set, and {whose} {first:,}; at "
+                f"most {MORE_ERRORS} more are allowed after any number of retrainings."
             )
         if unfit_now > MNIST_CALIBRATION_ERROR:
             reasons.append(
-                f"On MNIST's test set its calibration error is {unfit_now:.2%}; allowed is "
-                f"{MNIST_CALIBRATION_ERROR:.0%}."
+                f"Its calibration error on MNIST's test set is {unfit_now:.2%}; at most "
+                f"{MNIST_CALIBRATION_ERROR:.0%} is allowed."
             )
         return reasons
 
     def _reasons_of_labels(self) -> list[str]:
         reasons = []
         if not self.p_value < self.needed:
-            nth = "" if self.look == 1 else f", for this is retraining {self.look} of it"
+            nth = "" if self.look == 1 else f" at retraining {self.look} of the same model"
             reasons.append(
-                f"On labelled images it is not better for sure: {len(self.better)} are answered "
-                f"better, {len(self.worse)} worse, p = {self.p_value:.2g}; needed is less than "
+                f"On labelled images it is not certainly better: {len(self.better)} are answered "
+                f"better, {len(self.worse)} worse, p = {self.p_value:.2g}; it must be below "
                 f"{self.needed:.2g}{nth}."
             )
         if len(self.broken) > len(self.fixed):
             reasons.append(
-                f"Of labelled images it breaks more than it fixes: {len(self.broken)} and "
+                f"Of the labelled images it breaks more than it fixes: {len(self.broken)} and "
                 f"{len(self.fixed)}."
             )
         sure, sure_now = (
@@ -130,8 +130,8 @@ class Judgement(NamedTuple):
         )
         if sure_now > sure + MORE_SURE_ERRORS * len(self.labelled):
             reasons.append(
-                f"Of labelled images {sure_now:,} are wrong for sure, not {sure:,}; allowed is "
-                f"{MORE_SURE_ERRORS:.0%} of them more."
+                f"Of the labelled images {sure_now:,} are certain and wrong instead of {sure:,}; "
+                f"at most {MORE_SURE_ERRORS:.0%} more is allowed."
             )
         return reasons
 

@@ -1,4 +1,4 @@
-"""What a retraining did and why, as text, as a page with pictures, and as figures."""
+"""The report of a retraining, as text, as a page with pictures, and as figures."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,42 +17,42 @@ NAMED = 1000  # of them among the figures
 
 
 def render_text(done: RetrainingResult, *, promoted: bool) -> str:
-    """Say what was used, what is suspicious, how both models compare, and what follows."""
+    """List what was used and what is suspicious, compare both models, and give the result."""
     chosen = done.chosen
     lines = [
         f"Labelled images: {len(chosen.learned):,} to learn from,"
         f" {len(chosen.suspicious):,} suspicious, {len(chosen.contradicted):,} on which operators "
-        f"contradict each other,"
-        f" {chosen.unsupported:,} of which only senders speak, without support.",
+        f"disagree,"
+        f" {chosen.unsupported:,} with labels of senders only, of whom no two agree.",
         describe(done.advice),
     ]
     if chosen.suspicious:
         lines += [
             "",
-            "Suspicious, and not used unless an operator gives the same label again, for the model "
-            "is sure of something else:",
+            "Suspicious: the model reads these differently with certainty. They are not used "
+            "unless an operator gives the same label again:",
         ]
         lines += _list(chosen.suspicious)
     if chosen.contradicted:
         lines += [
             "",
-            "Operators say different things of the same image:",
+            "Operators disagree on these images:",
             *(f"  {one.name}" for one in chosen.contradicted[:LISTED]),
         ]
     if done.review:
         lines += [
             "",
-            "The fifth of the labels that models which have not learned them doubt most, the most "
-            "doubtful first; look at them, and mend those that are wrong:",
+            "The most doubtful fifth of the labels, by models that have not learned them. Check "
+            "them, the first ones above all, and correct those that are wrong:",
         ]
         lines += _list(done.review)
     if done.judgement:
         lines += [
             "",
-            f"Candidate {done.candidate}, against {done.serving}, which serves:",
+            f"Candidate {done.candidate}, compared with {done.serving}, which serves:",
             *_tabulate(done.judgement),
         ]
-    lines += ["", *(f"{done.serving} goes on to serve. {reason}" for reason in done.reasons)]
+    lines += ["", *(f"{done.serving} continues to serve. {reason}" for reason in done.reasons)]
     if done.judgement and not done.reasons:
         lines.append(f"{done.candidate} is better, and {'serves' if promoted else 'may serve'}.")
     return "\n".join(lines).rstrip()
@@ -81,15 +81,14 @@ def _tabulate(judgement: Judgement) -> list[str]:
         lines.append(f"  {'  calibration error':24}{errors[0]:>9.2%}{errors[1]:>9.2%}")
     if judgement.wrong_at_first is not None:
         lines.append(
-            f"  Of MNIST's test set the model of MODEL_PATH reads {judgement.wrong_at_first:,} "
-            f"wrongly."
+            f"  The model of MODEL_PATH misreads {judgement.wrong_at_first:,} of MNIST's test set."
         )
     return [
         *lines,
         f"  Labelled images, each judged by a model that had not learned it: "
         f"{len(judgement.better):,} answered better, {len(judgement.worse):,} worse; "
         f"{len(judgement.fixed):,} fixed, {len(judgement.broken):,} broken.",
-        f"  Exact sign test, one-sided: p = {judgement.p_value:.2g}; needed is less than "
+        f"  Exact sign test, one-sided: p = {judgement.p_value:.2g}; it must be below "
         f"{judgement.needed:.2g}.",
     ]
 
@@ -133,7 +132,7 @@ def to_figures(done: RetrainingResult) -> dict[str, Any]:
 
 
 def render_page(done: RetrainingResult, *, promoted: bool) -> str:
-    """Show what is suspicious and what changed, as the network saw it."""
+    """Show the suspicious and the changed images, as the network saw them."""
     suspicious, review = (
         [
             Picture(

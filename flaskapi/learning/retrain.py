@@ -151,7 +151,7 @@ def promote(registry: Registry, retraining: RetrainingResult, by: str) -> None:
         VersionError: one was, or the candidate may not serve.
     """
     if retraining.candidate is None or retraining.reasons:
-        raise VersionError("There is no candidate that may serve.")
+        raise VersionError("There is no candidate, or it must not serve.")
     registry.promote(retraining.candidate, by, instead_of=retraining.generation)
 
 

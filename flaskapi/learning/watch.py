@@ -90,8 +90,8 @@ class Worker:
                 if not self._is_still_ours(taken, said):
                     _end(child.process)
                     log.error(
-                        "retrain: %s was given to another worker, for this one was not heard of in "
-                        "time",
+                        "retrain: %s was given to another worker, because this one did not report "
+                        "in time",
                         taken.id,
                     )
                     return
@@ -168,11 +168,11 @@ class _Said:
         if code == -signal.SIGKILL:
             self.log += (
                 "The training was killed, most likely because memory ran out. "
-                "What serves is as it was.\n"
+                "The serving version is unchanged.\n"
             )
         else:
             how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
-            self.log += f"The training ended {how} before it was done. What serves is as it was.\n"
+            self.log += f"The training ended early, {how}. The serving version is unchanged.\n"
 
 
 def _start(command: Sequence[str]) -> _Child:

@@ -1,4 +1,4 @@
-"""The ways to look at a picture: as EXIF says and as it is stored; by lightness, then by colour."""
+"""The views of a picture: turned by EXIF and as stored; by lightness, then by colour."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,30 +7,30 @@ from flaskapi.digits import Image
 from flaskapi.digits.decode import ImageFile, Layout, decode_image
 from flaskapi.digits.formats import HEAD_BYTES, foreign_kind
 
-# A larger picture is reduced to this while it is decoded; a digit a fortieth as high still has 25
-# pixels.
+# Larger pictures are reduced to this while they are decoded; a digit a fortieth as high still has
+# 25 pixels.
 DECODED_SIDE_PX = 1024
 
 
 class View(NamedTuple):
-    """One way to look at a picture."""
+    """One view of a picture."""
 
     pixels: Image  # `uint8 (height, width)`, 255 the lightest
     layout: Layout  # of the picture's own pixels
-    is_stored: bool  # as it is stored, where EXIF data say that it is turned
+    is_stored: bool  # as stored, if EXIF says that the picture is turned
 
 
 def find_views(image: bytes, max_pixels: int) -> Iterator[list[View]]:
     """Give the views of a picture by its lightness, then those by its colours, if it has any.
 
-    The second are for a caller who saw nothing in the first: an ink may be as light as its paper.
+    The colours are for a caller who found nothing by lightness: ink may be as light as its paper.
 
     Args:
         image: a whole image file.
         max_pixels: see `decode_image`.
 
     Raises:
-        FlaskapiError: what `decode_image` raises.
+        FlaskapiError: the errors of `decode_image`.
     """
     is_foreign = foreign_kind(image[:HEAD_BYTES]) is not None
     picture = None if is_foreign else ImageFile(image, max_pixels=max_pixels)

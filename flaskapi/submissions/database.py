@@ -37,7 +37,7 @@ _BREATH_S = (
 )
 _LOOKS_AT_LOG = 10  # for a moment in which nobody reads, so that it can be emptied
 PATIENCE_S = 0.8  # with a database in which another process writes
-_PUBLIC = "The store cannot be used at the moment; the service's log says why."
+_PUBLIC = "The store cannot be used at the moment; the service's log has the reason."
 
 
 class Database:
@@ -143,7 +143,7 @@ class Database:
         # What was erased makes the file no smaller, and is used again.
         if free < reserve and free + self.run(find_pages, reads=True).free < reserve:
             raise StoreUnavailableError(
-                f"{free // MIB:,} MiB are free on the disk, and {reserve // MIB:,} MiB are to stay "
+                f"{free // MIB:,} MiB are free on the disk, but {reserve // MIB:,} MiB must stay "
                 "free (the setting KEEP_FREE_BYTES).",
                 only_keeping=True,
             )

@@ -22,7 +22,7 @@ REQUESTED, RUNNING, PROMOTED, STAYED, FAILED = (
 SILENT = timedelta(minutes=3)  # after which a worker that was not heard of is given up
 MOST_ATTEMPTS = 3
 LOG_CHARACTERS = 8_000  # of the end of the log are kept
-_GIVEN_UP = "No worker that took it was heard of again, {} times.\n"
+_GIVEN_UP = "No worker that took it reported again, {} times.\n"
 
 
 class Retraining(NamedTuple):

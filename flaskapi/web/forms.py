@@ -1,5 +1,5 @@
-"""The parts of a form, in memory, as bytes: a part without a file's name may be a picture too,
-which Werkzeug would make a text of.
+"""The parts of a form, in memory, as bytes. Werkzeug would decode a part without a file name as
+text, but it may be a picture.
 """
 
 import io
@@ -27,8 +27,8 @@ Kind = Literal["file", "picture", "text"]
 
 
 class FormPart(NamedTuple):
-    """One part of a form. A picture is what has no file's name, but an image's type or first
-    bytes; a part without a name has an empty one.
+    """One part of a form. A part without a file name is a picture if it has an image's type or
+    first bytes; a part without a name has an empty one.
     """
 
     kind: Kind
@@ -38,25 +38,25 @@ class FormPart(NamedTuple):
 
 
 def find_boundary(head: bytes) -> str:
-    """Find the boundary of a multipart body in its first line; empty where it begins otherwise."""
+    """Find the boundary of a multipart body in its first line; empty if there is none."""
     match = _FIRST_LINE.match(head)
     return match[1].decode("latin-1") if match else ""
 
 
 def is_image_part(headers: Headers) -> bool:
-    """Does a part say that it is an image, whether or not it has a file's name?"""
+    """Does a part declare an image type, with or without a file name?"""
     return headers.get("content-type", "").lower().startswith("image/")
 
 
 def read_parts(
     body: _Readable, boundary: str, *, most_parts: int, most_field_bytes: int
 ) -> list[FormPart]:
-    """Read a multipart form; one that cannot be read has no parts.
+    """Read a multipart form; a form that cannot be read has no parts.
 
-    A text is as long as `most_field_bytes` at most, but for a data: URL.
+    A text has at most `most_field_bytes`, except a data: URL.
 
     Raises:
-        RequestEntityTooLarge: more parts, or a longer text.
+        RequestEntityTooLarge: there are more parts, or a text is longer.
     """
     head = b""
     if not boundary:
@@ -71,7 +71,7 @@ def read_parts(
     try:
         for event, content in _contents(decoder, body, head, most_field_bytes):
             parts.append(_make_part(event, content))
-    except ValueError:  # the decoder's word for a form that is none
+    except ValueError:  # the decoder's error for an invalid form
         return []
     return parts
 
@@ -79,11 +79,11 @@ def read_parts(
 def read_pairs(body: bytes, *, most_parts: int, most_field_bytes: int) -> list[FormPart]:
     """Read a form of names and values (`application/x-www-form-urlencoded`).
 
-    A value of more than `most_field_bytes` is kept as it was sent: what decodes base64 knows the
-    few percent signs that there may be, and unquoting all of a large body takes far more memory.
+    A value of more than `most_field_bytes` stays percent-encoded: the base64 decoder handles the
+    few percent signs in it, and decoding a whole large body takes far more memory.
 
     Raises:
-        RequestEntityTooLarge: more parts.
+        RequestEntityTooLarge: there are more parts.
     """
     pairs = body.split(b"&", most_parts)
     if len(pairs) > most_parts:
@@ -121,7 +121,7 @@ def _contents(
 
 
 def _allow(part: Field, content: io.BytesIO) -> None:
-    """Let a long text pass where it is a picture: the request's own limit holds for it."""
+    """Accept a long text if it is a picture: the limit of the request applies to it."""
     head = content.getbuffer()[:IMAGE_HEAD_BYTES].tobytes()
     if not (is_image_part(part.headers) or is_image(head) or head.startswith(b"data:")):
         raise RequestEntityTooLarge()

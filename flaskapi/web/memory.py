@@ -1,4 +1,4 @@
-"""A process that has taken too much memory asks its server for another in its place."""
+"""A process that takes too much memory is replaced by a new one."""
 
 import logging
 import os
@@ -13,9 +13,9 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def watch_memory(most_bytes: int) -> None:
-    """Look at this process's memory from now on; above so many bytes it ends, and is replaced.
+    """Watch this process's memory; above so many bytes the process ends and is replaced.
 
-    To be called where SIGUSR1 means to finish what is under way and end, as in mod_wsgi's daemons.
+    Call it only if SIGUSR1 means to finish the current requests and end, as in mod_wsgi's daemons.
     """
     threading.Thread(
         target=wait_until_above, args=(most_bytes, resident_bytes, end), name="memory", daemon=True
@@ -29,12 +29,12 @@ def wait_until_above(
     *,
     every_s: float = EVERY_S,
 ) -> None:
-    """Wait until this process has more memory than so many bytes; then log it, and do something."""
+    """Wait until this process has more memory than so many bytes; then log it and call `then`."""
     while (found := resident()) <= most_bytes:
         time.sleep(every_s)
     logging.getLogger("flaskapi").error(
-        "memory: this process has %s MB, and may have %s (PROCESS_MEMORY_BYTES); another takes its "
-        "place.",
+        "memory: this process has %s MB, more than the %s allowed (PROCESS_MEMORY_BYTES); another "
+        "replaces it.",
         f"{found // 1_000_000:,}",
         f"{most_bytes // 1_000_000:,}",
     )
@@ -42,10 +42,10 @@ def wait_until_above(
 
 
 def resident_bytes() -> int:
-    """The memory that this process has, in bytes."""
+    """The memory of this process, in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
 def end() -> None:
-    """Finish what is under way, and end."""
+    """Finish the current requests, and end."""
     os.kill(os.getpid(), signal.SIGUSR1)

@@ -32,7 +32,7 @@ def number() -> dict[str, Any] | Response:
     query = read_query(
         request,
         length=("[1-9]|[1-5][0-9]|6[0-4]", "a whole number from 1 to 64"),
-        pattern=("[0-9d]{1,64}", "1 to 64 signs, each a digit, or d for any, as in 05dddddddd"),
+        pattern=("[0-9d]{1,64}", "1 to 64 digits, or d for any digit, such as 05dddddddd"),
         alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
         check=("|".join(CHECKS), "one of " + ", ".join(CHECKS)),
         include=("picture", "'picture'"),

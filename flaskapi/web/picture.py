@@ -1,4 +1,4 @@
-"""`?include=picture`: the picture that was sent, upright and grey, with what was found in it."""
+"""`?include=picture`: the picture that was sent, upright and grey, with the boxes of its digits."""
 
 from flask import current_app
 
@@ -16,10 +16,10 @@ _SUFFIXES = {JPEG: ".jpg"}
 
 
 def draw_digit(image: bytes, prediction: Prediction, form: str) -> bytes:
-    """Draw the box of the one digit in an image file that was read.
+    """Draw the box of the digit in an image file that was read.
 
     Args:
-        form: the media type of the result, a PNG's or a JPEG's.
+        form: the media type of the result, PNG or JPEG.
     """
     with gate().computing():
         view, box = _find_digit(image)
@@ -27,7 +27,7 @@ def draw_digit(image: bytes, prediction: Prediction, form: str) -> bytes:
 
 
 def _find_digit(image: bytes) -> tuple[Image, Box]:
-    """Give the first view of a picture in which there is ink, and where it is."""
+    """Give the first view of a picture in which there is ink, and the box of the ink."""
     for views in find_views(image, current_app.config["MAX_IMAGE_PIXELS"]):
         for view in views:
             try:

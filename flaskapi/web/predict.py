@@ -19,7 +19,7 @@ from flaskapi.web.services import services
 
 blueprint = Blueprint("predict", __name__)
 
-SEVERAL = "There seem to be several digits; /predict/number reads a number."
+SEVERAL = "There seem to be several digits. /predict/number reads numbers."
 
 
 def init_app(app: Flask) -> None:
@@ -30,9 +30,8 @@ def init_app(app: Flask) -> None:
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
 def predict() -> dict[str, Any] | Response:
-    """Read the one digit in the image that was sent; with `?include=normalized`, show what the
-    network saw of it, with `?include=picture` where it was found, and with `?keep=false`, keep
-    nothing.
+    """Read the digit in an image. `?include=normalized` adds the network's input,
+    `?include=picture` the picture with its box; with `?keep=false` nothing is kept.
     """
     known = ("normalized|picture", "'normalized' or 'picture'")
     query = read_query(request, include=known, keep=KEEP)

@@ -1,6 +1,4 @@
-"""The step between a prediction and its answer: keep it, so that the `id` in the answer is a
-receipt.
-"""
+"""Keep a prediction before it is answered, so that an `id` in an answer is always in the store."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -15,15 +13,14 @@ from flaskapi.web.services import services
 def record(
     kept: Sequence[Kept], batch: UUID | None = None, *, keep: bool = True
 ) -> list[str | None]:
-    """Keep images with their answers, and give their ids; None where they are not kept.
+    """Keep images with their answers, and give their ids; None for those that are not kept.
 
     Args:
-        batch: the same for all images of one request.
-        keep: False where the caller asks that nothing be kept, which the setting STORE = `required`
-            overrules.
+        batch: an id that all images of one request share.
+        keep: False if the caller asks to keep nothing; STORE = `required` overrules it.
 
     Raises:
-        StoreUnavailableError: they cannot be kept, and the setting STORE says `required`.
+        StoreUnavailableError: they cannot be kept, and the setting STORE is `required`.
     """
     store = current_app.config["STORE"]
     if not kept or store == "off" or not (keep or store == "required"):

@@ -113,7 +113,7 @@ def test_a_candidate_that_answers_five_better_and_none_worse_may_serve_at_first(
         judgement.reasons,
     )
     (reason,) = judgement._replace(look=2).reasons
-    assert "p = 0.031; needed is less than 0.0073, for this is retraining 2 of it" in reason
+    assert "p = 0.031; it must be below 0.0073 at retraining 2 of the same model" in reason
 
 
 def test_an_answer_that_becomes_sure_is_better_if_it_is_right_and_worst_if_it_is_wrong() -> None:
@@ -143,19 +143,19 @@ def test_all_retrainings_of_one_model_together_spend_one_significance() -> None:
         pytest.param(
             pairs(10_000, (1, 9)),
             pairs(50, (5, 0)),
-            "wrong 9 times, not 1: more than by chance, p = 0.016",
+            "misreads 9 images of MNIST's test set instead of 1: more than by chance, p = 0.016",
             id="worse on MNIST",  # eight broken; of six beyond noise, 1 / 64
         ),
         pytest.param(
             pairs(10_000, (1, 5)),
             pairs(50, (5, 0)),
-            "wrong 5 times, and the model that serves 1; allowed are 3 more",
+            "misreads 5 images of MNIST's test set, and the model that serves 1; at most 3 more",
             id="four more on MNIST, which may be chance",
         ),
         pytest.param(
             pairs(1000),
             pairs(50, (4, 0)),
-            "4 are answered better, 0 worse, p = 0.062; needed is less than 0.034",
+            "4 are answered better, 0 worse, p = 0.062; it must be below 0.034",
             id="four are too few",
         ),
         pytest.param(pairs(1000), pairs(0), "0 are answered better, 0 worse", id="no labels"),
@@ -165,13 +165,13 @@ def test_all_retrainings_of_one_model_together_spend_one_significance() -> None:
         pytest.param(
             pairs(1000),
             pairs(50, (3, 3), (0.9, SURE)),
-            "3 are wrong for sure, not 0; allowed is 1% of them more",
+            "3 are certain and wrong instead of 0; at most 1% more",
             id="surer of what is wrong",
         ),
         pytest.param(
             pairs(1000, confidence=(SURE, 0.98)),
             pairs(50, (5, 0)),
-            "calibration error is 2.00%; allowed is 1%",
+            "Its calibration error on MNIST's test set is 2.00%; at most 1% is allowed",
             id="too modest on MNIST",
         ),
     ],
@@ -192,7 +192,10 @@ def test_many_retrainings_together_may_not_make_more_errors_on_mnist_either() ->
     mnist, labelled = pairs(10_000, (4, 5)), pairs(50, (5, 0))
     assert [] == Judgement(mnist, labelled, wrong_at_first=2).reasons
     (reason,) = Judgement(mnist, labelled, wrong_at_first=1).reasons
-    assert "wrong 5 times, and the model of MODEL_PATH 1; allowed are 3 more" in reason
+    assert (
+        "misreads 5 images of MNIST's test set, and the model of MODEL_PATH 1; at most 3 more"
+        in reason
+    )
 
 
 def test_models_are_asked_as_callers_are_answered_with_a_second_look_at_what_is_not_sure() -> None:

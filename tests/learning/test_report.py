@@ -67,8 +67,8 @@ def test_the_text_says_what_was_used_how_both_compare_and_what_follows(
     text = render_text(done, promoted=True)
     assert "MNIST's test set, wrong         6        1  of 20" in text
     assert (
-        "20 to learn from, 1 suspicious, 1 on which operators contradict "
-        "each other, 4 of which only" in text
+        "20 to learn from, 1 suspicious, 1 on which operators disagree, "
+        "4 with labels of senders only" in text
     )
     assert "The serving model misreads 6 of 20 labelled images" in text
     assert (
@@ -80,15 +80,15 @@ def test_the_text_says_what_was_used_how_both_compare_and_what_follows(
     assert "labelled, wrong                 6        1  of 20" in text
     assert "6 answered better, 1 worse; 6 fixed, 1 broken." in text
     # (7 + 1) / 128.
-    assert "Exact sign test, one-sided: p = 0.062; needed is less than 0.034." in text
+    assert "Exact sign test, one-sided: p = 0.062; it must be below 0.034." in text
     assert text.endswith("2026-11-25-bbbbbbbb is better, and serves.")
 
 
 def test_a_candidate_that_stays_is_said_to_with_every_reason(done: RetrainingResult) -> None:
     text = render_text(done._replace(reasons=("It is worse.", "It is late.")), promoted=False)
     assert text.endswith(
-        "2026-11-22-aaaaaaaa goes on to serve. It is worse.\n2026-11-22-aaaaaaaa goes on to serve. "
-        "It is late."
+        "2026-11-22-aaaaaaaa continues to serve. It is worse.\n"
+        "2026-11-22-aaaaaaaa continues to serve. It is late."
     )
     assert render_text(done, promoted=False).endswith("is better, and may serve.")
 
@@ -112,7 +112,7 @@ def test_where_the_model_of_the_setting_serves_no_more_it_is_said_how_that_read_
     assert "mnist_wrong_at_first" not in to_figures(done)
     assert done.judgement
     later = done._replace(judgement=done.judgement._replace(wrong_at_first=5))
-    assert "  Of MNIST's test set the model of MODEL_PATH reads 5 wrongly." in render_text(
+    assert "  The model of MODEL_PATH misreads 5 of MNIST's test set." in render_text(
         later, promoted=True
     )
     assert 5 == to_figures(later)["mnist_wrong_at_first"]

@@ -201,7 +201,9 @@ def test_a_disk_that_is_full_is_said_to_be_and_leaves_what_serves_alone(
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
     )
     assert 1 == done.returncode, done.stderr
-    assert "error: File too large. What serves is as it was." == done.stderr.splitlines()[-1]
+    assert (
+        "error: File too large. The serving version is unchanged." == done.stderr.splitlines()[-1]
+    )
     assert not any("done" in json.loads(line) for line in done.stdout.splitlines())
     assert (MODEL_FILE, []) == (registry.read().version, registry.versions())
     assert not list(registry.path.glob("*")), "nothing is left behind"

@@ -146,7 +146,7 @@ def test_a_training_that_does_not_end_well_has_failed_and_the_log_says_how(
     found = wait(store, id, is_over)
     assert ("failed", 1) == (found.state, found.attempts)
     assert said in found.log
-    assert found.log.endswith("What serves is as it was.\n")
+    assert found.log.endswith("The serving version is unchanged.\n")
     assert wait(store, after, is_over).state == "failed", "the worker goes on"
 
 

@@ -175,7 +175,7 @@ def test_a_key_has_its_own_limit_instead_of_its_clients(tmp_path: Path, is_requi
     refused = predict("bob")
     assert (429, "rate-limited") == read_problem(refused)
     assert 1 <= int(refused.headers["Retry-After"]) <= 3600
-    assert re.search("its limit: 2 per hour", refused.get_json()["detail"])
+    assert re.search("its limit, 2 per hour", refused.get_json()["detail"])
     assert [200, 429] == [predict("eve").status_code for _ in range(2)]
     store_of(app).close()
 
