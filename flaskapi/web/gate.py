@@ -18,6 +18,7 @@ from werkzeug.exceptions import RequestTimeout
 from werkzeug.wsgi import get_input_stream
 
 from flaskapi.errors import OverloadedError
+from flaskapi.steps import step
 
 WAIT_S = 10.0  # that a request waits for its turn at most
 # So many wait for their turn at most; of more each is refused at once.
@@ -97,7 +98,9 @@ class Gate:
                 raise OverloadedError("Too many requests wait for their turn; send this one later.")
             self._waiting += 1
         try:
-            if not self._slots.acquire(timeout=self._wait_s):
+            with step("wait"):
+                taken = self._slots.acquire(timeout=self._wait_s)
+            if not taken:
                 raise OverloadedError(
                     f"The request waited {self._wait_s:g} s for its turn; send it again later."
                 )
