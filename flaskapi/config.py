@@ -368,6 +368,20 @@ SETTINGS = (
         one_of("DEBUG", "INFO", "WARNING", "ERROR"),
         "lowest severity that is logged: DEBUG, INFO, WARNING or ERROR",
     ),
+    Setting(
+        "LOG_FORMAT",
+        "text",
+        one_of("text", "requests", "json"),
+        "`text`: messages that do not belong to a request; `requests`: short lines for a person, one for each "
+        "request too, which `make run` sets; `json`: the same as a JSON object in each line",
+    ),
+    Setting(
+        "LOG_FILE",
+        None,
+        path,
+        "file for the log, in the instance folder; it may be moved away at any time; if unset, "
+        "standard error",
+    ),
 )
 
 
@@ -412,7 +426,7 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
             "PREDICT_KEY_REQUIRED needs keys, which are kept in the store, but STORE is off: set "
             "STORE to on or required."
         )
-    for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH"):
+    for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH", "LOG_FILE"):
         if values[name] is not None:
             values[name] = instance / values[name]
     for name in ("MODEL_PATH", "DETECTOR_PATH", "MNIST_PATH"):
@@ -459,6 +473,15 @@ def read_environment() -> dict[str, str]:
         for key, value in os.environ.items()
         if key.startswith(PREFIX)
     }
+
+
+def wants_color(is_terminal: bool) -> bool:
+    """Whether lines are coloured: on a terminal, unless the environment says otherwise by NO_COLOR
+    or FORCE_COLOR, as many programs have it.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    return is_terminal or bool(os.environ.get("FORCE_COLOR"))
 
 
 def _convert(name: str, value: Any, source: str) -> Any:

@@ -77,6 +77,8 @@ def _results(chunks: Iterator[list[Answer]], *, keep: bool) -> Iterator[dict[str
                 metrics.count_prediction(answer.outcome)
             elif isinstance(answer.outcome, NumberPrediction):
                 metrics.count_number(answer.outcome)
+            else:
+                metrics.count_refused()
         kept = [
             Kept(one.image, one.outcome, one.normalized)
             for one in chunk

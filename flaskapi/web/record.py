@@ -7,6 +7,7 @@ from flask import current_app, request
 
 from flaskapi.contract.keeping import Kept, to_submission
 from flaskapi.errors import StoreUnavailableError
+from flaskapi.steps import step
 from flaskapi.web.services import services
 
 
@@ -26,7 +27,8 @@ def record(
     if not kept or store == "off" or not (keep or store == "required"):
         return [None] * len(kept)
     try:
-        ids = services().store.record([to_submission(one, request.path, batch) for one in kept])
+        with step("store"):
+            ids = services().store.record([to_submission(one, request.path, batch) for one in kept])
     except StoreUnavailableError:
         services().metrics.count_submissions(len(kept), kept=False)
         if current_app.config["STORE"] == "required":
