@@ -48,6 +48,7 @@ def create_app(
         access,
         batch,
         client,
+        docs,
         errors,
         gate,
         keys,
@@ -58,6 +59,7 @@ def create_app(
         metrics,
         models,
         number,
+        openapi,
         operations,
         pages,
         predict,
@@ -111,6 +113,8 @@ def create_app(
         keys,
         settings,
         pages,
+        openapi,
+        docs,
     ):
         part.init_app(app)
     for part in (operations, limits):  # the limits are of all views that there are by then

@@ -69,7 +69,8 @@ def switch(value: Any) -> bool:
     return str(value).lower() == "true"
 
 
-_RATE = re.compile(r"off|[1-9]\d{0,8} per ([1-9]\d{0,3} )?(second|minute|hour|day)s?", re.ASCII)
+RATE_FORM = r"[1-9]\d{0,8} per ([1-9]\d{0,3} )?(second|minute|hour|day)s?"
+_RATE = re.compile(f"off|{RATE_FORM}", re.ASCII)
 
 
 def rate(value: Any) -> str:

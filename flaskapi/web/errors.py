@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from flaskapi import errors
 from flaskapi.contract import problems
 from flaskapi.contract.problems import PROBLEMS, STATUS, detail_of, make_document, name_of
+from flaskapi.web.described import described
 from flaskapi.web.request_id import request_id
 from flaskapi.web.scopes import open_to_all
 
@@ -95,6 +96,7 @@ def _hint(path: str) -> str:
     return "There are the page, GET /, and POST /predict, /predict/number and /predict/batch."
 
 
+@described({"text/plain": {"type": "string"}}, query=None)
 @open_to_all
 def _list() -> Response:
     """Name every problem with its meaning, a line for each."""
@@ -104,6 +106,7 @@ def _list() -> Response:
     )
 
 
+@described({"text/plain": {"type": "string"}}, query=None)
 @open_to_all
 def _explain(name: str) -> Response:
     """Say what a problem means, to a person who follows the link in `type`."""

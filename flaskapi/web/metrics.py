@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, g, request
 
 from flaskapi.reading.predictions import NumberPrediction, Prediction
+from flaskapi.web.described import described
 from flaskapi.web.scopes import open_to_all
 
 if TYPE_CHECKING:
@@ -176,6 +177,8 @@ def init_app(app: Flask) -> None:
         return response
 
     @app.get("/metrics")
+    @described({"text/plain": {"type": "string"}}, query=None)
     @open_to_all
     def scrape() -> Response:
+        """What happens, for Prometheus; under Apache for the machine itself alone."""
         return Response(metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
