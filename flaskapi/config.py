@@ -80,6 +80,21 @@ def rate(value: Any) -> str:
     return str(value)
 
 
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?", re.ASCII)
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
+
+
+def origins(value: Any) -> tuple[str, ...]:
+    """origins as https://example.org or http://localhost:3000, with commas between them, or *"""
+    named = value.split(",") if isinstance(value, str) else list(value)
+    found = tuple(str(one).strip().lower() for one in named)
+    if found == ("*",):
+        return found
+    if not all(_ORIGIN.fullmatch(one) for one in found):
+        raise ValueError
+    return tuple(one.removesuffix(_USUAL_PORTS[one.partition(":")[0]]) for one in found)
+
+
 def rate_limit_storage(value: Any) -> str:
     """memory, or redis://HOST:PORT/NUMBER"""
     if value != "memory" and not str(value).startswith(("redis://", "rediss://")):
@@ -309,6 +324,13 @@ SETTINGS = (
         rate_limit_storage,
         "where requests are counted: in the `memory` of each process, which knows of its own only, "
         "or for all in `redis://host:6379/0`",
+    ),
+    Setting(
+        "CORS_ORIGINS",
+        None,
+        origins,
+        "pages of which other origins may ask and be kept, as `https://example.org`, with commas "
+        "between them; `*`: of all; unset: none",
     ),
     Setting(
         "TRUSTED_PROXIES",
