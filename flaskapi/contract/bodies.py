@@ -38,33 +38,28 @@ def _object(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]
     }
 
 
-def _form(file: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": {"file": file}, "required": ["file"]}
+def _with(title: str, **field: Any) -> dict[str, Any]:
+    """An object of one field, and whatever else a client adds; generated clients have its title."""
+    return {"title": title, "type": "object", "properties": field, "required": [*field]}
+
+
+def _some(item: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": item, "minItems": 1}
 
 
 _ENTRY = {"type": "object", "properties": {"name": {"type": "string"}, "image": _PICTURE}}
 IMAGE = RequestBody(
     {
-        "multipart/form-data": _form(BINARY),
-        JSON: {"type": "object", "properties": {"image": _PICTURE}, "required": ["image"]},
+        "multipart/form-data": _with("ImageForm", file=BINARY),
+        JSON: _with("ImageJson", image=_PICTURE),
         **dict.fromkeys(("image/*", "application/pdf", "application/octet-stream"), BINARY),
     },
     "One image: PNG, JPEG, GIF, BMP, WebP, TIFF, HEIC, AVIF or PDF.",
 )
 IMAGES = RequestBody(
     {
-        "multipart/form-data": _form({"type": "array", "items": BINARY, "minItems": 1}),
-        JSON: {
-            "type": "object",
-            "properties": {
-                "images": {
-                    "type": "array",
-                    "items": {"anyOf": [_TEXT, _PIXELS, _ENTRY]},
-                    "minItems": 1,
-                }
-            },
-            "required": ["images"],
-        },
+        "multipart/form-data": _with("ImagesForm", file=_some(BINARY)),
+        JSON: _with("ImagesJson", images=_some({"anyOf": [_TEXT, _PIXELS, _ENTRY]})),
         **dict.fromkeys(
             (
                 *("application/zip", "application/x-tar", "application/gzip", "application/pdf"),
@@ -79,7 +74,7 @@ IMAGES = RequestBody(
 
 # Python's printable signs are those of these categories of Unicode, and the space.
 _REASON = {
-    "type": "string",
+    "type": ["string", "null"],
     "pattern": rf"^[\p{{L}}\p{{M}}\p{{N}}\p{{P}}\p{{S}} ]{{1,{MOST_SIGNS}}}$",
 }
 _DIGIT = {"type": "integer", "minimum": 0, "maximum": 9}

@@ -48,11 +48,14 @@ def _day(help: str) -> QueryField:
     return QueryField(r"\d{4}-\d\d-\d\d", "a day, as 2026-11-25", help, schema)
 
 
-_CURSOR = _like(
-    r"[\w-]{22}|[\w-]{32}",
-    "what the 'next' of a page before it bears",
-    "go on where another page ended: its `next` has it",
-)
+_ID_CURSOR = r"[\w-]{21}[AQgw]"  # base64 of 16 bytes
+
+
+def _cursor(form: str) -> QueryField:
+    words = "what the 'next' of a page before it bears"
+    return _like(form, words, "go on where another page ended: its `next` has it")
+
+
 _MODEL_FORM, _MODEL_WORDS = r"[\w.:+-]{1,100}", "a model's version"
 _KEEP = _switch("`false`: answer, and keep nothing")
 
@@ -95,7 +98,7 @@ SUBMISSIONS: Query = {
     "since": _moment("received then or later"),
     "until": _moment("received before"),
     "limit": _whole(1, 200, "how many on a page; 50 by default"),
-    "cursor": _CURSOR,
+    "cursor": _cursor(rf"{_ID_CURSOR}|[\w-]{{32}}"),
     "order": _one_of(
         "newest",
         "uncertain",
@@ -113,11 +116,11 @@ MODELS: Query = {
 }
 DISAGREEMENTS: Query = {
     "limit": _whole(1, 50, "how many on a page; 20 by default"),
-    "cursor": _CURSOR,
+    "cursor": _cursor(_ID_CURSOR),
 }
 RETRAININGS: Query = {
     "limit": _whole(1, 100, "how many on a page; 20 by default"),
-    "cursor": _CURSOR,
+    "cursor": _cursor(_ID_CURSOR),
 }
 KEYS: Query = {
     "limit": _whole(1, 200, "how many on a page; 100 by default"),

@@ -39,9 +39,9 @@ class Schemas:
         self.named: dict[str, Schema] = {}
 
     def of(self, kind: Any) -> Schema:
-        """Give the schema of a type; a schema is given back as it is."""
+        """Give the schema of a type. A schema stays as it is; one with a title is named by it."""
         if isinstance(kind, dict):
-            return kind
+            return self._refer(kind["title"], lambda: kind) if "title" in kind else kind
         if get_origin(kind):
             return self._of_many(get_origin(kind), get_args(kind))
         if kind in _PLAIN:
@@ -73,11 +73,9 @@ class Schemas:
 
     def _any_of(self, kinds: Sequence[Any]) -> Schema:
         schemas = [self.of(kind) for kind in kinds]
-        if len(schemas) == 2 and schemas[1] == {"type": "null"} and "type" in schemas[0]:
-            nullable = schemas[0] | {"type": [schemas[0]["type"], "null"]}
-            if "enum" in nullable:
-                nullable["enum"] = [*nullable["enum"], None]
-            return nullable
+        is_nullable = len(schemas) == 2 and schemas[1] == {"type": "null"}
+        if is_nullable and "type" in schemas[0] and "enum" not in schemas[0]:
+            return schemas[0] | {"type": [schemas[0]["type"], "null"]}
         return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
     def _refer(self, name: str, make: Callable[[], Schema]) -> Schema:

@@ -16,7 +16,7 @@ from flaskapi.web.access import labeller_name, sender_or_label
 from flaskapi.web.client import lasting_client
 from flaskapi.web.described import described
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_document, read_query
+from flaskapi.web.payload import as_whole, read_document, read_query
 from flaskapi.web.services import services
 
 blueprint = Blueprint("labels", __name__)
@@ -81,6 +81,7 @@ def read_label(document: Any) -> tuple[str, str, str | None]:
             f"The field 'reason' says why there is no {field}; beside one it has no place."
         )
     if field == "digit":
+        value = as_whole(value)
         if type(value) is not int or not 0 <= value <= 9:  # `true` is an int as well
             raise InvalidRequestError(
                 f"The field 'digit' must be a whole number from 0 to 9, or null where there is "

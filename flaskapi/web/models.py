@@ -22,7 +22,7 @@ from flaskapi.errors import (
 )
 from flaskapi.web.access import operator_name, operators_only
 from flaskapi.web.described import described
-from flaskapi.web.payload import read_document, read_query
+from flaskapi.web.payload import as_whole, read_document, read_query
 from flaskapi.web.services import services
 from flaskapi.web.submissions import (
     describe_row,
@@ -104,7 +104,7 @@ def roll_back() -> dict[str, Any]:
     """
     read_query(request)
     body = _read_object({"generation"}) if request.get_data() else {}
-    generation = body.get("generation")
+    generation = as_whole(body.get("generation"))
     if generation is not None and (type(generation) is not int or generation < 0):
         raise InvalidRequestError("'generation' must be a whole number.")
     with _changing("rollback"):

@@ -251,3 +251,12 @@ def _parse_document(body: bytes) -> Any:
     if document is None:
         raise InvalidRequestError("The body is not valid JSON.")
     return document
+
+
+def as_whole(value: Any) -> Any:
+    """Give a number of JSON as an `int` where it is whole: to JSON Schema, 7.0 is the integer 7.
+
+    >>> as_whole(7.0), as_whole(7.5), as_whole(None)
+    (7, 7.5, None)
+    """
+    return int(value) if isinstance(value, float) and value.is_integer() else value

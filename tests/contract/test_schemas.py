@@ -30,7 +30,10 @@ class Node(TypedDict):
         (int | None, {"type": ["integer", "null"]}),
         (int | str, {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
         (Literal["a", "b"], {"type": "string", "enum": ["a", "b"]}),
-        (Literal["a"] | None, {"type": ["string", "null"], "enum": ["a", None]}),
+        (
+            Literal["a"] | None,
+            {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "null"}]},
+        ),
         (list[bool], {"type": "array", "items": {"type": "boolean"}}),
         (dict[str, int], {"type": "object", "additionalProperties": {"type": "integer"}}),
         (Annotated[int, (("minimum", 0),)], {"type": "integer", "minimum": 0}),
