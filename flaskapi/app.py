@@ -48,6 +48,8 @@ def create_app(
         access,
         batch,
         client,
+        cors,
+        docs,
         errors,
         gate,
         keys,
@@ -58,6 +60,7 @@ def create_app(
         metrics,
         models,
         number,
+        openapi,
         operations,
         pages,
         predict,
@@ -94,6 +97,7 @@ def create_app(
         client,
         request_id,
         security,
+        cors,
         metrics,
         errors,
         gate,
@@ -111,6 +115,8 @@ def create_app(
         keys,
         settings,
         pages,
+        openapi,
+        docs,
     ):
         part.init_app(app)
     for part in (operations, limits):  # the limits apply to all views that exist by then

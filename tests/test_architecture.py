@@ -20,6 +20,7 @@ HOMES = {
         *("training", "versions", "evaluation", "learning"),
     },
     **{name: {"digits"} for name in ("PIL", "pillow_heif", "pypdfium2")},
+    "apispec": {"contract"},
     "cv2": {"digits", "handwriting"},
     "onnxruntime": {"serving", "artifacts"},  # artifacts checks what it has compiled
     **{name: {"artifacts"} for name in ("h5py", "onnx")},

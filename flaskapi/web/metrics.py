@@ -18,6 +18,7 @@ from flask import Flask, Response, g, request
 from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.steps import STEPS, Spent, measure
 from flaskapi.web.access import is_known_operator
+from flaskapi.web.described import described
 from flaskapi.web.gauges import Gauges
 from flaskapi.web.scopes import open_to_all
 
@@ -224,8 +225,10 @@ def init_app(app: Flask) -> None:
         return response
 
     @app.get("/metrics")
+    @described({"text/plain": {"type": "string"}}, query=None)
     @open_to_all
     def scrape() -> Response:
+        """Metrics for Prometheus; under Apache only from the machine itself."""
         text = metrics.render()
         if _is_from_here() or is_known_operator():
             text += gauges.render(app)

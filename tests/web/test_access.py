@@ -30,6 +30,9 @@ OPEN = {  # to everybody; whatever is not named here is for operators
             "/health/ready",
             "/metrics",
             "/model",
+            "/openapi.json",
+            "/docs",
+            "/docs/<name>",
             "/problems/",
             "/problems/<name>",
         )
