@@ -225,3 +225,17 @@ def test_the_example_of_the_open_inference_protocol_runs(
         return re.sub(r'\["[0-9a-f-]{36}"\]', '["..."]', text)
 
     assert f"    {without_id(answer)}\n" in without_id(said)
+
+
+def test_the_example_of_the_model_context_protocol_runs(
+    shipped: Flask, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    said = section("Model Context Protocol")
+    (code,) = re.findall(r"\n\n( {4}import asyncio.*?)\n\n\| tool", said, re.S)
+    with serving(shipped) as host:
+        exec(textwrap.dedent(code).replace("127.0.0.1:8000", host), {})
+    assert "0551234678\n" == capsys.readouterr().out
+    sent, begins = re.findall(r"curl -d '(.*)' http.*/mcp\n {4}(.*)…", said)[0]
+    answer = shipped.test_client().post("/mcp", data=sent)
+    assert answer.text.startswith(begins.rstrip())

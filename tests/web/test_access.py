@@ -43,6 +43,7 @@ OPEN = {  # to everybody; whatever is not named here is for operators
         )
     },
     ("GET", "/static/<path:filename>"),
+    ("POST", "/mcp"),  # each tool asks for its own key: `test_mcp.py`
     # Whoever has the id.
     *{(method, "/submissions/<uuid:id>/label") for method in ("PUT", "DELETE")},
 }
