@@ -239,3 +239,25 @@ def test_the_example_of_the_model_context_protocol_runs(
     sent, begins = re.findall(r"curl -d '(.*)' http.*/mcp\n {4}(.*)…", said)[0]
     answer = shipped.test_client().post("/mcp", data=sent)
     assert answer.text.startswith(begins.rstrip())
+
+
+def test_the_commands_for_label_studio_run(
+    shipped: Flask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """What is exported is imported as it is: each label is there already."""
+    for name, value in (("STORE", "on"), ("INSTANCE_PATH", str(tmp_path))):
+        monkeypatch.setenv(f"FLASKAPI_{name}", value)
+    client = shipped.test_client()
+    image = (ROOT / "examples" / "7.png").read_bytes()
+    id = client.post("/predict", data=image).get_json()["id"]
+    client.put(f"/submissions/{id}/label", json={"digit": 7})
+    monkeypatch.chdir(tmp_path)
+    exporting, importing = re.findall(r"-m flaskapi (.*?) *#", section("Label Studio"))
+    assert 0 == main(exporting.split())
+    (tmp_path / "for-label-studio" / "tasks.json").rename(importing.split()[1])
+    for printed in ("Labelled 1 submissions", "1 were there already"):
+        assert 0 == main(importing.split())
+        assert printed in capfd.readouterr().out
