@@ -83,16 +83,23 @@ def read_image(image: str, folder: Path) -> bytes:
             return base64.b64decode(image.partition(",")[2], validate=True)
         except ValueError as error:
             raise DatasetError("Its image is no base64.") from error
-    root = folder.resolve()
-    for named in _names(image):
-        parts = [part for part in PurePosixPath(named).parts if part not in ("/", "..")]
-        for start in range(len(parts) if "\0" not in named else 0):
-            *folders, name = parts[start:]
-            for candidate in (name, _UPLOADED.sub("", name)):
-                path = root.joinpath(*folders, candidate).resolve()
-                if path.is_relative_to(root) and path.is_file():
-                    return path.read_bytes()
+    for name in _names(image):
+        with contextlib.suppress(ValueError):  # no file can be called so
+            if path := _find_file(name, folder.resolve()):
+                return path.read_bytes()
     raise DatasetError(f"Its image, {image[:100]!r}, is not among the files in {folder}.")
+
+
+def _find_file(name: str, root: Path) -> Path | None:
+    """A file in a folder, by its name and as many of the folders before it as are there."""
+    parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
+    for start in range(len(parts)):
+        *folders, last = parts[start:]
+        for candidate in (last, _UPLOADED.sub("", last)):
+            path = root.joinpath(*folders, candidate).resolve()
+            if path.is_relative_to(root) and path.is_file():
+                return path
+    return None
 
 
 def _names(image: str) -> Iterator[str]:

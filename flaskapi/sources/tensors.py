@@ -105,7 +105,7 @@ def read_raw(tensor: Tensor, raw: bytes) -> Iterator[bytes]:
         )
     for place, picture in enumerate(np.frombuffer(raw, dtype).reshape(-1, COUNT)):
         try:
-            yield write_png(to_grey(picture.astype(np.float64)))
+            yield write_png(to_grey(picture))
         except InvalidRequestError as error:
             raise InvalidRequestError(f"{_name(tensor, place)}: {error}") from None
 

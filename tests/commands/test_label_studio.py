@@ -287,6 +287,7 @@ def test_images_are_found_by_name_beside_the_file_and_nowhere_else(tmp_path: Pat
         "/",
         "inner",
         "x\0y.png",
+        "\ud800.png",
         "http://[",
     ):
         with pytest.raises(DatasetError, match="is not among the files"):

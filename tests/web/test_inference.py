@@ -276,6 +276,15 @@ def test_a_tensor_that_holds_no_pictures_is_refused(
     assert (400, "invalid-request") == read_problem(ask(client, wrong))
 
 
+def test_raw_numbers_that_are_none_are_refused(client: FlaskClient) -> None:
+    """Infinite ones, and NaN of both kinds; one of them signals when it is calculated with."""
+    for bits in ("0000807f", "0000c07f", "0100807f"):
+        raw = bytes(4 * 783) + bytes.fromhex(bits)
+        refused = ask(client, raw_of("FP32", [1, 784], 4 * 784), raw)
+        assert (400, "invalid-request") == read_problem(refused)
+        assert "images'[0]: There are numbers from" in refused.get_json()["error"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
