@@ -29,6 +29,8 @@ def problem(name: str, status: int, detail: str, **more: Any) -> Response:
     members.
     """
     document = make_document(name, status, detail, base=request.root_path, request_id=request_id())
+    if request.path.startswith("/v2/"):  # clients of the Open Inference Protocol look for this
+        document["error"] = detail
     response = Response(
         json.dumps(document | more) + "\n", status, content_type="application/problem+json"
     )

@@ -41,7 +41,8 @@ def put_label(id: UUID) -> dict[str, Any]:
         raise InvalidRequestError(
             f"The request's type, {request.mimetype or 'none'}, is not application/json. {_WAYS}"
         )
-    return _say(id, operator, *read_label(read_document(request)))
+    read_query(request)
+    return say_label(id, operator, *read_label(read_document(request)))
 
 
 @blueprint.delete("/submissions/<uuid:id>/label")
@@ -50,7 +51,9 @@ def put_label(id: UUID) -> dict[str, Any]:
 @sender_or_label
 def delete_label(id: UUID) -> dict[str, Any]:
     """Withdraw the labels of a submission."""
-    return _say(id, labeller_name(), None, None, None)
+    operator = labeller_name()
+    read_query(request)
+    return say_label(id, operator, None, None, None)
 
 
 def read_label(document: Any) -> tuple[str, str, str | None]:
@@ -95,13 +98,19 @@ def read_label(document: Any) -> tuple[str, str, str | None]:
     return str(value), field, None
 
 
-def _say(
+def say_label(
     id: UUID, operator: str | None, label: str | None, field: str | None, reason: str | None
 ) -> dict[str, Any]:
+    """Keep the label of an operator or, where none is named, of a sender; see
+    `submissions.labels.say`.
+
+    Raises:
+        NotFoundError: nothing is kept here, or nothing of this id.
+        FlaskapiError: what `say` raises.
+    """
     # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions.labels import Said, say
 
-    read_query(request)
     if current_app.config["STORE"] == "off":
         raise NotFoundError(
             "This service keeps nothing (the setting STORE is off), so there is nothing to label."

@@ -192,7 +192,7 @@ def _read_untyped(request: Request, body: bytes) -> Upload | None:
     if text[:5].lower() == b"data:":
         return Upload("the body", decode_text(text.decode("latin-1"), "The body"))
     if text[:1] in (b"{", b"["):
-        return _read_json(_parse_document(body))
+        return _read_json(parse_document(body))
     return None
 
 
@@ -240,10 +240,11 @@ def read_document(request: Request) -> Any:
     Raises:
         InvalidRequestError: the body is not JSON.
     """
-    return _parse_document(request.get_data(cache=False))
+    return parse_document(request.get_data(cache=False))
 
 
-def _parse_document(body: bytes) -> Any:
+def parse_document(body: bytes) -> Any:
+    """Parse JSON; see `read_document`."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):  # not JSON, or nested a thousand levels deep
