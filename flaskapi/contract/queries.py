@@ -80,6 +80,7 @@ NUMBER: Query = {
     "include": _one_of("picture", help="the picture with a box around each digit"),
     "keep": _KEEP,
 }
+INFERENCE: Query = {"keep": _KEEP}
 BATCH: Query = {
     "route": _one_of("digit", "number", help="what to read in each image; a digit by default"),
     "keep": _KEEP,

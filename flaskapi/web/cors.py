@@ -26,7 +26,7 @@ def is_foreign_page() -> bool:
     (`Sec-Fetch-Site`), that is believed; over plain HTTP they do not, and the host is compared. So
     does Go's `http.CrossOriginProtection`; other programs send neither, and are no pages.
     """
-    origin = request.origin
+    origin = request.environ.get("HTTP_ORIGIN")
     if origin is None or _is_allowed(origin):
         return False
     site = request.headers.get("Sec-Fetch-Site")

@@ -8,7 +8,10 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 
+from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.keeping import Kept
+from flaskapi.contract.operations import JSON
+from flaskapi.contract.problems import PICTURE_ERRORS
 from flaskapi.contract.release import find_release
 from flaskapi.contract.tensors import (
     EXTENSIONS,
@@ -17,7 +20,7 @@ from flaskapi.contract.tensors import (
     describe_model,
     encode_answer,
 )
-from flaskapi.errors import FlaskapiError, NotFoundError
+from flaskapi.errors import FlaskapiError, ModelUnavailableError, NotFoundError
 from flaskapi.reading.many import Answer
 from flaskapi.reading.predictions import DigitReading, Prediction
 from flaskapi.reading.reader import Reader
@@ -25,9 +28,10 @@ from flaskapi.sources import Item
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.web import operations
 from flaskapi.web.access import key_if_required
+from flaskapi.web.described import described
 from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import KEEP, read_query
+from flaskapi.web.payload import read_query
 from flaskapi.web.record import record
 from flaskapi.web.scopes import open_to_all
 from flaskapi.web.services import services
@@ -42,6 +46,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("")
+@described(documents.InferenceServer, query=None, problem=documents.InferenceProblem)
 @open_to_all
 def describe_server() -> dict[str, Any]:
     """Name the server, and the extensions of the protocol that it knows."""
@@ -53,6 +58,7 @@ def describe_server() -> dict[str, Any]:
 
 
 @blueprint.get("/health/live")
+@described(documents.InferenceLive, query=None, problem=documents.InferenceProblem)
 @open_to_all
 def live() -> dict[str, bool]:
     """The process runs."""
@@ -60,6 +66,12 @@ def live() -> dict[str, bool]:
 
 
 @blueprint.get("/health/ready")
+@described(
+    documents.InferenceReady,
+    query=None,
+    errors=(ModelUnavailableError,),
+    problem=documents.InferenceProblem,
+)
 @open_to_all
 def ready() -> dict[str, bool] | Response:
     """Everything that an answer needs is there, as `/health/ready` says it."""
@@ -69,6 +81,7 @@ def ready() -> dict[str, bool] | Response:
 
 @blueprint.get("/models/<name>")
 @blueprint.get("/models/<name>/versions/<version>")
+@described(documents.InferenceModel, query=None, problem=documents.InferenceProblem)
 @open_to_all
 def describe(name: str, version: str | None = None) -> dict[str, Any]:
     """Say what the model takes and gives."""
@@ -77,6 +90,12 @@ def describe(name: str, version: str | None = None) -> dict[str, Any]:
 
 @blueprint.get("/models/<name>/ready")
 @blueprint.get("/models/<name>/versions/<version>/ready")
+@described(
+    documents.InferenceModelReady,
+    query=None,
+    errors=(ModelUnavailableError,),
+    problem=documents.InferenceProblem,
+)
 @open_to_all
 def model_ready(name: str, version: str | None = None) -> dict[str, Any]:
     """The model answers."""
@@ -86,11 +105,18 @@ def model_ready(name: str, version: str | None = None) -> dict[str, Any]:
 
 @blueprint.post("/models/<name>/infer")
 @blueprint.post("/models/<name>/versions/<version>/infer")
+@described(
+    {JSON: documents.Inferred, "application/octet-stream": bodies.BINARY},
+    query=queries.INFERENCE,
+    body=bodies.INFERENCE,
+    errors=PICTURE_ERRORS,
+    problem=documents.InferenceProblem,
+)
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
 def infer(name: str, version: str | None = None) -> Response:
     """Read the digit in each image of a tensor. Where one cannot be read, none is kept."""
-    query = read_query(request, keep=KEEP)
+    query = read_query(request, queries.INFERENCE)
     reader = _find_reader(name, version)
     receive(request)
     with gate().computing():

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from flask import Blueprint, Flask, Response, current_app, json, request
 
+from flaskapi.contract import bodies, documents
 from flaskapi.contract.answers import add_id, as_number_answer
 from flaskapi.contract.keeping import Kept
 from flaskapi.contract.problems import detail_of
@@ -25,6 +26,7 @@ from flaskapi.errors import (
     UnauthorizedError,
 )
 from flaskapi.web.access import key_if_required, labeller_name, sender_or_label
+from flaskapi.web.described import described
 from flaskapi.web.encoded import decode_text
 from flaskapi.web.errors import describe
 from flaskapi.web.gate import gate, receive
@@ -63,6 +65,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.post("/mcp")
+@described(documents.ToolAnswer, body=bodies.MESSAGE, errors=(ForbiddenError,))
 @open_to_all
 def answer() -> Response:
     """Answer one message. Each tool asks for the key that it needs."""
