@@ -22,6 +22,10 @@ from flaskapi.errors import OverloadedError
 WAIT_S = 10.0  # that a request waits for its turn at most
 # So many wait for their turn at most; of more each is refused at once.
 MOST_WAITING = 96
+# Of a request with no larger a body, work is mostly Python. Threads that do such work at once hand
+# the interpreter's lock to and fro, for half as much time again (measured); so they take turns.
+SMALL_BYTES = 1 << 16
+TURN_S = 0.02  # that one waits for its turn at most: what takes longer is no small work
 BODY_S = 300.0  # in which a body must have come
 _IN_MEMORY_BYTES = 1 << 18
 _BLOCK_BYTES = 1 << 16
@@ -49,20 +53,28 @@ class Gate:
         self._slots = threading.Semaphore(slots)
         self._slots_of_many = threading.Semaphore(max(1, slots - 1))
         self._batches = threading.Semaphore(most_batches)
+        self._turn = threading.Lock()
         self._wait_s, self._most_waiting = wait_s, most_waiting
         self._lock, self._waiting = threading.Lock(), 0
 
     @contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing(self, body_bytes: int) -> Iterator[None]:
         """Around the work of a request with one image.
+
+        Args:
+            body_bytes: the size of its body; what has a small one works alone, as long as that is
+                not long.
 
         Raises:
             OverloadedError: too many wait for their turn, or this one has waited too long.
         """
         self._take_slot()
+        has_turn = body_bytes <= SMALL_BYTES and self._turn.acquire(timeout=TURN_S)
         try:
             yield
         finally:
+            if has_turn:
+                self._turn.release()
             self._slots.release()
 
     @contextmanager
@@ -124,10 +136,13 @@ def gate() -> Gate:
     return found
 
 
-def receive(request: Request, *, within_s: float = BODY_S) -> None:
+def receive(request: Request, *, within_s: float = BODY_S) -> int:
     """Take the body of a request whole, before the gate: a large one into a temporary file.
 
     What reads the request afterwards does not wait for the client.
+
+    Returns:
+        The size of the body in bytes.
 
     Raises:
         RequestEntityTooLarge: it is larger than MAX_REQUEST_BYTES.
@@ -148,6 +163,7 @@ def receive(request: Request, *, within_s: float = BODY_S) -> None:
     environ["wsgi.input"] = body
     environ["CONTENT_LENGTH"] = str(size)
     environ.pop("HTTP_TRANSFER_ENCODING", None)
+    return size
 
 
 def copy_body(stream: IO[bytes], body: IO[bytes], within_s: float) -> int:

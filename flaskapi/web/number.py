@@ -38,8 +38,8 @@ def number() -> dict[str, Any] | Response:
         include=("picture", "'picture'"),
         keep=KEEP,
     )
-    receive(request)
-    with gate().computing():
+    size = receive(request)
+    with gate().computing(size):
         upload = read_image(request)
         prediction = services().reader.number(
             upload.data,

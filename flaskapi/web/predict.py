@@ -37,9 +37,9 @@ def predict() -> dict[str, Any] | Response:
     known = ("normalized|picture", "'normalized' or 'picture'")
     query = read_query(request, include=known, keep=KEEP)
     include = query.get("include")
-    receive(request)
+    size = receive(request)
     with services().store.expect():
-        with gate().computing():
+        with gate().computing(size):
             upload = read_image(request)
             prediction, normalized = services().reader.digit(upload.data)
             pages = tell_pages(upload.data)
