@@ -19,6 +19,8 @@ def wanted_form(*more: str) -> str:
     """Which of the forms of digits, and of `more`, the caller likes best; JSON where it is as
     good as another.
     """
+    if request.environ.get("HTTP_ACCEPT", "*/*") in ("*/*", JSON):  # as nearly all have it
+        return JSON
     return request.accept_mimetypes.best_match([JSON, *more, TEXT, CSV]) or JSON
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response
 
 from flaskapi.contract.answers import add_id
 from flaskapi.contract.keeping import Kept
@@ -15,7 +15,7 @@ from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import KEEP, read_image, read_query, tell_pages
 from flaskapi.web.picture import draw_digit
 from flaskapi.web.record import record
-from flaskapi.web.services import services
+from flaskapi.web.services import services, this_request
 
 blueprint = Blueprint("predict", __name__)
 
@@ -35,15 +35,16 @@ def predict() -> dict[str, Any] | Response:
     nothing.
     """
     known = ("normalized|picture", "'normalized' or 'picture'")
+    request, own = this_request(), services()
     query = read_query(request, include=known, keep=KEEP)
     include = query.get("include")
     size = receive(request)
-    with services().store.expect():
+    with own.store.expect():
         with gate().computing(size):
             upload = read_image(request)
-            prediction, normalized = services().reader.digit(upload.data)
+            prediction, normalized = own.reader.digit(upload.data)
             pages = tell_pages(upload.data)
-        services().metrics.count_prediction(prediction)
+        own.metrics.count_prediction(prediction)
         (identifier,) = record(
             [Kept(upload.data, prediction, normalized)], keep=query.get("keep") != "false"
         )
