@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.serving import prepare
+from benchmarks.load import prepare
 from flaskapi.versions.registry import Registry
 from tests.archives import make_zip
 from tests.disks import mounted, why_no_disk
