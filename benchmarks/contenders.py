@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,7 +70,9 @@ def find_contenders(database: str | None) -> list[Contender]:
         Contender("ONNX Runtime and a bare resize", _under_apache(PEERS / "bare.wsgi")),
         Contender("the tutorial's code", _under_apache(PEERS / "tutorial.wsgi")),
         Contender(
-            "LitServe", _peer("litserve", ["litserve==0.2.19", "python-multipart"], _litserve)
+            "LitServe",
+            _peer("litserve", ["litserve==0.2.19", "python-multipart"], _litserve),
+            partial(write_upload, field="request"),  # it takes no other
         ),
         Contender("BentoML", _peer("bentoml", ["bentoml"], _bentoml)),
         Contender("MLServer", _peer("mlserver", ["mlserver"], _mlserver), _write_numbers, False),

@@ -53,13 +53,15 @@ def prepare(missing: str | None = None) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(folder)
 
 
-def write_upload(script: Path, image: bytes) -> Path:
+def write_upload(script: Path, image: bytes, field: str = "file") -> Path:
     """Write what makes wrk upload an image as a form."""
     head = (
-        b'--x\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\n'
-        b"Content-Type: image/png\r\n\r\n"
+        f'--x\r\nContent-Disposition: form-data; name="{field}"; filename="7.png"\r\n'
+        "Content-Type: image/png\r\n\r\n"
     )
-    return write_body(script, head + image + b"\r\n--x--\r\n", "multipart/form-data; boundary=x")
+    return write_body(
+        script, head.encode() + image + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+    )
 
 
 def write_body(script: Path, body: bytes, kind: str) -> Path:

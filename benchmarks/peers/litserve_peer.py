@@ -20,7 +20,7 @@ class Digits(litserve.LitAPI):
         (self.source,) = self.session.get_inputs()
 
     def decode_request(self, request: UploadFile):
-        image = Image.open(request["file"].file).convert("L").resize((28, 28))
+        image = Image.open(request.file).convert("L").resize((28, 28))
         pixels = np.asarray(image, np.float32) / 255
         return pixels.reshape(1, *self.source.shape[1:])
 
