@@ -74,8 +74,10 @@ def find_contenders(database: str | None) -> list[Contender]:
             _peer("litserve", ["litserve==0.2.19", "python-multipart"], _litserve),
             partial(write_upload, field="request"),  # it takes no other
         ),
-        Contender("BentoML", _peer("bentoml", ["bentoml"], _bentoml)),
-        Contender("MLServer", _peer("mlserver", ["mlserver"], _mlserver), _write_numbers, False),
+        Contender("BentoML", _peer("bentoml", ["bentoml==1.4.40"], _bentoml)),
+        Contender(
+            "MLServer", _peer("mlserver", ["mlserver==1.7.1"], _mlserver), _write_numbers, False
+        ),
     ]
 
 

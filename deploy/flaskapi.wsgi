@@ -10,8 +10,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 # these when they are imported, so it has to be done here.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OPENCV_FOR_THREADS_NUM="1")
 
-from flaskapi import create_app  # noqa: E402 the path and the environment come first
-from flaskapi.web.memory import watch_memory  # noqa: E402
+from flaskapi.web.memory import give_back_memory, watch_memory  # noqa: E402 the path and the environment come first
+
+give_back_memory()
+
+from flaskapi import create_app  # noqa: E402 what is imported takes memory
 
 # How long a thread that comes back from the database waits for one that computes, at most, in seconds; Python's own is 0.005.
 sys.setswitchinterval(0.0005)
