@@ -117,8 +117,8 @@ def _latency_ms(text: str, share: str) -> float:
 def find_processes(pid: int) -> list[int]:
     """A process and all that descend from it."""
     found = [pid]
-    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in tasks.read_text().split():
+    for tasks in Path(f"/proc/{pid}/task").glob("*"):
+        for child in _read(f"{pid}/task/{tasks.name}/children").split():
             found += find_processes(int(child))
     return found
 
@@ -127,21 +127,16 @@ def cpu_s(pid: int) -> float:
     """What a process and all that descend from it have taken of the processor."""
     ticks = 0
     for process in find_processes(pid):
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
+        fields = _read(f"{process}/stat").rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:13]))  # user and system
     return ticks / _TICKS
 
 
 def memory_mb(pid: int) -> float:
     """The memory of a process and all that descend from it; what they share counts once."""
-    return (
-        sum(
-            int(match[1])
-            for process in find_processes(pid)
-            if (match := re.search(r"^Pss:\s+(\d+)", _rollup(process), re.M))
-        )
-        / 1000
-    )
+    texts = (_read(f"{process}/smaps_rollup") for process in find_processes(pid))
+    found = (re.search(r"^Pss:\s+(\d+)", text, re.M) for text in texts)
+    return sum(int(match[1]) for match in found if match) / 1000
 
 
 def largest_mb(server: Server) -> float:
@@ -151,5 +146,9 @@ def largest_mb(server: Server) -> float:
     return max(int(match[1]) for match in found if match) / 1000
 
 
-def _rollup(process: int) -> str:
-    return Path(f"/proc/{process}/smaps_rollup").read_text()
+def _read(file: str) -> str:
+    """A file of /proc; empty where its process has ended meanwhile."""
+    try:
+        return Path("/proc", file).read_text()
+    except OSError:
+        return ""
