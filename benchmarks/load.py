@@ -139,10 +139,10 @@ def memory_mb(pid: int) -> float:
     return sum(int(match[1]) for match in found if match) / 1000
 
 
-def largest_mb(server: Server) -> float:
-    """The largest resident set among Apache's daemons, in MB."""
-    status = [Path(f"/proc/{daemon}/status").read_text() for daemon in server.daemons()]
-    found = (re.search(r"VmRSS:\s+(\d+)", text) for text in status)
+def largest_mb(pid: int) -> float:
+    """The largest resident set among a process and all that descend from it."""
+    texts = (_read(f"{process}/status") for process in find_processes(pid))
+    found = (re.search(r"VmRSS:\s+(\d+)", text) for text in texts)
     return max(int(match[1]) for match in found if match) / 1000
 
 
