@@ -9,6 +9,7 @@ from benchmarks import (
     bulk,
     conditions,
     files,
+    instructions,
     others,
     promotions,
     reading,
@@ -33,6 +34,9 @@ def main() -> None:
     commands.add_parser("startup", help=startup.__doc__).set_defaults(run=lambda _: startup.main())
     commands.add_parser("reading", help=reading.__doc__).set_defaults(run=lambda _: reading.main())
     commands.add_parser("bulk", help=bulk.__doc__).set_defaults(run=lambda _: bulk.main())
+    counting = commands.add_parser("instructions", help=instructions.__doc__)
+    counting.add_argument("--write", action="store_true", help="store them, to be compared with")
+    counting.set_defaults(run=lambda options: instructions.main(write=options.write))
     keeping = commands.add_parser("store", help=store.__doc__)
     keeping.add_argument("--rounds", type=int, default=store.ROUNDS, help="%(default)s by default")
     keeping.set_defaults(run=lambda options: store.main(options.rounds))

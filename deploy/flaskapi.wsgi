@@ -15,8 +15,11 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OPENCV_FOR_THRE
 # processor, in which, at a reload of Apache, there is no socket for requests.
 atexit.register(os._exit, 0)
 
-from flaskapi import create_app  # noqa: E402 the path and the environment come first
-from flaskapi.web.memory import watch_memory  # noqa: E402
+from flaskapi.web.memory import give_back_memory, watch_memory  # noqa: E402 the path and the environment come first
+
+give_back_memory()
+
+from flaskapi import create_app  # noqa: E402 what is imported takes memory
 
 # How long a thread that comes back from the database waits for one that computes, at most, in seconds; Python's own is 0.005.
 sys.setswitchinterval(0.0005)

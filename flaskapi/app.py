@@ -2,7 +2,7 @@
 uses every room.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,9 +128,15 @@ def create_app(
     return app
 
 
+class _App(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view and no hook is a coroutine: Flask would look at seven of them at each request."""
+        return func
+
+
 def make_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Make an application with its settings and nothing else."""
-    app = Flask("flaskapi", instance_path=find_instance_path(config))
+    app = _App("flaskapi", instance_path=find_instance_path(config))
     app.config.update(load_config(app.instance_path, config))
     return app
 

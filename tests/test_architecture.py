@@ -25,7 +25,8 @@ HOMES = {
     "onnxruntime": {"serving", "artifacts"},  # artifacts checks what it has compiled
     **{name: {"artifacts"} for name in ("h5py", "onnx")},
     "keras": {"artifacts", "training"},
-    **{name: {"web"} for name in ("werkzeug", "prometheus_client", "flask_limiter", "limits")},
+    **{name: {"web"} for name in ("werkzeug", "multipart")},
+    **{name: {"web"} for name in ("prometheus_client", "flask_limiter", "limits")},
     "flask": {"web", "app"},
     **{name: {"evaluation"} for name in ("jinja2", "markupsafe")},
     **{name: {"commands"} for name in ("tqdm", "pyarrow")},

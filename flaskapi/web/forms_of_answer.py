@@ -32,6 +32,8 @@ def wanted_form(*more: str) -> str:
     """The form that the caller prefers, of the forms of digits and of `more`; JSON if it is as
     good as another.
     """
+    if request.environ.get("HTTP_ACCEPT", "*/*") in ("*/*", JSON):  # as nearly all have it
+        return JSON
     return request.accept_mimetypes.best_match([JSON, *more, TEXT, CSV]) or JSON
 
 

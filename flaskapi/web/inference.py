@@ -118,8 +118,7 @@ def infer(name: str, version: str | None = None) -> Response:
     """Read the digit in each image of a tensor. Where one cannot be read, none is kept."""
     query = read_query(request, queries.INFERENCE)
     reader = _find_reader(name, version)
-    receive(request)
-    with gate().computing():
+    with gate().computing(receive(request)):
         asked = read_inference(request)
     is_one = len(asked.images) == 1
     with services().store.expect() if is_one else nullcontext():
@@ -166,7 +165,7 @@ def _read(reader: Reader, images: Sequence[bytes]) -> list[DigitReading]:
         FlaskapiError: one cannot be read; of several the text says which.
     """
     if len(images) == 1:
-        with gate().computing():
+        with gate().computing(sum(map(len, images))):
             return [reader.digit(images[0])]
     gate().admit_batch()
     try:

@@ -24,7 +24,7 @@ from flaskapi.sources.tables import table_kind
 from flaskapi.sources.tarred import BLOCK_BYTES
 from flaskapi.web.advice import advise
 from flaskapi.web.encoded import decode_value
-from flaskapi.web.forms import HEAD_BYTES, find_boundary, is_image_part
+from flaskapi.web.forms import HEAD_BYTES, find_boundary, is_image_type
 from flaskapi.web.gate import copy_body
 from flaskapi.web.payload import read_document
 from flaskapi.web.unpack import encoding_of, is_packed, unpack_blocks, unpack_request
@@ -231,7 +231,9 @@ def _file_name(part: File | Field) -> str | None:
     """
     if isinstance(part, File):
         return part.filename
-    return f"the field '{part.name}'" if is_image_part(part.headers) else None
+    return (
+        f"the field '{part.name}'" if is_image_type(part.headers.get("content-type", "")) else None
+    )
 
 
 def _read_json(document: Any, most: int) -> Generator[Item]:

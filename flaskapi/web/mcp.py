@@ -231,7 +231,7 @@ _METHODS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 def read_digit(arguments: dict[str, Any]) -> dict[str, Any]:
     """Read the one digit in an image, as `/predict` does."""
     with services().store.expect():
-        with gate().computing():
+        with gate().computing(request.content_length or 0):
             image = _decode(arguments["image"])
             prediction, normalized = services().reader.digit(image)
             pages = tell_pages(image)
@@ -247,7 +247,7 @@ def read_digit(arguments: dict[str, Any]) -> dict[str, Any]:
 def read_number(arguments: dict[str, Any]) -> dict[str, Any]:
     """Read the number in an image, as `/predict/number` does."""
     alternatives = arguments.get("alternatives", 0)
-    with gate().computing():
+    with gate().computing(request.content_length or 0):
         image = _decode(arguments["image"])
         prediction = services().reader.number(
             image,

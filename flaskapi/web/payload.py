@@ -45,6 +45,8 @@ def read_query(request: Request, known: Query = NOTHING) -> dict[str, str]:
     Raises:
         InvalidRequestError: another parameter, or another value; the text names it.
     """
+    if not request.query_string:
+        return {}
     for name, value in request.args.items(multi=True):
         if name not in known:
             raise InvalidRequestError(
@@ -108,11 +110,12 @@ def _not_an_image(request: Request) -> str:
 
 
 def _read_form(request: Request) -> Upload:
+    settings = current_app.config
     parts = read_parts(
         request.stream,
         request.mimetype_params.get("boundary", ""),
-        most_parts=current_app.config["MAX_FORM_PARTS"],
-        most_field_bytes=current_app.config["MAX_FORM_FIELD_BYTES"],
+        most_parts=settings["MAX_FORM_PARTS"],
+        most_field_bytes=settings["MAX_FORM_FIELD_BYTES"],
     )
     files = [part for part in parts if part.kind == "file" and part.name == "file"]
     if not files:

@@ -21,7 +21,7 @@ def draw_digit(image: bytes, prediction: Prediction, form: str) -> bytes:
     Args:
         form: the media type of the result, PNG or JPEG.
     """
-    with gate().computing():
+    with gate().computing(len(image)):
         view, box = _find_digit(image)
     return _draw(view, [FoundBox(prediction.digit, prediction.confidence, box)], form)
 
@@ -40,7 +40,7 @@ def _find_digit(image: bytes) -> tuple[Image, Box]:
 def draw_number(image: bytes, prediction: NumberPrediction, form: str) -> bytes:
     """Draw the boxes of a number's digits in an image file that was read; see `draw_digit`."""
     limit = current_app.config["MAX_IMAGE_PIXELS"]
-    with gate().computing():
+    with gate().computing(len(image)):
         decoded = decode_image(image, max_pixels=limit, max_side_px=DECODED_SIDE_PX)
     view, layout = decoded.views[0], decoded.layout
     scale = max(view.shape) / max(layout.width, layout.height)

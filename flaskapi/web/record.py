@@ -30,7 +30,7 @@ def record(
         StoreUnavailableError: they cannot be kept, and the setting STORE is `required`.
         ForbiddenError: they come from a page whose images are not kept, and STORE is `required`.
     """
-    store = current_app.config["STORE"]
+    own, store = services(), current_app.config["STORE"]
     if not kept or store == "off" or not (keep or store == "required"):
         return [None] * len(kept)
     if is_foreign_page():
@@ -39,14 +39,14 @@ def record(
         return [None] * len(kept)
     try:
         with step("store"):
-            ids = services().store.record([to_submission(one, request.path, batch) for one in kept])
+            ids = own.store.record([to_submission(one, request.path, batch) for one in kept])
     except StoreUnavailableError:
-        services().metrics.count_submissions(len(kept), kept=False)
+        own.metrics.count_submissions(len(kept), kept=False)
         if current_app.config["STORE"] == "required":
             raise
         return [None] * len(kept)
-    services().metrics.count_submissions(len(kept), kept=True)
-    if shadow := services().models.shadow:
+    own.metrics.count_submissions(len(kept), kept=True)
+    if shadow := own.models.shadow:
         for one, identifier in zip(kept, ids, strict=True):
             if one.normalized is not None and identifier is not None:
                 shadow.offer(identifier, one.normalized.pixels)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-from flask import current_app
+from flask import Request, current_app, request
 
 from flaskapi.digits import Digit
 from flaskapi.reading.protocols import Classifier, Detector, Limits
@@ -78,3 +78,10 @@ def services() -> Services:
     """The services of the application that handles this request."""
     found: Services = current_app.extensions["flaskapi"]
     return found
+
+
+def this_request() -> Request:
+    """The request itself, for what asks it much: each look through Flask's stand-in takes a call
+    of three functions.
+    """
+    return request._get_current_object()  # type: ignore[attr-defined]  # Werkzeug's proxy has it

@@ -27,6 +27,7 @@ class Outline(NamedTuple):
     memory: int  # bytes that decoding takes, or goes through, at most
     orientation: int = 1  # as EXIF numbers them
     is_simple: bool = True  # no rare structure, whose cost is not a matter of its size alone
+    is_grey: bool = False  # a byte for each pixel, none transparent, row by row, as MNIST's are
     is_linear: bool = False  # decoded in one pass at the size that is asked for, as photographs are
 
     @property
