@@ -9,6 +9,7 @@ from benchmarks import (
     bulk,
     conditions,
     files,
+    moving,
     others,
     promotions,
     reading,
@@ -43,6 +44,11 @@ def main() -> None:
         "--count", type=int, default=rows.ROWS, help="how many submissions; %(default)s by default"
     )
     many.set_defaults(run=lambda options: rows.main(options.count))
+    away = commands.add_parser("moving", help=moving.__doc__)
+    away.add_argument(
+        "--count", type=int, default=rows.ROWS, help="how many submissions; %(default)s by default"
+    )
+    away.set_defaults(run=lambda options: moving.main(options.count))
     sending = commands.add_parser("files", help=files.__doc__)
     sending.add_argument("folder", type=Path, nargs="?", help="with more files to send")
     sending.set_defaults(run=lambda options: files.main(options.folder))

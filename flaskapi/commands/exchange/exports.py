@@ -1,4 +1,4 @@
-"""`python -m flaskapi export`: what was kept, as a folder of PNGs with a `labels.csv`."""
+"""`python -m flaskapi export`: what was kept, as a folder of images with a `labels.csv`."""
 
 import contextlib
 import csv
@@ -28,7 +28,21 @@ COLUMNS = (
     "model",
     "received_at",
     "sha256",
+    "id",
 )
+
+
+# Of the kinds of files that are kept, by the type that their bytes have.
+_ENDINGS = {
+    "application/pdf": ".pdf",
+    **{
+        f"image/{kind}": f".{ending}"
+        for kind, ending in {
+            **{kind: kind for kind in ("avif", "bmp", "gif", "heic", "png", "tiff", "webp")},
+            "jpeg": "jpg",
+        }.items()
+    },
+}
 
 
 class Exported(NamedTuple):
@@ -39,7 +53,7 @@ class Exported(NamedTuple):
     failed: int
 
 
-def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
+def export(store: Store, folder: Path, wanted: Wanted, *, original: bool = False) -> Exported:
     """Write submissions into a folder: the image of each, and a row in the table of the labelled or
     in that of the others.
 
@@ -48,6 +62,7 @@ def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
 
     Args:
         folder: is made; one that is there must be empty.
+        original: each file as it was sent, byte for byte, rather than as a PNG.
 
     Raises:
         FlaskapiError: there is something in the folder, or the store cannot be used.
@@ -64,7 +79,9 @@ def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
         progress = stack.enter_context(
             tqdm(total=count_wanted(store, wanted), unit=" images", disable=None)
         )
-        names = (LABELLED,) if wanted.labelled else (LABELLED, UNLABELLED)
+        names = {None: (LABELLED, UNLABELLED), True: (LABELLED,), False: (UNLABELLED,)}[
+            wanted.labelled
+        ]
         tables = {name: stack.enter_context(_table(folder / name)) for name in names}
         for one in read_wanted(store, wanted):
             table = LABELLED if one.label else UNLABELLED
@@ -72,21 +89,22 @@ def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
             if table not in tables:  # its label was withdrawn meanwhile
                 continue
             try:
-                png = convert_to_png(one.image)
+                content = one.image if original else convert_to_png(one.image)
             except (
                 Exception
             ) as error:  # it was decoded once; of what is damaged Pillow says so in many ways
                 failed += 1
                 tqdm.write(f"error: {one.id}: cannot be made a PNG: {error}", file=sys.stderr)
                 continue
-            with _whole(folder / f"{one.id}.png") as path:
-                path.write_bytes(png)
-            tables[table].writerow(_row(one))
+            name = f"{one.id}{_ENDINGS.get(one.media_type, '.bin') if original else '.png'}"
+            with _whole(folder / name) as path:
+                path.write_bytes(content)
+            tables[table].writerow(_row(one, name))
             counts[table] += 1
     return Exported(counts[LABELLED], counts[UNLABELLED], failed)
 
 
-def _row(one: Submission) -> tuple[Any, ...]:
+def _row(one: Submission, name: str) -> tuple[Any, ...]:
     about = (
         one.label_source,
         one.prediction,
@@ -98,7 +116,7 @@ def _row(one: Submission) -> tuple[Any, ...]:
     sha256 = hashlib.sha256(
         one.image
     ).hexdigest()  # of what was sent, by which `import` knows it in another form
-    return (f"{one.id}.png", _as_evaluated(one), *about, sha256)
+    return (name, _as_evaluated(one), *about, sha256, one.id)
 
 
 def _as_evaluated(one: Submission) -> str | None:
