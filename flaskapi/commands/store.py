@@ -41,6 +41,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--overwrite", action="store_true", help="also where that database has rows: they go"
     )
     moving.set_defaults(run=move)
+    migrating = actions.add_parser(
+        "migrate", help="bring the tables to a version, as before older code serves"
+    )
+    migrating.add_argument("revision", metavar="REVISION", help="as r0005")
+    migrating.set_defaults(run=migrate)
     cancelling = actions.add_parser("cancel", help="give up a move that did not end")
     cancelling.set_defaults(run=cancel)
 
@@ -108,6 +113,19 @@ def cancel(options: argparse.Namespace) -> None:
                 end_notes(source)
         _write(note, {})
     print(f"The move is given up. The service uses {hide_secrets(_in_use())}.")
+
+
+def migrate(options: argparse.Namespace) -> None:
+    """Bring the tables up or down to a version that this code knows, in one transaction."""
+    from flaskapi.submissions import moving
+    from flaskapi.submissions.migrate import known_revisions
+    from flaskapi.submissions.migrate import migrate as bring_to
+
+    if options.revision not in known_revisions():
+        raise FlaskapiError(f"This code does not know the version {options.revision}.")
+    with moving.opened(_in_use(), _in_use()) as (engine, _):
+        bring_to(engine, options.revision)
+    print(f"The tables are of version {options.revision}.")
 
 
 def _in_use() -> str:
