@@ -245,8 +245,8 @@ def migrate(
     steps.flaskapi(machine, old, "backup", target)
     # Which of the two is newer, knows the other's tables too.
     knows = new if wanted > was else old
-    undo.callback(steps.flaskapi, machine, knows, "store", "migrate", was)
     steps.flaskapi(machine, knows, "store", "migrate", wanted)
+    undo.callback(steps.flaskapi, machine, knows, "store", "migrate", was)
 
 
 def switch(machine: Machine, place: Place, old: Path, new: Path) -> None:
