@@ -21,6 +21,7 @@ from flaskapi.errors import FlaskapiError
 from flaskapi.submissions import moving
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.listing import get_submission
+from flaskapi.submissions.tables import REVISION
 from flaskapi.versions.processes import find_start
 
 pytestmark = pytest.mark.postgres
@@ -194,6 +195,18 @@ def test_what_cannot_be_moved_is_said_before_anything_is_done(
         with pytest.raises(SystemExit):
             main(["store", "move", bad])
     assert not (instance / "moving.json").exists()
+
+
+def test_the_tables_go_to_the_version_that_older_code_needs_and_back(
+    instance: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was kept stays."""
+    for revision in ("r0003", REVISION):
+        assert 0 == main(["store", "migrate", revision])
+        assert f"are of version {revision}" in capsys.readouterr().out
+    assert [b"a", b"b", b"c"] == images_of(original(instance))
+    assert 1 == main(["store", "migrate", "r9999"])
+    assert "does not know the version r9999" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
