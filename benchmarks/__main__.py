@@ -9,6 +9,7 @@ from benchmarks import (
     bulk,
     conditions,
     files,
+    machines,
     moving,
     others,
     promotions,
@@ -49,6 +50,12 @@ def main() -> None:
         "--count", type=int, default=rows.ROWS, help="how many submissions; %(default)s by default"
     )
     away.set_defaults(run=lambda options: moving.main(options.count))
+    installing = commands.add_parser("machines", help=machines.__doc__)
+    installing.add_argument("folder", type=Path, metavar="FOLDER", help="where the trees are made")
+    installing.add_argument(
+        "--certificates", type=Path, metavar="FILE", help="that pip is to trust in the trees"
+    )
+    installing.set_defaults(run=lambda options: machines.main(options.folder, options.certificates))
     sending = commands.add_parser("files", help=files.__doc__)
     sending.add_argument("folder", type=Path, nargs="?", help="with more files to send")
     sending.set_defaults(run=lambda options: files.main(options.folder))

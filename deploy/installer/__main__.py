@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import steps
@@ -237,10 +238,8 @@ def migrate(
     was, wanted = (str(read_note(release).get("revision")) for release in (old, new))
     if was == wanted:
         return
-    target = place.backups / f"before-{new.name}-{wanted}"
+    target = place.backups / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-before-{wanted}"
     machine.say(f"Tables: from {was} to {wanted}, after a backup into {target} ...")
-    if target.exists():
-        shutil.rmtree(target)
     steps.flaskapi(machine, old, "backup", target)
     # Which of the two is newer, knows the other's tables too.
     knows = new if wanted > was else old
@@ -291,13 +290,14 @@ def uninstall(machine: Machine, place: Place, options: argparse.Namespace) -> No
         machine.run("systemctl", "daemon-reload")
     was_there = (place.apache / "sites-enabled" / steps.SITE).exists()
     if was_there:
-        machine.run("a2dissite", "--quiet", "flaskapi")
+        for name in steps.find_sites(place):
+            machine.run("a2dissite", "--quiet", name)
         machine.run("a2disconf", "--quiet", "flaskapi-server")
         machine.run("a2dismod", "--quiet", "--force", "wsgi")
         if is_running():
             steps.restart_apache(machine)
     for path in (
-        place.apache / "sites-available" / steps.SITE,
+        *(place.apache / "sites-available" / f"{name}.conf" for name in steps.find_sites(place)),
         place.apache / "conf-available" / steps.SHARED,
         place.apache / "mods-available" / "wsgi.load",
     ):

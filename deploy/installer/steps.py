@@ -209,11 +209,21 @@ def write_apache(machine: Machine, release: Path, place: Place, name: str, liste
     shared = render_shared((own / SHARED).read_text("utf-8"), name, place)
     site = render_site((own / SITE).read_text("utf-8"), listen)
     changed = machine.write(place.apache / "conf-available" / SHARED, shared)
-    changed |= machine.write(place.apache / "sites-available" / SITE, site)
+    if len(find_sites(place)) == 1 or not (place.apache / "sites-available" / SITE).exists():
+        changed |= machine.write(place.apache / "sites-available" / SITE, site)
+    else:
+        machine.say("The virtual host stays as certbot left it.")
     ports = place.apache / "ports.conf"
     if listen != "80":
         changed |= machine.write(ports, render_ports(ports.read_text("utf-8"), listen))
     return changed
+
+
+def find_sites(place: Place) -> list[str]:
+    """The names of the service's virtual hosts: its own, and the copy that certbot makes of it."""
+    names = ["flaskapi", "flaskapi-le-ssl"]
+    there = [name for name in names if (place.apache / "sites-available" / f"{name}.conf").exists()]
+    return there or names[:1]
 
 
 def enable_apache(machine: Machine, place: Place, undo: contextlib.ExitStack) -> None:

@@ -162,6 +162,28 @@ def test_apaches_files_name_the_host_the_release_and_the_address(
     assert ("digits.example", port) == steps.find_address(place)[1::-1]
 
 
+def test_what_certbot_made_of_the_virtual_host_stays_and_goes_with_it(
+    main: ModuleType, place: Any
+) -> None:
+    import steps
+
+    machine, sites = Recorder(), place.apache / "sites-available"
+    steps.write_apache(machine, ROOT, place, "digits.example", "80")
+    (sites / "flaskapi-le-ssl.conf").write_text("<VirtualHost *:443>")
+    with (sites / "flaskapi.conf").open("a") as file:
+        file.write("RewriteEngine on\n")
+    assert not steps.write_apache(machine, ROOT, place, "digits.example", "80")
+    assert (sites / "flaskapi.conf").read_text().endswith("RewriteEngine on\n")
+    assert "as certbot left it" in machine.said[-1]
+    (place.apache / "sites-enabled" / "flaskapi.conf").symlink_to(
+        "../sites-available/flaskapi.conf"
+    )
+    options = main.make_parser().parse_args(["--uninstall"])
+    options.run(machine, place, options)
+    assert "a2dissite --quiet flaskapi-le-ssl" in machine.did
+    assert [] == list(sites.iterdir())
+
+
 def test_units_run_the_release_that_is_current(place: Any) -> None:
     import steps
 
