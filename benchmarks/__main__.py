@@ -10,6 +10,8 @@ from benchmarks import (
     conditions,
     files,
     instructions,
+    machines,
+    moving,
     others,
     promotions,
     reading,
@@ -53,6 +55,17 @@ def main() -> None:
         "--count", type=int, default=rows.ROWS, help="how many submissions; %(default)s by default"
     )
     many.set_defaults(run=lambda options: rows.main(options.count))
+    away = commands.add_parser("moving", help=moving.__doc__)
+    away.add_argument(
+        "--count", type=int, default=rows.ROWS, help="how many submissions; %(default)s by default"
+    )
+    away.set_defaults(run=lambda options: moving.main(options.count))
+    installing = commands.add_parser("machines", help=machines.__doc__)
+    installing.add_argument("folder", type=Path, metavar="FOLDER", help="where the trees are made")
+    installing.add_argument(
+        "--certificates", type=Path, metavar="FILE", help="that pip is to trust in the trees"
+    )
+    installing.set_defaults(run=lambda options: machines.main(options.folder, options.certificates))
     sending = commands.add_parser("files", help=files.__doc__)
     sending.add_argument("folder", type=Path, nargs="?", help="with more files to send")
     sending.set_defaults(run=lambda options: files.main(options.folder))

@@ -51,18 +51,26 @@ class MissingContenderError(Exception):
     """It cannot be had here; the text says why."""
 
 
-def find_contenders(database: str | None) -> list[Contender]:
-    """All of them.
+def find_contenders(database: str | None, checkouts: Sequence[Path] = ()) -> list[Contender]:
+    """All of them; where other checkouts are named, those in place of the peers.
 
     Args:
         database: the address of a PostgreSQL database without tables, if there is one.
+        checkouts: folders of other checkouts of this project, such as a clone of an older commit.
     """
     shipped = ROOT / "deploy" / "flaskapi.wsgi"
+    limit = Contender("the limit", _under_apache(PEERS / "limit.wsgi"))
+    if checkouts:
+        folders = {"this checkout": ROOT} | {str(one): one.resolve() for one in checkouts}
+        return [limit] + [
+            Contender(name, _under_apache(folder / "deploy" / "flaskapi.wsgi", STORE='"off"'))
+            for name, folder in folders.items()
+        ]
     stores = {"nothing kept": {"STORE": '"off"'}, "kept in SQLite": {}}
     if database:
         stores["kept in PostgreSQL"] = {"DATABASE_URL": f'"{database}"'}
     return [
-        Contender("the limit", _under_apache(PEERS / "limit.wsgi")),
+        limit,
         *(
             Contender(f"this service, {name}", _under_apache(shipped, **settings))
             for name, settings in stores.items()

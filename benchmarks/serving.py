@@ -3,6 +3,7 @@ one interleaved run; a table and a plot for docs/figures.md.
 """
 
 import statistics
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -35,8 +36,15 @@ class Measured(NamedTuple):
     cpu_ms: float
 
 
-def main(rounds: int = ROUNDS, seconds: int = SECONDS) -> None:
-    """Print a table in Markdown for each case, and write the plot of the first."""
+def main(checkouts: Sequence[Path] = (), rounds: int = ROUNDS, seconds: int = SECONDS) -> None:
+    """Print a table in Markdown for each case, and write the plot of the first.
+
+    Args:
+        checkouts: folders of other checkouts, to compare this one with in place of the peers; then
+            nothing is plotted.
+        rounds: of each case.
+        seconds: of a round, for each server.
+    """
     with ExitStack() as stack:
         folder, _ = stack.enter_context(prepare())
         database = None
@@ -47,7 +55,7 @@ def main(rounds: int = ROUNDS, seconds: int = SECONDS) -> None:
             database = postgres.make_database()
         else:
             print(f"Left out: PostgreSQL. {reason}")
-        servers = _start(stack, folder, find_contenders(database))
+        servers = _start(stack, folder, find_contenders(database, checkouts))
         loads = _write_loads(folder, [contender for contender, _ in servers.values()])
         results = _measure(servers, loads, rounds, seconds)
         memory = {
@@ -61,6 +69,8 @@ def main(rounds: int = ROUNDS, seconds: int = SECONDS) -> None:
     for name, (_, running) in servers.items():
         whole, largest = memory[name]
         print(f"| {name} | {whole:.0f} | {largest:.0f} | {running.start_s:.1f} |")
+    if checkouts:
+        return
     shown = {name: _median(found[CASES[0]]) for name, found in results.items()}
     PLOT.write_text(
         draw_bars(

@@ -5,6 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+# Where a link leads to the release that serves, this process stays with the one that it began with.
+sys.path[:] = [os.path.realpath(path) for path in sys.path]
+sys.prefix = os.path.realpath(sys.prefix)
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # The processes share out the cores; libraries that start a thread for each core would only get in their way. They read

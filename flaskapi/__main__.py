@@ -19,6 +19,7 @@ from flaskapi.commands import (
     predict,
     retrain,
     service,
+    store,
     tell_missing,
     tell_switch,
     tell_why,
@@ -61,7 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for part in (
         *(service, files, models, retrain, evaluate, predict),
-        *(forget, exchange, keys, backup),
+        *(forget, exchange, keys, backup, store),
     ):
         part.add_commands(commands)
     return parser

@@ -33,10 +33,12 @@ class LabelledImage(NamedTuple):
         # that name.
         None
     )
-    submission: str | None = None  # the id of the one that it was exported from, where it says so
+    id: str | None = None  # of the submission that it was exported from, in the same way
 
 
-def load_labelled(source: Path, *, numbers: bool = False) -> list[LabelledImage]:
+def load_labelled(
+    source: Path, *, numbers: bool = False, may_be_empty: bool = False
+) -> list[LabelledImage]:
     """List the labelled images of a folder.
 
     Args:
@@ -45,6 +47,7 @@ def load_labelled(source: Path, *, numbers: bool = False) -> list[LabelledImage]
             whose test images are encoded as PNG; or Label Studio's JSON, whose images are in it or
             beside it.
         numbers: labels are numbers, such as `05221859`, or `12|345` where a line ends after the 2.
+        may_be_empty: a `labels.csv` without a row is no error.
 
     Raises:
         DatasetError: there is no such folder, or its `labels.csv` is of another form; the text
@@ -54,7 +57,10 @@ def load_labelled(source: Path, *, numbers: bool = False) -> list[LabelledImage]
         return _read_tasks(source, numbers)
     table = source / "labels.csv"
     if table.is_file():
-        return _read_table(table, numbers)
+        found = _read_table(table, numbers)
+        if not found and not may_be_empty:
+            raise DatasetError(f"{table}: names no image.")
+        return found
     if source.suffix == ".npz" or holds_idx(source):
         dataset = load_dataset(source)
         pairs = zip(dataset.test_images, dataset.test_labels, strict=True)
@@ -68,7 +74,19 @@ def load_labelled(source: Path, *, numbers: bool = False) -> list[LabelledImage]
     )
 
 
-def _read_table(table: Path, numbers: bool) -> list[LabelledImage]:
+def load_filled_in(folder: Path, *, numbers: bool = False) -> list[LabelledImage]:
+    """List the images of an `unlabelled.csv`, as `export` writes it, to which a person has given
+    labels; where it is not there, none.
+
+    Raises:
+        DatasetError: it is of another form; the text names the line.
+    """
+    table = folder / "unlabelled.csv"
+    return _read_table(table, numbers, left_out=("",)) if table.is_file() else []
+
+
+def _read_table(table: Path, numbers: bool, left_out: tuple[str, ...] = ()) -> list[LabelledImage]:
+    """`left_out`: labels of rows that are not read."""
     labelled = []
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -79,12 +97,13 @@ def _read_table(table: Path, numbers: bool) -> list[LabelledImage]:
                     f"{', '.join(rows.fieldnames or ['nothing'])}."
                 )
             for row in rows:
+                if (row["label"] or "").strip() in left_out:
+                    continue
                 image = _labelled(table, rows.line_num, row["file"] or "", row["label"], numbers)
-                labelled.append(image._replace(source=row.get("source"), sha256=row.get("sha256")))
+                source, sha256, id = (row.get(name) for name in ("source", "sha256", "id"))
+                labelled.append(image._replace(source=source, sha256=sha256, id=id))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{table}: cannot be read as CSV in UTF-8: {error}.") from error
-    if not labelled:
-        raise DatasetError(f"{table}: names no image.")
     return labelled
 
 
@@ -95,7 +114,7 @@ def _read_tasks(source: Path, numbers: bool) -> list[LabelledImage]:
             _check_label(f"{source}, {task.name}", task.label, numbers),
             functools.partial(read_image, task.image, source.parent),
             sha256=task.sha256,
-            submission=task.submission,
+            id=task.submission,
         )
         for task in read_tasks(source)
     ]

@@ -34,7 +34,7 @@ class Copied(NamedTuple):
 
 
 @contextlib.contextmanager
-def _said() -> Iterator[None]:
+def said_by_a_database() -> Iterator[None]:
     """What a database says, in one line of ours."""
     try:
         yield
@@ -43,7 +43,7 @@ def _said() -> Iterator[None]:
         raise FlaskapiError(f"The database cannot be used: {said[0]}") from error
 
 
-@_said()
+@said_by_a_database()
 def copy_database(url: str, folder: Path) -> Copied:
     """Copy a database into files of a folder, while others write to it.
 
@@ -69,7 +69,7 @@ def check_known(copied: Copied) -> None:
         )
 
 
-@_said()
+@said_by_a_database()
 def count_rows(url: str) -> dict[str, int]:
     """How many rows each table of a database has; none where there is no database yet."""
     if sa.make_url(url).get_backend_name() == "sqlite" and not _sqlite_path(url).exists():
@@ -90,7 +90,7 @@ def count_rows(url: str) -> dict[str, int]:
         engine.dispose()
 
 
-@_said()
+@said_by_a_database()
 def put_back(url: str, folder: Path, copied: Copied) -> None:
     """Put a copy in the place of all that a database holds, in one transaction, and bring its
     tables up to date.

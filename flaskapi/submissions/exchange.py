@@ -1,10 +1,11 @@
 """Submissions as a whole, to be written elsewhere, and labelled ones from elsewhere."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from flaskapi.errors import InvalidRequestError
 from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.identifiers import first_id, new_id
 from flaskapi.submissions.inserts import insert
-from flaskapi.submissions.labels import InForce, Said, say_many
+from flaskapi.submissions.labels import Said, say_within
 from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.tables import images, labels, submissions
 
@@ -26,7 +27,7 @@ class Wanted(NamedTuple):
     """Which submissions are meant."""
 
     numbers: bool = False  # those of numbers, else those of digits
-    labelled: bool = False  # only those with a label
+    labelled: bool | None = None  # only those with a label, or only those without one
     since: datetime | None = None
     until: datetime | None = None  # that moment excluded
 
@@ -76,19 +77,56 @@ def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
         if wanted.numbers
         else submissions.c.lines.is_(sa.null())
     )
-    if wanted.labelled:
-        yield submissions.c.label.is_not(None)
+    if wanted.labelled is not None:
+        label = submissions.c.label
+        yield label.is_not(None) if wanted.labelled else label.is_(None)
     if wanted.since:
         yield submissions.c.id >= first_id(wanted.since)
     if wanted.until:
         yield submissions.c.id < first_id(wanted.until)
 
 
+def label_there(store: Store, said: Mapping[UUID, Said]) -> dict[UUID, bool | InvalidRequestError]:
+    """Label submissions that are there already, in one transaction.
+
+    Returns:
+        Of each that is there, whether it was labelled now: False where it had that label from a
+        source of that kind, the error where the label is not of its kind.
+
+    Raises:
+        StoreUnavailableError: the store cannot be used.
+    """
+    query = sa.select(submissions.c.id, submissions.c.label, submissions.c.label_source)
+
+    def work(connection: sa.Connection) -> dict[UUID, bool | InvalidRequestError]:
+        outcomes = dict[UUID, bool | InvalidRequestError]()
+        for row in connection.execute(query.where(submissions.c.id.in_(said))):
+            one = said[row.id]
+            is_new = (row.label, row.label_source) != (one.label, one.source)
+            try:
+                if is_new:
+                    say_within(connection, row.id, one)
+                outcomes[row.id] = is_new
+            except InvalidRequestError as error:  # before anything was written
+                outcomes[row.id] = error
+        return outcomes
+
+    return store.run(work)
+
+
+class Taken(NamedTuple):
+    """What became of labelled submissions from elsewhere."""
+
+    kept: int
+    labelled: int  # images that were there without a label
+
+
 def keep_labelled(
     store: Store, kept: Sequence[Submission], sent_as: Mapping[UUID, bytes] = _NOWHERE
-) -> int:
+) -> Taken:
     """Keep submissions with the labels that they bear; one whose image has that label, from a
-    source of that kind, is not kept again.
+    source of that kind, is not kept again. Where the image is there without a label, all its
+    submissions get this one, and none is added.
 
     All in one transaction or none.
 
@@ -97,17 +135,18 @@ def keep_labelled(
         sent_as: by id, the SHA-256 of the file that an image was exported from; where the store has
             that file, it is the image.
 
-    Returns:
-        How many were kept.
-
     Raises:
         StoreUnavailableError: the store cannot be used.
     """
     own = [hashlib.sha256(one.image).digest() for one in kept]
     is_number = submissions.c.lines.is_not(sa.null())
-    labelled = sa.select(
-        submissions.c.sha256, submissions.c.label, submissions.c.label_source, is_number
-    ).where(submissions.c.label.is_not(None))
+    known = sa.select(
+        submissions.c.sha256,
+        submissions.c.label,
+        submissions.c.label_source,
+        is_number.label("is_number"),
+        submissions.c.id,
+    )
     # Locked, so that none is erased before this ends.
     sources = (
         sa.select(images.c.sha256)
@@ -115,77 +154,50 @@ def keep_labelled(
         .with_for_update(read=True, key_share=True)
     )
 
-    def work(connection: sa.Connection) -> int:
+    def work(connection: sa.Connection) -> Taken:
         held = set(connection.execute(sources).scalars()) if sent_as else set()
         digests = [
             source if (source := sent_as.get(one.id)) in held else digest
             for one, digest in zip(kept, own, strict=True)
         ]
-        known = labelled.where(submissions.c.sha256.in_(set(digests)))
-        there = {
-            (sha256, label, source, bool(number))
-            for sha256, label, source, number in connection.execute(known)
-        }
-        fresh = dict[Any, Submission]()
+        there, bare = set[Any](), defaultdict[Any, list[UUID]](list)
+        for row in connection.execute(known.where(submissions.c.sha256.in_(set(digests)))):
+            if row.label is None:
+                bare[row.sha256, bool(row.is_number)].append(row.id)
+            else:
+                there.add((row.sha256, row.label, row.label_source, bool(row.is_number)))
+        fresh, labelled = dict[Any, Submission](), 0
         for one, digest in zip(kept, digests, strict=True):
             key = (digest, one.label, one.label_source, one.lines is not None)
-            if key not in there:
-                fresh.setdefault(key, one)
+            if key in there or key in fresh:
+                continue
+            if unlabelled := bare.pop((digest, one.lines is not None), None):
+                for id in unlabelled:
+                    say_within(connection, id, _said(one))
+                there.add(key)
+                labelled += 1
+            else:
+                fresh[key] = one
         if fresh:
             insert(connection, list(fresh.values()), [digest for digest, *_ in fresh])
             connection.execute(sa.insert(labels), [_history(one) for one in fresh.values()])
-        return len(fresh)
+        return Taken(len(fresh), labelled)
 
     return store.run(work)
 
 
-def label_kept(
-    store: Store, said: Mapping[UUID, str], field: Literal["digit", "number"]
-) -> tuple[set[UUID], int]:
-    """Label submissions that are kept here, as an operator does; what has that label already stays
-    as it is.
-
-    Args:
-        said: the label of each submission, which need not be kept here.
-        field: what all of them are.
-
-    Returns:
-        Those that are kept here, and how many of them had another label.
-
-    Raises:
-        InvalidRequestError: one of them is of the other kind.
-        StoreUnavailableError: the store cannot be used; what was labelled until then stays.
-    """
-    found, labelled, ids = set[UUID](), 0, list(said)
-    for start in range(0, len(ids), _PAGE):
-        there = _read_labels(store, ids[start : start + _PAGE])
-        news = [
-            (id, Said(said[id], "operator", field, key_name=IMPORTED))
-            for id, in_force in there.items()
-            if in_force != InForce(said[id], "operator")
-        ]
-        for outcome in say_many(store, news):
-            if isinstance(outcome, InvalidRequestError):
-                raise outcome
-            labelled += isinstance(outcome, InForce)  # else it was erased meanwhile
-        found |= set(there)
-    return found, labelled
+def say_imported(label: str | None, source: str | None) -> Said:
+    """What an import says of a submission."""
+    if source == "sender":
+        return Said(label, "sender")
+    return Said(label, "operator", key_name=IMPORTED)
 
 
-def _read_labels(store: Store, ids: Sequence[UUID]) -> dict[UUID, InForce]:
-    of = submissions.c
-    query = sa.select(of.id, of.label, of.label_source).where(of.id.in_(ids))
-
-    def work(connection: sa.Connection) -> dict[UUID, InForce]:
-        return {id: InForce(*label) for id, *label in connection.execute(query)}
-
-    return store.run(work, reads=True)
+def _said(one: Submission) -> Said:
+    return say_imported(one.label, one.label_source)
 
 
 def _history(one: Submission) -> dict[str, Any]:
-    about = {
-        "label": one.label,
-        "source": one.label_source,
-        "key_name": IMPORTED if one.label_source == "operator" else None,
-    }
+    said = _said(one)
+    about = {"label": said.label, "source": said.source, "key_name": said.key_name}
     return {"id": new_id(), "submission_id": one.id, "labelled_at": one.received_at} | about

@@ -64,7 +64,7 @@ def say(store: Store, id: UUID, said: Said) -> InForce:
         InvalidRequestError: it says a digit of a number, or a number of a digit.
         StoreUnavailableError: it cannot be kept.
     """
-    return store.run(lambda connection: _say(connection, id, said))
+    return store.run(lambda connection: say_within(connection, id, said))
 
 
 def say_many(
@@ -80,7 +80,7 @@ def say_many(
         outcomes: list[InForce | NotFoundError | InvalidRequestError] = []
         for id, said in statements:
             try:
-                outcomes.append(_say(connection, id, said))
+                outcomes.append(say_within(connection, id, said))
             except (NotFoundError, InvalidRequestError) as error:  # before anything was written
                 outcomes.append(error)
         return outcomes
@@ -107,7 +107,8 @@ def count_progress(store: Store) -> Progress:
     return store.run(work, reads=True)
 
 
-def _say(connection: sa.Connection, id: UUID, said: Said) -> InForce:
+def say_within(connection: sa.Connection, id: UUID, said: Said) -> InForce:
+    """The same as `say`, in a transaction of the caller's."""
     is_number = submissions.c.lines.is_not(sa.null())
     # Locked, so that of two who speak at the same moment the second sees what the first said;
     # SQLite lets one write at a time anyway.
@@ -131,6 +132,19 @@ def _say(connection: sa.Connection, id: UUID, said: Said) -> InForce:
         _write(connection, id, said, settle(history).in_force)
         forget_day(connection, submission.received_at)
     return settle(history).in_force
+
+
+def settle_again(connection: sa.Connection, id: UUID) -> bool:
+    """Let what stands of a submission's history be in force, after rows were added to it from
+    elsewhere. Tells whether that changed anything.
+    """
+    history = _read(connection, id)
+    label, source = settle(history).in_force
+    of = submissions.c
+    other = sa.or_(of.label.is_distinct_from(label), of.label_source.is_distinct_from(source))
+    change = sa.update(submissions).where(of.id == id, other)
+    values = {"label": label, "label_source": source}
+    return bool(history) and connection.execute(change.values(values)).rowcount > 0
 
 
 class Standing(NamedTuple):

@@ -32,7 +32,7 @@ class Processes:
         folder = self._folder()
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{pid}.{threading.get_ident()}"
-        temporary.write_text(json.dumps(self._here | {"started": _started(pid)}), "utf-8")
+        temporary.write_text(json.dumps(self._here | {"started": find_start(pid)}), "utf-8")
         os.replace(temporary, folder / f"{pid}.json")
 
     def all(self) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ class Processes:
                 OSError, ValueError, KeyError
             ):  # gone, by another process that noticed the same
                 one = json.loads(file.read_text("utf-8"))
-                if one.pop("started") == _started(one["pid"]):
+                if one.pop("started") == find_start(one["pid"]):
                     found[one["pid"]] = one
                 else:
                     file.unlink(missing_ok=True)
@@ -63,7 +63,7 @@ class Processes:
         return self._path / str(os.getppid())
 
 
-def _started(pid: int) -> str:
+def find_start(pid: int) -> str:
     """When a process was started, in ticks since the machine was, so that no later process of its
     id is taken for it; empty: it is gone.
     """

@@ -272,3 +272,26 @@ def test_a_backup_of_older_tables_is_brought_up_to_date(
     if address(instance).startswith("sqlite"):
         with closing(sqlite3.connect(instance / "submissions.db")) as connection:
             assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_of_backups_with_a_time_for_a_name_the_newest_stay(
+    instance: Path, store: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What else lies in the folder is nobody's to remove."""
+    folder = tmp_path / "backups"
+    others = {"by-hand", "2026-01-01T000000Z", "2026-99-99T000000Z"}  # the second is no backup
+    old = [f"2026-0{month}-01T030000Z" for month in (1, 2, 3)]
+    for name in (*others, *old):
+        (folder / name).mkdir(parents=True)
+    for name in (*old, "by-hand", "2026-99-99T000000Z"):
+        (folder / name / "backup.json").write_text("{}")
+    store.record([make_submission()])
+    assert 0 == main(["backup", str(folder), "--keep", "2"])
+    (new,) = {path.name for path in folder.iterdir()} - others - set(old)
+    assert {*others, old[2], new} == {path.name for path in folder.iterdir()}
+    assert "Removed" in capsys.readouterr().out
+    assert 0 == main(["restore", str(folder / new), "--overwrite"])
+    for bad in ("0", "-1", "x", "²"):
+        with pytest.raises(SystemExit):
+            main(["backup", str(folder), "--keep", bad])

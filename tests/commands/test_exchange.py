@@ -70,6 +70,15 @@ def labels_by_image(url: str) -> list[tuple[str, str]]:
     return found
 
 
+def labels_by_id(url: str) -> dict[str, str | None]:
+    engine = make_engine(url, "process")
+    with engine.connect() as connection:
+        query = sa.select(submissions.c.id, submissions.c.label)
+        found = {str(id): label for id, label in connection.execute(query)}
+    engine.dispose()
+    return found
+
+
 def test_an_export_is_evaluated_and_taken_into_an_empty_store(
     store: Database,
     url: str,
@@ -111,6 +120,7 @@ def test_an_export_is_evaluated_and_taken_into_an_empty_store(
         "model",
         "received_at",
         "sha256",
+        "id",
     ] == list(rows[0])
     assert [(f"{ids[4]}.png", "", "7")] == [
         (row["file"], row["label"], row["prediction"])
@@ -124,8 +134,8 @@ def test_an_export_is_evaluated_and_taken_into_an_empty_store(
     other = f"sqlite:///{tmp_path}/other.db"
     monkeypatch.setenv("FLASKAPI_DATABASE_URL", other)
     for expected in (
-        "Kept 4 images with their labels; 0 were there already",
-        "Kept 0 images with their labels; 4 were there already",
+        "Kept 4 images with their labels, labelled 0 that were kept; 0 were there already",
+        "Kept 0 images with their labels, labelled 0 that were kept; 4 were there already",
     ):
         assert 0 == main(["import", str(folder)])
         assert expected in capsys.readouterr().out
@@ -240,14 +250,16 @@ def test_what_became_a_png_is_known_where_it_was_sent_and_new_elsewhere(
     folder = tmp_path / "exported"
     assert 0 == main(["export", str(folder)])
     assert 0 == main(["import", str(folder)])
-    assert "Kept 0 images with their labels; 1 were there already" in capsys.readouterr().out
+    assert (
+        "Kept 0 images with their labels, labelled 0 that were kept; 1 were there already"
+        in capsys.readouterr().out
+    )
 
     table = folder / "labels.csv"
     table.write_text(table.read_text().replace(".png,7,", ".png,1,"))
     assert 0 == main(["import", str(folder)])
-    sha256 = hashlib.sha256(jpeg).hexdigest()
-    assert [(sha256, "1"), (sha256, "7")] == labels_by_image(url), (
-        "another label is one of the same image"
+    assert [(hashlib.sha256(jpeg).hexdigest(), "1")] == labels_by_image(url), (
+        "another label is one of the same submission"
     )
 
     monkeypatch.setenv("FLASKAPI_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
@@ -258,6 +270,71 @@ def test_what_became_a_png_is_known_where_it_was_sent_and_new_elsewhere(
     assert [(hashlib.sha256(png).hexdigest(), "1")] == labels_by_image(
         f"sqlite:///{tmp_path}/other.db"
     )
+
+
+def test_labels_that_were_filled_in_are_those_of_what_is_there(
+    store: Database, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is kept is labelled, not doubled; what nobody filled in stays without a label."""
+    pictures = [encode(draw_digit(digit, side=56), "JPEG") for digit in (1, 2, 3)]
+    ids = keep(store, *({"image": one, "media_type": "image/jpeg"} for one in pictures))
+    folder = tmp_path / "exported"
+    assert 0 == main(["export", str(folder), "--unlabelled", "--original"])
+    assert pictures == [(folder / f"{one}.jpg").read_bytes() for one in ids]
+    assert not (folder / "labels.csv").exists()
+    table = folder / "unlabelled.csv"
+    rows = table.read_text().splitlines(keepends=True)
+    rows[1:3] = [rows[1].replace("jpg,,", "jpg,1,"), rows[2].replace("jpg,,", "jpg,none,")]
+    table.write_text("".join(rows))
+    for expected in ("labelled 2 that were kept; 0 were", "labelled 0 that were kept; 2 were"):
+        assert 0 == main(["import", str(folder)])
+        assert f"Kept 0 images with their labels, {expected}" in capsys.readouterr().out
+    assert {str(one): label for one, label in zip(ids, ["1", "none", None], strict=True)} == (
+        labels_by_id(url)
+    )
+
+
+def test_an_image_that_is_there_without_a_label_gets_the_one_of_the_table(
+    store: Database, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is known by its bytes where a table names no id."""
+    png = encode(draw_digit(7, side=56))
+    first, second, other = keep(store, {"image": png}, {"image": png}, {"image": png[:-1] + b"x"})
+    (tmp_path / "7.png").write_bytes(png)
+    (tmp_path / "labels.csv").write_text("file,label\n7.png,7\n")
+    for expected in ("labelled 1 that were kept; 0 were", "labelled 0 that were kept; 1 were"):
+        assert 0 == main(["import", str(tmp_path)])
+        assert expected in capsys.readouterr().out
+    assert {str(first): "7", str(second): "7", str(other): None} == labels_by_id(url)
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("table", "status", "said"),
+    [
+        ("file,label,id\n7.png,7,{number}\n", 1, "label it with 'number'"),
+        ("file,label,id\n7.png,7,no id\n", 0, "Kept 1 images"),
+        ("file,label,id\n7.png,7,00000000-0000-0000-0000-000000000001\n", 0, "Kept 1 images"),
+        ("file,label\n7.png,seven\n", 1, "the label is 'seven'"),
+        ("label\n7\n", 1, "expected the columns file and label"),
+        ("", 1, "expected the columns file and label"),
+        ("file,label\n7.png,\n", 1, "expected a folder with images and a labels.csv"),
+    ],
+)
+def test_a_table_that_is_filled_in_otherwise_is_told_by_its_fault(
+    store: Database,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    table: str,
+    status: int,
+    said: str,
+) -> None:
+    (number,) = keep(store, {"image": b"x", "lines": ["7"], **NUMBER})
+    (tmp_path / "7.png").write_bytes(encode(draw_digit(7, side=56)))
+    (tmp_path / "unlabelled.csv").write_text(table.format(number=number))
+    assert status == main(["import", str(tmp_path)])
+    printed = capsys.readouterr()
+    assert said in printed.out + printed.err
 
 
 @pytest.mark.parametrize("sha256", ["", "of another kind", "abc", "00" * 32])
@@ -320,7 +397,10 @@ def test_an_import_names_each_file_that_gets_no_answer_and_keeps_the_others(
     (folder / "labels.csv").write_text("file,label\nblank.png,\nwords.png,3\n7.png,7\n")
     assert 1 == main(["import", str(folder)])
     said = capsys.readouterr()
-    assert "Kept 1 images with their labels; 0 were there already, 2 got no answer." in said.out
+    assert (
+        "Kept 1 images with their labels, labelled 0 that were kept; 0 were there already, 2 got "
+        "no answer." in said.out
+    )
     assert ["error: blank.png", "error: words.png"] == sorted(
         line[: line.index(".png") + 4] for line in said.err.splitlines()
     )

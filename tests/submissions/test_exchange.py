@@ -90,7 +90,7 @@ def test_what_is_taken_in_bears_an_operators_label_and_has_a_history(
         make_submission(image=b"one", **OPERATOR),
         make_submission(image=b"two", label="none", label_source="operator"),
     ]
-    assert 2 == keep_labelled(store, sent)
+    assert (2, 0) == keep_labelled(store, sent)
     assert sent == [get_submission(store, one.id) for one in sent]
     assert [(one.id, one.label, "operator", "import") for one in sent] == history(engine)
 
@@ -106,19 +106,19 @@ def test_what_is_there_with_the_label_that_an_operator_gave_is_not_taken_in_agai
         return make_submission(**{"image": b"same"} | OPERATOR | changes)
 
     store.record([labelled(label_source="sender"), labelled(label=None, label_source=None)])
-    assert 1 == keep_labelled(store, [labelled()])
-    assert 0 == keep_labelled(store, [labelled(), labelled()])
-    assert 2 == keep_labelled(
+    assert (0, 1) == keep_labelled(store, [labelled()])
+    assert (0, 0) == keep_labelled(store, [labelled(), labelled()])
+    assert (2, 0) == keep_labelled(
         store, [labelled(label="1"), labelled(), labelled(**NUMBER), labelled(label="1")]
     )
-    assert 0 == keep_labelled(store, [])
+    assert (0, 0) == keep_labelled(store, [])
     assert 3 == len(history(engine))
 
 
 def test_a_senders_word_stays_a_senders(store: Database, engine: sa.Engine) -> None:
     """Of somebody who cannot be told apart from others, so that no model learns from it."""
     sent = make_submission(image=b"same", label="7", label_source="sender")
-    assert [1, 0] == [keep_labelled(store, [sent]), keep_labelled(store, [sent])]
+    assert [(1, 0), (0, 0)] == [keep_labelled(store, [sent]), keep_labelled(store, [sent])]
     assert [(sent.id, "7", "sender", None)] == history(engine)
     assert sent == get_submission(store, sent.id)
 

@@ -1,14 +1,18 @@
 """`backup` and `restore`: everything that cannot be made again, in one folder."""
 
 import argparse
+import contextlib
 import os
+import shutil
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from flaskapi.commands.backup.folder import (
     DATABASE,
     INSTANCE,
+    LIST,
     VERSIONS,
     check_whole,
     copy_instance,
@@ -23,6 +27,8 @@ from flaskapi.commands.backup.folder import (
 from flaskapi.config import read_environment
 from flaskapi.errors import FlaskapiError
 
+_NAMED = "%Y-%m-%dT%H%M%SZ"  # of backups of which some are kept
+
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `backup` and `restore`."""
@@ -32,6 +38,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "runs",
     )
     backing.add_argument("folder", type=Path, metavar="FOLDER")
+    backing.add_argument(
+        "--keep",
+        type=_at_least_one,
+        metavar="N",
+        help="write a folder with the time for a name into FOLDER, and remove all but the newest N",
+    )
     backing.set_defaults(run=back_up, writes_folder=True, replaces_folder=True)
     restoring = commands.add_parser("restore", help="restore a backup that `backup` wrote")
     restoring.add_argument("folder", type=Path, metavar="FOLDER")
@@ -43,12 +55,40 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     restoring.set_defaults(run=restore)
 
 
+def _at_least_one(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
+    return int(text)
+
+
 def back_up(options: argparse.Namespace) -> None:
     """Write a backup, whole or not at all; only its owner can read it."""
+    target = options.folder.absolute()
+    if options.keep is None:
+        _back_up(target)
+        return
+    _back_up(target / datetime.now(UTC).strftime(_NAMED))
+    for old in find_dated(target)[: -options.keep]:
+        shutil.rmtree(old)
+        print(f"Removed {old}.")
+
+
+def find_dated(folder: Path) -> list[Path]:
+    """The backups in a folder that have a time for a name, the oldest first; nothing else."""
+    found = []
+    for path in folder.iterdir():
+        with contextlib.suppress(ValueError):
+            datetime.strptime(path.name, _NAMED)
+            if (path / LIST).is_file() and not path.is_symlink():
+                found.append(path)
+    return sorted(found)
+
+
+def _back_up(target: Path) -> None:
     from flaskapi.app import find_address, make_app
     from flaskapi.submissions.backup import copy_database, count_rows
 
-    app, target = make_app(), options.folder.absolute()
+    app = make_app()
     # A link is not replaced by a folder, whatever its target.
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise FlaskapiError(f"{target} exists already, and is not an empty folder.")

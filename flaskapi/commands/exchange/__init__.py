@@ -15,13 +15,29 @@ if TYPE_CHECKING:
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `export` and `import`."""
     exporting = commands.add_parser(
-        "export", help="write the images that were kept into a folder, as PNG, with labels.csv"
+        "export", help="write the images that were kept into a folder, with labels.csv"
     )
     exporting.add_argument(
         "folder", type=Path, metavar="DIR", help="an empty folder, or one to be made"
     )
+    which = exporting.add_mutually_exclusive_group()
+    which.add_argument(
+        "--labelled",
+        action="store_const",
+        const=True,
+        help="only those that somebody has labelled",
+    )
+    which.add_argument(
+        "--unlabelled",
+        dest="labelled",
+        action="store_const",
+        const=False,
+        help="only the others, with a table in which to fill in their labels for import",
+    )
     exporting.add_argument(
-        "--labelled", action="store_true", help="only those that somebody has labelled"
+        "--original",
+        action="store_true",
+        help="each file as it was sent, byte for byte, in place of a PNG",
     )
     exporting.add_argument(
         "--since",
@@ -45,14 +61,15 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     exporting.set_defaults(run=export, writes_folder=True)
     importing = commands.add_parser(
-        "import", help="read labelled images and keep them with their labels"
+        "import",
+        help="read labelled images and keep them with their labels, or label those that are kept",
     )
     importing.add_argument(
         "folder",
         type=Path,
         metavar="PATH",
-        help="a folder with images and labels.csv (file,label), MNIST's files, or Label Studio's "
-        "JSON",
+        help="a folder with images and labels.csv (file,label), an export with unlabelled.csv "
+        "filled in, MNIST's files, or Label Studio's JSON",
     )
     importing.add_argument(
         "--number", action="store_true", help="the labels are numbers, such as 05221859 or 12|345"
@@ -66,13 +83,14 @@ def export(options: argparse.Namespace) -> int:
     from flaskapi.commands.exchange.label_studio import export_tasks
     from flaskapi.submissions.exchange import Wanted
 
-    write = export_tasks if options.format == "label-studio" else export
+    wanted = Wanted(options.number, options.labelled, options.since, options.until)
+    if options.format == "label-studio" and options.original:
+        raise FlaskapiError("Label Studio's tasks have PNGs in them: leave --original out.")
     with open_store() as store:
-        done = write(
-            store,
-            options.folder,
-            Wanted(options.number, options.labelled, options.since, options.until),
-        )
+        if options.format == "label-studio":
+            done = export_tasks(store, options.folder, wanted)
+        else:
+            done = export(store, options.folder, wanted, original=options.original)
     print(
         f"Wrote {done.labelled:,} labelled and {done.unlabelled:,} other images into "
         f"{options.folder}."
@@ -97,9 +115,7 @@ def import_labelled(options: argparse.Namespace) -> int:
     finally:
         services.store.close()
     print(
-        f"Kept {done.kept:,} images with their labels; {done.there:,} were there already, "
-        f"{done.failed:,} got no answer."
+        f"Kept {done.kept:,} images with their labels, labelled {done.labelled:,} that were kept; "
+        f"{done.there:,} were there already, {done.failed:,} got no answer."
     )
-    if done.labelled:
-        print(f"Labelled {done.labelled:,} submissions that were kept.")
     return 1 if done.failed else 0

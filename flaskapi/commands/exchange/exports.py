@@ -1,4 +1,4 @@
-"""`python -m flaskapi export`: what was kept, as a folder of PNGs with a `labels.csv`."""
+"""`python -m flaskapi export`: what was kept, as a folder of images with a `labels.csv`."""
 
 import contextlib
 import csv
@@ -28,7 +28,21 @@ COLUMNS = (
     "model",
     "received_at",
     "sha256",
+    "id",
 )
+
+
+# Of the kinds of files that are kept, by the type that their bytes have.
+_ENDINGS = {
+    "application/pdf": ".pdf",
+    **{
+        f"image/{kind}": f".{ending}"
+        for kind, ending in {
+            **{kind: kind for kind in ("avif", "bmp", "gif", "heic", "png", "tiff", "webp")},
+            "jpeg": "jpg",
+        }.items()
+    },
+}
 
 
 class Exported(NamedTuple):
@@ -39,7 +53,7 @@ class Exported(NamedTuple):
     failed: int
 
 
-def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
+def export(store: Store, folder: Path, wanted: Wanted, *, original: bool = False) -> Exported:
     """Write submissions into a folder: the image of each, and a row in the table of the labelled or
     in that of the others.
 
@@ -48,6 +62,7 @@ def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
 
     Args:
         folder: is made; one that is there must be empty.
+        original: each file as it was sent, byte for byte, rather than as a PNG.
 
     Raises:
         FlaskapiError: there is something in the folder, or the store cannot be used.
@@ -59,24 +74,28 @@ def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
         progress = stack.enter_context(
             tqdm(total=count_wanted(store, wanted), unit=" images", disable=None)
         )
-        names = (LABELLED,) if wanted.labelled else (LABELLED, UNLABELLED)
+        names = {None: (LABELLED, UNLABELLED), True: (LABELLED,), False: (UNLABELLED,)}[
+            wanted.labelled
+        ]
         tables = {name: stack.enter_context(_table(folder / name)) for name in names}
         for one in read_wanted(store, wanted):
             table = LABELLED if one.label else UNLABELLED
             progress.update()
             if table not in tables:  # its label was withdrawn meanwhile
                 continue
-            if (png := to_png(one)) is None:
+            content = one.image if original else to_png(one)
+            if content is None:
                 failed += 1
                 continue
-            with whole(folder / f"{one.id}.png") as path:
-                path.write_bytes(png)
-            tables[table].writerow(_row(one))
+            name = f"{one.id}{_ENDINGS.get(one.media_type, '.bin') if original else '.png'}"
+            with whole(folder / name) as path:
+                path.write_bytes(content)
+            tables[table].writerow(_row(one, name))
             counts[table] += 1
     return Exported(counts[LABELLED], counts[UNLABELLED], failed)
 
 
-def _row(one: Submission) -> tuple[Any, ...]:
+def _row(one: Submission, name: str) -> tuple[Any, ...]:
     about = (
         one.label_source,
         one.prediction,
@@ -88,7 +107,8 @@ def _row(one: Submission) -> tuple[Any, ...]:
     sha256 = hashlib.sha256(
         one.image
     ).hexdigest()  # of what was sent, by which `import` knows it in another form
-    return (f"{one.id}.png", one.label and as_evaluated(one.label, one.lines), *about, sha256)
+    label = one.label and as_evaluated(one.label, one.lines)
+    return (name, label, *about, sha256, one.id)
 
 
 def make_folder(folder: Path) -> None:
