@@ -70,7 +70,7 @@ class Fallback:
         follower, name = self._follower, broken.served.version
         follower.broken_here.add(broken.served)
         try:
-            pointer = follower.pointer = self._registry.leave(
+            pointer = follower.pointer = self._registry.mark_broken(
                 name, reason, other.served, f"process {os.getpid()}"
             )
             if pointer.version == other.served.version:

@@ -34,7 +34,7 @@ class Loaded(NamedTuple):
 
 
 class _Leaves(Protocol):
-    def leave(self, broken: Loaded, batch: Floats, error: Exception) -> tuple[Loaded, Floats]:
+    def fail_over(self, broken: Loaded, batch: Floats, error: Exception) -> tuple[Loaded, Floats]:
         """Answer in place of a version that failed, or raise the error."""
 
 
@@ -64,7 +64,7 @@ class Lease:
         except Exception as error:  # whatever a model comes up with
             if isinstance(self._loaded.classifier, NoClassifier) or isinstance(error, MemoryError):
                 raise
-            self._loaded, answers = self._switch.leave(self._loaded, batch, error)
+            self._loaded, answers = self._switch.fail_over(self._loaded, batch, error)
             return answers
 
 
@@ -78,7 +78,7 @@ class Fixed:
         self._classifier = classifier
         self.broken: dict[str, str] = {}
 
-    def take(self) -> Any:
+    def lease(self) -> Any:
         return self._classifier
 
     def watch(self) -> None:

@@ -61,7 +61,7 @@ class Pointer(NamedTuple):
         """Let serve again what served before; what served after that is forgotten."""
         return self._at(target.version, self.before[self.before.index(target) + 1 :], by)
 
-    def leave(self, broken: str, reason: str, target: Served, by: str) -> "Pointer":
+    def mark_broken(self, broken: str, reason: str, target: Served, by: str) -> "Pointer":
         """Mark a version as broken and, only if it still serves, go back to what served before
         it.
         """

@@ -21,7 +21,7 @@ class Processes:
         self._path = path
         self._here: dict[str, Any] = {}
 
-    def tell(self, **served: Any) -> None:
+    def publish(self, **served: Any) -> None:
         """Say what this process serves.
 
         Raises:

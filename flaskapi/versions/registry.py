@@ -296,11 +296,11 @@ class Registry:
         }
         return [served for served in pointer.before if served.version in there]
 
-    def leave(self, broken: str, reason: str, target: Served, by: str) -> Pointer:
+    def mark_broken(self, broken: str, reason: str, target: Served, by: str) -> Pointer:
         """Mark a version that broke while it served, so that it is not taken again, and go back to
         `target` if it still serves.
         """
-        return self._change(lambda pointer: pointer.leave(broken, reason, target, by))
+        return self._change(lambda pointer: pointer.mark_broken(broken, reason, target, by))
 
     def set_shadow(self, name: str | None, share: float = 0.0) -> Pointer:
         """Let a version answer beside the one that serves, after it was loaded and has answered;

@@ -479,7 +479,7 @@ def test_a_retraining_is_asked_for_watched_and_its_outcome_said(
     entry = page.locator("details.retraining")
     expect(entry).to_contain_text("requested")
     expect(entry).to_contain_text("No worker has taken it yet.")
-    taken = retrainings.take(store, "a worker")
+    taken = retrainings.claim(store, "a worker")
     assert taken is not None
     assert {"since": "2026-11-01"} == taken.options
     retrainings.hear(store, taken, 0.25, "Training.\n")
