@@ -1,5 +1,5 @@
-"""Is a candidate better than the model that serves? Both answer the same images, each through its
-compiled form.
+"""Is a candidate better than the serving model? Both answer the same images, in their compiled
+forms.
 """
 
 import math
@@ -14,11 +14,11 @@ from flaskapi.labels import NO_DIGIT
 from flaskapi.reading.protocols import Classifier
 from flaskapi.reading.second_look import look_twice
 
-# That a candidate may make on MNIST's test set; over the model that serves, and over the one that
-# it all began with.
+# Additional errors that a candidate may make on MNIST's test set, compared with the serving model
+# and with the model of MODEL_PATH.
 MORE_ERRORS = 2
 SIGNIFICANCE = 0.05
-MNIST_CALIBRATION_ERROR = 0.01  # that a candidate may have there
+MNIST_CALIBRATION_ERROR = 0.01  # the largest that a candidate may have there
 MORE_CALIBRATION_ERROR = (
     0.02  # that it may have on held-back images, over that of the model that serves
 )
@@ -26,7 +26,7 @@ _TOGETHER = 100  # images in one call
 
 
 class Pair(NamedTuple):
-    """What both models, the one that serves first, answered to the same image."""
+    """The answers of both models to the same image, the serving one first."""
 
     before: Outcome
     after: Outcome
@@ -38,7 +38,7 @@ class Judgement(NamedTuple):
     mnist: list[Pair]
     held_back: list[Pair]
     wrong_at_first: int | None = (
-        # Of MNIST's test set, by the model of the setting MODEL_PATH; None where that one serves.
+        # Of MNIST's test set, by the model of MODEL_PATH; None if that one serves.
         None
     )
 
@@ -93,8 +93,8 @@ class Judgement(NamedTuple):
 
 
 def figures(pairs: Sequence[Pair]) -> tuple[tuple[int, int], tuple[float, float]]:
-    """How many are wrong, what is no digit included, and the calibration error, from 0 to 1; each
-    before and after.
+    """The number of errors, including pictures of no digit, and the calibration error, from 0 to 1;
+    each before and after.
     """
     before, after = ([pair[place] for pair in pairs] for place in (0, 1))
     wrong = [sum(not outcome.right for outcome in outcomes) for outcomes in (before, after)]
@@ -103,19 +103,19 @@ def figures(pairs: Sequence[Pair]) -> tuple[tuple[int, int], tuple[float, float]
 
 
 def mcnemar(fixed: int, broken: int) -> float:
-    """The exact one-sided McNemar test: how likely it is that of fixed + broken images at least
+    """The exact one-sided McNemar test: the probability that of fixed + broken images at least
     `fixed` were fixed by chance.
 
-    Of the images on which two models differ each would fall to either side as a coin does, if
-    neither were better: the upper tail of the binomial distribution (McNemar: "Note on the sampling
-    error of the difference between correlated proportions", 1947).
+    If neither model were better, each image on which they differ would fall to either side like a
+    coin: the upper tail of the binomial distribution (McNemar: "Note on the sampling error of the
+    difference between correlated proportions", 1947).
     """
     differ = fixed + broken
     return sum(math.comb(differ, count) for count in range(fixed, differ + 1)) / 2**differ
 
 
 def ask(classifier: Classifier, pixels: Bytes) -> Floats:
-    """Give a model's probabilities, `float32 (n, 10)`, for `uint8 (n, 28, 28)`, 255 the ink, as a
+    """Give a model's probabilities, `float32 (n, 10)`, for `uint8 (n, 28, 28)`, 255 is ink, as a
     caller would get them.
     """
     parts = [pixels[start : start + _TOGETHER] for start in range(0, len(pixels), _TOGETHER)]
@@ -126,8 +126,8 @@ def ask(classifier: Classifier, pixels: Bytes) -> Floats:
 
 
 def count_wrong(classifier: Classifier, pixels: Bytes, labels: Bytes) -> int:
-    """Say how many of `uint8 (n, 28, 28)`, 255 the ink, a model reads as something else than `uint8
-    (n,)`, 0 to 9.
+    """Count the images, `uint8 (n, 28, 28)`, 255 is ink, that a model reads differently from their
+    labels, `uint8 (n,)`, 0 to 9.
     """
     return int((ask(classifier, pixels).argmax(axis=1) != labels).sum())
 
@@ -140,7 +140,7 @@ def compare(
     names: Sequence[str],
     uncertain_below: float,
 ) -> list[Pair]:
-    """Ask both models about the same images."""
+    """Let both models answer the same images."""
     outcomes = [
         [
             _conclude(row, int(label), name, uncertain_below)
