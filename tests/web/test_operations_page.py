@@ -578,6 +578,7 @@ def test_the_page_speaks_german(open_page: Open, site: Find) -> None:
     expect(page.get_by_role("rowheader", name="alle außer mnist")).to_be_visible()
     page.get_by_role("link", name="Einstellungen").click()
     expect(page.locator("#settings")).to_contain_text("Vorgabe")
+    expect(page.locator("#settings")).to_contain_text("die Modelldatei des Detektors")
     page.get_by_role("link", name="Ansehen").click()
     expect(page.locator("#storage")).to_contain_text("Nach Alter wird nichts gelöscht.")
     expect(page.locator("#drift")).to_contain_text(re.compile("MNIST|der Karte des Modells"))
