@@ -27,7 +27,7 @@ def main() -> int:
     from flaskapi.artifacts.artifact import check_writable, save_artifact
     from flaskapi.serving.compiled import build_compiled
     from flaskapi.training.download import load_or_download
-    from flaskapi.training.provenance import describe_run
+    from flaskapi.training.provenance import choose_precision, describe_run
 
     output = options.output or MODELS / (
         "detector.h5" if options.network == "detector" else "my_model.h5"
@@ -43,9 +43,9 @@ def main() -> int:
     if options.network == "detector":
         from flaskapi.training.detector import DetectorRecipe, train_detector
 
-        model, card, training = train_detector(
-            dataset, DetectorRecipe(seed=options.seed)._replace(**chosen), backup=options.backup
-        )
+        precision = options.precision or choose_precision()
+        pages = DetectorRecipe(seed=options.seed, precision=precision)._replace(**chosen)
+        model, card, training = train_detector(dataset, pages, backup=options.backup)
         found = (
             "{digits} digits, {found} found, {right} read correctly, {false_alarms} false alarms"
         ).format(**card["pages"])
@@ -100,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
         "--epochs",
         type=whole(1),
         help="passes over the training set (by default the network's own: 60 and 8 with a low "
-        "learning rate for compact, 5 for tutorial, 76 for detector)",
+        "learning rate for compact, 5 for tutorial, 100 for detector)",
     )
     add(
         "--batch-size",
@@ -114,6 +114,11 @@ def parse_arguments() -> argparse.Namespace:
         type=whole(0),
         default=0,
         help="processes that make the batches of digits: on a machine with a GPU one per core (0)",
+    )
+    add(
+        "--precision",
+        choices=("float32", "mixed_bfloat16"),
+        help="of the detector's training (what this processor is faster with)",
     )
     add(
         "--backup",

@@ -36,9 +36,11 @@ def main() -> None:
     keeping = commands.add_parser("store", help=store.__doc__)
     keeping.add_argument("--rounds", type=int, default=store.ROUNDS, help="%(default)s by default")
     keeping.set_defaults(run=lambda options: store.main(options.rounds))
-    commands.add_parser("resilience", help=resilience.__doc__).set_defaults(
-        run=lambda _: resilience.main()
+    standing = commands.add_parser("resilience", help=resilience.__doc__)
+    standing.add_argument(
+        "only", nargs="*", metavar="WORD", help="take only steps whose name has one of these"
     )
+    standing.set_defaults(run=lambda options: resilience.main(options.only))
     commands.add_parser("promotions", help=promotions.__doc__).set_defaults(
         run=lambda _: promotions.main()
     )

@@ -1,5 +1,6 @@
 """What mod_wsgi loads: each daemon process runs this once, when it starts, before its first request."""
 
+import atexit
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 # The processes share out the cores; libraries that start a thread for each core would only get in their way. They read
 # these when they are imported, so it has to be done here.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OPENCV_FOR_THREADS_NUM="1")
+
+# What is registered first is done last, when every request is answered. Taking apart what libraries hold takes 0.3 s of the
+# processor, in which, at a reload of Apache, there is no socket for requests.
+atexit.register(os._exit, 0)
 
 from flaskapi import create_app  # noqa: E402 the path and the environment come first
 from flaskapi.web.memory import watch_memory  # noqa: E402

@@ -69,7 +69,8 @@ def switch(value: Any) -> bool:
     return str(value).lower() == "true"
 
 
-_RATE = re.compile(r"off|[1-9]\d{0,8} per ([1-9]\d{0,3} )?(second|minute|hour|day)s?", re.ASCII)
+RATE_FORM = r"[1-9]\d{0,8} per ([1-9]\d{0,3} )?(second|minute|hour|day)s?"
+_RATE = re.compile(f"off|{RATE_FORM}", re.ASCII)
 
 
 def rate(value: Any) -> str:
@@ -77,6 +78,21 @@ def rate(value: Any) -> str:
     if not _RATE.fullmatch(str(value)):
         raise ValueError
     return str(value)
+
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?", re.ASCII)
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
+
+
+def origins(value: Any) -> tuple[str, ...]:
+    """origins as https://example.org or http://localhost:3000, with commas between them, or *"""
+    named = value.split(",") if isinstance(value, str) else list(value)
+    found = tuple(str(one).strip().lower() for one in named)
+    if found == ("*",):
+        return found
+    if not all(_ORIGIN.fullmatch(one) for one in found):
+        raise ValueError
+    return tuple(one.removesuffix(_USUAL_PORTS[one.partition(":")[0]]) for one in found)
 
 
 def rate_limit_storage(value: Any) -> str:
@@ -308,6 +324,13 @@ SETTINGS = (
         "processes in `redis://host:6379/0`",
     ),
     Setting(
+        "CORS_ORIGINS",
+        None,
+        origins,
+        "origins whose pages may send requests that are kept, such as `https://example.org`, "
+        "separated by commas; `*`: all; if unset, none",
+    ),
+    Setting(
         "TRUSTED_PROXIES",
         0,
         at_least(0),
@@ -368,6 +391,21 @@ SETTINGS = (
         one_of("DEBUG", "INFO", "WARNING", "ERROR"),
         "lowest severity that is logged: DEBUG, INFO, WARNING or ERROR",
     ),
+    Setting(
+        "LOG_FORMAT",
+        "text",
+        one_of("text", "requests", "json"),
+        "`text`: messages that do not belong to a request; `requests`: short lines for a person, "
+        "one for each request too, which `make run` sets; `json`: the same as a JSON object in "
+        "each line",
+    ),
+    Setting(
+        "LOG_FILE",
+        None,
+        path,
+        "file for the log, in the instance folder; it may be moved away at any time; if unset, "
+        "standard error",
+    ),
 )
 
 
@@ -412,7 +450,7 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
             "PREDICT_KEY_REQUIRED needs keys, which are kept in the store, but STORE is off: set "
             "STORE to on or required."
         )
-    for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH"):
+    for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH", "LOG_FILE"):
         if values[name] is not None:
             values[name] = instance / values[name]
     for name in ("MODEL_PATH", "DETECTOR_PATH", "MNIST_PATH"):
@@ -459,6 +497,15 @@ def read_environment() -> dict[str, str]:
         for key, value in os.environ.items()
         if key.startswith(PREFIX)
     }
+
+
+def wants_color(is_terminal: bool) -> bool:
+    """Whether lines are coloured: on a terminal, unless the environment says otherwise by NO_COLOR
+    or FORCE_COLOR, as many programs have it.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    return is_terminal or bool(os.environ.get("FORCE_COLOR"))
 
 
 def _convert(name: str, value: Any, source: str) -> Any:

@@ -44,13 +44,12 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-class Site:
-    """The service with the shipped models on a loopback port, in threads of this process."""
+class Serving:
+    """An application on a loopback port, in threads of this process."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
-        config = {"INSTANCE_PATH": folder, "STORE": "on"} | settings
-        self.app: Flask = create_app(config)
-        self._server: Any = create_server(self.app, host="127.0.0.1", port=0, threads=8)
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self._server: Any = create_server(app, host="127.0.0.1", port=0, threads=8)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
         self.address = f"http://127.0.0.1:{self._server.effective_port}/"
@@ -59,4 +58,15 @@ class Site:
         self._server.close()
         waitress.wasyncore.close_all(self._server._map, ignore_all=True)
         self._thread.join(10)
+
+
+class Site(Serving):
+    """The service with the shipped models."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        config = {"INSTANCE_PATH": folder, "STORE": "on"} | settings
+        super().__init__(create_app(config))
+
+    def close(self) -> None:
+        super().close()
         self.app.extensions["flaskapi"].store.close()

@@ -142,3 +142,33 @@ def test_a_bad_address_of_a_database_is_refused_without_its_password(
     ) as caught:
         load_config(str(tmp_path), {"DATABASE_URL": value})
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("https://a.example", ("https://a.example",)),
+        (
+            "http://A.example:80, http://localhost:3000",
+            ("http://a.example", "http://localhost:3000"),
+        ),
+        (
+            ["https://a.example:443", "http://[::1]:8080"],
+            ("https://a.example", "http://[::1]:8080"),
+        ),
+        ("*", ("*",)),
+    ],
+)
+def test_origins_are_read_as_browsers_write_them(
+    tmp_path: Path, value: Any, expected: tuple[str, ...]
+) -> None:
+    assert expected == load_config(str(tmp_path), {"CORS_ORIGINS": value})["CORS_ORIGINS"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "a.example", "https://a.example/", "https://*.example", "null", "*, https://a", 5, [None]],
+)
+def test_what_is_no_origin_is_refused(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(SettingError, match="CORS_ORIGINS in create_app: expected origins as"):
+        load_config(str(tmp_path), {"CORS_ORIGINS": value})

@@ -122,7 +122,9 @@ def tiny_model() -> "Callable[..., keras.Model]":
     return build
 
 
-def small_detector(shape: tuple[int | None, int | None, int]) -> "keras.Model":
+def small_detector(
+    shape: tuple[int | None, int | None, int], normalize: object = None
+) -> "keras.Model":
     """Of the detector's form, faster to train."""
     import keras
 

@@ -83,7 +83,11 @@ def evaluate(options: argparse.Namespace) -> None:
         answers = {name: list(map(ask_and_count, images)) for name, images in sets.items()}
     kind = NumberEvaluation if options.number else DigitEvaluation
     evaluations = {name: kind([answer.outcome for answer in answers[name]]) for name in sets}
-    of_mnist = [name for name, folder in folders.items() if not (folder / "labels.csv").is_file()]
+    of_mnist = [
+        name
+        for name, folder in folders.items()
+        if not (folder / "labels.csv").is_file() and folder.suffix != ".json"
+    ]
     all_of_them = together(evaluations, of_mnist)
     print(summarize(evaluations | all_of_them))
     for name, evaluation in evaluations.items():

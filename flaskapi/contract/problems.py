@@ -21,6 +21,15 @@ STATUS = {
     errors.ModelUnavailableError: 503,
     errors.StoreUnavailableError: 503,
 }
+# What can be wrong with a picture, or keep it from being answered.
+PICTURE_ERRORS = (
+    errors.MissingImageError,
+    errors.UnsupportedImageError,
+    errors.InvalidImageError,
+    errors.NoDigitFoundError,
+    errors.ModelUnavailableError,
+    errors.StoreUnavailableError,
+)
 PROBLEMS = {
     "missing-image": "The request contains no image, or an empty one.",
     "invalid-request": "The request cannot be understood: malformed multipart or JSON, a damaged "

@@ -13,6 +13,7 @@ from flaskapi.reading.predictions import DigitReading, Prediction
 from flaskapi.reading.protocols import Classifier, Limits, Probabilities
 from flaskapi.reading.second_look import look_twice
 from flaskapi.reading.views import find_views
+from flaskapi.steps import step
 
 CHUNK = 64  # pictures in one call of the network
 CHUNK_S = 0.1  # a call has fewer if so many take longer than this to arrive and to prepare
@@ -105,7 +106,8 @@ def _normalize(image: bytes, limits: Limits) -> list[Looks]:
         seen = []
         for view in views:
             try:
-                seen.append(normalize_looks(view.pixels))
+                with step("prepare"):
+                    seen.append(normalize_looks(view.pixels))
             except NoDigitFoundError as error:
                 missing = error
         if seen:

@@ -31,6 +31,7 @@ from flaskapi.reading.marks import find_slashes
 from flaskapi.reading.protocols import Classifier, Detector
 from flaskapi.reading.second_look import look_twice
 from flaskapi.reading.views import View
+from flaskapi.steps import step
 
 # Presence from which a candidate tells how high digits are, and is given to the classifier.
 LIKELY = 0.3
@@ -194,7 +195,8 @@ def _judge(
     shares = np.array(opinions, np.float64).reshape(-1, 10)  # (candidates, 10), also of none
     if likely:
         cut = np.array([cut_digit(page, candidates[place].edges) for place in likely])
-        answers = classifier.probabilities(cut.reshape(-1, 28, 28, 1))  # (likely, 10)
+        with step("classify"):
+            answers = classifier.probabilities(cut.reshape(-1, 28, 28, 1))  # (likely, 10)
         shares[likely] = _agree(shares[likely], answers.astype(np.float64))
     lines = arrange_lines(
         [one.edges for one in candidates], [one.presence > LIKELY for one in candidates]

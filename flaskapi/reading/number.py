@@ -24,6 +24,7 @@ from flaskapi.reading.predictions import Alternative, NumberDigit, NumberMark, N
 from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.reading.readings import ANY, Reading, best_readings
 from flaskapi.reading.views import find_views
+from flaskapi.steps import step
 
 # A reading with less confidence is looked at again, narrower and larger; 0.99 corrected no more and
 # took longer.
@@ -75,14 +76,15 @@ def predict_number(
         FlaskapiError: one of the kinds that `predict_digit` names.
     """
     version = classifier.version
-    found = _read(image, classifier, detector, limits, wanted)
-    if classifier.version != version:
-        # A version failed, and another took its place: one version answers all looks.
+    with step("find"):
         found = _read(image, classifier, detector, limits, wanted)
-    if wanted.check is not None:
-        found = _check(found, wanted.check, limits.uncertain_below)
-    readings = found.readings[: wanted.alternatives + 1]
-    return _conclude(found._replace(readings=readings), classifier, limits.uncertain_below)
+        if classifier.version != version:
+            # A version failed, and another took its place: one version answers all looks.
+            found = _read(image, classifier, detector, limits, wanted)
+        if wanted.check is not None:
+            found = _check(found, wanted.check, limits.uncertain_below)
+        readings = found.readings[: wanted.alternatives + 1]
+        return _conclude(found._replace(readings=readings), classifier, limits.uncertain_below)
 
 
 def _check(found: _Read, check: Check, uncertain_below: float) -> _Read:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from flaskapi.digits import Image
 from flaskapi.digits.decode import ImageFile, Layout, decode_image
 from flaskapi.digits.formats import HEAD_BYTES, foreign_kind
+from flaskapi.steps import step
 
 # Larger pictures are reduced to this while they are decoded; a digit a fortieth as high still has
 # 25 pixels.
@@ -33,14 +34,17 @@ def find_views(image: bytes, max_pixels: int) -> Iterator[list[View]]:
         FlaskapiError: the errors of `decode_image`.
     """
     is_foreign = foreign_kind(image[:HEAD_BYTES]) is not None
-    picture = None if is_foreign else ImageFile(image, max_pixels=max_pixels)
+    picture = None
     for by_colour in (False, True):
-        if picture is None:
-            decoded = decode_image(
-                image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour
-            )
-        else:
-            decoded = picture.decode(DECODED_SIDE_PX, by_colour=by_colour)
+        with step("decode"):
+            if picture is None and not is_foreign:
+                picture = ImageFile(image, max_pixels=max_pixels)
+            if picture is None:
+                decoded = decode_image(
+                    image, max_pixels=max_pixels, max_side_px=DECODED_SIDE_PX, by_colour=by_colour
+                )
+            else:
+                decoded = picture.decode(DECODED_SIDE_PX, by_colour=by_colour)
         yield [
             View(pixels, decoded.layout, is_stored=place > 0)
             for place, pixels in enumerate(decoded.views)

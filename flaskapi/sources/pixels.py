@@ -33,7 +33,7 @@ def encode_numbers(numbers: list[Any], name: str) -> bytes:
     Raises:
         InvalidRequestError: other numbers, another count of them, or no numbers.
     """
-    flat = list(_flatten(numbers, name))
+    flat = list(flatten_numbers(numbers, name, COUNT))
     if len(flat) != COUNT:
         found = f"more than {COUNT}" if len(flat) > COUNT else str(len(flat))
         raise InvalidRequestError(
@@ -49,8 +49,12 @@ def encode_numbers(numbers: list[Any], name: str) -> bytes:
     return write_png(bytes(round(value * scale) for value in flat))
 
 
-def _flatten(numbers: list[Any], name: str) -> Iterator[float]:
-    """Give the numbers in lists, one more than a picture has at most."""
+def flatten_numbers(numbers: list[Any], name: str, most: int) -> Iterator[float]:
+    """Give the numbers in lists within lists, one more than `most` at most.
+
+    Raises:
+        InvalidRequestError: something else is in them; the text has the name.
+    """
     count, stack = 0, [iter(numbers)]
     while stack:
         for value in stack[-1]:
@@ -62,7 +66,7 @@ def _flatten(numbers: list[Any], name: str) -> Iterator[float]:
                 raise InvalidRequestError(f"{name} must contain only numbers; it contains {kind}.")
             yield value
             count += 1
-            if count > COUNT:
+            if count > most:
                 return
         else:
             stack.pop()

@@ -5,7 +5,7 @@ own IDX files. Each picture is an item, named by its place, counted from 1.
 import re
 import struct
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def _read_npy(source: Readable) -> Iterator[bytes]:
     size = layout.height * layout.width
     for _ in range(layout.pictures):
         values = np.frombuffer(_exactly(source, size * layout.dtype.itemsize), layout.dtype)
-        yield write_png(_to_bytes(values.astype(np.float64)), layout.width, layout.height)
+        yield write_png(to_grey(values), layout.width, layout.height)
 
 
 def _read_npy_header(source: Readable) -> _Layout:
@@ -190,15 +190,21 @@ def _read_row(cells: list[str]) -> bytes | FlaskapiError:
     if len(cells) != COUNT:
         return InvalidRequestError(f"The row has {len(cells)} pixels, not {COUNT}.")
     try:
-        return write_png(_to_bytes(np.array(cells, np.float64)))
+        return write_png(to_grey(np.array(cells, np.float64)))
     except ValueError:
         return InvalidRequestError("The row contains something that is not a number.")
     except InvalidRequestError as error:
         return error
 
 
-def _to_bytes(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> bytes:
-    """Grey values from numbers, which are from 0 to 1 or from 0 to 255."""
+def to_grey(numbers: "np.ndarray[tuple[int, ...], np.dtype[Any]]") -> bytes:
+    """Grey values from numbers, which are from 0 to 1 or from 0 to 255.
+
+    Raises:
+        InvalidRequestError: others are among them.
+    """
+    with np.errstate(invalid="ignore"):  # a NaN that signals; it is refused below
+        values = numbers.astype(np.float64)
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     if not 0 <= low <= high <= 255:
         raise InvalidRequestError(

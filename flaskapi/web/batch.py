@@ -8,18 +8,22 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request, stream_with_context
 
+from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.answers import add_id, encode_result, to_result
 from flaskapi.contract.keeping import Kept
+from flaskapi.contract.problems import PICTURE_ERRORS
 from flaskapi.errors import FlaskapiError
 from flaskapi.reading.many import Answer, Route
 from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.web.access import key_if_required
+from flaskapi.web.described import described
 from flaskapi.web.errors import describe
 from flaskapi.web.forms_of_answer import (
     CSV,
     JSON,
     TEXT,
+    TEXTS,
     csv_header,
     to_row,
     to_text,
@@ -28,7 +32,7 @@ from flaskapi.web.forms_of_answer import (
 from flaskapi.web.gate import gate
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import KEEP, read_query
+from flaskapi.web.payload import read_query
 from flaskapi.web.record import record
 from flaskapi.web.services import services
 from flaskapi.web.work import Work
@@ -46,13 +50,24 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.post("/predict/batch")
+@described(
+    {
+        JSON: documents.BatchAnswer,
+        NDJSON: {"type": "string", "description": "a line of JSON for each image"},
+        **TEXTS,
+    },
+    query=queries.BATCH,
+    body=bodies.IMAGES,
+    errors=PICTURE_ERRORS,
+)
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
 def predict_batch() -> Response:
-    """Read the digit, or with `?route=number` the number, in each image; line by line with `Accept:
-    application/x-ndjson`.
+    """Read the digit, or the number, in each of many images.
+
+    With `Accept: application/x-ndjson` each line comes as soon as it is known.
     """
-    query = read_query(request, route=("digit|number", "'digit' or 'number'"), keep=KEEP)
+    query = read_query(request, queries.BATCH)
     route: Route = "number" if query.get("route") == "number" else "digit"
     reader = services().reader
     form = wanted_form(NDJSON)
@@ -77,6 +92,8 @@ def _results(chunks: Iterator[list[Answer]], *, keep: bool) -> Iterator[dict[str
                 metrics.count_prediction(answer.outcome)
             elif isinstance(answer.outcome, NumberPrediction):
                 metrics.count_number(answer.outcome)
+            else:
+                metrics.count_refused()
         kept = [
             Kept(one.image, one.outcome, one.normalized)
             for one in chunk

@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from flaskapi import errors
 from flaskapi.contract import problems
 from flaskapi.contract.problems import PROBLEMS, STATUS, detail_of, make_document, name_of
+from flaskapi.web.described import described
 from flaskapi.web.request_id import request_id
 from flaskapi.web.scopes import open_to_all
 
@@ -28,6 +29,8 @@ def problem(name: str, status: int, detail: str, **more: Any) -> Response:
     members.
     """
     document = make_document(name, status, detail, base=request.root_path, request_id=request_id())
+    if request.path.startswith("/v2/"):  # clients of the Open Inference Protocol look for this
+        document["error"] = detail
     response = Response(
         json.dumps(document | more) + "\n", status, content_type="application/problem+json"
     )
@@ -91,6 +94,7 @@ def _hint(path: str) -> str:
     return "Use the page, GET /, or POST /predict, /predict/number and /predict/batch."
 
 
+@described({"text/plain": {"type": "string"}}, query=None)
 @open_to_all
 def _list() -> Response:
     """List every problem with its meaning, one on each line."""
@@ -100,6 +104,7 @@ def _list() -> Response:
     )
 
 
+@described({"text/plain": {"type": "string"}}, query=None)
 @open_to_all
 def _explain(name: str) -> Response:
     """Explain a problem to a person who follows the link in `type`."""

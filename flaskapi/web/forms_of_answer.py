@@ -9,10 +9,23 @@ from typing import Any
 
 from flask import Response, request
 
+from flaskapi.contract.bodies import BINARY
 from flaskapi.digits.encode import data_url
 
 JSON, TEXT, CSV = "application/json", "text/plain", "text/csv"
 PNG, JPEG = "image/png", "image/jpeg"
+# The forms of text, as the description has them.
+TEXTS: dict[str, Any] = {form: {"type": "string"} for form in (TEXT, CSV)}
+PICTURES: dict[str, Any] = dict.fromkeys((PNG, JPEG), BINARY)
+
+
+def forms_of(document: Any) -> dict[str, Any]:
+    """The forms of the answer to one picture, for the description.
+
+    Args:
+        document: the type of the JSON.
+    """
+    return {JSON: document, **TEXTS, **PICTURES}
 
 
 def wanted_form(*more: str) -> str:

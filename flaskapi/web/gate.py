@@ -19,6 +19,7 @@ from werkzeug.exceptions import RequestTimeout
 from werkzeug.wsgi import get_input_stream
 
 from flaskapi.errors import OverloadedError
+from flaskapi.steps import step
 
 WAIT_S = 10.0  # the longest time that a request waits for its turn
 # The most requests that wait for their turn; further ones are refused at once.
@@ -98,7 +99,9 @@ class Gate:
                 raise OverloadedError("Too many requests are waiting. Send this one again later.")
             self._waiting += 1
         try:
-            if not self._slots.acquire(timeout=self._wait_s):
+            with step("wait"):
+                taken = self._slots.acquire(timeout=self._wait_s)
+            if not taken:
                 raise OverloadedError(
                     f"The request waited {self._wait_s:g} s for its turn. Send it again later."
                 )

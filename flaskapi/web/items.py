@@ -9,7 +9,7 @@ from flask import Request, current_app
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedData
 
-from flaskapi.digits.formats import foreign_kind
+from flaskapi.digits.formats import IMAGE_HEAD_BYTES, foreign_kind, is_image
 from flaskapi.errors import (
     FlaskapiError,
     InvalidRequestError,
@@ -147,7 +147,7 @@ def _read_body(body: IO[bytes], mimetype: str, allowance: Allowance) -> Generato
         if not head:
             raise MissingImageError(f"The body is empty. {_WAYS}")
         is_many = kind_of(head) or table_kind(head) or foreign_kind(head)
-        if not is_many and not mimetype.startswith("image/"):
+        if not (is_many or mimetype.startswith("image/") or is_image(head[:IMAGE_HEAD_BYTES])):
             raise UnsupportedImageError(f"The body is not a supported archive. {_WAYS}")
         yield from read_file(body, "the body", allowance)
 

@@ -7,11 +7,13 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, jsonify, request, url_for
 
+from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.answers import write_moment
 from flaskapi.contract.keys import check_name, read_expiry, read_limit
-from flaskapi.errors import InvalidRequestError, NotFoundError
+from flaskapi.errors import ConflictError, InvalidRequestError, NotFoundError
 from flaskapi.submissions import SCOPES
 from flaskapi.web.access import operator_name, operators_only
+from flaskapi.web.described import described
 from flaskapi.web.payload import read_document, read_query
 from flaskapi.web.services import services
 
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("keys", __name__)
 USUAL = 100  # on one page
-_LIMIT = (r"[1-9]\d?|1\d\d|200", "1 to 200")
-_NAME = (r"[^\x00-\x1f]{1,64}", "a key's name")
 _WAY = (
     'Send JSON such as {"name": "shop", "scopes": ["predict"], "expires": "90d", '
     '"limit": "600 per minute"}; the last two may be left out.'
@@ -33,13 +33,14 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/keys")
+@described(documents.KeyList, query=queries.KEYS)
 @operators_only
 def list_keys() -> dict[str, Any]:
     """A page of keys by their names, including revoked ones."""
     # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions import keys
 
-    query = read_query(request, limit=_LIMIT, after=_NAME)
+    query = read_query(request, queries.KEYS)
     limit = int(query.get("limit", USUAL))
     found = keys.list_keys(services().store, limit=limit + 1, after=query.get("after", ""))
     following = None
@@ -54,6 +55,7 @@ def list_keys() -> dict[str, Any]:
 
 
 @blueprint.post("/keys")
+@described(documents.NewKey, status=201, body=bodies.KEY, errors=(ConflictError,))
 @operators_only
 def make_key() -> Response:
     """Make a key; only this answer contains its token."""
@@ -69,6 +71,7 @@ def make_key() -> Response:
 
 
 @blueprint.delete("/keys/<name>")
+@described(None, status=204)
 @operators_only
 def revoke_key(name: str) -> Response:
     """Revoke a key."""

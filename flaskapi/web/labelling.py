@@ -5,8 +5,11 @@ from uuid import UUID
 
 from flask import Blueprint, Flask, request
 
+from flaskapi.contract import bodies, documents
+from flaskapi.contract.bodies import MOST_LABELS
 from flaskapi.errors import FlaskapiError, InvalidRequestError
 from flaskapi.web.access import labeller_name, needs_scope
+from flaskapi.web.described import described
 from flaskapi.web.errors import describe
 from flaskapi.web.labels import read_label
 from flaskapi.web.payload import read_document, read_query
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
     from flaskapi.submissions.labels import Said
 
 blueprint = Blueprint("labelling", __name__)
-MOST = 200  # labels in one request
 _WAY = 'Send JSON: {"labels": [{"id": "…", "digit": 9}, {"id": "…", "withdraw": true}]}.'
 
 
@@ -25,6 +27,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/labels")
+@described(documents.LabelProgress)
 @needs_scope("label")
 def show_progress() -> dict[str, Any]:
     """Count the labelled digits, and the uncertain submissions without a label."""
@@ -36,6 +39,7 @@ def show_progress() -> dict[str, Any]:
 
 
 @blueprint.post("/labels")
+@described(documents.LabelResults, body=bodies.LABELS)
 @needs_scope("label")
 def post_labels() -> dict[str, Any]:
     """Label many submissions. A label that fails does not affect the others."""
@@ -66,8 +70,10 @@ def _read_list() -> list[Any]:
     found = document.get("labels") if isinstance(document, dict) else None
     if not isinstance(found, list) or not found or set(document) != {"labels"}:
         raise InvalidRequestError(f"The JSON has no list 'labels'. {_WAY}")
-    if len(found) > MOST:
-        raise InvalidRequestError(f"There are {len(found):,} labels; send at most {MOST} together.")
+    if len(found) > MOST_LABELS:
+        raise InvalidRequestError(
+            f"There are {len(found):,} labels; send at most {MOST_LABELS} together."
+        )
     return found
 
 

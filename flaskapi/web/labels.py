@@ -8,16 +8,18 @@ from uuid import UUID
 
 from flask import Blueprint, Flask, current_app, request
 
+from flaskapi.contract import bodies, documents
+from flaskapi.contract.bodies import MOST_DIGITS, MOST_SIGNS, NUMBER_FORM
 from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.labels import NONE
 from flaskapi.web.access import labeller_name, sender_or_label
 from flaskapi.web.client import lasting_client
+from flaskapi.web.described import described
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import read_document, read_query
+from flaskapi.web.payload import as_whole, read_document, read_query
 from flaskapi.web.services import services
 
 blueprint = Blueprint("labels", __name__)
-MOST_DIGITS, MOST_SIGNS = 256, 200  # of a number, of a reason
 _WAYS = (
     'Send JSON: {"digit": 9}, {"number": "5550123"}, '
     'or {"digit": null, "reason": "a letter"} if the image shows none.'
@@ -29,6 +31,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.put("/submissions/<uuid:id>/label")
+@described(documents.LabelInForce, body=bodies.LABEL)
 @limited_by("LABEL_RATE_LIMIT")
 @sender_or_label
 def put_label(id: UUID) -> dict[str, Any]:
@@ -38,15 +41,19 @@ def put_label(id: UUID) -> dict[str, Any]:
         raise InvalidRequestError(
             f"The request's type, {request.mimetype or 'none'}, is not application/json. {_WAYS}"
         )
-    return _say(id, operator, *read_label(read_document(request)))
+    read_query(request)
+    return say_label(id, operator, *read_label(read_document(request)))
 
 
 @blueprint.delete("/submissions/<uuid:id>/label")
+@described(documents.LabelInForce)
 @limited_by("LABEL_RATE_LIMIT")
 @sender_or_label
 def delete_label(id: UUID) -> dict[str, Any]:
     """Withdraw the labels of a submission."""
-    return _say(id, labeller_name(), None, None, None)
+    operator = labeller_name()
+    read_query(request)
+    return say_label(id, operator, None, None, None)
 
 
 def read_label(document: Any) -> tuple[str, str, str | None]:
@@ -77,12 +84,13 @@ def read_label(document: Any) -> tuple[str, str, str | None]:
             f"The field 'reason' says why there is no {field}; it cannot stand beside a {field}."
         )
     if field == "digit":
+        value = as_whole(value)
         if type(value) is not int or not 0 <= value <= 9:  # `true` is an int as well
             raise InvalidRequestError(
                 f"The field 'digit' must be a whole number from 0 to 9, or null if the image shows "
                 f"none. {_WAYS}"
             )
-    elif not isinstance(value, str) or not re.fullmatch(rf"[0-9]{{1,{MOST_DIGITS}}}", value):
+    elif not isinstance(value, str) or not re.fullmatch(NUMBER_FORM, value):
         raise InvalidRequestError(
             f"The field 'number' must be text of 1 to {MOST_DIGITS} digits, or null if the image "
             f"shows none. {_WAYS}"
@@ -90,13 +98,19 @@ def read_label(document: Any) -> tuple[str, str, str | None]:
     return str(value), field, None
 
 
-def _say(
+def say_label(
     id: UUID, operator: str | None, label: str | None, field: str | None, reason: str | None
 ) -> dict[str, Any]:
+    """Keep the label of an operator or, where none is named, of a sender; see
+    `submissions.labels.say`.
+
+    Raises:
+        NotFoundError: nothing is kept here, or nothing of this id.
+        FlaskapiError: what `say` raises.
+    """
     # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions.labels import Said, say
 
-    read_query(request)
     if current_app.config["STORE"] == "off":
         raise NotFoundError(
             "This service keeps nothing (the setting STORE is off), so there is nothing to label."

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, request, url_for
 
+from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.answers import write_moment
 from flaskapi.errors import (
     ConflictError,
@@ -20,10 +21,10 @@ from flaskapi.errors import (
     VersionError,
 )
 from flaskapi.web.access import operator_name, operators_only
-from flaskapi.web.payload import MODEL, read_document, read_query
+from flaskapi.web.described import described
+from flaskapi.web.payload import as_whole, read_document, read_query
 from flaskapi.web.services import services
 from flaskapi.web.submissions import (
-    CURSOR,
     describe_row,
     read_cursor,
     write_cursor,
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("models", __name__)
 USUAL = 20  # versions on one page: the card of each takes some milliseconds
-_LIMIT = (r"[1-9]|[1-4]\d|50", "1 to 50")
 _SHARE = 0.1
+_UNREADABLE = (NotFoundError, ModelUnavailableError)
+_CHANGES = (ConflictError,)
 
 
 def init_app(app: Flask) -> None:
@@ -44,6 +46,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/models")
+@described(documents.MODEL_LIST, query=queries.MODELS, errors=_UNREADABLE)
 @operators_only
 def list_models() -> dict[str, Any]:
     """The serving version, the one that a rollback would restore, the shadow, and a page of the
@@ -52,7 +55,7 @@ def list_models() -> dict[str, Any]:
     # Not at the top: it loads ONNX Runtime, which a request for settings does not need.
     from flaskapi.versions.overview import describe_version
 
-    query = read_query(request, limit=_LIMIT, before=MODEL)
+    query = read_query(request, queries.MODELS)
     limit, before = int(query.get("limit", USUAL)), query.get("before")
     registry, pointer = services().registry, _read_pointer()
     versions = registry.versions()[::-1]
@@ -75,6 +78,7 @@ def list_models() -> dict[str, Any]:
 
 
 @blueprint.put("/models/serving")
+@described(documents.PointerAnswer, body=bodies.PROMOTION, errors=(NotFoundError, *_CHANGES))
 @operators_only
 def promote() -> dict[str, Any]:
     """Promote a registered version, after it was loaded and tested."""
@@ -92,6 +96,7 @@ def promote() -> dict[str, Any]:
 
 
 @blueprint.post("/models/rollback")
+@described(documents.PointerAnswer, body=bodies.ROLLBACK, errors=_CHANGES)
 @operators_only
 def roll_back() -> dict[str, Any]:
     """Let the previous version serve again. If the request names a generation, nothing changes
@@ -99,7 +104,7 @@ def roll_back() -> dict[str, Any]:
     """
     read_query(request)
     body = _read_object({"generation"}) if request.get_data() else {}
-    generation = body.get("generation")
+    generation = as_whole(body.get("generation"))
     if generation is not None and (type(generation) is not int or generation < 0):
         raise InvalidRequestError("'generation' must be a whole number.")
     with _changing("rollback"):
@@ -109,6 +114,7 @@ def roll_back() -> dict[str, Any]:
 
 
 @blueprint.put("/models/shadow")
+@described(documents.PointerAnswer, body=bodies.SHADOW, errors=(NotFoundError, *_CHANGES))
 @operators_only
 def begin_shadow() -> dict[str, Any]:
     """Let a version answer beside the serving one, for a share of the digits."""
@@ -122,6 +128,7 @@ def begin_shadow() -> dict[str, Any]:
 
 
 @blueprint.delete("/models/shadow")
+@described(documents.PointerAnswer, errors=_CHANGES)
 @operators_only
 def end_shadow() -> dict[str, Any]:
     """End the shadow."""
@@ -131,12 +138,13 @@ def end_shadow() -> dict[str, Any]:
 
 
 @blueprint.get("/models/<name>/disagreements")
+@described(documents.DisagreementList, query=queries.DISAGREEMENTS)
 @operators_only
 def list_disagreements(name: str) -> dict[str, Any]:
     """A page of the digits on which a shadow version disagreed, newest first."""
     from flaskapi.submissions.shadows import find_disagreements
 
-    query = read_query(request, limit=_LIMIT, cursor=CURSOR)
+    query = read_query(request, queries.DISAGREEMENTS)
     page = find_disagreements(
         services().store,
         name,

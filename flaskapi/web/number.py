@@ -5,14 +5,17 @@ from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, request
 
+from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.answers import add_id, as_number_answer
 from flaskapi.contract.keeping import Kept
-from flaskapi.reading.checks import CHECKS, Check
+from flaskapi.contract.problems import PICTURE_ERRORS
+from flaskapi.reading.checks import Check
 from flaskapi.web.access import key_if_required
-from flaskapi.web.forms_of_answer import give_answer
+from flaskapi.web.described import described
+from flaskapi.web.forms_of_answer import forms_of, give_answer
 from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import KEEP, read_image, read_query, tell_pages
+from flaskapi.web.payload import read_image, read_query, tell_pages
 from flaskapi.web.picture import draw_number
 from flaskapi.web.record import record
 from flaskapi.web.services import services
@@ -25,19 +28,17 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.post("/predict/number")
+@described(
+    forms_of(documents.NUMBER_ANSWER),
+    query=queries.NUMBER,
+    body=bodies.IMAGE,
+    errors=PICTURE_ERRORS,
+)
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
 def number() -> dict[str, Any] | Response:
     """Read the number in the image that was sent."""
-    query = read_query(
-        request,
-        length=("[1-9]|[1-5][0-9]|6[0-4]", "a whole number from 1 to 64"),
-        pattern=("[0-9d]{1,64}", "1 to 64 digits, or d for any digit, such as 05dddddddd"),
-        alternatives=("[1-9]|1[0-9]|20", "a whole number from 1 to 20"),
-        check=("|".join(CHECKS), "one of " + ", ".join(CHECKS)),
-        include=("picture", "'picture'"),
-        keep=KEEP,
-    )
+    query = read_query(request, queries.NUMBER)
     receive(request)
     with gate().computing():
         upload = read_image(request)

@@ -5,8 +5,10 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app
 
+from flaskapi.contract import documents
 from flaskapi.errors import ModelUnavailableError, StoreUnavailableError
 from flaskapi.web.access import is_known_operator
+from flaskapi.web.described import described
 from flaskapi.web.errors import problem
 from flaskapi.web.scopes import open_to_all
 from flaskapi.web.services import services
@@ -20,6 +22,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/health/live")
+@described(documents.Live, query=None)
 @open_to_all
 def live() -> dict[str, str]:
     """The process runs; nothing else is checked."""
@@ -27,6 +30,12 @@ def live() -> dict[str, str]:
 
 
 @blueprint.get("/health/ready")
+@described(
+    documents.READY,
+    query=None,
+    errors=(ModelUnavailableError, StoreUnavailableError),
+    problem=documents.NOT_READY,
+)
 @open_to_all
 def ready() -> dict[str, Any] | Response:
     """The state of each part that an answer needs.
@@ -99,6 +108,7 @@ def _check_store() -> tuple[dict[str, Any], str, bool]:
 
 
 @blueprint.get("/model")
+@described(documents.ModelCard, query=None, errors=(ModelUnavailableError,))
 @open_to_all
 def model() -> dict[str, Any]:
     """The card of the serving model, including the card of the detector."""

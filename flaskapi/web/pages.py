@@ -10,6 +10,7 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, request
 
 from flaskapi.errors import NotFoundError
+from flaskapi.web.described import FILE_HEADERS, described
 from flaskapi.web.payload import read_query
 from flaskapi.web.scopes import open_to_all
 
@@ -19,6 +20,7 @@ TYPES = {
     ".css": "text/css",
     ".html": "text/html",
     ".js": "text/javascript",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
 }
@@ -37,44 +39,55 @@ POLICY = "; ".join(
     )
 )
 
+_FILE = {"type": "string"}
+_PAGE = {"text/html": _FILE}
+
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
 
 
 @blueprint.get("/")
+@described(_PAGE, headers=FILE_HEADERS)
 @open_to_all
 def page() -> Response:
     """The page: draw, choose, drop, paste or photograph a picture, and see the answer."""
     read_query(request)
-    return _send("index.html")
+    return _send_part("index.html")
 
 
 @blueprint.get("/operations")
+@described(_PAGE, headers=FILE_HEADERS)
 @open_to_all
 def operations() -> Response:
     """The operators' page. It shows nothing without a key, because all its requests need one."""
     read_query(request)
-    return _send("operations.html")
+    return _send_part("operations.html")
 
 
 @blueprint.get("/page/<name>")
+@described(dict.fromkeys(TYPES.values(), _FILE), headers=FILE_HEADERS)
 @open_to_all
 def part(name: str) -> Response:
     """One of the files of the pages."""
     read_query(request)
     if not os.path.isfile(FOLDER / name) or Path(name).suffix not in TYPES:
         raise NotFoundError(f"There is nothing at {request.path}.")
-    return _send(name)
+    return _send_part(name)
 
 
-def _send(name: str) -> Response:
-    """Send a file, or say that the browser's copy is current: an update is visible at once."""
-    response = Response((FOLDER / name).read_bytes(), mimetype=TYPES[Path(name).suffix])
-    response.add_etag()
-    response.headers["Cache-Control"] = "no-cache"
-    response.headers["Content-Security-Policy"] = POLICY
+def _send_part(name: str) -> Response:
+    response = send(FOLDER / name, POLICY)
     if name == "service-worker.js":
         response.headers["Service-Worker-Allowed"] = "/"
+    return response
+
+
+def send(path: Path, policy: str) -> Response:
+    """Send a file, or say that the browser has it: an update of the service is seen at once."""
+    response = Response(path.read_bytes(), mimetype=TYPES[path.suffix])
+    response.add_etag()
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Content-Security-Policy"] = policy
     response.make_conditional(request)
     return response

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from flask import Request, current_app
 from werkzeug.http import quote_header_value
 
+from flaskapi.contract.queries import NOTHING, Query
 from flaskapi.digits.formats import IMAGE_HEAD_BYTES, is_image
 from flaskapi.digits.pages import count_pages
 from flaskapi.errors import InvalidRequestError, MissingImageError, UnsupportedImageError
@@ -19,10 +20,6 @@ from flaskapi.web.encoded import decode_text, decode_value
 from flaskapi.web.forms import HEAD_BYTES, FormPart, find_boundary, read_pairs, read_parts
 from flaskapi.web.unpack import unpack_request, with_body
 
-# Rows of `read_query`. Every route that reads images has `keep`.
-YES_OR_NO = ("true|false", "true or false")
-MODEL = (r"[\w.:+-]{1,100}", "a model's version")
-KEEP = YES_OR_NO
 _MANY = "Send many images, or an archive of them, to POST /predict/batch."
 _PAIRS = "application/x-www-form-urlencoded"
 _UNSAID = ("application/octet-stream", "", "application/pdf", "application/x-pdf")
@@ -38,12 +35,12 @@ class Upload(NamedTuple):
     filename: str = ""
 
 
-def read_query(request: Request, **known: tuple[str, str]) -> dict[str, str]:
+def read_query(request: Request, known: Query = NOTHING) -> dict[str, str]:
     """Read the query of a request.
 
     Args:
         request: the request.
-        known: for each parameter, a regular expression for its values, and a description of it.
+        known: the fields that there can be, as `contract/queries.py` has them.
 
     Raises:
         InvalidRequestError: another parameter, or another value; the text names it.
@@ -56,9 +53,11 @@ def read_query(request: Request, **known: tuple[str, str]) -> dict[str, str]:
             )
         if len(request.args.getlist(name)) > 1:
             raise InvalidRequestError(f"The query parameter {name!r} is given more than once.")
-        form, words = known[name]
-        if not re.fullmatch(form, value, re.ASCII):
-            raise InvalidRequestError(f"The query's {name!r} is {value!r}; it must be {words}.")
+        field = known[name]
+        if not re.fullmatch(field.form, value, re.ASCII):
+            raise InvalidRequestError(
+                f"The query's {name!r} is {value!r}; it must be {field.words}."
+            )
     return request.args.to_dict()
 
 
@@ -193,7 +192,7 @@ def _read_untyped(request: Request, body: bytes) -> Upload | None:
     if text[:5].lower() == b"data:":
         return Upload("the body", decode_text(text.decode("latin-1"), "The body"))
     if text[:1] in (b"{", b"["):
-        return _read_json(_parse_document(body))
+        return _read_json(parse_document(body))
     return None
 
 
@@ -241,10 +240,11 @@ def read_document(request: Request) -> Any:
     Raises:
         InvalidRequestError: the body is not JSON.
     """
-    return _parse_document(request.get_data(cache=False))
+    return parse_document(request.get_data(cache=False))
 
 
-def _parse_document(body: bytes) -> Any:
+def parse_document(body: bytes) -> Any:
+    """Parse JSON; see `read_document`."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):  # not JSON, or nested a thousand levels deep
@@ -252,3 +252,12 @@ def _parse_document(body: bytes) -> Any:
     if document is None:
         raise InvalidRequestError("The body is not valid JSON.")
     return document
+
+
+def as_whole(value: Any) -> Any:
+    """Give a number of JSON as an `int` where it is whole: to JSON Schema, 7.0 is the integer 7.
+
+    >>> as_whole(7.0), as_whole(7.5), as_whole(None)
+    (7, 7.5, None)
+    """
+    return int(value) if isinstance(value, float) and value.is_integer() else value

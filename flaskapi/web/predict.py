@@ -5,14 +5,17 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 
+from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.answers import add_id
 from flaskapi.contract.keeping import Kept
+from flaskapi.contract.problems import PICTURE_ERRORS
 from flaskapi.digits.encode import data_url, encode_png
 from flaskapi.web.access import key_if_required
-from flaskapi.web.forms_of_answer import give_answer
+from flaskapi.web.described import described
+from flaskapi.web.forms_of_answer import forms_of, give_answer
 from flaskapi.web.gate import gate, receive
 from flaskapi.web.limits import limited_by
-from flaskapi.web.payload import KEEP, read_image, read_query, tell_pages
+from flaskapi.web.payload import read_image, read_query, tell_pages
 from flaskapi.web.picture import draw_digit
 from flaskapi.web.record import record
 from flaskapi.web.services import services
@@ -27,14 +30,17 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.post("/predict")
+@described(
+    forms_of(documents.DIGIT_ANSWER),
+    query=queries.DIGIT,
+    body=bodies.IMAGE,
+    errors=PICTURE_ERRORS,
+)
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
 def predict() -> dict[str, Any] | Response:
-    """Read the digit in an image. `?include=normalized` adds the network's input,
-    `?include=picture` the picture with its box; with `?keep=false` nothing is kept.
-    """
-    known = ("normalized|picture", "'normalized' or 'picture'")
-    query = read_query(request, include=known, keep=KEEP)
+    """Read the digit in an image."""
+    query = read_query(request, queries.DIGIT)
     include = query.get("include")
     receive(request)
     with services().store.expect():

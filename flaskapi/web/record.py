@@ -6,8 +6,15 @@ from uuid import UUID
 from flask import current_app, request
 
 from flaskapi.contract.keeping import Kept, to_submission
-from flaskapi.errors import StoreUnavailableError
+from flaskapi.errors import ForbiddenError, StoreUnavailableError
+from flaskapi.steps import step
+from flaskapi.web.cors import is_foreign_page
 from flaskapi.web.services import services
+
+_FOREIGN = (
+    "Only what is kept is answered here (the setting STORE), and what pages of other origins send "
+    "is not, unless the setting CORS_ORIGINS names them."
+)
 
 
 def record(
@@ -21,12 +28,18 @@ def record(
 
     Raises:
         StoreUnavailableError: they cannot be kept, and the setting STORE is `required`.
+        ForbiddenError: they come from a page whose images are not kept, and STORE is `required`.
     """
     store = current_app.config["STORE"]
     if not kept or store == "off" or not (keep or store == "required"):
         return [None] * len(kept)
+    if is_foreign_page():
+        if store == "required":
+            raise ForbiddenError(_FOREIGN)
+        return [None] * len(kept)
     try:
-        ids = services().store.record([to_submission(one, request.path, batch) for one in kept])
+        with step("store"):
+            ids = services().store.record([to_submission(one, request.path, batch) for one in kept])
     except StoreUnavailableError:
         services().metrics.count_submissions(len(kept), kept=False)
         if current_app.config["STORE"] == "required":

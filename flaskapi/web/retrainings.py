@@ -9,12 +9,14 @@ from uuid import UUID
 
 from flask import Blueprint, Flask, Response, jsonify, request, url_for
 
+from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.answers import write_moment
 from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.web.access import operator_name, operators_only
+from flaskapi.web.described import described
 from flaskapi.web.payload import read_document, read_query
 from flaskapi.web.services import services
-from flaskapi.web.submissions import CURSOR, read_cursor, write_cursor
+from flaskapi.web.submissions import read_cursor, write_cursor
 
 if TYPE_CHECKING:
     from flaskapi.submissions.retrainings import Retraining
@@ -24,7 +26,6 @@ _WAITS = (
     "A worker runs it, which you start on the server: .venv/bin/python -m flaskapi retrain --watch."
 )
 USUAL = 20  # on one page
-_LIMIT = (r"[1-9]\d?|100", "1 to 100")
 
 
 def init_app(app: Flask) -> None:
@@ -32,12 +33,13 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/retrainings")
+@described(documents.RetrainingList, query=queries.RETRAININGS)
 @operators_only
 def list_retrainings() -> dict[str, Any]:
     """A page of retrainings, the newest first, without their logs."""
     from flaskapi.submissions import retrainings
 
-    query = read_query(request, limit=_LIMIT, cursor=CURSOR)
+    query = read_query(request, queries.RETRAININGS)
     limit = int(query.get("limit", USUAL))
     found = retrainings.list_newest(services().store, limit + 1, read_cursor(query.get("cursor")))
     following = None
@@ -48,6 +50,12 @@ def list_retrainings() -> dict[str, Any]:
 
 
 @blueprint.post("/retrainings")
+@described(
+    documents.RETRAINING,
+    status=202,
+    body=bodies.RETRAINING_WISH,
+    headers={"Location": "where to watch it"},
+)
 @operators_only
 def ask() -> Response:
     """Store a request for a retraining, and give the address to follow it."""
@@ -63,6 +71,7 @@ def ask() -> Response:
 
 
 @blueprint.get("/retrainings/<uuid:id>")
+@described(documents.RETRAINING)
 @operators_only
 def watch(id: UUID) -> dict[str, Any]:
     """The progress of a retraining, or its result."""

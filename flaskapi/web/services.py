@@ -10,10 +10,10 @@ from flaskapi.digits import Digit
 from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.reading.reader import Reader
 from flaskapi.submissions import Store
-from flaskapi.web.metrics import Metrics
 
 if TYPE_CHECKING:
     from flaskapi.versions.registry import Registry
+    from flaskapi.web.metrics import Metrics
 
 
 class Observer(Protocol):
@@ -58,7 +58,7 @@ class Services:
     detector: Detector
     limits: Limits
     store: Store
-    metrics: Metrics
+    metrics: "Metrics"
     registry: "Registry"
 
     @property

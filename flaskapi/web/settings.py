@@ -5,7 +5,9 @@ from typing import Any
 from flask import Blueprint, Flask, current_app, request
 
 from flaskapi.config import SETTINGS, hide_secrets
+from flaskapi.contract import documents
 from flaskapi.web.access import operators_only
+from flaskapi.web.described import described
 from flaskapi.web.payload import read_query
 
 blueprint = Blueprint("settings", __name__)
@@ -16,6 +18,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/settings")
+@described(documents.SettingList)
 @operators_only
 def settings() -> dict[str, Any]:
     """Each setting as this process read it when it started. Passwords are left out."""

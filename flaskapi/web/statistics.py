@@ -8,15 +8,16 @@ from typing import Any
 from flask import Blueprint, Flask, request
 
 from flaskapi import drift
+from flaskapi.contract import documents, queries
 from flaskapi.errors import InvalidRequestError, ModelUnavailableError
 from flaskapi.submissions.counts import Counts, describe, total
 from flaskapi.web.access import operators_only
-from flaskapi.web.payload import MODEL, read_query
+from flaskapi.web.described import described
+from flaskapi.web.payload import read_query
 from flaskapi.web.services import services
 
 blueprint = Blueprint("statistics", __name__)
 USUAL_DAYS, MOST_DAYS = 30, 400
-_DAY = (r"\d{4}-\d\d-\d\d", "a day such as 2026-11-25")
 
 
 def init_app(app: Flask) -> None:
@@ -24,6 +25,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/statistics")
+@described(documents.StatisticsAnswer, query=queries.STATISTICS)
 @operators_only
 def statistics() -> dict[str, Any]:
     """Counts, confidence, accuracy on labelled images, and drift, for the days from `since` up to,
@@ -32,7 +34,7 @@ def statistics() -> dict[str, Any]:
     # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions.statistics import count_days
 
-    query = read_query(request, since=_DAY, until=_DAY, model=MODEL)
+    query = read_query(request, queries.STATISTICS)
     since, until = _read_period(query)
     days = count_days(services().store, since, until)
     if "model" in query:

@@ -5,8 +5,10 @@ from typing import Any
 
 from flask import Blueprint, Flask, current_app, request
 
+from flaskapi.contract import documents
 from flaskapi.contract.answers import write_moment
 from flaskapi.web.access import operators_only
+from flaskapi.web.described import described
 from flaskapi.web.payload import read_query
 from flaskapi.web.services import services
 
@@ -26,6 +28,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/storage")
+@described(documents.StorageAnswer)
 @operators_only
 def storage() -> dict[str, Any]:
     """How much is kept, its space, the limits, and when the oldest submission is erased because of

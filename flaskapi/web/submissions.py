@@ -10,35 +10,22 @@ from uuid import UUID
 
 from flask import Blueprint, Flask, Response, current_app, request, url_for
 
+from flaskapi.contract import documents, queries
 from flaskapi.contract.answers import write_moment
+from flaskapi.contract.bodies import BINARY
 from flaskapi.digits.encode import encode_bytes
 from flaskapi.errors import InvalidRequestError, NotFoundError
 from flaskapi.submissions import Submission
 from flaskapi.web.access import needs_scope, operators_only
-from flaskapi.web.payload import MODEL, YES_OR_NO, read_query
+from flaskapi.web.described import described
+from flaskapi.web.payload import read_query
 from flaskapi.web.services import services
 
 if TYPE_CHECKING:
     from flaskapi.submissions.listing import Place
 
 blueprint = Blueprint("submissions", __name__)
-MOST, USUAL = 200, 50  # on one page
-_MOMENT = (r"[0-9T:.Z+-]{8,40}", "a day or a time, such as 2026-11-25 or 2026-11-25T04:05:00Z")
-_NUMBER = "[0-9]{1,256}"
-CURSOR = (r"[\w-]{22}|[\w-]{32}", "the cursor in 'next' of an earlier page")
-_FIELDS = {
-    "digit": ("[0-9]", "0 to 9"),
-    "label": (f"{_NUMBER}|none|any|missing", "a digit, a number, none, any or missing"),
-    "disagreement": YES_OR_NO,
-    "uncertain": YES_OR_NO,
-    "model": MODEL,
-    "route": (r"/[\w./-]{1,100}", "an address such as /predict"),
-    "since": _MOMENT,
-    "until": _MOMENT,
-    "limit": (r"[1-9]\d?|1\d\d|200", f"1 to {MOST}"),
-    "cursor": CURSOR,
-    "order": ("newest|uncertain", "newest or uncertain"),
-}
+USUAL = 50  # on one page
 
 
 def init_app(app: Flask) -> None:
@@ -46,6 +33,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/submissions")
+@described(documents.SubmissionList, query=queries.SUBMISSIONS)
 @needs_scope("label")
 def list_submissions() -> dict[str, Any]:
     """A page of submissions, newest first, and the address of the next page. With
@@ -53,7 +41,7 @@ def list_submissions() -> dict[str, Any]:
     """
     from flaskapi.submissions.listing import find_page, find_uncertain
 
-    query = read_query(request, **_FIELDS)
+    query = read_query(request, queries.SUBMISSIONS)
     filters, limit = read_filters(query), int(query.get("limit", USUAL))
     cursor, text = query.get("cursor"), None
     page: Any
@@ -72,6 +60,7 @@ def list_submissions() -> dict[str, Any]:
 
 
 @blueprint.get("/submissions/<uuid:id>")
+@described(documents.SUBMISSION)
 @needs_scope("label")
 def show_submission(id: UUID) -> dict[str, Any]:
     """Everything that is kept of one submission, with the history of its labels; its pictures have
@@ -101,6 +90,7 @@ def show_submission(id: UUID) -> dict[str, Any]:
 
 
 @blueprint.get("/submissions/<uuid:id>/image")
+@described({"*/*": BINARY})
 @needs_scope("label")
 def show_image(id: UUID) -> Response:
     """The image, unchanged. A stranger sent it, so browsers must not treat it as anything but a
@@ -112,6 +102,7 @@ def show_image(id: UUID) -> Response:
 
 
 @blueprint.get("/submissions/<uuid:id>/normalized")
+@described({"image/png": BINARY})
 @needs_scope("label")
 def show_normalized(id: UUID) -> Response:
     """The 28x28 image that the network saw of a digit."""
@@ -123,6 +114,7 @@ def show_normalized(id: UUID) -> Response:
 
 
 @blueprint.delete("/submissions/<uuid:id>")
+@described(None, status=204)
 @operators_only
 def delete_submission(id: UUID) -> Response:
     """Erase a submission, its labels, and its image unless another submission has it too."""
@@ -205,7 +197,7 @@ def read_place(text: str | None) -> "Place | None":
 
 def _bad_cursor(text: str) -> InvalidRequestError:
     return InvalidRequestError(
-        f"The query's 'cursor' is {text!r}; it must be {_FIELDS['cursor'][1]}."
+        f"The query's 'cursor' is {text!r}; it must be {queries.SUBMISSIONS['cursor'].words}."
     )
 
 
@@ -223,7 +215,7 @@ def _read_moment(name: str, text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidRequestError(
-            f"The query's {name!r} is {text!r}; it must be {_MOMENT[1]}."
+            f"The query's {name!r} is {text!r}; it must be {queries.SUBMISSIONS[name].words}."
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

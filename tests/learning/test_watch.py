@@ -74,6 +74,16 @@ def is_over(found: Retraining) -> bool:
     return found.finished_at is not None
 
 
+def test_a_worker_is_known_to_be_there_before_it_has_anything_to_do(
+    store: Database, watch: Watch
+) -> None:
+    assert retrainings.look(store, datetime.now(UTC)).worker_is_alive is None
+    watch("")
+    until(lambda: retrainings.look(store, datetime.now(UTC)).worker_is_alive)
+    later = datetime.now(UTC) + SILENT + timedelta(seconds=1)
+    assert not retrainings.look(store, later).worker_is_alive
+
+
 def test_progress_and_what_is_said_can_be_watched_and_the_result_is_kept(
     store: Database, watch: Watch, tmp_path: Path
 ) -> None:

@@ -173,6 +173,7 @@ def test_what_clients_send_otherwise_is_read_as_many_images_too(client: FlaskCli
             body(gzip.compress(json.dumps(images).encode()), "application/json") | packed,
             ["images[0]", "b"],
         ),
+        "an image of no type": (body(one), ["the body"]),
         "a packed tar": (
             body(make_tar_gz([("7.png", one), ("8.png", two)])) | packed,
             [

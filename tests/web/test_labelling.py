@@ -9,7 +9,7 @@ from flask import Flask
 from operators import SOME_ID, make_app, operator, store_of
 from problems import read_problem
 
-from flaskapi.web.labelling import MOST
+from flaskapi.contract.bodies import MOST_LABELS
 
 
 def send(app: Flask, digit: int, path: str = "/predict") -> str:
@@ -52,7 +52,10 @@ def test_many_labels_are_kept_together_and_what_is_wrong_with_one_stops_no_other
         ([], "no list 'labels'"),
         ({"labels": []}, "no list 'labels'"),
         ({"labels": [1], "more": 1}, "no list 'labels'"),
-        ({"labels": [{"id": SOME_ID, "digit": 1}] * (MOST + 1)}, f"at most {MOST} together"),
+        (
+            {"labels": [{"id": SOME_ID, "digit": 1}] * (MOST_LABELS + 1)},
+            f"at most {MOST_LABELS} together",
+        ),
         ({"labels": [{"id": SOME_ID, "digit": 1}, {"id": "7", "digit": 1}]}, "labels[1]"),
         ({"labels": [{"digit": 1}]}, "labels[0]: The field 'id'"),
         ({"labels": [{"id": SOME_ID, "digit": 10}]}, "labels[0]: The field 'digit'"),

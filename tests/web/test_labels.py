@@ -197,7 +197,11 @@ def test_whatever_is_sent_is_a_label_or_refused(document: Any) -> None:
     assert reason is None or reason.isprintable()
 
 
-@pytest.mark.parametrize("value", [True, False, -1, 10, 9.0, "9", "", [9], {"digit": 9}, 10**30])
+def test_a_whole_number_is_one_however_its_json_is_written() -> None:
+    assert ("9", "digit", None) == read_label(json.loads('{"digit": 9.0}'))
+
+
+@pytest.mark.parametrize("value", [True, False, -1, 10, 9.5, "9", "", [9], {"digit": 9}, 10**30])
 def test_a_value_that_is_no_digit_is_refused_by_name(value: Any) -> None:
     with pytest.raises(InvalidRequestError, match="'digit'"):
         read_label({"digit": value})

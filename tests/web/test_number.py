@@ -270,4 +270,4 @@ def test_the_answer_says_whether_the_number_passes_the_check_that_the_caller_nam
 def test_a_check_that_is_none_is_refused(client: FlaskClient) -> None:
     response = client.post("/predict/number?check=sum", data=PNG)
     assert 400 == response.status_code
-    assert "luhn, ean, iban, mod11" in response.get_json()["detail"]
+    assert "'luhn', 'ean', 'iban' or 'mod11'" in response.get_json()["detail"]
