@@ -366,4 +366,7 @@ export default {
   "if less is free on SQLite's disk, in bytes, nothing more is kept; if unset, 5 % of the disk, at most 1 GiB": "ist auf SQLites Platte weniger frei, in Bytes, wird nichts mehr aufbewahrt; ohne Angabe 5 % der Platte, höchstens 1 GiB",
   "`on`: the service applies these limits about every ten minutes; `off`: only `.venv/bin/python -m flaskapi housekeeping` does": "`on`: der Dienst wendet diese Grenzen etwa alle zehn Minuten an; `off`: nur `.venv/bin/python -m flaskapi housekeeping` tut es",
   "lowest severity that is logged: DEBUG, INFO, WARNING or ERROR": "geringste Stufe, die im Protokoll steht: DEBUG, INFO, WARNING oder ERROR",
+  "origins whose pages may send requests that are kept, such as `https://example.org`, separated by commas; `*`: all; if unset, none": "Herkünfte, deren Seiten Anfragen senden dürfen, die aufbewahrt werden, wie `https://example.org`, durch Kommas getrennt; `*`: alle; ohne Angabe keine",
+  "`text`: messages that do not belong to a request; `requests`: short lines for a person, one for each request too, which `make run` sets; `json`: the same as a JSON object in each line": "`text`: Meldungen, die zu keiner Anfrage gehören; `requests`: kurze Zeilen für Menschen, auch eine für jede Anfrage, was `make run` einstellt; `json`: dasselbe als ein JSON-Objekt in jeder Zeile",
+  "file for the log, in the instance folder; it may be moved away at any time; if unset, standard error": "Datei für das Protokoll, im Instanzordner; sie darf jederzeit verschoben werden; ohne Angabe die Standardfehlerausgabe",
 };
