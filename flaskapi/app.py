@@ -86,7 +86,7 @@ def create_app(
     registry = make_registry(app)
     serving: Models = Fixed(classifier) if classifier else _load_versions(app, store, registry)
     if classifier is None:
-        detector = _load_detector(app, serving.take())
+        detector = _load_detector(app, serving.lease())
     app.extensions["flaskapi"] = Services(
         serving,
         detector or NoDetector("No detector was given."),

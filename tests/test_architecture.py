@@ -61,8 +61,13 @@ SET_IT_FOR_A_LIBRARY = {"train_mnist.py", "deploy/flaskapi.wsgi"} | {
 
 
 @functools.cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
+
+
+@functools.cache
 def nodes(file: Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(file.read_text("utf-8"))))
+    return list(ast.walk(tree(file)))
 
 
 def imports(file: Path) -> list[str]:
@@ -174,7 +179,7 @@ def test_a_public_class_has_a_name_of_its_own() -> None:
     """One word, one meaning."""
     seen: dict[str, str] = {}
     for file in FILES:
-        for node in ast.parse(file.read_text("utf-8")).body:
+        for node in tree(file).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 where = file.relative_to(ROOT).as_posix()
                 assert node.name not in seen, f"{node.name}: {where} and {seen[node.name]}"
@@ -186,7 +191,7 @@ def test_types_of_arrays_are_named_in_one_place() -> None:
     aliases = {
         f"{file.relative_to(ROOT).as_posix()}: {ast.unparse(node)}"
         for file in FILES
-        for node in ast.parse(file.read_text("utf-8")).body
+        for node in tree(file).body
         if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("npt.NDArray[")
     }
     assert {one.partition(":")[0] for one in aliases} == {"flaskapi/arrays.py"}

@@ -1,5 +1,5 @@
-"""A model that learns from what people said of submissions, and serves only when it is better.
-Nothing here runs in a web process.
+"""Train a model further on labelled submissions; it serves only if it is better. Nothing here runs
+in a web process.
 """
 
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from flaskapi.arrays import Bytes
 
 
 class Example(NamedTuple):
-    """An image that can be learned from, with what people say it is."""
+    """An image that can be learned from, with its label."""
 
     sha256: bytes  # of the image as it was sent
-    ids: tuple[UUID, ...]  # of the submissions that have this image
-    normalized: bytes  # what the network saw, `uint8 (28, 28)` row by row, 255 the ink
+    ids: tuple[UUID, ...]  # of the submissions with this image
+    normalized: bytes  # the network's input, `uint8 (28, 28)` row by row, 255 is ink
     label: int  # 0 to 9, or NO_DIGIT
-    source: str  # `operator`, or `senders` where two agree
-    confirmed: bool  # an operator said it twice
+    source: str  # `operator`, or `senders` if two agree
+    confirmed: bool  # an operator gave the label twice
 
     @property
     def name(self) -> str:
-        """The id by which a person finds it."""
+        """The id by which people find it."""
         return str(self.ids[-1])
 
 
 def to_arrays(examples: Sequence[Example]) -> tuple[Bytes, Bytes]:
-    """Put examples into `uint8 (n, 28, 28)`, 255 the ink, and `uint8 (n,)`, their labels."""
+    """Put examples into `uint8 (n, 28, 28)`, 255 is ink, and `uint8 (n,)`, their labels."""
     pixels = np.frombuffer(b"".join(one.normalized for one in examples), np.uint8).reshape(
         -1, 28, 28
     )

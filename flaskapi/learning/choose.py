@@ -1,5 +1,5 @@
-"""Which images to learn from: what people say they are, who says so, and whether the model that
-serves has reason to doubt it.
+"""Choose the images to learn from: by their labels, who gave them, and whether the serving model
+contradicts them.
 """
 
 from collections import defaultdict
@@ -17,32 +17,32 @@ Answers = Callable[[Sequence[Example]], Floats]
 
 
 class Chosen(NamedTuple):
-    """The images that bear a label, by what is done with them."""
+    """The labelled images, by their use."""
 
     learned: list[Example]  # to train with; each is judged by a model that has not learned it
     suspicious: list["Doubt"]  # not used until an operator gives the same label again
-    # Not used: operators say different things of the same image; the label is the last one's.
+    # Not used: operators disagree on the image; the label is the latest.
     contradicted: list[Example]
-    unsupported: int  # not used: only senders said something, and no two agree
+    unsupported: int  # not used: only senders labelled them, and no two agree
 
 
 class Doubt(NamedTuple):
-    """A label that a model contradicts for sure."""
+    """A label that a model contradicts with certainty."""
 
     example: Example
-    digit: int  # what the model says
+    digit: int  # the model's answer
     confidence: float
 
 
 def find_examples(labelled: Iterable[Labelled]) -> tuple[list[Example], list[Example], int]:
-    """Put together what was said of each image, whoever sent it and however often.
+    """Combine the labels of each image, from all its submissions.
 
-    An operator's label counts; without one, that of senders where two who can be told apart agree
+    An operator's label counts; without one, the senders' label if two distinguishable senders agree
     on identical images and none disagrees.
 
     Returns:
-        Those with a label that counts; those of which operators say different things; and how many
-        only senders speak of, without support.
+        The images with a label that counts; those on which operators disagree; and the number of
+        images with labels of senders only, without support.
     """
     images: dict[bytes, list[tuple[Labelled, Standing]]] = defaultdict(list)
     for one in labelled:
@@ -72,7 +72,7 @@ def find_examples(labelled: Iterable[Labelled]) -> tuple[list[Example], list[Exa
 def find_doubts(
     examples: Sequence[Example], probabilities: Answers, sure_from: float
 ) -> list[Doubt]:
-    """Find the labels that a model contradicts for sure, and that no operator has confirmed."""
+    """Find the labels that a model contradicts with certainty and no operator has confirmed."""
     doubts = [
         Doubt(one, int(row.argmax()), float(row.max()))
         for one, row in zip(examples, probabilities(examples), strict=True)
@@ -132,9 +132,9 @@ def choose(labelled: Iterable[Labelled], probabilities: Answers, sure_from: floa
     """Part the labelled images into what to use and what not to use.
 
     Args:
-        labelled: every submission of a digit of which something was said.
-        probabilities: the serving model's, for the 28x28 of some examples.
-        sure_from: the confidence from which on the model is believed to be sure.
+        labelled: every labelled submission of a digit.
+        probabilities: the serving model's, for the 28x28 images of some examples.
+        sure_from: the confidence from which the model counts as certain.
     """
     found, contradicted, unsupported = find_examples(labelled)
     suspicious = find_doubts(found, probabilities, sure_from)

@@ -1,5 +1,5 @@
-"""Is a candidate better than the model that serves? Both answer the same images, each through its
-compiled form.
+"""Is a candidate better than the serving model? Both answer the same images, in their compiled
+forms.
 """
 
 import math
@@ -28,7 +28,7 @@ _TOGETHER = 100  # images in one call
 
 
 class Pair(NamedTuple):
-    """What both models, the one that serves first, answered to the same image."""
+    """The answers of both models to the same image, the serving one first."""
 
     before: Outcome
     after: Outcome
@@ -42,7 +42,7 @@ class Judgement(NamedTuple):
     mnist: list[Pair]
     labelled: list[Pair]
     wrong_at_first: int | None = (
-        # Of MNIST's test set, by the model of the setting MODEL_PATH; None where that one serves.
+        # Of MNIST's test set, by the model of MODEL_PATH; None if that one serves.
         None
     )
     look: int = 1  # the number of this retraining of the model that serves
@@ -156,8 +156,8 @@ def spend(look: int) -> float:
 
 
 def figures(pairs: Sequence[Pair]) -> tuple[tuple[int, int], tuple[float, float]]:
-    """How many are wrong, what is no digit included, and the calibration error, from 0 to 1; each
-    before and after.
+    """The number of errors, including pictures of no digit, and the calibration error, from 0 to 1;
+    each before and after.
     """
     before, after = ([pair[place] for pair in pairs] for place in (0, 1))
     wrong = [sum(not outcome.right for outcome in outcomes) for outcomes in (before, after)]
@@ -179,7 +179,7 @@ def sign_test(better: int, worse: int) -> float:
 
 
 def ask(classifier: Classifier, pixels: Bytes) -> Floats:
-    """Give a model's probabilities, `float32 (n, 10)`, for `uint8 (n, 28, 28)`, 255 the ink, as a
+    """Give a model's probabilities, `float32 (n, 10)`, for `uint8 (n, 28, 28)`, 255 is ink, as a
     caller would get them.
     """
     parts = [pixels[start : start + _TOGETHER] for start in range(0, len(pixels), _TOGETHER)]
@@ -190,8 +190,8 @@ def ask(classifier: Classifier, pixels: Bytes) -> Floats:
 
 
 def count_wrong(classifier: Classifier, pixels: Bytes, labels: Bytes) -> int:
-    """Say how many of `uint8 (n, 28, 28)`, 255 the ink, a model reads as something else than `uint8
-    (n,)`, 0 to 9.
+    """Count the images, `uint8 (n, 28, 28)`, 255 is ink, that a model reads differently from their
+    labels, `uint8 (n,)`, 0 to 9.
     """
     return int((ask(classifier, pixels).argmax(axis=1) != labels).sum())
 

@@ -85,7 +85,7 @@ class Worker:
         heard_s = 0.0
         while True:
             with contextlib.suppress(queue.Empty):
-                if not said.take(child.lines.get(timeout=0.2)):
+                if not said.read(child.lines.get(timeout=0.2)):
                     break
             if self._stopped.is_set():
                 _end(child.process)
@@ -148,7 +148,7 @@ class _Said:
         self.figures: dict[str, Any] | None = None
         self._done = False
 
-    def take(self, line: str | None) -> bool:
+    def read(self, line: str | None) -> bool:
         """Understand a line; what is no JSON of ours is a library's, and stays as it is. Tells
         whether there may be more.
         """

@@ -1,4 +1,4 @@
-"""What was sent, kept with its answer. Nothing here knows of networks or HTTP."""
+"""The store: images with their answers and labels. Nothing here knows of networks or HTTP."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -13,49 +13,49 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-# What a key opens: predictions; looking at submissions and labelling them; all that there is.
+# The scopes of keys: predict; list and label submissions; everything.
 SCOPES = ("predict", "label", "operate")
 TOKEN_PREFIX = "flaskapi_"  # noqa: S105 no secret, but the beginning of each: of operators' keys, so that one that was left lying about is known for what it is
 
 
 class Submission(NamedTuple):
-    """An image somebody sent, with its answer; of a digit `probabilities` and `normalized` are
-    there, of a number `lines` and `digits`.
+    """An image and its answer. A digit has `probabilities` and `normalized`, a number `lines` and
+    `digits`.
     """
 
     id: UUID
     received_at: datetime  # with its time zone
     image: bytes  # as it was sent
-    media_type: str  # what the bytes are, as `image/png`, whatever the sender called them
-    route: str  # that it was sent to, as `/predict`
+    media_type: str  # detected from the bytes, such as `image/png`
+    route: str  # such as `/predict`
     batch: UUID | None  # the same for all images of one request to `/predict/batch`
     prediction: str  # the digit, or the number
     confidence: float
     uncertain: bool
     model: str  # its version
     probabilities: list[float] | None  # of each digit, 0 to 9
-    normalized: bytes | None  # what the network saw, `uint8 (28, 28)` row by row, 255 the ink
+    normalized: bytes | None  # the network's input, `uint8 (28, 28)` row by row, 255 is ink
     lines: list[str] | None  # of a number
     digits: list[dict[str, Any]] | None  # of a number: digit, confidence, uncertain and box of each
-    ink_share: float | None = None  # of a digit; what these four are, `tables.py` says
+    ink_share: float | None = None  # of a digit; `tables.py` explains these four
     stroke_px: float | None = None
     size_px: float | None = None
     contrast: float | None = None
-    label: str | None = None  # what a person says it is: a digit, a number, or `none`
+    label: str | None = None  # a digit, a number, or `none`
     label_source: str | None = None  # `sender` or `operator`
 
 
 class Store(Protocol):
-    """Keeps submissions. Every method raises StoreUnavailableError where it cannot."""
+    """Keeps submissions. Every method raises StoreUnavailableError if the store cannot be used."""
 
     def record(self, submissions: list[Submission]) -> list[UUID | None]:
-        """Keep submissions. When this returns they are committed; their ids are given, or None
-        where nothing is to be kept.
+        """Keep submissions. When this returns they are committed. Gives their ids, or None if
+        nothing is to be kept.
         """
 
     def expect(self) -> AbstractContextManager[None]:
-        """Around the work of a request that ends with keeping something: what is kept meanwhile may
-        wait a little, to go with it.
+        """Around the work of a request that will keep something: other requests may wait a little
+        for it, to share a transaction.
         """
 
     def run(
@@ -66,23 +66,22 @@ class Store(Protocol):
         long: bool = False,
         erases: bool = False,
     ) -> T:
-        """Do something with the tables in one transaction, again where another process wrote just
-        then.
+        """Run `work` in one transaction; repeat it if another process wrote at the same time.
 
         Args:
-            work: may be called more than once; what it did before is then taken back.
-            reads: nothing is written.
+            work: may be called more than once; its earlier changes are then rolled back.
+            reads: it writes nothing.
             long: it may take seconds, as counting does.
-            erases: nothing of what was erased stays readable.
+            erases: nothing that it erases may stay readable.
         """
 
     def check(self) -> dict[str, Any]:
-        """See whether submissions can be kept, and say by what: its kind and the version of its
+        """Check that submissions can be kept; give the kind of the store and the version of its
         tables.
         """
 
     def close(self) -> None:
-        """Let go of connections and threads; the next use makes new ones."""
+        """Close connections and threads; the next use opens new ones."""
 
 
 class NoStore:

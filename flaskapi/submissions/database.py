@@ -1,7 +1,7 @@
 """The database of submissions: transactions, and whether it can be used.
 
-`listing`, `labels`, `erasing` and the others say what is done in them; `writer` puts the requests
-of many threads through it.
+`listing`, `labels`, `erasing` and others define the transactions; `writer` runs those of many
+threads.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ _PUBLIC = "The store cannot be used at the moment; the service's log has the rea
 
 
 class Database:
-    """SQLite or PostgreSQL, for one thing at a time. Its connections are made at first use, and
+    """SQLite or PostgreSQL, for one thread at a time. Connections are opened at first use, and
     again in a forked process.
     """
 
@@ -53,7 +53,7 @@ class Database:
         patience_s: float = PATIENCE_S,
         free_bytes: int | None = 0,
     ) -> None:
-        """`free_bytes`: keep nothing while less of SQLite's disk is free; None: `room.py` says."""
+        """`free_bytes`: keep nothing if less of SQLite's disk is free; None: as `room.py` says."""
         self._url, self._parsed = url, sa.make_url(url)
         self._durability, self._patience_s = durability, patience_s
         self._free_bytes = free_bytes
@@ -67,7 +67,7 @@ class Database:
         return self._parsed.get_backend_name()
 
     def record(self, kept: list[Submission]) -> list[UUID | None]:
-        """Keep submissions, all in one transaction or none; an image that is there already is not
+        """Keep submissions, all in one transaction or none; an image that is stored already is not
         stored again.
 
         Raises:
@@ -85,11 +85,11 @@ class Database:
         return [one.id for one in kept]
 
     def expect(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()  # one thing is done at a time
+        return contextlib.nullcontext()  # there is only one thread
 
     def _empty_log(self) -> None:
-        """Let nothing of what was erased stay readable in SQLite's write-ahead log; where others
-        use it just then, they do it.
+        """Remove erased data from SQLite's write-ahead log; if others use the log at the moment,
+        they do it.
         """
         engine = self._ready_engine()
         if engine.dialect.name == "sqlite":
@@ -107,7 +107,7 @@ class Database:
                     time.sleep(_BREATH_S)
 
     def check(self, *, thoroughly: bool = False) -> dict[str, Any]:
-        """See whether the database answers; thoroughly, by writing something that is taken back.
+        """Check that the database answers; thoroughly, by a write that is rolled back.
 
         Raises:
             StoreUnavailableError: it does not.
@@ -128,10 +128,10 @@ class Database:
         return {"kind": self.kind, "version": REVISION}
 
     def check_room(self) -> None:
-        """See whether enough of SQLite's disk is free; it costs next to nothing while there is.
+        """Check that enough of SQLite's disk is free; it costs almost nothing if there is.
 
         Raises:
-            StoreUnavailableError: there is less than is to stay free.
+            StoreUnavailableError: less is free than must stay free.
         """
         if self.kind != "sqlite" or self._free_bytes == 0:
             return
@@ -139,9 +139,9 @@ class Database:
         try:
             free, size = find_free(path)
         except OSError:
-            return  # there is no folder yet; what is wrong, SQLite says
+            return  # the folder does not exist yet; SQLite reports errors
         reserve = find_reserve(self._free_bytes, size)
-        # What was erased makes the file no smaller, and is used again.
+        # Erased data makes the file no smaller, but its space is used again.
         if free < reserve and free + self.run(find_pages, reads=True).free < reserve:
             raise StoreUnavailableError(
                 f"{free // MIB:,} MiB are free on the disk, but {reserve // MIB:,} MiB must stay "
@@ -150,8 +150,7 @@ class Database:
             )
 
     def check_file(self) -> None:
-        """See whether SQLite's file is the one that this process has open; it costs next to
-        nothing.
+        """Check that SQLite's file is the one that this process has open; it costs almost nothing.
 
         Raises:
             StoreUnavailableError: it was deleted or replaced.
@@ -160,7 +159,7 @@ class Database:
             self._identity.check()
 
     def close(self) -> None:
-        """Close every connection; the next use makes new ones."""
+        """Close every connection; the next use opens new ones."""
         if self._engine:
             self._engine.dispose()
             self._engine = None
@@ -174,15 +173,15 @@ class Database:
         erases: bool = False,
         alone: bool = False,
     ) -> T:
-        """Do something in one transaction, again while others write, and where a connection turns
-        out to be dead.
+        """Run `work` in one transaction; repeat it if others write at the same time, or if a
+        connection turns out to be dead.
 
         Args:
-            work: may be called more than once; what it did before is then taken back.
-            reads: nothing is written.
-            long: makes no difference here, where all work is waited for.
-            erases: nothing of what was erased stays readable in SQLite's log.
-            alone: for PostgreSQL it is one statement, which is a transaction by itself.
+            work: may be called more than once; its earlier changes are then rolled back.
+            reads: it writes nothing.
+            long: makes no difference here, because all work is waited for.
+            erases: nothing that it erases may stay readable in SQLite's log.
+            alone: for PostgreSQL it is a single statement, which needs no transaction around it.
 
         Raises:
             StoreUnavailableError: the database cannot be reached, read or written; the text says
@@ -200,7 +199,7 @@ class Database:
                     result = work(connection)
                     worked = not reads
                 if worked:
-                    self.check_file()  # no receipt for what went into a file that nobody finds
+                    self.check_file()  # give no id for data in a file that was deleted
                 if erases:
                     self._empty_log()
                 return result
@@ -211,8 +210,8 @@ class Database:
                         f"The store refuses: {_reason(error)}", public="The store refuses this."
                     ) from error
             except DBAPIError as error:
-                # The server was started anew since; all its connections are made anew. What may
-                # have been committed is not done again.
+                # The server was restarted, so all connections are opened again. Work that may have
+                # been committed is not repeated.
                 if error.connection_invalidated and not lost and not worked:
                     lost = True
                     continue
@@ -229,7 +228,7 @@ class Database:
     def _ready_engine(self) -> sa.Engine:
         if self._process != os.getpid():
             if self._engine is not None:
-                # Its connections are those of the process this one was forked from.
+                # Its connections belong to the process from which this one was forked.
                 self._engine.dispose(close=False)
             self._engine, self._process, self._opening = None, os.getpid(), threading.Lock()
             self._identity = None
@@ -248,12 +247,12 @@ class Database:
         return engine
 
     def _identify(self) -> FileIdentity | None:
-        """What knows SQLite's file; a server knows its own."""
+        """The identity of SQLite's file; a database server has none."""
         is_file = self.kind == "sqlite" and self._parsed.database
         return FileIdentity(Path(self._parsed.database or "")) if is_file else None
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what the database said, as a sentence's end."""
+    """The first line of the database's message, as the end of a sentence."""
     said = str(getattr(error, "orig", None) or error).strip()
     return (said.splitlines()[0].rstrip(".") if said else type(error).__name__) + "."

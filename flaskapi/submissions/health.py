@@ -1,13 +1,13 @@
-"""Whether the store can be used, as one process knows it.
+"""Whether the store can be used, from the view of one process.
 
 | state | next | when |
 |---|---|---|
 | working | failing | a write failed, did not end in time, or the file is gone |
-| failing | trying | `retry_s` later, at the next request: that one waits, others are told at once |
+| failing | trying | `retry_s` later, at the next request: it waits, others get an error at once |
 | trying | working | what was tried succeeded |
 | trying | failing | it did not |
 
-While it fails, nobody waits for it: that is what the state is for.
+While the store fails, nobody waits for it: this is the purpose of the state.
 """
 
 import enum
@@ -26,7 +26,7 @@ class State(enum.Enum):
 
 
 class Health:
-    """The state, why it is that, and what was lost meanwhile. Not for several threads at once."""
+    """The state, its reason, and what was lost meanwhile. Not for several threads at once."""
 
     def __init__(self, log: logging.Logger, retry_s: float) -> None:
         self._log, self._retry_s = log, retry_s
@@ -37,32 +37,32 @@ class Health:
 
     @property
     def state(self) -> State:
-        """Where the process is in the table."""
+        """The current state."""
         if self._failure is None:
             return State.WORKING
         return State.TRYING if self._is_tried else State.FAILING
 
     def check(self) -> None:
-        """Let a caller go on who may find out for itself, once it is time to try again.
+        """Let a caller try for itself, once it is time.
 
         Raises:
             StoreUnavailableError: the store failed, and it is not time yet.
         """
         failure = self._failure
-        if failure is None or failure.only_keeping:  # what is kept is to be erased then
+        if failure is None or failure.only_keeping:  # erasing must be possible then
             return
         if time.monotonic() < self._retry_at_s:
             raise copy_error(failure)
 
     def admit(self, count: int, *, others_wait: bool) -> None:
-        """Let a request in that waits for the store: any while it works, else one that tries.
+        """Let a request wait for the store: any request while it works, otherwise one that tries.
 
         Args:
-            count: submissions that it brings.
-            others_wait: somebody tries already.
+            count: the number of its submissions.
+            others_wait: another request is already trying.
 
         Raises:
-            StoreUnavailableError: it is not let in; what it brings is lost.
+            StoreUnavailableError: the request must not wait; its submissions are lost.
         """
         if self._failure is None:
             return
@@ -73,7 +73,7 @@ class Health:
         self._is_tried, self._retry_at_s = True, now_s + self._retry_s
 
     def fail(self, error: StoreUnavailableError, lost: int) -> None:
-        """Note a failure, and how many submissions it cost; the log has the first of them."""
+        """Record a failure, and how many submissions it cost; only the first is logged."""
         failure = self._failure
         if failure is None or (error.lasting and not failure.lasting):
             self._log.error("store: %s Predictions are answered without being kept.", error)
@@ -82,7 +82,7 @@ class Health:
         self._lost += lost
 
     def recover(self) -> None:
-        """Note that something was written; the log says what was lost."""
+        """Record a successful write; the log says how many submissions were lost."""
         if self._failure is not None:
             self._log.warning(
                 "store: it can be used again; %s predictions of this process were not kept.",
@@ -92,7 +92,7 @@ class Health:
 
 
 def copy_error(error: StoreUnavailableError) -> StoreUnavailableError:
-    """The same error for another who asks; one that is raised twice grows its traceback."""
+    """A copy of the error for another caller; raising one twice would grow its traceback."""
     return StoreUnavailableError(
         str(error),
         lasting=error.lasting,

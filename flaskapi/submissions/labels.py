@@ -1,9 +1,8 @@
-"""What people say that submissions are. All of it stays in the table `labels`; what is in force
-stands beside the submission too.
+"""Labels: what people say that images show. The table `labels` has the history; the label in force
+is also a column of the submission.
 
-An operator's newest label is in force; where there is none, the newest of whoever sent the image
-(of anybody who knows its id). Each withdraws the labels of its own kind; an operator withdraws all
-that was said before.
+An operator's newest label is in force; without one, the newest of a sender (anybody who knows the
+submission's id). Senders withdraw senders' labels; an operator withdraws all earlier labels.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,18 +24,18 @@ MOST_OF_A_SENDER = 10  # rows in the history of one submission; the oldest go
 
 
 class Said(NamedTuple):
-    """What somebody says of a submission, and who."""
+    """A label that somebody gives, and who."""
 
-    label: str | None  # a digit, a number, or `none` for what shows none; None withdraws
+    label: str | None  # a digit, a number, or `none` if the image shows none; None withdraws
     source: Source
-    field: str | None = None  # what the caller calls it, `digit` or `number`
+    field: str | None = None  # the caller's name for it, `digit` or `number`
     reason: str | None = None
     key_name: str | None = None  # an operator's
-    client: bytes | None = None  # tells two senders apart, and nothing more of them
+    client: bytes | None = None  # tells two senders apart, and nothing more
 
 
 class InForce(NamedTuple):
-    """The label of a submission, if it has one, and who gave it."""
+    """The label in force, if there is one, and who gave it."""
 
     label: str | None
     source: Source | None
@@ -53,15 +52,14 @@ class PastLabel(NamedTuple):
 
 
 def say(store: Store, id: UUID, said: Said) -> InForce:
-    """Keep what somebody says of a submission, and tell which label is in force then, which need
-    not be that one.
+    """Keep a label, and give the label in force afterwards, which may be another one.
 
-    An operator's is always kept, the same as before too, which confirms it; a sender's is not where
-    it says what he said last.
+    An operator's label is always kept; a repetition confirms it. A sender's is not kept if it
+    repeats the sender's last.
 
     Raises:
-        NotFoundError: there is no submission of this id.
-        InvalidRequestError: it says a digit of a number, or a number of a digit.
+        NotFoundError: there is no submission with this id.
+        InvalidRequestError: it labels a number with a digit, or a digit with a number.
         StoreUnavailableError: it cannot be kept.
     """
     return store.run(lambda connection: say_within(connection, id, said))
@@ -70,7 +68,7 @@ def say(store: Store, id: UUID, said: Said) -> InForce:
 def say_many(
     store: Store, statements: Sequence[tuple[UUID, Said]]
 ) -> list[InForce | NotFoundError | InvalidRequestError]:
-    """The same of several, in one transaction. What is wrong with one stands in its place.
+    """Keep several labels in one transaction. A label's error stands in its place.
 
     Raises:
         StoreUnavailableError: none of them can be kept.
@@ -91,12 +89,12 @@ def say_many(
 class Progress(NamedTuple):
     """How far labelling is."""
 
-    labelled: int  # digits that bear a label, of which a model may learn
-    uncertain: int  # submissions without one that the model was not sure of
+    labelled: int  # digits with a label, which a model may learn from
+    uncertain: int  # uncertain submissions without a label
 
 
 def count_progress(store: Store) -> Progress:
-    """Count what is labelled, and what an operator could label next."""
+    """Count the labelled digits, and the submissions that an operator could label next."""
     of, many = submissions.c, sa.select(sa.func.count())
     labelled = many.where(of.label.is_not(None), of.lines.is_(sa.null()))
     uncertain = many.where(of.uncertain == sa.true(), of.label.is_(None))
@@ -110,8 +108,8 @@ def count_progress(store: Store) -> Progress:
 def say_within(connection: sa.Connection, id: UUID, said: Said) -> InForce:
     """The same as `say`, in a transaction of the caller's."""
     is_number = submissions.c.lines.is_not(sa.null())
-    # Locked, so that of two who speak at the same moment the second sees what the first said;
-    # SQLite lets one write at a time anyway.
+    # Locked, so that of two labels at the same moment the second sees the first; SQLite allows one
+    # writer at a time anyway.
     found = (
         sa.select(submissions.c.received_at, is_number.label("is_number"))
         .where(submissions.c.id == id)
@@ -148,25 +146,25 @@ def settle_again(connection: sa.Connection, id: UUID) -> bool:
 
 
 class Standing(NamedTuple):
-    """What stands of all that was said of one submission."""
+    """The result of all labels of one submission."""
 
     operator: str | None  # an operator's label
-    times: int  # that operators said so since one last said otherwise
+    times: int  # how often operators gave it since the last other label
     senders: dict[bytes, str]  # by client, of those who can be told apart
-    newest: str | None  # of what senders said last
+    newest: str | None  # the senders' newest label
 
     @property
     def in_force(self) -> InForce:
-        """An operator's label; without one, what senders said last."""
+        """The operator's label; without one, the senders' newest."""
         if self.operator:
             return InForce(self.operator, "operator")
         return InForce(self.newest, "sender") if self.newest else InForce(None, None)
 
 
 def settle(history: Iterable[Said | Statement]) -> Standing:
-    """Find what stands of all that was said of a submission, the oldest first.
+    """Find the result of all labels of a submission, the oldest first.
 
-    An operator who withdraws, withdraws all that was said before.
+    An operator's withdrawal withdraws all earlier labels.
 
     >>> settle([Said("9", "sender"), Said("7", "operator")]).in_force
     InForce(label='7', source='operator')
@@ -187,7 +185,7 @@ def settle(history: Iterable[Said | Statement]) -> Standing:
 
 
 def read_history(connection: sa.Connection, id: UUID) -> list[PastLabel]:
-    """All that was said of a submission, the oldest first."""
+    """All labels of a submission, the oldest first."""
     return [PastLabel(*row) for row in connection.execute(_select(id, *PastLabel._fields))]
 
 
@@ -205,12 +203,12 @@ def _select(id: UUID, *names: str) -> sa.Select[Any]:
 
 
 def _is_news(history: list[Said], said: Said) -> bool:
-    """Is it to be kept? Whoever sends the same again and again fills no table, and what is not
-    there cannot be withdrawn.
+    """Should the label be kept? Repetitions must not fill the table, and a missing label cannot be
+    withdrawn.
     """
     if said.source == "operator":
         return said.label is not None or settle(history).in_force.label is not None
-    standing: Said | None = None  # what a sender said last, unless an operator withdrew it
+    standing: Said | None = None  # the sender's last label, unless an operator withdrew it
     for past in history:
         if past.source == "sender":
             standing = past
@@ -222,7 +220,7 @@ def _is_news(history: list[Said], said: Said) -> bool:
 
 
 def _write(connection: sa.Connection, id: UUID, said: Said, in_force: InForce) -> None:
-    if said.source == "sender":  # who changes their mind again and again fills no table either
+    if said.source == "sender":  # somebody who alternates labels must not fill the table either
         own = (
             labels.c.submission_id == id,
             labels.c.source == "sender",

@@ -102,7 +102,7 @@ def list_newest(store: Store, limit: int, before: UUID | None = None) -> list[Re
     ]
 
 
-def take(store: Store, worker: str) -> Retraining | None:
+def claim(store: Store, worker: str) -> Retraining | None:
     """Take the oldest request that nobody works on; one that was taken too often, by workers that
     were not heard of again, has failed.
 

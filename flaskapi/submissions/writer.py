@@ -1,5 +1,5 @@
-"""One thread of each process writes for all that answer requests: together in one transaction, and
-none waits long for it.
+"""One thread of each process writes for all requests: together in one transaction, and no request
+waits long for it.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WAIT_S = 0.9  # that a request waits at most
-# That what one request keeps waits for what another is about to; and how often in vain.
+WAIT_S = 0.9  # the longest time that a request waits
+# How long a request's data waits for other requests, and how often in vain.
 COMPANY_S, MOST_IN_VAIN = (0.005, 10)
-RETRY_S = 2.0  # after which a store that failed is tried again
-LOOK_S = 0.5  # between two looks at the database's file where nothing else is asked for
-_TOGETHER = 256  # submissions in one transaction, more only where one request has more
+RETRY_S = 2.0  # after this time a failed store is tried again
+LOOK_S = 0.5  # between two checks of the database's file while idle
+_TOGETHER = 256  # submissions in one transaction; more only if one request has more
 
 
 class _Database(Protocol):
@@ -46,7 +46,7 @@ class _Database(Protocol):
 
 
 class _Job:
-    """What one request waits for: its submissions committed, or, without any, a look whether the
+    """What one request waits for: the commit of its submissions or, without any, a check that the
     store answers.
     """
 
@@ -59,8 +59,8 @@ class _Job:
 
 
 class Writer:
-    """A store that many threads use, and that may fail: then it says so at once until it is time to
-    try again.
+    """A store for many threads. If it fails, callers get the error at once until it is time to try
+    again.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class Writer:
         self._process = os.getpid()
         self._lock = threading.Condition()
         self._jobs: deque[_Job] = deque()
-        self._coming = 0  # requests that are about to keep something, or wait until it is kept
-        # Waits for company that did not all come, since it did.
+        self._coming = 0  # requests that will keep something, or wait until it is kept
+        # Waits in vain for other requests, since the last one that paid off.
         self._waits_for_company, self._in_vain = (False, 0)
         self._thread: threading.Thread | None = None
         self._health = Health(self._log, self._retry_s)
@@ -90,12 +90,14 @@ class Writer:
         return self._health.state
 
     def _notice_fork(self) -> None:
-        if self._process != os.getpid():  # the thread stayed behind, perhaps with the lock
+        if (
+            self._process != os.getpid()
+        ):  # after a fork the thread is missing, perhaps with the lock
             self._reset()
 
     @contextlib.contextmanager
     def expect(self) -> Iterator[None]:
-        """Around the work of a request that ends with keeping something."""
+        """Around the work of a request that will keep something."""
         self._notice_fork()
         with self._lock:
             self._coming += 1
@@ -115,7 +117,7 @@ class Writer:
         return self._wait_for(_Job(submissions))
 
     def check(self) -> dict[str, Any]:
-        """See whether the store answers.
+        """Check that the store answers.
 
         Raises:
             StoreUnavailableError: it does not, or failed when it was last tried.
@@ -130,11 +132,11 @@ class Writer:
         long: bool = False,
         erases: bool = False,
     ) -> T:
-        """Do something with the tables; at once an error while the store is known to be down.
+        """Run `work` with the tables; an immediate error if the store is known to be down.
 
         Raises:
-            StoreUnavailableError: it is, or turns out to be, or does not answer in time, which
-                `long` work need not.
+            StoreUnavailableError: the store is down, or does not answer in time; `long` work may
+                take longer.
         """
         if long:
             self._refuse_while_down()
@@ -149,7 +151,7 @@ class Writer:
             self._health.check()
 
     def _in_time(self, ask: Callable[[], T], *, reads: bool = False) -> T:
-        """Ask the database in a thread of its own, for one that hangs lets go of nobody."""
+        """Ask the database in a separate thread, so that a hanging one blocks nobody."""
         self._refuse_while_down()
         done: Future[T] = Future()
 
@@ -161,13 +163,13 @@ class Writer:
 
         _start(do, "store-run")
         if wait([done], self._wait_s).not_done:
-            # What reads for long may be much to read: whether something can be kept, those who keep
-            # it find out.
+            # Long work may read much. Requests that keep something find out whether the store
+            # works.
             raise StoreUnavailableError(self._too_late()) if reads else self._give_up(0)
         return done.result()
 
     def close(self) -> None:
-        """End the thread and close the database; the next use starts anew."""
+        """End the thread and close the database; the next use starts again."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._lock.notify()
@@ -209,7 +211,7 @@ class Writer:
             self._health.fail(error, lost)
 
     def _write(self) -> None:
-        """Write what waits, until the store is closed."""
+        """Write waiting jobs, until the store is closed."""
         while True:
             jobs = self._take()
             if not jobs:
@@ -243,8 +245,8 @@ class Writer:
                 job.done.set()
 
     def _take(self) -> list[_Job]:
-        """Wait for jobs, and take as many as go into one transaction; those nobody waits for any
-        more are dropped. No jobs: the end.
+        """Wait for jobs, and take as many as fit into one transaction; abandoned ones are dropped.
+        No jobs means the end.
         """
         with self._lock:
             while self._thread is threading.current_thread():
@@ -264,18 +266,17 @@ class Writer:
         return []
 
     def _look(self) -> None:
-        """See whether the database's file is still there, so that the log says so at once."""
+        """Check that the database's file is still there, so that the log reports it at once."""
         try:
             self._database.check_file()
         except StoreUnavailableError as error:
             self._fail(error, 0)
 
     def _wait_for_company(self) -> None:
-        """Wait, but not long, for requests that are about to keep something: what a transaction
-        costs is then shared.
+        """Wait briefly for requests that will keep something, to share the cost of a transaction.
 
-        No more after some waits in vain, until all are there together: a slow client's request is
-        on its way for long.
+        After some waits in vain it stops waiting until all have arrived: a slow client's request
+        may take long.
         """
         until_s = time.monotonic() + (COMPANY_S if self._in_vain < MOST_IN_VAIN else 0)
         self._waits_for_company = True
@@ -289,9 +290,7 @@ class Writer:
         self._waits_for_company = False
 
     def _wake(self) -> None:
-        """Wake the thread where what it waits for is there: each time costs more than a row
-        does.
-        """
+        """Wake the thread if what it waits for has arrived: waking costs more than a row."""
         if self._jobs and (len(self._jobs) >= self._coming or not self._waits_for_company):
             self._lock.notify()
 

@@ -1,1 +1,1 @@
-"""Which version of the model serves in this process: the folder, the pointer, what follows it."""
+"""Which version of the model serves in this process: versions, pointer, and how it is followed."""

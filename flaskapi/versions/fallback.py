@@ -1,4 +1,4 @@
-"""Fall back: where the version that serves fails, the one before it answers in its place."""
+"""Fall back: if the serving version fails, the previous version answers and takes its place."""
 
 import logging
 import os
@@ -17,26 +17,26 @@ log = logging.getLogger("flaskapi")
 class Fallback:
     """Answers in place of a version that failed.
 
-    Where another version answers what this one could not, the version was at fault: it does not
-    serve again, here or anywhere. Where the other fails too, the request was at fault.
+    If another version can answer the request, the failed version was at fault: it does not serve
+    again, here or anywhere. If the other version fails too, the request was at fault.
     """
 
     def __init__(self, registry: Registry, load: Load, follower: Follower) -> None:
         self._registry, self._load, self._follower = registry, load, follower
 
     def answer(self, broken: Loaded, batch: Floats, error: Exception) -> tuple[Loaded, Floats]:
-        """Answer a batch that a version failed at.
+        """Answer a batch at which a version failed.
 
         Args:
             broken: the version.
             batch: `float32 (n, 28, 28, 1)`.
-            error: what it raised.
+            error: the error that it raised.
 
         Returns:
-            What answered, and its answers, `float32 (n, 10)`.
+            The version that answered, and its answers, `float32 (n, 10)`.
 
         Raises:
-            Exception: the error that was given: nothing else can answer either.
+            Exception: the given error: no other version can answer either.
         """
         still_serves = self._follower.now.classifier is broken.classifier
         other = self._load_before(broken.served) if still_serves else self._follower.now
@@ -52,7 +52,7 @@ class Fallback:
         return other, answers
 
     def _load_before(self, broken: Served) -> Loaded | None:
-        """Load what served before, the first that can be."""
+        """Load the most recent previous version that can be loaded."""
         try:
             before = self._registry.targets(self._registry.read())
         except (VersionError, OSError):
@@ -66,11 +66,11 @@ class Fallback:
         return None
 
     def _replace(self, broken: Loaded, other: Loaded, reason: str) -> Loaded:
-        """Let another version serve here, and everywhere if the broken one still does."""
+        """Let another version serve here, and in all processes if the failed one still does."""
         follower, name = self._follower, broken.served.version
         follower.broken_here.add(broken.served)
         try:
-            pointer = follower.pointer = self._registry.leave(
+            pointer = follower.pointer = self._registry.mark_broken(
                 name, reason, other.served, f"process {os.getpid()}"
             )
             if pointer.version == other.served.version:

@@ -1,4 +1,4 @@
-"""Follow the pointer: load what is to serve, beside what serves, then let it take its place."""
+"""Follow the pointer: load the version that should serve beside the current one, then switch."""
 
 import logging
 import math
@@ -16,28 +16,28 @@ log = logging.getLogger("flaskapi")
 
 
 class Follower:
-    """What serves in this process, and why another version does not, if so.
+    """The serving version of this process, and the reason if it is not the one that should serve.
 
-    `look` follows the pointer. Between two looks nothing here changes, unless a `Fallback` lets
+    `look` follows the pointer. Between two looks nothing changes here, unless a `Fallback` lets
     another version serve.
     """
 
     def __init__(self, registry: Registry, load: Load) -> None:
-        """Load what is to serve, or what served before it; else the reason takes its place."""
+        """Load the version that should serve, or a previous one; otherwise keep the reason."""
         self._registry, self._load = registry, load
-        self._stamp: tuple[int, ...] | None = None  # of the pointer's file, when it was read
+        self._stamp: tuple[int, ...] | None = None  # of the pointer's file when it was read
         self._retry_at_s = math.inf
-        self.broken_here: set[Served] = set()  # what broke in this process, and is not loaded again
+        self.broken_here: set[Served] = set()  # failed in this process, and not loaded again
         self.pointer = Pointer()
-        self.refused = ""  # why what is to serve does not, if so
+        self.refused = ""  # why the version that should serve does not; empty if it does
         self.now = self._load_first()
 
     def has_changed(self) -> bool:
-        """Is the pointer another than when it was read?"""
+        """Has the pointer changed since it was read?"""
         return self._registry.stamp() != self._stamp
 
     def look(self) -> bool:
-        """Follow the pointer if it has changed, or if it is time to try again; tell if so."""
+        """Follow the pointer if it has changed, or if it is time to retry; say whether it did."""
         stamp = self._registry.stamp()
         if stamp == self._stamp and time.monotonic() < self._retry_at_s:
             return False
@@ -70,7 +70,7 @@ class Follower:
                 break
         else:
             loaded = Loaded(Served(MODEL_FILE, 0), NoClassifier(reason))
-        # The file of MODEL_PATH is not tried again and again: each time it might be compiled.
+        # The file of MODEL_PATH is not tried repeatedly: each attempt might compile it.
         if reason and wanted.version != MODEL_FILE:
             self._refuse(_does_not_serve(wanted, reason))
         return loaded
@@ -81,7 +81,7 @@ class Follower:
             self.refused = ""
         elif wanted not in self.broken_here:
             try:
-                # That file may be another than when it was loaded; a version never is.
+                # That file may have been replaced since it was loaded; a version never is.
                 same = wanted.version == now.served.version != MODEL_FILE
                 self.now = Loaded(wanted, now.classifier if same else self._load(wanted.version))
             except ModelUnavailableError as error:

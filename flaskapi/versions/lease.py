@@ -1,4 +1,4 @@
-"""The classifier that one request is answered by, and what happens where it breaks."""
+"""The classifier for one request, and what happens if it fails."""
 
 import os
 from typing import Any, NamedTuple, Protocol
@@ -13,18 +13,18 @@ from flaskapi.versions.pointer import Served
 
 
 class Loaded(NamedTuple):
-    """A classifier, and as what it serves."""
+    """A classifier, and the version and generation as which it serves."""
 
     served: Served
     classifier: Classifier
 
     @property
     def version(self) -> str:
-        """The name by which predictions tell it."""
+        """The version's name in predictions."""
         return self.classifier.version
 
     def answer(self, batch: Floats) -> Floats:
-        """Answer; what are no numbers is an error."""
+        """Answer a batch; answers that are not numbers raise an error."""
         answers = self.classifier.probabilities(batch)
         if not np.isfinite(answers).all():
             raise ModelUnavailableError(
@@ -34,13 +34,13 @@ class Loaded(NamedTuple):
 
 
 class _Leaves(Protocol):
-    def leave(self, broken: Loaded, batch: Floats, error: Exception) -> tuple[Loaded, Floats]:
-        """Answer in place of a version that failed, or raise the error."""
+    def fail_over(self, broken: Loaded, batch: Floats, error: Exception) -> tuple[Loaded, Floats]:
+        """Answer with another version in place of one that failed, or raise the error."""
 
 
 class Lease:
-    """A classifier for one request: one version throughout. Where that breaks, the request is
-    answered by the one before it.
+    """A classifier for one request: one version throughout. If it fails, the previous version
+    answers the request.
     """
 
     def __init__(self, switch: _Leaves, loaded: Loaded) -> None:
@@ -61,15 +61,15 @@ class Lease:
     def probabilities(self, batch: Floats) -> Floats:
         try:
             return self._loaded.answer(batch)
-        except Exception as error:  # whatever a model comes up with
+        except Exception as error:  # a model may raise anything
             if isinstance(self._loaded.classifier, NoClassifier) or isinstance(error, MemoryError):
                 raise
-            self._loaded, answers = self._switch.leave(self._loaded, batch, error)
+            self._loaded, answers = self._switch.fail_over(self._loaded, batch, error)
             return answers
 
 
 class Fixed:
-    """A classifier that was given, in place of one from the registry."""
+    """A given classifier, in place of one from the registry."""
 
     refused = ""
     shadow = None
@@ -78,7 +78,7 @@ class Fixed:
         self._classifier = classifier
         self.broken: dict[str, str] = {}
 
-    def take(self) -> Any:
+    def lease(self) -> Any:
         return self._classifier
 
     def watch(self) -> None:

@@ -1,4 +1,4 @@
-"""Load a version so that it can serve at once: it has answered, and is warm."""
+"""Load a version so that it can serve at once: tested, and warm."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,9 @@ Load = Callable[[str], Classifier]  # by the version's name
 
 
 def make_loader(load: Load, warm: Callable[[Classifier], None]) -> Load:
-    """Make of what loads a version what also lets it answer, and warms it up.
+    """Turn a function that loads a version into one that also tests it and warms it up.
 
-    The function that is given raises ModelUnavailableError where any of these fails.
+    The result raises ModelUnavailableError if any of these fails.
     """
 
     def load_and_try(version: str) -> Classifier:
@@ -22,7 +22,7 @@ def make_loader(load: Load, warm: Callable[[Classifier], None]) -> Load:
             warm(classifier)
         except FlaskapiError as error:
             raise ModelUnavailableError(str(error)) from error
-        except Exception as error:  # whatever a model comes up with
+        except Exception as error:  # a model may raise anything
             raise ModelUnavailableError(f"{version} cannot answer: {error}") from error
         return classifier
 

@@ -1,4 +1,4 @@
-"""What there is to say of each version, for the command `models list` and for operators."""
+"""A description of each version, for the command `models list` and for operators."""
 
 import contextlib
 import csv
@@ -9,25 +9,25 @@ from flaskapi.versions.pointer import MODEL_FILE, Pointer
 from flaskapi.versions.registry import Registry
 from flaskapi.versions.version import Version
 
-# Of a card, what can be held against another's.
+# The figures of a card that can be compared with another's.
 COMPARED = ("date", "network", "weights", "hours", "accuracy", "evaluation")
 
 
 class VersionOverview(NamedTuple):
-    """A version, or the file of the setting MODEL_PATH, which is none."""
+    """A version, or the file of the setting MODEL_PATH, which is not a version."""
 
     name: str
-    registered_s: float | None  # seconds since 1970; None of MODEL_PATH
-    learned: int | None  # submissions that it was learned from, where it was
-    card: dict[str, Any]  # empty where there is none to read
-    trouble: str | None  # why there is none
+    registered_s: float | None  # seconds since 1970; None for MODEL_PATH
+    learned: int | None  # how many submissions it was learned from; None if from none
+    card: dict[str, Any]  # empty if it cannot be read
+    trouble: str | None  # why the card cannot be read
     serves: bool
     share: float | None  # of the digits that it is shown as the shadow
     broke: str | None  # why it must not serve
 
     @property
     def figures(self) -> dict[str, Any]:
-        """What its card says that can be held against another's."""
+        """The figures of its card that can be compared with another's."""
         return {name: self.card[name] for name in COMPARED if name in self.card}
 
 

@@ -1,5 +1,5 @@
-"""Which version serves, what served before it, and which ones must not: one small file, which is
-replaced in one step.
+"""The pointer: a small file with the serving version, previous versions, and broken ones. It is
+replaced atomically.
 """
 
 import json
@@ -13,7 +13,7 @@ from flaskapi.errors import VersionError
 MODEL_FILE = (
     "MODEL_PATH"  # stands for the file of that setting, which serves where nothing was promoted
 )
-REMEMBERED = 50  # of what served before
+REMEMBERED = 50  # previous versions
 
 
 class Served(NamedTuple):
@@ -24,21 +24,19 @@ class Served(NamedTuple):
 
 
 class ShadowCandidate(NamedTuple):
-    """A version that answers beside the one that serves, for a share of the requests, from 0 to
-    1.
-    """
+    """A version that answers beside the serving one, for a share of the images, from 0 to 1."""
 
     version: str
     share: float
 
 
 class Pointer(NamedTuple):
-    """What the file says. `generation` only rises; `before` begins with what served last."""
+    """The content of the file. `generation` only rises; `before` begins with the latest version."""
 
     version: str = MODEL_FILE
     generation: int = 0
     before: tuple[Served, ...] = ()
-    changed_at: str = ""  # as 2026-11-22T09:30:00+00:00
+    changed_at: str = ""  # such as 2026-11-22T09:30:00+00:00
     by: str = ""
     shadow: ShadowCandidate | None = None
     broken: dict[str, str] = {}  # noqa: RUF012 never changed in place; why each version must not serve
@@ -47,7 +45,7 @@ class Pointer(NamedTuple):
         """Let another version serve.
 
         Raises:
-            VersionError: it broke while it served.
+            VersionError: the version failed while it served.
         """
         if version in self.broken:
             raise VersionError(
@@ -58,13 +56,11 @@ class Pointer(NamedTuple):
         return self._at(version, before, by)
 
     def roll_back(self, target: Served, by: str) -> "Pointer":
-        """Let serve again what served before; what served after that is forgotten."""
+        """Go back to a previous version; versions after it are forgotten."""
         return self._at(target.version, self.before[self.before.index(target) + 1 :], by)
 
-    def leave(self, broken: str, reason: str, target: Served, by: str) -> "Pointer":
-        """Mark a version as broken and, only if it still serves, go back to what served before
-        it.
-        """
+    def mark_broken(self, broken: str, reason: str, target: Served, by: str) -> "Pointer":
+        """Mark a version as broken and, only if it still serves, go back to a previous one."""
         marked = (
             self if broken == MODEL_FILE else self._replace(broken=self.broken | {broken: reason})
         )
@@ -77,13 +73,13 @@ class Pointer(NamedTuple):
         )
 
     def forgive(self, version: str) -> "Pointer":
-        """Let a version be taken again."""
+        """Remove the mark of a broken version."""
         return self._replace(
             broken={name: why for name, why in self.broken.items() if name != version}
         )
 
     def without(self, versions: set[str]) -> "Pointer":
-        """Forget what there was to say of versions."""
+        """Remove versions from the pointer."""
         before = tuple(served for served in self.before if served.version not in versions)
         return self._replace(
             before=before,
@@ -92,7 +88,7 @@ class Pointer(NamedTuple):
 
     def _at(self, version: str, before: tuple[Served, ...], by: str) -> "Pointer":
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        # What serves does not answer beside itself.
+        # The serving version does not answer beside itself.
         shadow = self.shadow if self.shadow and self.shadow.version != version else None
         return self._replace(
             version=version,
@@ -105,10 +101,10 @@ class Pointer(NamedTuple):
 
 
 def read_pointer(path: Path) -> Pointer:
-    """Read the file; where there is none, nothing was promoted.
+    """Read the file; without it nothing was promoted.
 
     Raises:
-        VersionError: it cannot be read, or is damaged.
+        VersionError: the file cannot be read, or is damaged.
     """
     try:
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))
@@ -134,7 +130,7 @@ def read_pointer(path: Path) -> Pointer:
         return Pointer()
     except (
         *(OSError, ValueError, KeyError, TypeError, AttributeError),
-        *(OverflowError, RecursionError),  # an infinite generation, brackets a thousand deep
+        *(OverflowError, RecursionError),  # an infinite generation, nesting a thousand levels deep
     ) as error:
         raise VersionError(
             f"{path.name}, which says what serves, cannot be read: {error or type(error).__name__}."
@@ -142,7 +138,7 @@ def read_pointer(path: Path) -> Pointer:
 
 
 def write_pointer(path: Path, pointer: Pointer) -> None:
-    """Write the file whole, readable by all and, if root writes it, owned as its folder is; the
+    """Write the whole file, readable by all; if root writes it, its owner is the folder's. The
     caller holds the folder's lock.
     """
     document = pointer._asdict() | {
@@ -163,7 +159,7 @@ def write_pointer(path: Path, pointer: Pointer) -> None:
 
 
 def own_as_folder(path: Path) -> None:
-    """Give what root has made to whoever owns the folder that it lies in: it is they who serve."""
+    """Give a file of root to the owner of its folder, who runs the service."""
     if os.geteuid() == 0:
         owner = path.parent.stat()
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

@@ -1,6 +1,4 @@
-"""What each process of a server serves: a small file for each, so that any of them can tell of
-all.
-"""
+"""What each process of a server serves: a small file for each, so that any can report all."""
 
 import contextlib
 import json
@@ -12,20 +10,20 @@ from typing import Any
 
 
 class Processes:
-    """The processes that share a parent, as all of one server do; those that are gone are
-    forgotten.
+    """The processes with the same parent, which are those of one server; ended processes are
+    removed.
     """
 
     def __init__(self, path: Path) -> None:
-        """`path` is a folder for all servers that there may be."""
+        """`path` is a folder for all servers of the instance."""
         self._path = path
         self._here: dict[str, Any] = {}
 
-    def tell(self, **served: Any) -> None:
-        """Say what this process serves.
+    def publish(self, **served: Any) -> None:
+        """Publish what this process serves.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         pid = os.getpid()
         self._here = {"pid": pid} | served
@@ -36,14 +34,14 @@ class Processes:
         os.replace(temporary, folder / f"{pid}.json")
 
     def all(self) -> list[dict[str, Any]]:
-        """What each process serves, in the order of their ids; this one is there even where nothing
+        """What each process serves, in the order of their ids; including this one, even if nothing
         could be written.
         """
         found = {}
         for file in self._folder().glob("*.json"):
             with contextlib.suppress(
                 OSError, ValueError, KeyError
-            ):  # gone, by another process that noticed the same
+            ):  # removed by another process at the same time
                 one = json.loads(file.read_text("utf-8"))
                 if one.pop("started") == find_start(one["pid"]):
                     found[one["pid"]] = one
@@ -54,7 +52,7 @@ class Processes:
         return [found[pid] for pid in sorted(found)]
 
     def forget_servers(self) -> None:
-        """Remove the folders of servers that are gone."""
+        """Remove the folders of servers that have ended."""
         for folder in self._path.glob("*/"):
             if not Path("/proc", folder.name).exists():
                 shutil.rmtree(folder, ignore_errors=True)
@@ -64,8 +62,8 @@ class Processes:
 
 
 def find_start(pid: int) -> str:
-    """When a process was started, in ticks since the machine was, so that no later process of its
-    id is taken for it; empty: it is gone.
+    """When a process was started, in ticks since boot, to detect a reused id; empty if it has
+    ended.
     """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

@@ -1,5 +1,5 @@
-"""The versions of the model: a folder for each, whole or not there at all, and the pointer to the
-one that serves.
+"""The versions of the model: a folder for each, written whole or not at all, and the pointer to the
+serving one.
 """
 
 import contextlib
@@ -44,18 +44,18 @@ from flaskapi.versions.version import (
 )
 
 POINTER = "serving.json"
-_MOST_CARDS = 100  # that are remembered; each is some kilobytes
-_ABANDONED_S = 3600  # age of an unfinished folder from which nobody can be at work in it
+_MOST_CARDS = 100  # in the cache; each takes some kilobytes
+_ABANDONED_S = 3600  # age from which an unfinished folder counts as abandoned
 
 
 class Registry:
-    """The versions in a folder. Several processes may use it at once; what changes the pointer
-    holds the folder's lock.
+    """The versions in a folder. Several processes may use it at once; changes of the pointer hold
+    the folder's lock.
     """
 
     def __init__(self, path: Path, model_path: Path, cache_path: Path) -> None:
-        """`model_path` and `cache_path` are the settings of those names: what serves where nothing
-        was promoted.
+        """`model_path` and `cache_path` are the settings of those names: the model that serves if
+        nothing was promoted.
         """
         self.path, self._model_path, self._cache_path = path, model_path, cache_path
         self._cards: dict[tuple[str, int, int], dict[str, Any]] = {}  # by name, time and size
@@ -296,11 +296,11 @@ class Registry:
         }
         return [served for served in pointer.before if served.version in there]
 
-    def leave(self, broken: str, reason: str, target: Served, by: str) -> Pointer:
+    def mark_broken(self, broken: str, reason: str, target: Served, by: str) -> Pointer:
         """Mark a version that broke while it served, so that it is not taken again, and go back to
         `target` if it still serves.
         """
-        return self._change(lambda pointer: pointer.leave(broken, reason, target, by))
+        return self._change(lambda pointer: pointer.mark_broken(broken, reason, target, by))
 
     def set_shadow(self, name: str | None, share: float = 0.0) -> Pointer:
         """Let a version answer beside the one that serves, after it was loaded and has answered;

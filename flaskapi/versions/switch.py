@@ -29,7 +29,7 @@ log = logging.getLogger("flaskapi")
 
 
 class Switch:
-    """The classifier of this process: `take` gives it for one request, `watch` keeps it current."""
+    """The classifier of this process: `lease` gives it for one request, `watch` updates it."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Switch:
         self._looking = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def take(self) -> Lease:
+    def lease(self) -> Lease:
         """Give what serves at this moment, for one request."""
         return Lease(self, self._follower.now)
 
@@ -119,7 +119,7 @@ class Switch:
                 self._untrimmed = False
             self._follow()
 
-    def leave(self, broken: Loaded, batch: Floats, error: Exception) -> tuple[Loaded, Floats]:
+    def fail_over(self, broken: Loaded, batch: Floats, error: Exception) -> tuple[Loaded, Floats]:
         """Answer in place of a version that failed; see `Fallback.answer`."""
         with self._looking:
             before = self._state
@@ -145,7 +145,7 @@ class Switch:
         now, refused = self._follower.now, self._follower.refused
         served = {"version": now.version, "generation": now.served.generation}
         try:
-            self._processes.tell(**served, **({"refused": refused} if refused else {}))
+            self._processes.publish(**served, **({"refused": refused} if refused else {}))
         except OSError as error:
             log.error("processes cannot tell what they serve: %s", error)
 

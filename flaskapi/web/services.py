@@ -38,7 +38,7 @@ class Models(Protocol):
     def shadow(self) -> Observer | None:
         """The shadow version, if there is one."""
 
-    def take(self) -> Classifier:
+    def lease(self) -> Classifier:
         """Give the classifier for one request."""
 
     def watch(self) -> None:
@@ -66,12 +66,12 @@ class Services:
         """The classifier for one request. Ask once for each request: the next time it may be
         another.
         """
-        return self.models.take()
+        return self.models.lease()
 
     @property
     def reader(self) -> Reader:
         """The reader for one request, with the current classifier."""
-        return Reader(self.models.take(), self.detector, self.limits)
+        return Reader(self.models.lease(), self.detector, self.limits)
 
 
 def services() -> Services:

@@ -70,7 +70,7 @@ def test_the_compiled_form_names_the_artifact_and_bears_its_card(
 
 def test_a_model_without_softmax_is_refused(tmp_path: Path, tiny_model: Build) -> None:
     save_artifact(tiny_model(activation=None), CARD, tmp_path / "my_model.h5")
-    refuse(tmp_path / "my_model.h5", "my_model.h5: the 10 outputs .*last layer must be a softmax")
+    refuse(tmp_path / "my_model.h5", "my_model.h5: the 10 outputs .*last layer must be softmax")
 
 
 def test_ten_answers_that_do_not_sum_to_1_are_refused(tmp_path: Path, tiny_model: Build) -> None:

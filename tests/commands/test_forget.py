@@ -112,6 +112,5 @@ def test_housekeeping_applies_the_limits_of_the_settings_at_once(
     assert 0 == main(["housekeeping"])
     assert [False] * 4 == still_kept(database, kept)
     assert (
-        "Housekeeping erased 3 submissions for their age, 0 for want of room."
-        in capsys.readouterr().out
+        "Housekeeping erased 3 submissions by age, 0 beyond the limits." in capsys.readouterr().out
     )

@@ -77,7 +77,7 @@ def test_a_name_that_would_break_a_line_or_an_address_is_refused(
 
 def test_a_second_key_of_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert [0, 1] == [main(["keys", "make", "ada"]) for _ in range(2)]
-    assert "error: There is, or was, a key of the name 'ada'" in capsys.readouterr().err
+    assert "error: There is, or was, a key named 'ada'" in capsys.readouterr().err
 
 
 def test_list_says_how_to_make_the_first(capsys: pytest.CaptureFixture[str]) -> None:

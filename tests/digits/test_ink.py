@@ -14,6 +14,8 @@ from flaskapi.errors import NoDigitFoundError
 
 SIDE = 280
 DRAWN = [draw_digit(digit, side=SIDE) for digit in range(10)]
+ACROSS = np.broadcast_to(np.arange(SIDE) / SIDE, (SIDE, SIDE))
+FALLS = {"from the left": ACROSS, "from above": ACROSS.T, "from a corner": (ACROSS + ACROSS.T) / 2}
 EVERY_DIGIT = pytest.mark.parametrize("image", DRAWN, ids=range(10))
 
 
@@ -132,8 +134,7 @@ def test_a_shadow_over_the_paper_is_ignored(
     image: Image, light: str, paper: int, contrast: float
 ) -> None:
     """Also where more of the picture lies in shadow than is ink: it is not taken for it."""
-    down, right = np.mgrid[:SIDE, :SIDE] / SIDE
-    fall = {"from the left": right, "from above": down, "from a corner": (down + right) / 2}[light]
+    fall = FALLS[light]
     lit = (1 - contrast * (1 - image / 255)) * paper * (1 - 0.7 * fall)
     assert_alike(ink_of(image), find_ink(lit.astype(np.uint8)).pixels)
 

@@ -23,7 +23,7 @@ def silence(engine: sa.Engine, by: timedelta = SILENT + timedelta(seconds=1)) ->
 
 
 def take(store: Database, worker: str = "a") -> Retraining:
-    taken = retrainings.take(store, worker)
+    taken = retrainings.claim(store, worker)
     assert taken is not None
     return taken
 
@@ -49,7 +49,7 @@ def test_a_request_is_kept_and_found_by_its_id(store: Database) -> None:
 def test_requests_are_taken_in_their_order_and_each_once(store: Database) -> None:
     ids = [retrainings.request(store, {}, None) for _ in range(3)]
     assert ids == [take(store, worker).id for worker in "aba"]
-    assert retrainings.take(store, "a") is None
+    assert retrainings.claim(store, "a") is None
 
 
 def take_all(
@@ -57,7 +57,7 @@ def take_all(
 ) -> None:
     store = Database(url, "process")
     start.wait(60)
-    while taken := retrainings.take(store, worker):
+    while taken := retrainings.claim(store, worker):
         found.put(str(taken.id))
     store.close()
 
@@ -100,7 +100,7 @@ def test_what_a_worker_tells_is_there_to_be_read(store: Database) -> None:
         *(found.state, found.progress, found.log, found.version, found.figures),
     )
     assert found.finished_at is not None
-    assert retrainings.take(store, "b") is None
+    assert retrainings.claim(store, "b") is None
 
 
 def test_what_a_silent_worker_had_is_taken_again_and_no_longer_its_own(
@@ -109,7 +109,7 @@ def test_what_a_silent_worker_had_is_taken_again_and_no_longer_its_own(
     retrainings.request(store, {}, None)
     first = take(store, "a")
     silence(engine, SILENT - timedelta(seconds=30))
-    assert retrainings.take(store, "b") is None
+    assert retrainings.claim(store, "b") is None
     silence(engine)
     second = take(store, "b")
     assert (first.id, 2) == (second.id, second.attempts)
@@ -124,7 +124,7 @@ def test_a_sign_of_life_keeps_it(store: Database, engine: sa.Engine) -> None:
     taken = take(store)
     silence(engine)
     assert retrainings.hear(store, taken, 0.1, "")
-    assert retrainings.take(store, "b") is None
+    assert retrainings.claim(store, "b") is None
 
 
 def test_after_three_workers_it_has_failed_and_the_next_request_gets_its_turn(
@@ -161,4 +161,4 @@ def test_what_is_finished_is_not_taken_again(
     retrainings.request(store, {}, None)
     assert retrainings.finish(store, take(store), state, "", version=None, figures=None)
     silence(engine)
-    assert retrainings.take(store, "b") is None
+    assert retrainings.claim(store, "b") is None

@@ -49,7 +49,7 @@ def test_going_back_leads_through_what_served_and_generations_only_rise() -> Non
 
 def test_a_version_that_broke_is_left_and_not_taken_again() -> None:
     before = Pointer().promote("a", "ann").promote("b", "ann")
-    after = before.leave("b", "It raised.", Served("a", 1), "process 7")
+    after = before.mark_broken("b", "It raised.", Served("a", 1), "process 7")
     assert ("a", 3, {"b": "It raised."}) == (after.version, after.generation, after.broken)
     with pytest.raises(VersionError, match=r"b failed while it served: It raised\."):
         after.promote("b", "ann")
@@ -58,7 +58,7 @@ def test_a_version_that_broke_is_left_and_not_taken_again() -> None:
 
 def test_what_was_promoted_in_the_meantime_stays_when_a_version_breaks() -> None:
     pointer = Pointer().promote("a", "ann").promote("b", "ann").promote("c", "ann")
-    left = pointer.leave("b", "It raised.", Served("a", 1), "process 7")
+    left = pointer.mark_broken("b", "It raised.", Served("a", 1), "process 7")
     assert (pointer.version, pointer.generation, {"b": "It raised."}) == (
         left.version,
         left.generation,
@@ -70,7 +70,7 @@ def test_a_candidate_that_is_promoted_or_breaks_leaves_the_shadow() -> None:
     pointer = Pointer(shadow=ShadowCandidate("a", 0.5))
     assert pointer.promote("a", "ann").shadow is None
     assert ShadowCandidate("a", 0.5) == pointer.promote("b", "ann").shadow
-    assert pointer.leave("a", "It raised.", Served(MODEL_FILE, 0), "process 7").shadow is None
+    assert pointer.mark_broken("a", "It raised.", Served(MODEL_FILE, 0), "process 7").shadow is None
 
 
 def test_a_candidate_to_which_is_rolled_back_leaves_the_shadow() -> None:
@@ -79,7 +79,7 @@ def test_a_candidate_to_which_is_rolled_back_leaves_the_shadow() -> None:
         Pointer().promote("a", "ann").promote("b", "ann")._replace(shadow=ShadowCandidate("a", 0.5))
     )
     assert pointer.roll_back(Served("a", 1), "ann").shadow is None
-    assert pointer.leave("b", "It raised.", Served("a", 1), "process 7").shadow is None
+    assert pointer.mark_broken("b", "It raised.", Served("a", 1), "process 7").shadow is None
     assert ShadowCandidate("a", 0.5) == pointer.roll_back(Served(MODEL_FILE, 0), "ann").shadow
 
 

@@ -12,7 +12,7 @@ TELL = """
 import sys
 from pathlib import Path
 from flaskapi.versions.processes import Processes
-Processes(Path(sys.argv[1])).tell(version="v2", generation=2)
+Processes(Path(sys.argv[1])).publish(version="v2", generation=2)
 print("told", flush=True)
 sys.stdin.read()
 """
@@ -24,7 +24,7 @@ def test_each_process_tells_what_it_serves_and_any_tells_of_all(tmp_path: Path) 
     id.
     """
     here = Processes(tmp_path)
-    here.tell(version="v1", generation=1)
+    here.publish(version="v1", generation=1)
     mine = {"pid": os.getpid(), "version": "v1", "generation": 1}
     assert [mine] == here.all()
     # A child of this process has another parent than this process has: a link puts its folder in
@@ -59,7 +59,7 @@ def test_where_nothing_can_be_written_a_process_tells_of_itself(tmp_path: Path) 
     (tmp_path / "processes").write_text("a file, where a folder should be")
     here = Processes(tmp_path / "processes")
     try:
-        here.tell(version="v1", generation=1)
+        here.publish(version="v1", generation=1)
     except OSError:
         pass
     else:
@@ -70,6 +70,6 @@ def test_where_nothing_can_be_written_a_process_tells_of_itself(tmp_path: Path) 
 def test_what_dead_servers_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "999999999").mkdir()
     here = Processes(tmp_path)
-    here.tell(version="v1", generation=1)
+    here.publish(version="v1", generation=1)
     here.forget_servers()
     assert [str(os.getppid())] == [path.name for path in tmp_path.iterdir()]

@@ -231,7 +231,7 @@ def test_rolling_back_leaves_out_what_broke_and_what_is_gone(
 ) -> None:
     for version in added:
         registry.promote(version.name, "ann")
-    registry.leave(added[2].name, "It raised.", Served(added[1].name, 2), "process 7")
+    registry.mark_broken(added[2].name, "It raised.", Served(added[1].name, 2), "process 7")
     (added[0].path / "my_model.h5").unlink()
     assert (MODEL_FILE, 5) == registry.roll_back("ann")[:2]
     assert {added[2].name: "It raised."} == registry.read().broken
@@ -279,7 +279,7 @@ def test_one_that_broke_is_taken_again_after_it_was_registered_anew(
     registry: Registry, added: list[Version], tmp_path: Path
 ) -> None:
     registry.promote(added[0].name, "ann")
-    registry.leave(added[0].name, "It raised.", Served(MODEL_FILE, 0), "process 7")
+    registry.mark_broken(added[0].name, "It raised.", Served(MODEL_FILE, 0), "process 7")
     with pytest.raises(VersionError, match="failed while it served"):
         registry.promote(added[0].name, "ann")
     registry.add(make_artifact(tmp_path / "0", 0))

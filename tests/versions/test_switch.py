@@ -89,7 +89,7 @@ def place(tmp_path: Path) -> Place:
 
 def served(switch: Switch) -> tuple[int, str, int]:
     """The digit that is answered, and what is named as having answered it."""
-    lease = switch.take()
+    lease = switch.lease()
     digit = int(lease.probabilities(BATCH).argmax())
     return digit, lease.version, lease.generation
 
@@ -121,7 +121,7 @@ def test_nothing_is_loaded_where_nothing_was_promoted(place: Place) -> None:
 def test_a_request_is_answered_by_one_version_throughout(place: Place) -> None:
     place.promote("v1")
     switch = place.switch()
-    lease = switch.take()
+    lease = switch.lease()
     place.promote("v2")
     switch.look()
     assert (1, "v1", 1) == (
@@ -260,7 +260,7 @@ def test_it_is_not_blamed_where_the_version_before_fails_too(place: Place) -> No
     switch = place.switch()
     switch = Switch(place.registry, Processes(place.folder / "processes"), load=Failing)
     with pytest.raises(RuntimeError, match="too much ink"):
-        switch.take().probabilities(BATCH + 2)
+        switch.lease().probabilities(BATCH + 2)
     assert ("v2", 2, {}) == (place.pointer.version, place.pointer.generation, place.pointer.broken)
 
 
@@ -297,7 +297,7 @@ def test_requests_that_were_under_way_are_answered_too(place: Place) -> None:
     place.promote("v1")
     place.promote("v2")
     switch = place.switch()
-    leases = [switch.take() for _ in range(8)]
+    leases = [switch.lease() for _ in range(8)]
     place.loaded[0].broken = RuntimeError("no such node")
     digits: list[int] = []
     threads = [
@@ -317,7 +317,7 @@ def test_requests_that_were_under_way_are_answered_too(place: Place) -> None:
 
 def test_where_the_pointer_cannot_be_written_the_process_goes_back_by_itself(place: Place) -> None:
     class ReadOnly(Registry):
-        def leave(self, broken: str, reason: str, target: Served, by: str) -> Pointer:
+        def mark_broken(self, broken: str, reason: str, target: Served, by: str) -> Pointer:
             raise PermissionError(13, "Permission denied")
 
     place.promote("v1")

@@ -148,12 +148,12 @@ def test_a_version_that_broke_is_said_to_have_and_stays_away(
     client: FlaskClient, registry: Registry, names: list[str]
 ) -> None:
     registry.promote(names[0], "ann")
-    registry.leave(names[0], "It answered nothing.", registry.read().before[0], "process 1")
+    registry.mark_broken(names[0], "It answered nothing.", registry.read().before[0], "process 1")
     listed = {one["name"]: one for one in client.get("/models").get_json()["models"]}
     assert "It answered nothing." == listed[names[0]]["broken"]
     refused = client.put("/models/serving", json={"version": names[0]})
     assert (409, "conflict") == read_problem(refused)
-    assert "broke while it served" in refused.get_json()["detail"]
+    assert "failed while it served" in refused.get_json()["detail"]
 
 
 def test_what_would_have_to_be_compiled_is_left_to_the_command(

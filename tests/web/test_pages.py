@@ -9,6 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 from problems import read_problem
 
+from flaskapi.config import SETTINGS
+from flaskapi.drift import ADVICE
 from flaskapi.web.pages import FOLDER, TYPES
 
 FILES = sorted(path.name for path in FOLDER.iterdir())
@@ -78,6 +80,8 @@ def test_every_text_has_its_german_with_the_same_places() -> None:
     shown += re.findall(r'^  "[a-z-]+": "([^"]+)",$', TEXTS["words.js"], re.M)
     texts = {text for text in shown if re.search(r"[A-Za-z]{2}", text) and " " in text}
     assert len(texts) > 50
+    # What the service says and the page shows in the language of the browser.
+    texts |= {setting.help for setting in SETTINGS} | set(ADVICE.values())
     assert set() == texts - set(german)
     for text, translated in german.items():
         assert sorted(re.findall(r"\{\d\}", text)) == sorted(re.findall(r"\{\d\}", translated))

@@ -36,7 +36,7 @@ def test_a_request_is_accepted_and_can_be_watched_where_the_answer_says(keeping:
 def test_what_a_worker_tells_is_shown(keeping: Flask) -> None:
     client, ada, store = keeping.test_client(), operator(keeping), store_of(keeping)
     address = client.post("/retrainings", headers=ada).headers["Location"]
-    taken = retrainings.take(store, "a worker")
+    taken = retrainings.claim(store, "a worker")
     assert taken is not None
     retrainings.hear(store, taken, 0.254321, "Training.\n")
     shown = client.get(address, headers=ada).get_json()
@@ -94,7 +94,7 @@ def test_what_was_never_asked_for_is_not_there(keeping: Flask) -> None:
 def test_they_are_listed_the_newest_first_without_what_is_long(keeping: Flask) -> None:
     client, ada, store = keeping.test_client(), operator(keeping), store_of(keeping)
     asked = [client.post("/retrainings", headers=ada).get_json()["id"] for _ in range(3)]
-    taken = retrainings.take(store, "a worker")
+    taken = retrainings.claim(store, "a worker")
     assert taken is not None
     figures = {"fixed": 11, "broken": 0, "suspicious_ids": ["x"] * 1000}
     retrainings.finish(store, taken, "promoted", "Long.", version="v", figures=figures)

@@ -40,7 +40,7 @@ export function chartOfDays(days) {
     return [both];
   });
   return chart(t("Answers by day, and the uncertain ones among them"), 140,
-    svg("path", { class: "axis", d: "M36 120H316" }), svg("text", { x: 30, y: 16, "text-anchor": "end" }, most),
+    svg("path", { class: "axis", d: "M36 120H316" }), svg("text", { x: 30, y: 16, "text-anchor": "end" }, most), svg("text", { x: 30, y: 124, "text-anchor": "end" }, "0"),
     ...(counts.length > 1
       ? [svg("text", { x: 36, y: 136 }, counts[0].day), svg("text", { x: 316, y: 136, "text-anchor": "end" }, counts.at(-1).day)]
       : [svg("text", { x: 176, y: 136, "text-anchor": "middle" }, counts[0].day)]),
@@ -64,13 +64,15 @@ const MEASURES = {
 };
 
 /** One measure of what was sent (bars) against what the network learned from (line). */
-export function chartOfDrift(name, { index, meaning, advice, shares, expected }) {
+export function chartOfDrift(name, { index, meaning, advice, edges, shares, expected }) {
   const words = t(MEASURES[name] ?? name), most = Math.max(...expected, ...(shares ?? [])), step = 280 / expected.length;
   const up = (share) => 100 - (90 * share) / most;
   const bars = (shares ?? []).map((share, place) => svg("rect", { class: "day", x: 36 + (place + 0.1) * step, width: step * 0.8, y: up(share), height: 100 - up(share), rx: 1 },
     svg("title", {}, t("sent {0}, learned from {1}", PERCENT.format(share), PERCENT.format(expected[place])))));
   const line = expected.map((share, place) => `M${36 + place * step} ${up(share)}h${step}`).join("");
-  const figure = chart(words, 106, svg("path", { class: "axis", d: "M36 100H316" }), ...bars, svg("path", { class: "learned", d: line }));
+  const texts = [[30, 16, Math.round(100 * most) / 100, PERCENT], [30, 104, 0, PERCENT]].map(([x, y, value, form]) => svg("text", { x, y, "text-anchor": "end" }, form.format(value)));
+  const ends = edges.map((edge, place) => svg("text", { x: 36 + (place + 1) * step, y: 117, "text-anchor": "middle" }, edge)).filter((_, place) => place === 0 || place === edges.length - 1);
+  const figure = chart(words, 122, svg("path", { class: "axis", d: "M36 100H316" }), ...texts, ...(name === "digit" ? [] : ends), ...bars, svg("path", { class: "learned", d: line }));
   figure.append(h("p", { className: index === null || index < 0.1 ? "quiet" : "unsure" }, ...(index === null ? [] : [h("b", {}, index.toFixed(2)), " · "]), t(meaning)),
     ...(advice ? [h("p", { className: "quiet" }, t(advice))] : []));
   return figure;
