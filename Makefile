@@ -18,7 +18,7 @@ help:
 run: .venv/serve ## serve the shipped model at http://HOST:PORT (127.0.0.1:8000) until Ctrl-C
 	@deploy/run
 
-test: .venv/all apache chromium ## set up everything, then run every test and the linters
+test: .venv/all apache chromium promtool ## set up everything, then run every test and the linters
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
 	$(MAKE) --no-print-directory lint
 
@@ -88,3 +88,12 @@ chromium:
 		echo "Installing chromium with apt-get, for the tests of the pages ..." && \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
 		echo "No chromium, and no root to install it: the tests of the pages will skip."
+
+# promtool, for the tests of the alerts: that program alone out of Debian's package (19 MB), of which nothing is installed.
+.PHONY: promtool
+promtool: .venv/bin/python
+	@command -v promtool >/dev/null || [ -x $(BIN)/promtool ] || { echo "Fetching promtool, for the tests of the alerts ..." && \
+		rm -rf .venv/prometheus && mkdir .venv/prometheus && cd .venv/prometheus && \
+		{ apt-get download -qq prometheus 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get download -qq prometheus; }; } && \
+		dpkg-deb --extract prometheus_*.deb . && mv usr/bin/promtool ../bin/ && cd .. && rm -r prometheus; } || \
+		echo "No promtool could be had: the tests of the alerts will skip."

@@ -13,21 +13,21 @@ from flaskapi.commands import tell_missing
 from flaskapi.errors import FlaskapiError
 from flaskapi.privileges import drop_to_owner
 
-# TensorFlow reads both when it is imported: no notes on CPU features, and with oneDNN convolutions
-# of channels-first images.
+# TensorFlow reads both when it is imported: no notes on CPU features, and convolutions of
+# channels-first images by oneDNN.
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
 MODELS = Path(__file__).parent / "models"
 STATES = Path(__file__).parent / "instance" / "training"
 
 
 def main() -> int:
-    """Train as the arguments say. Returns the exit status."""
+    """Train with the options of the command line. Returns the exit status."""
     options = parse_arguments()
 
     from flaskapi.artifacts.artifact import check_writable, save_artifact
     from flaskapi.serving.compiled import build_compiled
     from flaskapi.training.download import load_or_download
-    from flaskapi.training.provenance import describe_run
+    from flaskapi.training.provenance import choose_precision, describe_run
 
     output = options.output or MODELS / (
         "detector.h5" if options.network == "detector" else "my_model.h5"
@@ -43,11 +43,11 @@ def main() -> int:
     if options.network == "detector":
         from flaskapi.training.detector import DetectorRecipe, train_detector
 
-        model, card, training = train_detector(
-            dataset, DetectorRecipe(seed=options.seed)._replace(**chosen), backup=options.backup
-        )
+        precision = options.precision or choose_precision()
+        pages = DetectorRecipe(seed=options.seed, precision=precision)._replace(**chosen)
+        model, card, training = train_detector(dataset, pages, backup=options.backup)
         found = (
-            "{digits} digits, {found} found, {right} named rightly, {false_alarms} false alarms"
+            "{digits} digits, {found} found, {right} read correctly, {false_alarms} false alarms"
         ).format(**card["pages"])
         result = f"Held-out pages: {found}"
     else:
@@ -82,45 +82,50 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--data",
         type=Path,
-        help="folder with MNIST's four IDX files (gzipped or not), or an .npz; else Keras "
+        help="folder with MNIST's four IDX files (gzipped or not), or an .npz; by default Keras "
         "downloads it",
     )
     add(
         "--network",
         choices=("compact", "tutorial", "detector"),
         default="compact",
-        help="what to train (compact); detector finds digits",
+        help="the network to train (compact); detector finds the digits of a number",
     )
     add(
         "--channels-first",
         action="store_true",
-        help="take images as (1, 28, 28), as old tutorials do",
+        help="images as (1, 28, 28), as in old tutorials",
     )
     add(
         "--epochs",
         type=whole(1),
-        help="passes over the training set (the network's own: 60 and 8 gentler ones for compact, "
-        "5 for tutorial, 76 for detector)",
+        help="passes over the training set (by default the network's own: 60 and 8 with a low "
+        "learning rate for compact, 5 for tutorial, 100 for detector)",
     )
     add(
         "--batch-size",
         type=whole(1),
-        help="images, or pages, per step (the network's own: 128 for compact, else 32)",
+        help="images, or pages, per step (by default the network's own: 128 for compact, else 32)",
     )
-    add("--validation", type=whole(0), help="training images held out to validate with (5000)")
-    add("--seed", type=whole(0), default=0, help="where all chance comes from (0)")
+    add("--validation", type=whole(0), help="training images held out for validation (5000)")
+    add("--seed", type=whole(0), default=0, help="random seed (0)")
     add(
         "--processes",
         type=whole(0),
         default=0,
-        help="processes that make the batches of digits: as many as a GPU's machine has cores (0)",
+        help="processes that make the batches of digits: on a machine with a GPU one per core (0)",
+    )
+    add(
+        "--precision",
+        choices=("float32", "mixed_bfloat16"),
+        help="of the detector's training (what this processor is faster with)",
     )
     add(
         "--backup",
         type=Path,
         default=STATES,
-        help="folder for the state, from which the same command goes on however it ended "
-        "(instance/training); removed once the artifact is written",
+        help="folder for the state of the training, from which the same command continues after an "
+        "interruption (instance/training); removed once the artifact is written",
     )
     add(
         "--output",
@@ -131,7 +136,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def whole(least: int) -> Callable[[str], int]:
-    """Make a parser of whole numbers from `least` on."""
+    """Make a parser of whole numbers of at least `least`."""
 
     def parse(text: str) -> int:
         if (number := int(text)) < least:
@@ -150,7 +155,7 @@ if __name__ == "__main__":
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print(
-            "\nInterrupted: a file that was not reported as written is as it was.",
+            "\nInterrupted. Only files that were reported as written have changed.",
             file=sys.stderr,
             flush=True,
         )

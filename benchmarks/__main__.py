@@ -9,6 +9,7 @@ from benchmarks import (
     bulk,
     conditions,
     files,
+    instructions,
     others,
     promotions,
     reading,
@@ -25,16 +26,25 @@ def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(metavar="NAME")
-    commands.add_parser("serving", help=serving.__doc__).set_defaults(run=lambda _: serving.main())
+    under_load = commands.add_parser("serving", help=serving.__doc__)
+    under_load.add_argument(
+        "checkout", type=Path, nargs="*", help="another checkout, to compare with this one instead"
+    )
+    under_load.set_defaults(run=lambda options: serving.main(options.checkout))
     commands.add_parser("startup", help=startup.__doc__).set_defaults(run=lambda _: startup.main())
     commands.add_parser("reading", help=reading.__doc__).set_defaults(run=lambda _: reading.main())
     commands.add_parser("bulk", help=bulk.__doc__).set_defaults(run=lambda _: bulk.main())
+    counting = commands.add_parser("instructions", help=instructions.__doc__)
+    counting.add_argument("--write", action="store_true", help="store them, to be compared with")
+    counting.set_defaults(run=lambda options: instructions.main(write=options.write))
     keeping = commands.add_parser("store", help=store.__doc__)
     keeping.add_argument("--rounds", type=int, default=store.ROUNDS, help="%(default)s by default")
     keeping.set_defaults(run=lambda options: store.main(options.rounds))
-    commands.add_parser("resilience", help=resilience.__doc__).set_defaults(
-        run=lambda _: resilience.main()
+    standing = commands.add_parser("resilience", help=resilience.__doc__)
+    standing.add_argument(
+        "only", nargs="*", metavar="WORD", help="take only steps whose name has one of these"
     )
+    standing.set_defaults(run=lambda options: resilience.main(options.only))
     commands.add_parser("promotions", help=promotions.__doc__).set_defaults(
         run=lambda _: promotions.main()
     )

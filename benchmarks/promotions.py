@@ -7,7 +7,7 @@ import statistics
 import time
 from pathlib import Path
 
-from benchmarks.serving import CONNECTIONS, measure, prepare
+from benchmarks.load import CONNECTIONS, measure, prepare
 from flaskapi.versions.registry import Registry
 from tests.model_files import MODELS, make_artifact
 from tests.servers import Server, apache

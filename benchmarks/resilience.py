@@ -1,30 +1,35 @@
 """What the service stands: slow clients, killed and stopped processes, reloads, promotions,
-overload, a full disk. Under Apache, bounded, in under ten minutes.
+overload, a full disk, a database that stops or is replaced. Under Apache, bounded, in under ten
+minutes.
 """
 
 import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from benchmarks.serving import prepare
+import psycopg
+
 from flaskapi.versions.registry import Registry
 from tests.archives import make_zip
+from tests.databases import Postgres, why_no_postgres
 from tests.disks import mounted, why_no_disk
 from tests.fakes import draw_digit, encode
 from tests.model_files import MODELS, make_artifact
-from tests.servers import ROOT, Server, apache
+from tests.servers import ROOT, Server, apache, why_no_apache
 
 SLOW, SLOW_S = 200, 20
 HONEST, HONEST_PAUSE_S = 3, 0.1
@@ -100,20 +105,43 @@ class Clients:
             f" ({told})" if told else ""
         )
 
+    def unkept(self) -> int:
+        """How many were answered without a receipt."""
+        return sum(one.id is None for one in self.asked if one.status == 200)
+
     def p99_ms(self) -> float:
         took = sorted(one.took_s for one in self.asked)
         return took[int(len(took) * 0.99)] * 1000 if took else 0.0
 
 
-def main() -> None:
-    """Print a table: what was done, and what became of the requests meanwhile."""
+def main(only: Sequence[str] = ()) -> None:
+    """Print a table: what was done, and what became of the requests meanwhile.
+
+    Args:
+        only: words of which a step's name has one; all steps where there are none.
+    """
+    if missing := why_no_apache():
+        sys.exit(f"error: {missing}")
+
+    def wanted(steps: dict[str, Callable[[Any], str]]) -> dict[str, Callable[[Any], str]]:
+        return {
+            name: run
+            for name, run in steps.items()
+            if not only or any(word in name for word in only)
+        }
+
     print(f"{'what':58}  what became of it")
-    with prepare() as (folder, _):
-        with apache(folder / "server", VERSIONS_PATH='"versions"') as server:
-            for name, run in STEPS.items():
-                _print(name, run, server)
-        _print("the disk of the instance folder full", _full_disk, folder)
-        _print(f"{PROMOTIONS} promotions and {ROLLS} rolls, 4 clients", _promotions, folder)
+    folder = Path(tempfile.mkdtemp(prefix="flaskapi-bench-"))
+    folder.chmod(0o755)
+    try:
+        if steps := wanted(STEPS):
+            with apache(folder / "server", VERSIONS_PATH='"versions"') as server:
+                for name, run in steps.items():
+                    _print(name, run, server)
+        for name, run in wanted(OWN_STEPS).items():
+            _print(name, run, folder)
+    finally:
+        shutil.rmtree(folder)
 
 
 def _print(name: str, run: Callable[..., str], subject: Server | Path) -> None:
@@ -184,11 +212,7 @@ def _kill(server: Server) -> str:
             os.kill(server.daemons()[0], signal.SIGKILL)
             done += 1
             _wait_until_all_serve(server)
-    ids = [one.id.replace("-", "") for one in clients.asked if one.id]
-    with contextlib.closing(sqlite3.connect(server.folder / "instance/submissions.db")) as database:
-        kept = {row[0] for row in database.execute("SELECT id FROM submissions")}
-    lost = sum(identifier not in kept for identifier in ids)
-    return f"{done} times: {lost} of {len(ids)} receipts lost; {clients.failed()}"
+    return f"{done} times: {_count_lost(clients.asked, server)}; {clients.failed()}"
 
 
 def _stop(server: Server) -> str:
@@ -378,25 +402,123 @@ def _weigh(pid: int) -> tuple[float, int]:
     return memory, len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def _full_disk(folder: Path) -> str:
-    """Fill the disk, kill every process, and ask the new ones."""
-    if reason := why_no_disk():
+def _full_disk(kind: str) -> Callable[[Path], str]:
+    def run(folder: Path) -> str:
+        """Fill the disk under load, kill every process, and ask the new ones."""
+        if reason := why_no_disk(kind):
+            return f"not measured: {reason}"
+        with mounted(16, kind) as disk:
+            (folder / kind).mkdir()
+            (folder / kind / "instance").symlink_to(disk.path)
+            with apache(folder / kind, KEEP_FREE_BYTES="0") as server:
+                with Clients(server, 4) as filling:
+                    time.sleep(2)
+                    disk.fill()
+                    time.sleep(3)
+                for daemon in server.daemons():
+                    os.kill(daemon, signal.SIGKILL)
+                time.sleep(1)
+                _wait_until_ready(server)
+                started = server.daemons()
+                with Clients(server, 4) as clients:
+                    time.sleep(5)
+                died = len(set(started) - set(server.daemons()))
+                disk.free()
+                back_s = _wait_for_receipt(server)
+                lost = _count_lost([*filling.asked, *clients.asked], server)
+        return (
+            f"{died} new processes died; {filling.failed()} as it filled, {clients.failed()} "
+            f"after, {clients.unkept()} of them without a receipt; {lost}; "
+            f"kept again {back_s:.1f} s after there was room"
+        )
+
+    return run
+
+
+def _wait_for_receipt(server: Server) -> float:
+    """How many seconds it takes until an answer has a receipt; a minute at most."""
+    begun_s = time.monotonic()
+    while time.monotonic() - begun_s < 60:
+        with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+            if server.ask("/predict", SEVEN, content_type="image/png").json.get("id"):
+                break
+        time.sleep(0.1)
+    return time.monotonic() - begun_s
+
+
+def _count_lost(asked: Iterable[Asked], server: Server) -> str:
+    """How many receipts are not in SQLite's file."""
+    ids = [one.id.replace("-", "") for one in asked if one.id]
+    with contextlib.closing(sqlite3.connect(server.folder / "instance/submissions.db")) as database:
+        kept = {row[0] for row in database.execute("SELECT id FROM submissions")}
+    return f"{sum(one not in kept for one in ids)} of {len(ids)} receipts lost"
+
+
+def _replaced(folder: Path) -> str:
+    """Put a copy in the place of SQLite's file under load, as a restore by hand would."""
+    with apache(folder / "replaced") as server:
+        file = server.folder / "instance" / "submissions.db"
+        with Clients(server, 4) as clients:
+            time.sleep(2)
+            copy = file.with_name("copy.db")
+            with (
+                contextlib.closing(sqlite3.connect(file)) as ours,
+                contextlib.closing(sqlite3.connect(copy)) as theirs,
+            ):
+                ours.backup(theirs)
+            stat = file.stat()
+            os.chown(copy, stat.st_uid, stat.st_gid)
+            os.replace(copy, file)
+            at_s = time.monotonic()
+            ready_s = _wait_until_not_ready(server)
+            time.sleep(5)
+        after = [one for one in clients.asked if one.sent_s > at_s]
+        lost = _count_lost(after, server)
+        unkept = sum(one.id is None for one in after if one.status == 200)
+        environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(server.folder / "instance")}
+        subprocess.run([ROOT / "deploy" / "roll"], env=environment, check=True, capture_output=True)
+        back_s = _wait_for_receipt(server)
+    return (
+        f"{clients.failed()}; not ready after {ready_s:.1f} s; of those sent after it {lost}, "
+        f"{unkept} without one; after a roll kept again, {back_s:.1f} s"
+    )
+
+
+def _wait_until_not_ready(server: Server) -> float:
+    begun_s = time.monotonic()
+    while time.monotonic() - begun_s < 30 and server.ask("/health/ready").status == 200:
+        time.sleep(0.05)
+    return time.monotonic() - begun_s
+
+
+def _postgres(folder: Path) -> str:
+    """Stop PostgreSQL as a crash does, for ten seconds, under load."""
+    if reason := why_no_postgres():
         return f"not measured: {reason}"
-    with mounted(8) as disk:
-        (folder / "full").mkdir()
-        (folder / "full" / "instance").symlink_to(disk.path)
-        with apache(folder / "full") as server:
-            disk.fill()
-            for daemon in server.daemons():
-                os.kill(daemon, signal.SIGKILL)
-            time.sleep(1)
-            _wait_until_ready(server)
-            started = server.daemons()
+    (folder / "postgres").mkdir()
+    postgres = Postgres(folder / "postgres")
+    try:
+        url = postgres.make_database(with_tables=True)
+        with apache(folder / "with-postgres", DATABASE_URL=f'"{url}"') as server:
             with Clients(server, 4) as clients:
-                time.sleep(5)
-            died = len(set(started) - set(server.daemons()))
-            unkept = sum(one.id is None for one in clients.asked if one.status == 200)
-            return f"{died} new processes died; {clients.failed()}, {unkept} without a receipt"
+                time.sleep(3)
+                postgres.stop()
+                time.sleep(10)
+                postgres.start()
+                back_s = _wait_for_receipt(server)
+                time.sleep(3)
+            with psycopg.connect(url) as connection:
+                kept = {str(row[0]) for row in connection.execute("SELECT id FROM submissions")}
+    finally:
+        with contextlib.suppress(Exception):  # a step that failed may have left it stopped
+            postgres.stop()
+    ids = [one.id for one in clients.asked if one.id]
+    lost = sum(one not in kept for one in ids)
+    longest_s = max(one.took_s for one in clients.asked)
+    return (
+        f"{clients.failed()}, {clients.unkept()} without a receipt, longest {longest_s:.1f} s; "
+        f"{lost} of {len(ids)} receipts lost; kept again {back_s:.1f} s after it was back"
+    )
 
 
 def _promotions(folder: Path) -> str:
@@ -429,4 +551,11 @@ STEPS: dict[str, Callable[[Server], str]] = {
     "64 clients for 60 s": _many,
     "ten times the capacity, then one client": _overload,
     f"requests of many kinds, 6 clients, {MIXED_S} s": _mixed,
+}
+OWN_STEPS: dict[str, Callable[[Path], str]] = {  # each on a server of its own
+    "PostgreSQL stopped for 10 s, 4 clients": _postgres,
+    "SQLite's file replaced, 4 clients": _replaced,
+    "the disk of the instance folder full, tmpfs": _full_disk("tmpfs"),
+    "the disk of the instance folder full, ext4": _full_disk("ext4"),
+    f"{PROMOTIONS} promotions and {ROLLS} rolls, 4 clients": _promotions,
 }

@@ -1,132 +1,154 @@
-"""Requests per second and memory under Apache, against the limit and against peers, in one
-interleaved run.
+"""Requests per second, latency, processor and memory of this service, the limit and its peers, in
+one interleaved run; a table and a plot for docs/figures.md.
 """
 
-import re
-import shutil
 import statistics
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
+
+from benchmarks.contenders import Contender, MissingContenderError, Running, find_contenders
+from benchmarks.load import Load, cpu_s, largest_mb, memory_mb, prepare, send
+from benchmarks.plot import draw_bars
+from tests.databases import Postgres, why_no_postgres
 from tests.fakes import draw_digit, encode
-from tests.servers import ROOT, Server, apache, why_no_apache
+from tests.servers import ROOT
 
-PEERS = Path(__file__).parent / "peers"
-SCRIPTS = {
-    "the limit": PEERS / "limit.wsgi",
-    "this service": ROOT / "deploy" / "flaskapi.wsgi",
-    "bare resize": PEERS / "bare.wsgi",
-    "the tutorial's way": PEERS / "tutorial.wsgi",
-}
-ROUNDS, SECONDS, CONNECTIONS = 5, 4, 8
+ROUNDS, SECONDS = 3, 3
+CASES = [  # a picture, and how many ask at once
+    ("28x28 PNG", 8),
+    ("28x28 PNG", 1),
+    ("28x28 PNG", 64),
+    ("280x280 PNG", 8),
+    ("12 megapixel JPEG", 8),
+]
+PLOT = ROOT / "docs" / "serving.svg"
+LIMIT = "the limit"
 
 
-def main() -> None:
-    """Print a table: requests/s, their share of the limit, latencies, and the memory of one
-    process.
-    """
+class Measured(NamedTuple):
+    """A run of wrk, and the milliseconds of the processor that a request took in it."""
+
+    load: Load
+    cpu_ms: float
+
+
+def main(rounds: int = ROUNDS, seconds: int = SECONDS) -> None:
+    """Print a table in Markdown for each case, and write the plot of the first."""
     with ExitStack() as stack:
-        folder, load = stack.enter_context(prepare())
-        print(
-            "28x28 PNG by multipart upload; Apache, 2 processes x 3 threads, load on the same "
-            "machine;"
-        )
-        print(f"wrk -t1 -c{CONNECTIONS}; median of {ROUNDS} rounds of {SECONDS} s, in turn")
-        servers = {
-            name: stack.enter_context(apache(folder / str(n), script))
-            for n, (name, script) in enumerate(SCRIPTS.items())
+        folder, _ = stack.enter_context(prepare())
+        database = None
+        if (reason := why_no_postgres()) is None:
+            (folder / "postgres").mkdir()
+            postgres = Postgres(folder / "postgres")
+            stack.callback(postgres.stop)
+            database = postgres.make_database()
+        else:
+            print(f"Left out: PostgreSQL. {reason}")
+        servers = _start(stack, folder, find_contenders(database))
+        loads = _write_loads(folder, [contender for contender, _ in servers.values()])
+        results = _measure(servers, loads, rounds, seconds)
+        memory = {
+            name: (memory_mb(running.pid), largest_mb(running.pid))
+            for name, (_, running) in servers.items()
         }
-        rounds: dict[str, list[tuple[float, float, float]]] = {name: [] for name in servers}
-        for server in servers.values():
-            measure(server, load, seconds=2)
-        for _ in range(ROUNDS):
-            for name, server in servers.items():
-                rounds[name].append(measure(server, load, seconds=SECONDS))
-        limit = statistics.median(rate for rate, _, _ in rounds["the limit"])
-        print(
-            f"{'':20}{'requests/s':>12}{'of the limit':>14}"
-            f"{'p50 ms':>9}{'p99 ms':>9}{'MB a process':>14}"
+    for case in CASES:
+        _print(case, {name: found[case] for name, found in results.items() if case in found})
+    print("\n| after the load | MB of all processes | of the largest | s to the first answer |")
+    print("|---|---|---|---|")
+    for name, (_, running) in servers.items():
+        whole, largest = memory[name]
+        print(f"| {name} | {whole:.0f} | {largest:.0f} | {running.start_s:.1f} |")
+    shown = {name: _median(found[CASES[0]]) for name, found in results.items()}
+    PLOT.write_text(
+        draw_bars(
+            f"Requests a second: {CASES[0][0]}, {CASES[0][1]} clients",
+            {name: found.load.rate for name, found in shown.items()},
+        ),
+        "utf-8",
+    )
+    print(f"\nWrote {PLOT.relative_to(ROOT)}.")
+
+
+def _start(
+    stack: ExitStack, folder: Path, contenders: list[Contender]
+) -> dict[str, tuple[Contender, Running]]:
+    servers = {}
+    for place, contender in enumerate(contenders):
+        try:
+            running = stack.enter_context(contender.start(folder / str(place)))
+            servers[contender.name] = contender, running
+        except MissingContenderError as error:
+            print(f"Left out: {contender.name}. {error}")
+    return servers
+
+
+def _write_loads(folder: Path, contenders: list[Contender]) -> dict[tuple[str, str], Path]:
+    """What wrk sends each contender, of each picture."""
+    small = draw_digit(7, side=280, dark_on_light=False)
+    large = cv2.resize(draw_digit(7, side=1000), (4000, 3000))
+    pictures = {
+        "28x28 PNG": encode(draw_digit(7, side=28, dark_on_light=False)),
+        "280x280 PNG": encode(small),
+        "12 megapixel JPEG": encode(large, "JPEG", quality=90),
+    }
+    return {
+        (contender.name, picture): contender.write_load(
+            folder / f"{place}-{picture.replace(' ', '-')}.lua", image
         )
-        for name, results in rounds.items():
-            rate, p50, p99 = (statistics.median(column) for column in zip(*results, strict=True))
-            print(
-                f"{name:20}{rate:12.0f}{rate / limit:14.2f}"
-                f"{p50:9.1f}{p99:9.1f}{_memory_mb(servers[name]):14.0f}"
+        for place, contender in enumerate(contenders)
+        for picture, image in pictures.items()
+        if contender.decodes or picture == "28x28 PNG"
+    }
+
+
+def _measure(
+    servers: dict[str, tuple[Contender, Running]],
+    loads: dict[tuple[str, str], Path],
+    rounds: int,
+    seconds: int,
+) -> dict[str, dict[tuple[str, int], list[Measured]]]:
+    """Let all contenders take turns, case by case; the first turn of each is not counted."""
+    results: dict[str, dict[tuple[str, int], list[Measured]]] = {name: {} for name in servers}
+    for case in CASES:
+        picture, clients = case
+        for turn in range(rounds + 1):
+            for name, (_, running) in servers.items():
+                if (name, picture) not in loads:
+                    continue
+                before_s = cpu_s(running.pid)
+                length_s = seconds if turn else 1
+                load = send(running.address, loads[name, picture], clients, seconds=length_s)
+                took_s = cpu_s(running.pid) - before_s
+                if turn:
+                    measured = Measured(load, 1000 * took_s / max(1, load.requests))
+                    results[name].setdefault(case, []).append(measured)
+    return results
+
+
+def _median(runs: list[Measured]) -> Measured:
+    """The run in the middle, by requests/s."""
+    return sorted(runs, key=lambda run: run.load.rate)[len(runs) // 2]
+
+
+def _print(case: tuple[str, int], results: dict[str, list[Measured]]) -> None:
+    rates = {
+        name: statistics.median(run.load.rate for run in runs) for name, runs in results.items()
+    }
+    print(f"\n{case[0]}, clients: {case[1]}\n")
+    print("| server | requests/s | of the limit | p50 ms | p99 ms | CPU ms a request | failed |")
+    print("|---|---|---|---|---|---|---|")
+    for name, runs in results.items():
+        p50, p99, cpu_ms = (
+            statistics.median(figures)
+            for figures in zip(
+                *((run.load.p50_ms, run.load.p99_ms, run.cpu_ms) for run in runs), strict=True
             )
-
-
-@contextmanager
-def prepare(missing: str | None = None) -> Iterator[tuple[Path, Path]]:
-    """Give a folder for servers that Apache's user can reach, which is gone afterwards, and the
-    script by which wrk sends them a digit.
-
-    Args:
-        missing: what else is needed and not there, if so; then the program ends and says it.
-    """
-    missing = (
-        missing
-        or why_no_apache()
-        or ("wrk is not installed: apt install wrk" if shutil.which("wrk") is None else None)
-    )
-    if missing:
-        sys.exit(f"error: {missing}")
-    folder = Path(tempfile.mkdtemp(prefix="flaskapi-bench-"))
-    try:
-        folder.chmod(0o755)
-        _write_load(folder / "load.lua", encode(draw_digit(7, side=28, dark_on_light=False)))
-        yield folder, folder / "load.lua"
-    finally:
-        shutil.rmtree(folder)
-
-
-def _write_load(script: Path, image: bytes) -> None:
-    """Write what wrk sends: an upload of an image."""
-    head = (
-        b'--x\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\n'
-        b"Content-Type: image/png\r\n\r\n"
-    )
-    part = head + image + b"\r\n--x--\r\n"
-    body = "".join(f"\\{byte:03d}" for byte in part)
-    script.write_text(
-        f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "multipart/form-data; '
-        f'boundary=x"\nwrk.body = "{body}"\n'
-    )
-
-
-def measure(server: Server, load: Path, *, seconds: int) -> tuple[float, float, float]:
-    """Requests/s, and the median and 99th percentile of latency in ms."""
-    command = [
-        "wrk",
-        "-t1",
-        f"-c{CONNECTIONS}",
-        f"-d{seconds}s",
-        "--latency",
-        "-s",
-        str(load),
-        f"http://127.0.0.1:{server.port}/predict",
-    ]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in text or "Socket errors" in text:
-        sys.exit(f"error: requests failed:\n{text}")
-    found = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    assert found
-    return float(found[1]), _latency_ms(text, "50%"), _latency_ms(text, "99%")
-
-
-def _latency_ms(text: str, share: str) -> float:
-    found = re.search(rf"{share}\s+([\d.]+)(us|ms|s)", text)
-    assert found
-    return float(found[1]) * {"us": 0.001, "ms": 1, "s": 1000}[found[2]]
-
-
-def _memory_mb(server: Server) -> float:
-    """The largest resident set among the daemons, in MB."""
-    status = [Path(f"/proc/{daemon}/status").read_text() for daemon in server.daemons()]
-    return (
-        max(int(match[1]) for text in status if (match := re.search(r"VmRSS:\s+(\d+)", text)))
-        / 1000
-    )
+        )
+        failed = sum(run.load.failed for run in runs)
+        print(
+            f"| {name} | {rates[name]:.0f} | {rates[name] / rates[LIMIT]:.2f} | {p50:.1f} | "
+            f"{p99:.1f} | {cpu_ms:.2f} | {failed} |"
+        )

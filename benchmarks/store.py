@@ -5,7 +5,7 @@ store, in one interleaved run.
 import statistics
 from contextlib import ExitStack
 
-from benchmarks.serving import CONNECTIONS, measure, prepare
+from benchmarks.load import CONNECTIONS, measure, prepare
 from tests.databases import Postgres, why_no_postgres
 from tests.servers import apache
 

@@ -1,13 +1,12 @@
-"""Handwritten digits read over HTTP: `create_app` makes the service, `Reader` reads without one.
+"""Read handwritten digits: `create_app` makes a service, `Reader` reads without one.
 
-Importing the package loads neither: each comes, with the libraries of its rooms, when first asked
-for.
+Importing the package loads neither: each is loaded, with its libraries, when it is first used.
 """
 
 import os
 from typing import TYPE_CHECKING, Any
 
-# ONNX Runtime from 1.29 on reports to its maker, unless it finds this when it is loaded.
+# ONNX Runtime from 1.29 on reports to Microsoft unless this is set when it is loaded.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ _HOMES = {"create_app": "flaskapi.app", "Reader": "flaskapi.reading.reader"}
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is public when it is first asked for (PEP 562)."""
+    """Load a public name when it is first used (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -28,8 +28,8 @@ from flaskapi.privileges import drop_to_owner
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0; 1 for an error, which it says; 130 after Ctrl-C;
-    141 where nobody reads on.
+    """Run one command. Returns the exit status: 0; 1 for an error, which is printed; 130 after
+    Ctrl-C; 141 if the reader of the output has gone.
     """
     options, began_as = make_parser().parse_args(argv), os.geteuid()
     try:
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         print(f"error: {tell_missing(error)}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # as where `| head` has read enough
+    except BrokenPipeError:  # for example, `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except FlaskapiError as error:
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Make what reads the command line."""
+    """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m flaskapi", description="Tools beside the service itself."
     )
@@ -68,7 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run a command as the user whose folders it uses, where root started it."""
+    """Run a command. If root started it, it runs as the owner of the folders that it uses."""
     began_as = os.geteuid()
     if began_as == 0:
         drop_to_owner(find_folders(options))
@@ -78,10 +78,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _tell_user(error: OSError, began_as: int) -> str:
-    """Whose rights were too few, where root gave up its own."""
+    """Which user lacked the rights, after root gave up its own."""
     if not isinstance(error, PermissionError) or began_as == os.geteuid():
         return ""
-    return f" {tell_switch(user := name_user())}: let {user} open that, or copy it, as under /tmp."
+    return f" {tell_switch(user := name_user())}: let {user} open it, or copy it to /tmp."
 
 
 if __name__ == "__main__":

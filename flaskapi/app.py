@@ -1,8 +1,8 @@
-"""Handwritten digits read over HTTP. `create_app` puts the service together; it is the one place
-that knows every room.
+"""The service that reads handwritten digits over HTTP. `create_app` builds it; only this module
+uses every room.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,18 +29,18 @@ def create_app(
     detector: Detector | None = None,
     store: Store | None = None,
 ) -> Flask:
-    """Make the application, its models loaded and warm.
+    """Make the application, with its models loaded and warm.
 
     Args:
-        config: settings that go before the environment's and the instance folder's; `INSTANCE_PATH`
+        config: settings that overrule the environment and the instance folder; `INSTANCE_PATH`
             moves that folder.
-        classifier: answers in place of the model files, as tests do.
-        detector: finds digits beside that classifier; without one, numbers are not read.
-        store: keeps submissions in place of the one of the settings.
+        classifier: answers instead of the model files, for tests.
+        detector: finds the digits of numbers for that classifier; without it numbers are not read.
+        store: keeps submissions instead of the store in the settings.
 
     Raises:
-        SettingError: a setting has a bad value; a bad model file does not stop the start,
-            `/health/ready` tells of it.
+        SettingError: a setting has a bad value. A bad model file does not stop the start;
+            `/health/ready` reports it.
     """
     from flaskapi.serving.detector import NoDetector
     from flaskapi.versions.lease import Fixed
@@ -52,11 +52,13 @@ def create_app(
         docs,
         errors,
         gate,
+        inference,
         keys,
         labelling,
         labels,
         limits,
         log,
+        mcp,
         metrics,
         models,
         number,
@@ -105,8 +107,10 @@ def create_app(
         predict,
         batch,
         number,
+        inference,
         labels,
         labelling,
+        mcp,
         submissions,
         statistics,
         storage,
@@ -119,21 +123,27 @@ def create_app(
         docs,
     ):
         part.init_app(app)
-    for part in (operations, limits):  # the limits are of all views that there are by then
+    for part in (operations, limits):  # the limits apply to all views that exist by then
         part.init_app(app)
     return app
 
 
+class _App(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view and no hook is a coroutine: Flask would look at seven of them at each request."""
+        return func
+
+
 def make_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """Make an application that has its settings, and nothing else."""
-    app = Flask("flaskapi", instance_path=find_instance_path(config))
+    """Make an application with its settings and nothing else."""
+    app = _App("flaskapi", instance_path=find_instance_path(config))
     app.config.update(load_config(app.instance_path, config))
     return app
 
 
 def _open_store(app: Flask) -> Store:
-    """Make the store, and its tables if it has none yet; where that cannot be, it is tried again
-    when something is to be kept.
+    """Open the store, and create its tables if there are none. If this fails, it is tried again
+    when something is kept.
     """
     if app.config["STORE"] == "off":
         return NoStore()
@@ -154,7 +164,7 @@ def _open_store(app: Flask) -> Store:
 
 
 def make_database(app: Flask) -> "Database":
-    """Make what keeps submissions where the settings say; it connects when it is first used."""
+    """Make the database of the settings; it connects when it is first used."""
     from flaskapi.submissions.database import Database
 
     return Database(
@@ -165,27 +175,25 @@ def make_database(app: Flask) -> "Database":
 
 
 def find_instance() -> str:
-    """The folder for what the service writes; no setting in it is read."""
+    """The folder for the service's files; no setting in it is read."""
     return Flask("flaskapi", instance_path=find_instance_path()).instance_path
 
 
 def find_address(app: Flask) -> str:
-    """Where the settings say that submissions are kept."""
+    """The address of the database in the settings."""
     return app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
 
 
 def make_registry(app: Flask) -> "Registry":
-    """Make the registry of the versions of the settings; it looks at the folder when it is
-    asked.
-    """
+    """Make the registry of the versions; it reads the folder only when it is asked."""
     from flaskapi.versions.registry import Registry
 
     return Registry(app.config["VERSIONS_PATH"], app.config["MODEL_PATH"], app.config["CACHE_PATH"])
 
 
 def _load_versions(app: Flask, store: Store, registry: "Registry") -> "Switch":
-    """Load the version that is to serve, or that served before it; where none can be, the reason
-    takes its place.
+    """Load the version that should serve, or the previous one; if neither can be loaded, the
+    classifier is the reason.
     """
     from flaskapi.versions.processes import Processes
     from flaskapi.versions.switch import Switch
@@ -204,8 +212,8 @@ def _load_versions(app: Flask, store: Store, registry: "Registry") -> "Switch":
 
 
 def _load_detector(app: Flask, classifier: Classifier) -> Detector:
-    """Load what the settings name, and warm up what both do together; where it cannot be, the
-    reason takes its place.
+    """Load the detector of the settings, and warm up both networks; if it cannot be loaded, the
+    detector is the reason.
     """
     from flaskapi.serving.detector import NoDetector, load_detector
 

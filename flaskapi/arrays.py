@@ -1,4 +1,4 @@
-"""The types of arrays, of which every room but the lowest has some."""
+"""The types of arrays that all rooms but the lowest share."""
 
 import numpy as np
 import numpy.typing as npt

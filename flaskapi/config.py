@@ -1,4 +1,4 @@
-"""Every setting: its name, default, type and meaning in one table, and the one place that reads the
+"""Every setting in one table: its name, default, type and meaning. Only this module reads the
 environment.
 """
 
@@ -27,7 +27,7 @@ class Setting(NamedTuple):
 
 
 def at_least(least: int) -> Callable[[Any], int]:
-    """Make what parses a whole number, and says in its docstring what it expects.
+    """Make a parser of whole numbers whose docstring says what it expects.
 
     >>> parse = at_least(1)
     >>> parse("20"), parse.__doc__
@@ -44,7 +44,7 @@ def at_least(least: int) -> Callable[[Any], int]:
 
 
 def one_of(*names: str) -> Callable[[Any], str]:
-    """Make what takes one of some names, and says in its docstring which."""
+    """Make a parser that accepts one of some names, and says so in its docstring."""
 
     def parse(value: Any) -> str:
         if value not in names:
@@ -74,7 +74,7 @@ _RATE = re.compile(f"off|{RATE_FORM}", re.ASCII)
 
 
 def rate(value: Any) -> str:
-    """off, or a rate as '60 per minute' or '5 per 10 seconds'"""
+    """off, or a rate such as '60 per minute' or '5 per 10 seconds'"""
     if not _RATE.fullmatch(str(value)):
         raise ValueError
     return str(value)
@@ -138,21 +138,19 @@ def path(value: Any) -> Path:
 
 
 def shipped_model(name: str) -> Path:
-    """Beside the package in a checkout, inside it where it was installed."""
+    """The path of an included model: beside the package in a checkout, inside it if installed."""
     checkout = PACKAGE.parent / "models" / name
     return checkout if checkout.parent.is_dir() else PACKAGE / "models" / name
 
 
 def _versions() -> Path:
-    """Beside the shipped model in a checkout; where the package was installed, in the instance
-    folder.
-    """
+    """Beside the included model in a checkout; in the instance folder of an installed package."""
     models = PACKAGE.parent / "models"
     return models / "versions" if models.is_dir() else Path("versions")
 
 
 MIB = 1024 * 1024
-# Werkzeug holds its 64 KiB read buffer, with whatever file is in it, against this limit.
+# Werkzeug counts its 64 KiB read buffer, and any part of a file in it, against this limit.
 LEAST_FORM_FIELD_BYTES = 131_072
 
 SETTINGS = (
@@ -160,55 +158,55 @@ SETTINGS = (
         "INSTANCE_PATH",
         None,
         path,
-        "folder for all that the service writes but versions, and for `config.toml`; by default "
-        "Flask's `instance/`",
+        "folder for `config.toml` and all files that the service writes, except versions; by "
+        "default Flask's `instance/`",
     ),
     Setting(
         "MODEL_PATH",
         shipped_model("my_model.h5"),
         path,
-        "the model file; its compiled form is looked for beside it; a relative path counts from "
-        "the folder of the checkout",
+        "the model file; the compiled form is beside it; a relative path starts at the folder of "
+        "the checkout",
     ),
     Setting(
         "DETECTOR_PATH",
         shipped_model("detector.h5"),
         path,
-        "the model that finds the digits of a number, in the same way",
+        "the model file of the detector, which finds the digits of a number; as `MODEL_PATH`",
     ),
     Setting(
         "VERSIONS_PATH",
         _versions(),
         path,
-        "folder of the versions, the same for all instances of a checkout; a relative path counts "
-        "from the instance folder, "
-        "as `versions` does, the default after `pip install .`",
+        "folder of the versions, which all instances of a checkout share; a relative path starts "
+        "at the instance folder; after `pip install .` "
+        "the default is `versions`",
     ),
     Setting(
         "MNIST_PATH",
         None,
         path,
-        "where `retrain` finds MNIST: a folder with its four files, or an `.npz`; unset: Keras "
+        "where `retrain` finds MNIST: a folder with its four files, or an `.npz`; if unset, Keras "
         "downloads it",
     ),
     Setting(
         "CACHE_PATH",
         Path("cache"),
         path,
-        "folder, in the instance folder, for the compiled form if the model's own is read-only",
+        "folder for the compiled form if the model's folder is read-only; in the instance folder",
     ),
     Setting(
         "METRICS_PATH",
         None,
         path,
-        "folder, in the instance folder, in which processes share their metrics; unset: each has "
-        "its own",
+        "folder in which all processes share their metrics; in the instance folder; if unset, each "
+        "process has its own metrics",
     ),
     Setting(
         "MAX_REQUEST_BYTES",
         16 * MIB,
         at_least(1),
-        "largest request body, and largest image of many, in bytes",
+        "largest request body, and largest single image of a batch, in bytes",
     ),
     Setting(
         "MAX_FORM_FIELD_BYTES",
@@ -220,13 +218,13 @@ SETTINGS = (
         "MAX_FORM_PARTS",
         100,
         at_least(1),
-        "most parts in one multipart body; `/predict/batch` takes `MAX_BATCH_IMAGES` more",
+        "most parts in one multipart body; `/predict/batch` allows `MAX_BATCH_IMAGES` more",
     ),
     Setting(
         "MAX_BATCH_BYTES",
         256 * MIB,
         at_least(1),
-        "largest body of `/predict/batch`, and the most that it may unpack to, in bytes",
+        "largest body of `/predict/batch`, packed and unpacked, in bytes",
     ),
     Setting(
         "MAX_BATCH_IMAGES", 100_000, at_least(1), "most images in one request to `/predict/batch`"
@@ -235,149 +233,150 @@ SETTINGS = (
         "COMPUTING_AT_ONCE",
         3,
         at_least(1),
-        "how many requests one process works on at once; others wait for their turn, at most 10 s, "
-        "and those that still send wait outside",
+        "how many requests one process computes at once; others wait for their turn, at most 10 s; "
+        "requests that are still being sent do not count",
     ),
     Setting(
         "MAX_BATCHES",
         8,
         at_least(1),
-        "how many requests to `/predict/batch` one process takes in at once; more are answered 503",
+        "how many requests to `/predict/batch` one process accepts at once; more are answered 503",
     ),
     Setting(
         "PROCESS_MEMORY_BYTES",
         800 * MIB,
         at_least(256 * MIB),
-        "under Apache a process that has more memory than this, in bytes, finishes what it does, "
-        "and another takes its place",
+        "if a process under Apache has more memory than this, in bytes, it finishes its requests "
+        "and a new process replaces it",
     ),
     Setting(
         "MAX_IMAGE_PIXELS",
         25_000_000,
         at_least(1),
-        "most pixels of an image, by its header, before it is decoded",
+        "most pixels of an image, checked in its header before it is decoded",
     ),
     Setting(
         "MAX_IMAGE_CPU_S",
         0.6,
         seconds,
-        "most seconds of computing that decoding one image takes; an image that needs more is "
+        "most seconds of CPU that decoding one image may take; an image that needs more is "
         "answered 413",
     ),
     Setting(
         "MAX_IMAGE_MEMORY_BYTES",
         176 * MIB,
         at_least(16 * MIB),
-        "most memory that decoding one image takes, in bytes; an image that needs more is "
+        "most memory that decoding one image may take, in bytes; an image that needs more is "
         "answered 413",
     ),
     Setting(
         "UNCERTAIN_BELOW",
         0.95,
         share,
-        "an answer with less confidence than this is marked `uncertain`",
+        "an answer with a lower confidence than this is marked `uncertain`",
     ),
     Setting(
         "STORE",
         "on",
         one_of("on", "required", "off"),
-        "`on` keeps every image with its answer, and answers without it where that cannot be; "
-        "`required` answers only what it has kept; "
+        "`on` keeps every image with its answer, and also answers if it cannot be kept; "
+        "`required` refuses images that cannot be kept; "
         "`off` keeps nothing",
     ),
     Setting(
         "DATABASE_URL",
         None,
         database_url,
-        "where they are kept, such as `postgresql://user:password@host/name`; unset: SQLite, in "
+        "the database, such as `postgresql://user:password@host/name`; if unset, SQLite's file "
         "`submissions.db` in the instance folder",
     ),
     Setting(
         "STORE_DURABILITY",
         "process",
         one_of("process", "power"),
-        "what SQLite's commits survive: the end of any `process`, or a cut of `power` too",
+        "what SQLite's commits survive: the end of any `process`, or a `power` cut too",
     ),
     Setting(
         "PREDICT_KEY_REQUIRED",
         False,
         switch,
-        "`true`: `/predict` and what is below it answer only who has a key of the scope `predict` "
-        "or `operate`; keys need a store",
+        "`true`: `/predict` and the routes below it need a key with the scope `predict` or "
+        "`operate`; keys need a store",
     ),
     Setting(
         "LABEL_RATE_LIMIT",
         "60 per minute",
         rate,
-        "how many labels one client may send, operators excepted; `off`: any number",
+        "how many labels one client may send; operators are exempt; `off`: any number",
     ),
     Setting(
         "PREDICT_RATE_LIMIT",
         "off",
         rate,
-        "how many requests one client may send to `/predict` and what is below it; one to "
-        "`/predict/batch` is one",
+        "how many requests one client may send to `/predict` and the routes below it; a batch is "
+        "one request",
     ),
     Setting(
         "RATE_LIMIT_STORAGE",
         "memory",
         rate_limit_storage,
-        "where requests are counted: in the `memory` of each process, which knows of its own only, "
-        "or for all in `redis://host:6379/0`",
+        "where requests are counted: in the `memory` of each process separately, or for all "
+        "processes in `redis://host:6379/0`",
     ),
     Setting(
         "CORS_ORIGINS",
         None,
         origins,
-        "pages of which other origins may ask and be kept, as `https://example.org`, with commas "
-        "between them; `*`: of all; unset: none",
+        "origins whose pages may send requests that are kept, such as `https://example.org`, "
+        "separated by commas; `*`: all; if unset, none",
     ),
     Setting(
         "TRUSTED_PROXIES",
         0,
         at_least(0),
-        "how many proxies stand before the service, each adding to `X-Forwarded-For` who asked it; "
-        "0: that header is not believed",
+        "how many proxies are in front of the service, each of which appends an address to "
+        "`X-Forwarded-For`; 0: the header is ignored",
     ),
     Setting(
         "CLIENT_IPV6_BITS",
         64,
         ipv6_bits,
-        "how many bits of an IPv6 address tell one client from another; 56 counts together what "
-        "many providers give one household",
+        "how many bits of an IPv6 address identify a client; 56 counts the addresses that many "
+        "providers give a household as one client",
     ),
     Setting(
         "KEEP_DAYS",
         None,
         days,
-        "erase what was received before so many days, as 90 or 0.5; unset: what is kept stays",
+        "erase submissions that are older than this number of days, such as 90 or 0.5; if unset, "
+        "none",
     ),
     Setting(
         "KEEP_SUBMISSIONS",
         None,
         at_least(1),
-        "most submissions that are kept; of more the oldest are erased, but none that an operator "
-        "has labelled",
+        "most submissions that are kept; beyond it the oldest are erased, except those that an "
+        "operator has labelled",
     ),
     Setting(
         "KEEP_BYTES",
         None,
         at_least(1),
-        "most bytes of images that are kept, each image once, in the same way",
+        "most bytes of images that are kept, identical images counted once; as `KEEP_SUBMISSIONS`",
     ),
     Setting(
         "KEEP_DISK_SHARE",
         0.5,
         share,
-        "most of the disk that SQLite's database may take, of what is free there and its own; of "
-        "more the oldest are erased, what operators have labelled last; 1: no such bound",
+        "largest share of the disk for SQLite's database, of the free space and its own; beyond it "
+        "the oldest are erased, those that operators have labelled last; 1: no limit",
     ),
     Setting(
         "KEEP_FREE_BYTES",
         None,
         at_least(0),
-        "while less is free on SQLite's disk, nothing more is kept; unset: 5 % of the disk, 1 GiB "
-        "at most",
+        "if less is free on SQLite's disk, in bytes, nothing more is kept; if unset, 5 % of the "
+        "disk, at most 1 GiB",
     ),
     Setting(
         "HOUSEKEEPING",
@@ -390,28 +389,41 @@ SETTINGS = (
         "LOG_LEVEL",
         "INFO",
         one_of("DEBUG", "INFO", "WARNING", "ERROR"),
-        "least severe message that is logged: DEBUG, INFO, WARNING or ERROR",
+        "lowest severity that is logged: DEBUG, INFO, WARNING or ERROR",
+    ),
+    Setting(
+        "LOG_FORMAT",
+        "text",
+        one_of("text", "requests", "json"),
+        "`text`: messages that do not belong to a request; `requests`: short lines for a person, "
+        "one for each request too, which `make run` sets; `json`: the same as a JSON object in "
+        "each line",
+    ),
+    Setting(
+        "LOG_FILE",
+        None,
+        path,
+        "file for the log, in the instance folder; it may be moved away at any time; if unset, "
+        "standard error",
     ),
 )
 
 
 def find_instance_path(overrides: Mapping[str, Any] | None = None) -> str | None:
-    """The folder for what the service writes, where `INSTANCE_PATH` names one; None leaves it to
-    Flask's rule.
-    """
+    """The folder for the service's files, if `INSTANCE_PATH` names one; None leaves it to Flask."""
     given = (overrides or {}).get("INSTANCE_PATH") or os.environ.get(PREFIX + "INSTANCE_PATH")
     return str(Path(given).absolute()) if given else None
 
 
 def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Put the settings together: defaults < `config.toml` in the instance folder < `FLASKAPI_*` <
+    """Load the settings: defaults < `config.toml` in the instance folder < `FLASKAPI_*` <
     overrides.
 
-    Unknown keys among the overrides pass, for Flask has its own. `SETTING_SOURCES` says where the
-    value of each setting comes from: `default`, `config.toml`, `environment` or `create_app`.
+    Overrides may have unknown keys, because Flask has its own. `SETTING_SOURCES` has the source of
+    each setting: `default`, `config.toml`, `environment` or `create_app`.
 
     Raises:
-        SettingError: an unknown key in the file or the environment, or a value of the wrong form.
+        SettingError: an unknown key in the file or the environment, or an invalid value.
     """
     instance = Path(instance_path)
     values = {setting.name: setting.default for setting in SETTINGS}
@@ -425,20 +437,20 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
         for name, value in given.items():
             if name not in values and source != "create_app":
                 raise SettingError(
-                    f"{name} in {source}: no such setting. There are: {', '.join(values)}."
+                    f"{name} in {source}: no such setting. The settings are: {', '.join(values)}."
                 )
             if name == "INSTANCE_PATH" and source.endswith("config.toml"):
                 raise SettingError(
-                    f"{name} in {source}: this file lies in the folder that it would name; set it "
-                    f"in the environment."
+                    f"{name} in {source}: this file is in the folder that the setting would name; "
+                    f"set it in the environment."
                 )
             values[name] = _convert(name, value, source)
     if values["PREDICT_KEY_REQUIRED"] and values["STORE"] == "off":
         raise SettingError(
-            "PREDICT_KEY_REQUIRED needs keys, and STORE is off, in which they would be kept: "
-            "nobody could predict."
+            "PREDICT_KEY_REQUIRED needs keys, which are kept in the store, but STORE is off: set "
+            "STORE to on or required."
         )
-    for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH"):
+    for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH", "LOG_FILE"):
         if values[name] is not None:
             values[name] = instance / values[name]
     for name in ("MODEL_PATH", "DETECTOR_PATH", "MNIST_PATH"):
@@ -450,12 +462,12 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     return values
 
 
-_PASSWORD = re.compile(r"^(\w[\w+.-]*://[^:]*):.*@", re.DOTALL)  # a user's name may have an @
+_PASSWORD = re.compile(r"^(\w[\w+.-]*://[^:]*):.*@", re.DOTALL)  # a user name may contain an @
 _ARGUMENT = re.compile(r"(?<=[?&])([^=&]*)=[^&]*")
 
 
 def hide_secrets(value: Any) -> Any:
-    """What may be shown of a setting's value: of an address no password, and nothing of its query.
+    """A setting's value without passwords: those of an address, and the values of its query.
 
     >>> hide_secrets("postgresql://web:pass@word/@db/digits?sslpassword=x&host=y")
     'postgresql://web:…@db/digits?sslpassword=…&host=…'
@@ -479,12 +491,21 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def read_environment() -> dict[str, str]:
-    """The settings of the environment, by their names without `FLASKAPI_`."""
+    """The settings in the environment, by their names without `FLASKAPI_`."""
     return {
         key.removeprefix(PREFIX): value
         for key, value in os.environ.items()
         if key.startswith(PREFIX)
     }
+
+
+def wants_color(is_terminal: bool) -> bool:
+    """Whether lines are coloured: on a terminal, unless the environment says otherwise by NO_COLOR
+    or FORCE_COLOR, as many programs have it.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    return is_terminal or bool(os.environ.get("FORCE_COLOR"))
 
 
 def _convert(name: str, value: Any, source: str) -> Any:
@@ -494,7 +515,7 @@ def _convert(name: str, value: Any, source: str) -> Any:
     try:
         return setting.parse(value)
     except (TypeError, ValueError):
-        # A password is not for the log.
+        # A password must not reach the log.
         found = "something else" if name in ("DATABASE_URL", "RATE_LIMIT_STORAGE") else repr(value)
         raise SettingError(
             f"{name} in {source}: expected {setting.parse.__doc__}, found {found}."

@@ -1,8 +1,8 @@
-"""Is what is sent like what the network learned from? Histograms of both over the same bins, and
-how far apart they are.
+"""Drift: do the received digits resemble the training data? Histograms of both over the same bins,
+and the distance between them.
 
 The population stability index is the sum of (found - expected) * ln(found / expected) over the
-bins, in shares of all; 0 where both are the same (Siddiqi, "Credit Risk Scorecards", 2006, with the
+bins, in shares; it is 0 if both are equal (Siddiqi, "Credit Risk Scorecards", 2006, which has the
 same two limits).
 """
 
@@ -10,9 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Where one bin ends and the next begins. Of the first two, each bin has about a tenth of MNIST's
-# training digits; of the other two, which the preparation of a picture takes away, what matters is
-# how many lie below what is noticed as `small` and as `low-contrast`.
+# The edges of the bins. For the first two measures, each bin has about a tenth of MNIST's training
+# digits. Preparation removes the other two, so for them only the shares below the limits of `small`
+# and `low-contrast` matter.
 EDGES: dict[str, tuple[float, ...]] = {
     "ink_share": (0.08, 0.095, 0.105, 0.12, 0.13, 0.14, 0.155, 0.17, 0.19),
     "stroke_px": (3.0, 3.1, 3.3, 3.4, 3.5, 3.7, 3.8, 4.0, 4.4),
@@ -21,26 +21,24 @@ EDGES: dict[str, tuple[float, ...]] = {
     "digit": (1, 2, 3, 4, 5, 6, 7, 8, 9),
 }
 SOMEWHAT, OTHER = 0.1, 0.25
-FEWEST = 200  # digits; of fewer, chance alone makes an index of 0.05 and more
-# A bin that has less counts as if it had this, so that one that nobody happened to fall into does
-# not decide.
+FEWEST = 200  # digits; with fewer, chance alone makes an index of 0.05 and more
+# A smaller share counts as this, so that a bin that is empty by chance does not decide.
 LEAST_SHARE = 0.005
 ADVICE = {
-    "ink_share": "Look at some of what is sent, with include=normalized: bold or faint pens, or "
-    "something else than one digit?",
-    "stroke_px": "Look at some of what is sent, with include=normalized: other pens, or pictures "
-    "that are reduced or blurred before?",
-    "size_px": "Ask for larger pictures: below 20 pixels a digit is enlarged, and below 10 it is "
-    "smaller than any that was learned.",
-    "contrast": "Ask for a better light or scan: below 40 grey levels, ink is hard to tell from "
-    "the grain of paper.",
-    "digit": "See whether that mix is to be expected, as of postcodes; if not, label some, and see "
-    "in the confusion what is read as what.",
+    "ink_share": "Look at some of the pictures with include=normalized: are pens bold or faint, or "
+    "do they show something other than one digit?",
+    "stroke_px": "Look at some of the pictures with include=normalized: are other pens used, or "
+    "are the pictures reduced or blurred before they are sent?",
+    "size_px": "Ask for larger pictures: a digit below 20 pixels is enlarged, and below 10 pixels "
+    "it is smaller than any in training.",
+    "contrast": "Ask for better light or a better scan: below 40 grey levels, ink is hard to "
+    "distinguish from the grain of paper.",
+    "digit": "Is this mix expected, as in postcodes? If not, label some digits, and see in the "
+    "confusion matrix how they are misread.",
 }
 
-# Of the 55,000 of MNIST's 60,000 training images that the shipped model learned from, its 5,000 for
-# validation left out, as `training/reference.py` counts them; for models whose card has no
-# `reference`.
+# Counted on 55,000 of MNIST's training images (5,000 are held out for validation), as
+# `training/reference.py` does; for models whose card has no `reference`.
 DEFAULT: dict[str, list[float]] = {
     "ink_share": [0.1166, 0.0999, 0.0798, 0.1356, 0.0917, 0.0887, 0.1173, 0.0908, 0.0855, 0.0940],
     "stroke_px": [0.1273, 0.0714, 0.1483, 0.0733, 0.0723, 0.1280, 0.0553, 0.0945, 0.1195, 0.1102],
@@ -51,8 +49,8 @@ DEFAULT: dict[str, list[float]] = {
 
 
 def find_reference(card: Mapping[str, Any]) -> tuple[str, Mapping[str, Sequence[float]]]:
-    """What a model learned from, as shares of its digits in each bin, and where that is known from:
-    its card, or else that it was MNIST.
+    """The distribution of a model's training data, as shares of its digits in each bin, and its
+    source: the model's card, otherwise MNIST.
     """
     found = card.get("reference") or {}
     if all(found.get(name, {}).get("edges") == list(edges) for name, edges in EDGES.items()):
@@ -61,7 +59,7 @@ def find_reference(card: Mapping[str, Any]) -> tuple[str, Mapping[str, Sequence[
 
 
 def to_reference(counts: Mapping[str, Sequence[float]]) -> dict[str, dict[str, list[float]]]:
-    """Make what a card bears of counts, or shares, in each bin."""
+    """Convert counts, or shares, in each bin to the form of a card."""
     return {
         name: {
             "edges": list(edges),
@@ -72,12 +70,12 @@ def to_reference(counts: Mapping[str, Sequence[float]]) -> dict[str, dict[str, l
 
 
 def compare(name: str, counts: Sequence[int], expected: Sequence[float]) -> dict[str, Any]:
-    """Say of one measure how far its histogram is from what is expected, and what that means.
+    """Compare the histogram of one measure with the expected one, and say what the distance means.
 
     Args:
         name: one of `EDGES`.
         counts: digits in each bin, one more than there are edges.
-        expected: shares of the digits that the network learned from.
+        expected: shares of the training digits.
     """
     total = sum(counts)
     index = round(stability_index(counts, expected), 4) if total >= FEWEST else None
@@ -92,7 +90,7 @@ def compare(name: str, counts: Sequence[int], expected: Sequence[float]) -> dict
 
 
 def stability_index(counts: Sequence[int], expected: Sequence[float]) -> float:
-    """The population stability index of counts against the shares that are expected.
+    """The population stability index of counts against expected shares.
 
     >>> stability_index([50, 50], [0.5, 0.5])
     0.0

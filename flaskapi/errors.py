@@ -1,10 +1,8 @@
-"""What can go wrong, in the domain's words. Nothing here knows HTTP: `web/errors.py` translates."""
+"""The errors of this project. They know no HTTP: `web/errors.py` translates them into answers."""
 
 
 class FlaskapiError(Exception):
-    """The base of every error that this project raises on purpose; its text is fit for the
-    caller.
-    """
+    """The base of every error that this project raises on purpose. A caller may read its text."""
 
 
 class MissingImageError(FlaskapiError):
@@ -12,7 +10,7 @@ class MissingImageError(FlaskapiError):
 
 
 class InvalidRequestError(FlaskapiError):
-    """The request cannot be understood; the text names the part at fault."""
+    """The request cannot be understood; the text names the invalid part."""
 
 
 class TooLargeError(FlaskapiError):
@@ -20,7 +18,7 @@ class TooLargeError(FlaskapiError):
 
 
 class UnsupportedImageError(FlaskapiError):
-    """The bytes are not an image, or of a format that is not read."""
+    """The bytes are not an image, or the format is not supported."""
 
 
 class InvalidImageError(FlaskapiError):
@@ -28,19 +26,19 @@ class InvalidImageError(FlaskapiError):
 
 
 class NoDigitFoundError(FlaskapiError):
-    """Nothing stands out from the ground: the image is blank, or only grain or lines are on it."""
+    """The image shows no ink: it is blank, or has only grain or lines."""
 
 
 class UnauthorizedError(FlaskapiError):
-    """The caller bears no key where one is needed, or none that is good."""
+    """The key that the route needs is missing, or not valid."""
 
 
 class ForbiddenError(FlaskapiError):
-    """This caller may not do this here, or nobody yet; the text says what would open it."""
+    """This caller may not use the route, or nobody may yet; the text says what would allow it."""
 
 
 class RateLimitedError(FlaskapiError):
-    """A key is used more often than its own limit allows; the text says when to come back."""
+    """A key exceeds its own rate limit; the text says when to try again."""
 
     def __init__(self, reason: str, retry_after_s: int = 1) -> None:
         super().__init__(reason)
@@ -48,19 +46,19 @@ class RateLimitedError(FlaskapiError):
 
 
 class NotFoundError(FlaskapiError):
-    """There is nothing of this name or identifier; the text names it."""
+    """Nothing has this name or identifier; the text names it."""
 
 
 class ConflictError(FlaskapiError):
-    """What was asked for cannot be as things stand; the text says why, and what can be done."""
+    """The request does not fit the current state; the text says why and what to do."""
 
 
 class OverloadedError(FlaskapiError):
-    """There is more to do than can be done in time; the text says of what."""
+    """The service cannot do this in time; the text says what there is too much of."""
 
 
 class ModelUnavailableError(FlaskapiError):
-    """There is no model to answer with; the text says why."""
+    """No model can answer; the text says why."""
 
 
 class StoreUnavailableError(FlaskapiError):
@@ -74,38 +72,38 @@ class StoreUnavailableError(FlaskapiError):
         only_keeping: bool = False,
         public: str | None = None,
     ) -> None:
-        """Say why, for the log and for operators.
+        """Give the reason, for the log and for operators.
 
         Args:
-            lasting: the store does not come back by itself; a person has to do something.
-            only_keeping: nothing more can be kept; what is kept can be looked up and erased.
-            public: what a stranger may read, where the reason names hosts, users or paths.
+            lasting: the store does not recover by itself; a person has to act.
+            only_keeping: nothing more can be kept, but stored data can be read and erased.
+            public: a text without hosts, users and paths, for callers.
         """
         super().__init__(reason)
         self.lasting, self.only_keeping, self.public = lasting, only_keeping, public or reason
 
 
 class ModelFileError(FlaskapiError):
-    """A file that cannot serve as this service's model; the text says what it is and what is
+    """A file that this service cannot use as a model; the text says what it is and what is
     needed.
     """
 
 
 class VersionError(FlaskapiError):
-    """A version of the model that is not there, or that must not serve; the text says why."""
+    """A version that does not exist or must not serve; the text says why."""
 
 
 class DatasetError(FlaskapiError):
-    """A data set that cannot be read; the text names the file and what was expected of it."""
+    """A data set that cannot be read; the text names the file and what was expected."""
 
 
 class ServiceUnreachableError(FlaskapiError):
-    """No service of this kind answers at an address; the text names it."""
+    """No such service answers at an address; the text names the address."""
 
 
 class WorkerDiedError(FlaskapiError):
-    """A process that read images ended in the middle of its work."""
+    """A process that was reading images ended unexpectedly."""
 
 
 class SettingError(FlaskapiError):
-    """A setting with a bad value; the text names its key and what was expected."""
+    """A setting with a bad value; the text names the setting and what was expected."""

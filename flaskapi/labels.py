@@ -1,4 +1,4 @@
-"""What a picture can be said to show: one of ten digits, or none."""
+"""The possible labels of a picture: one of ten digits, or none."""
 
 DIGITS = 10
 NO_DIGIT = DIGITS  # among labels that are numbers

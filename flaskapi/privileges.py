@@ -1,5 +1,5 @@
-"""Root gives up its rights where somebody else owns a folder: a link or a file that the owner
-placed there would else be followed, changed or run with them.
+"""If another user owns a folder, root gives up its rights before it uses the folder. Otherwise a
+link or a file of that owner would be followed, changed or run with root's rights.
 
 `python -m flaskapi.privileges FOLDER COMMAND...` runs a command as the owner of a folder.
 """
@@ -13,16 +13,17 @@ from pathlib import Path
 
 from flaskapi.errors import FlaskapiError
 
-SERVICE_USER = "www-data"  # as whom Apache serves
+SERVICE_USER = "www-data"  # the user of Apache's processes
 
 
 def drop_to_owner(folders: Iterable[Path]) -> None:
-    """Become the owner of the first of these folders that root does not own, for good.
+    """Become the owner of the first of these folders that root does not own, permanently.
 
-    Where a folder is missing, its nearest folder counts. Whoever is not root changes nothing.
+    If a folder is missing, its nearest existing parent counts. Other users than root stay as they
+    are.
 
     Raises:
-        FlaskapiError: root owns a folder in which anybody may place files.
+        FlaskapiError: a folder is root's, and anybody may place files in it.
     """
     if os.geteuid() != 0:
         return
@@ -34,7 +35,7 @@ def drop_to_owner(folders: Iterable[Path]) -> None:
 
 
 def find_owner(folder: Path) -> tuple[int, int] | None:
-    """The user and group who own a folder, or a link to it; None: root does.
+    """The user and group who own a folder, or a link to it; None if root does.
 
     Raises:
         FlaskapiError: anybody may place files in it.
@@ -45,14 +46,14 @@ def find_owner(folder: Path) -> tuple[int, int] | None:
             return found.st_uid, found.st_gid
         if stat.S_ISDIR(found.st_mode) and found.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == 2:
             raise FlaskapiError(
-                f"{path} is root's, and anybody may write into it: run this as another user, or "
-                f"chmod o-w {path}."
+                f"{path} belongs to root, but anybody may write to it: run this as another user, "
+                f"or chmod o-w {path}."
             )
     return None
 
 
 def _nearest(path: Path) -> list[Path]:
-    """What is there of a path: itself, and where it leads as a link; else a folder above it."""
+    """The existing part of a path: itself, and its target if it is a link; else its parent."""
     while not os.path.lexists(path):
         path = path.parent
     target = Path(os.path.realpath(path))
@@ -60,7 +61,7 @@ def _nearest(path: Path) -> list[Path]:
 
 
 def become(uid: int, gid: int) -> None:
-    """Become another user, with the groups of that user, for good."""
+    """Become another user, with that user's groups, permanently."""
     try:
         user = pwd.getpwuid(uid)
         groups, home = os.getgrouplist(user.pw_name, gid), user.pw_dir
@@ -73,15 +74,15 @@ def become(uid: int, gid: int) -> None:
 
 
 def give(folder: Path, owner: tuple[int, int] | None = None) -> None:
-    """Make a folder for a user, by default Apache's; one that is root's, with all that is in it, is
-    given away.
+    """Make a folder for a user, by default Apache's. A folder of root, with its content, changes
+    its owner.
 
     Args:
-        folder: to be made, or to be given away.
-        owner: the user and the group who get it.
+        folder: the folder to make, or to give away.
+        owner: the new user and group.
 
     Raises:
-        FlaskapiError: others have placed something in root's folder, or there is no such user.
+        FlaskapiError: root's folder contains files of others, or there is no such user.
     """
     name = SERVICE_USER if owner is None else str(owner[0])
     if owner is None:
@@ -101,7 +102,7 @@ def give(folder: Path, owner: tuple[int, int] | None = None) -> None:
             is_shared = not stat.S_ISDIR(found.st_mode) and found.st_nlink > 1
             if found.st_uid != 0 or is_shared:
                 raise FlaskapiError(
-                    f"{there} is root's, and has files of others in it. To let {name} serve: "
+                    f"{there} belongs to root, but contains files of others. To let {name} serve: "
                     f"sudo chown -hR {name}: {folder}"
                 )
     for _, _, files, descriptor in os.fwalk(folder, follow_symlinks=False, topdown=False):
@@ -116,7 +117,7 @@ def _look(name: str, descriptor: int) -> os.stat_result:
 
 def main(arguments: list[str]) -> int:
     """Run a command as the owner of a folder; `--give FOLDER...` gives the first folder to Apache's
-    user where it is root's, and the others to whoever has the first.
+    user if it is root's, and the others to the owner of the first.
     """
     try:
         if arguments[:1] == ["--give"]:

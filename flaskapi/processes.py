@@ -1,4 +1,4 @@
-"""Beside other processes: the interpreter to start one with, and a folder that one holds."""
+"""Help with other processes: the interpreter to start one with, and a lock on a folder."""
 
 import contextlib
 import fcntl
@@ -9,16 +9,16 @@ from pathlib import Path
 
 
 def find_python() -> str:
-    """The environment's interpreter; `sys.executable` is Apache's own where Python is embedded."""
+    """The interpreter of the environment; `sys.executable` is Apache's if Python is embedded."""
     python = Path(sys.prefix) / "bin" / "python"
     return str(python if python.exists() else sys.executable)
 
 
 @contextlib.contextmanager
 def folder_locked(folder: Path) -> Iterator[None]:
-    """Hold a folder while others wait for it.
+    """Lock a folder; others wait.
 
-    The lock is on the folder itself, so that it leaves no file behind and goes with its process.
+    The lock is on the folder itself, so it leaves no file behind and ends with its process.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

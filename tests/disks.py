@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class Disk:
-    """A file system in memory, of some megabytes, at `path`."""
+    """A file system of some megabytes, in memory or in a file, at `path`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,36 +34,42 @@ class Disk:
 
 
 @functools.cache
-def why_no_disk() -> str | None:
+def why_no_disk(kind: str = "tmpfs") -> str | None:
     if os.getuid() != 0:
         return "only root can mount a disk"
-    with contextlib.suppress(OSError, subprocess.CalledProcessError), mounted(1):
+    if kind == "ext4" and shutil.which("mkfs.ext4") is None:
+        return "mkfs.ext4 is not installed: apt install e2fsprogs"
+    with contextlib.suppress(OSError, subprocess.CalledProcessError), mounted(8, kind):
         return None
-    return "no disk can be mounted here"
+    return f"no {kind} can be mounted here"
 
 
 @contextlib.contextmanager
-def mounted(megabytes: int) -> Iterator[Disk]:
-    """Mount a disk, in a folder that all users may enter."""
+def mounted(megabytes: int, kind: str = "tmpfs") -> Iterator[Disk]:
+    """Mount a disk, in a folder that all users may enter.
+
+    Args:
+        megabytes: its size.
+        kind: `tmpfs`, in memory, or `ext4`, in a file.
+    """
     folder = Path(tempfile.mkdtemp(prefix="flaskapi-disk-"))
+    at = folder / "disk"
     try:
         folder.chmod(0o755)
-        (folder / "disk").mkdir()
-        subprocess.run(
-            [
-                "mount",
-                "-t",
-                "tmpfs",
-                "-o",
-                f"size={megabytes}m,mode=0755",
-                "tmpfs",
-                folder / "disk",
-            ],
-            check=True,
-        )
+        at.mkdir()
+        if kind == "ext4":
+            image = folder / "image"
+            with image.open("wb") as file:
+                file.truncate(megabytes << 20)
+            run = functools.partial(subprocess.run, check=True, capture_output=True)
+            run(["mkfs.ext4", "-q", "-F", "-m", "0", image])
+            run(["mount", "-o", "loop", image, at])
+        else:
+            size = f"size={megabytes}m,mode=0755"
+            subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", at], check=True)
         try:
-            yield Disk(folder / "disk")
+            yield Disk(at)
         finally:
-            subprocess.run(["umount", "--lazy", folder / "disk"], check=True)
+            subprocess.run(["umount", "--lazy", at], check=True)
     finally:
         shutil.rmtree(folder)

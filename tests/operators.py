@@ -1,6 +1,7 @@
 """The service with a store, and those who look at what is in it."""
 
 import functools
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -64,4 +65,4 @@ def operator(app: Flask, name: str = "ada") -> dict[str, str]:
 
 def in_full(rule: str) -> str:
     """An address as a route's rule has it, of something that is not there."""
-    return rule.replace("<uuid:id>", SOME_ID).replace("<path:filename>", "x").replace("<name>", "x")
+    return re.sub(r"<(?!uuid)[\w:]+>", "x", rule.replace("<uuid:id>", SOME_ID))

@@ -14,13 +14,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.prefix) / "bin"
-MODULES = "mpm_event authz_core authz_host alias env headers reqtimeout unique_id"
+MODULES = "mpm_event authz_core authz_host alias env headers reqtimeout setenvif unique_id"
 START_TIMEOUT_S = 90
 
 
@@ -131,10 +131,13 @@ def module_config() -> str:
 
 @contextlib.contextmanager
 def apache(
-    folder: Path, script: Path = ROOT / "deploy" / "flaskapi.wsgi", **settings: str
+    folder: Path,
+    script: Path = ROOT / "deploy" / "flaskapi.wsgi",
+    defined: Sequence[str] = (),
+    **settings: str,
 ) -> Iterator[Server]:
-    """Apache with the configuration in `deploy/`; settings reach the application through
-    `config.toml`.
+    """Apache with the configuration in `deploy/`, and with names that it is to have defined;
+    settings reach the application through `config.toml`.
 
     The benchmarks serve another WSGI script in the same way.
     """
@@ -186,6 +189,7 @@ def apache(
         module_config(),
         f"WSGISocketPrefix {folder}/wsgi",
         *(["User www-data", "Group www-data"] if os.getuid() == 0 else []),
+        *(f"Define {name}" for name in defined),
         f"Include {folder}/flaskapi-server.conf",
         f"Include {folder}/flaskapi.conf",
     ]

@@ -87,7 +87,9 @@ def test_a_page_that_cannot_be_written_is_refused_before_the_work(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert_refused(
-        [str(folder), "--html", str(folder / "none" / "page.html")], "no such folder", capsys
+        [str(folder), "--html", str(folder / "none" / "page.html")],
+        "the folder for this page does not exist",
+        capsys,
     )
 
 
@@ -189,7 +191,7 @@ def test_the_figures_are_recorded_in_the_card_and_the_compiled_form_is_of_the_ne
     assert 1 == main(
         ["card", str(tmp_path / "my_model.h5"), "--picture", str(tmp_path / "mistakes.png")]
     )
-    assert "holds no picture" in capsys.readouterr().err
+    assert "has no picture" in capsys.readouterr().err
 
 
 @pytest.mark.train

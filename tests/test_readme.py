@@ -1,5 +1,6 @@
 """The README and `docs/` say all there is, and nothing that is not."""
 
+import base64
 import hashlib
 import re
 import textwrap
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from live import serving
 
 from flaskapi import create_app
 from flaskapi.__main__ import main
@@ -200,3 +202,62 @@ def test_the_example_in_python_reads_what_it_shows(
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("7 ")
     assert second.startswith("0551234678 [Box(x=")
+
+
+def test_the_example_of_the_open_inference_protocol_runs(
+    shipped: Flask, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In Python, and what curl sends, which no shell need put together here."""
+    monkeypatch.chdir(ROOT)
+    said = section("Open Inference Protocol")
+    (code,) = re.findall(
+        r"\n\n((?: {4}[^\n]*\n|\n)*? {4}import tritonclient.*?)\n\nWithout", said, re.S
+    )
+    with serving(shipped) as host:
+        exec(textwrap.dedent(code).replace("127.0.0.1:8000", host), {})
+    assert "[7] [1.]\n" == capsys.readouterr().out
+    (sent,) = re.findall(r'curl -d "(.*?)" http://127.0.0.1:8000/v2', said)
+    image = base64.b64encode(Path("examples/7.png").read_bytes()).decode()
+    body = sent.replace("\\", "").replace("$(base64 -w0 examples/7.png)", image)
+    answer = shipped.test_client().post("/v2/models/digits/infer", data=body).text
+
+    def without_id(text: str) -> str:
+        return re.sub(r'\["[0-9a-f-]{36}"\]', '["..."]', text)
+
+    assert f"    {without_id(answer)}\n" in without_id(said)
+
+
+def test_the_example_of_the_model_context_protocol_runs(
+    shipped: Flask, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    said = section("Model Context Protocol")
+    (code,) = re.findall(r"\n\n( {4}import asyncio.*?)\n\n\| tool", said, re.S)
+    with serving(shipped) as host:
+        exec(textwrap.dedent(code).replace("127.0.0.1:8000", host), {})
+    assert "0551234678\n" == capsys.readouterr().out
+    sent, begins = re.findall(r"curl -d '(.*)' http.*/mcp\n {4}(.*)…", said)[0]
+    answer = shipped.test_client().post("/mcp", data=sent)
+    assert answer.text.startswith(begins.rstrip())
+
+
+def test_the_commands_for_label_studio_run(
+    shipped: Flask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """What is exported is imported as it is: each label is there already."""
+    for name, value in (("STORE", "on"), ("INSTANCE_PATH", str(tmp_path))):
+        monkeypatch.setenv(f"FLASKAPI_{name}", value)
+    client = shipped.test_client()
+    image = (ROOT / "examples" / "7.png").read_bytes()
+    id = client.post("/predict", data=image).get_json()["id"]
+    client.put(f"/submissions/{id}/label", json={"digit": 7})
+    monkeypatch.chdir(tmp_path)
+    exporting, importing = re.findall(r"-m flaskapi (.*?) *#", section("Label Studio"))
+    assert 0 == main(exporting.split())
+    (tmp_path / "for-label-studio" / "tasks.json").rename(importing.split()[1])
+    for printed in ("Labelled 1 submissions", "1 were there already"):
+        assert 0 == main(importing.split())
+        assert printed in capfd.readouterr().out

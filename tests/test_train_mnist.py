@@ -139,7 +139,7 @@ def test_a_training_of_the_detector_writes_one_that_serves(
     ]
     assert 0 == run_here(monkeypatch, *arguments).code
     assert re.search(
-        r"^Held-out pages: \d+ digits, \d+ found, \d+ named rightly, \d+ false alarms$",
+        r"^Held-out pages: \d+ digits, \d+ found, \d+ read correctly, \d+ false alarms$",
         capsys.readouterr().out,
         re.MULTILINE,
     )
@@ -173,7 +173,7 @@ def test_a_training_of_the_detector_writes_one_that_serves(
         ),
         pytest.param(
             ["--data", ".", "--output", "nowhere/my_model.h5"],
-            r"^error: nowhere: no such folder",
+            r"^error: nowhere: the folder does not exist",
             id="no folder",
         ),
     ],
@@ -233,7 +233,7 @@ def test_an_interrupted_training_writes_nothing(data: Path, models: Path, states
         _, errors = process.communicate()
     assert 130 == process.returncode
     assert (
-        "Interrupted: a file that was not reported as written is as it was."
+        "Interrupted. Only files that were reported as written have changed."
         == errors.splitlines()[-1]
     )
     assert "Traceback" not in errors

@@ -101,7 +101,7 @@ def check_recordable(path: Path) -> Card:
     check_writable(path)
     if not (card := read_card(path)):
         raise ModelFileError(
-            f"{path.name}: bears no model card to write into; it was not made by train_mnist.py."
+            f"{path.name}: has no model card to write into; it was not made by train_mnist.py."
         )
     return card
 
@@ -115,7 +115,7 @@ def read_picture(path: Path) -> bytes:
     with h5py.File(path, "r") as file:
         if PICTURE_DATASET not in file:
             raise ModelFileError(
-                f"{path.name}: holds no picture; `.venv/bin/python -m flaskapi evaluate MNIST "
+                f"{path.name}: has no picture; `.venv/bin/python -m flaskapi evaluate MNIST "
                 f"--record` makes it."
             )
         return file[PICTURE_DATASET][()].tobytes()
@@ -161,6 +161,6 @@ def check_writable(path: Path) -> None:
     if path.suffix != ".h5":
         raise ModelFileError(f"{path}: the artifact's name must end in .h5.")
     if not path.parent.is_dir():
-        raise ModelFileError(f"{path.parent}: no such folder.")
+        raise ModelFileError(f"{path.parent}: the folder does not exist.")
     if not os.access(path.parent, os.W_OK):
         raise ModelFileError(f"{path.parent}: the folder cannot be written to.")

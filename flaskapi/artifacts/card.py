@@ -18,9 +18,7 @@ def render_card(path: Path) -> str:
     """
     card = read_card(path)
     if not card:
-        raise ModelFileError(
-            f"{path.name}: bears no model card; it was not made by train_mnist.py."
-        )
+        raise ModelFileError(f"{path.name}: has no model card; it was not made by train_mnist.py.")
     lines = [
         *_head(path, card),
         *(_detector(card) if card["network"] == "detector" else _classifier(card)),

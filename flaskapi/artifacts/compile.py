@@ -58,10 +58,10 @@ def compile_artifact(
     images[: _CHECKED_IMAGES // 2] **= 8  # mostly paper, as digits are
     expected = model.predict(images, verbose=0)
     if not np.isfinite(expected).all():
-        raise ModelFileError(f"{source.name}: answers what are no numbers.")
+        raise ModelFileError(f"{source.name}: the outputs are not numbers.")
     if not finds and (expected.min() < 0 or np.abs(expected.sum(axis=1) - 1).max() > 1e-3):
         raise ModelFileError(
-            f"{source.name}: the 10 outputs are no probabilities; the last layer must be a softmax."
+            f"{source.name}: the 10 outputs are not probabilities; the last layer must be softmax."
         )
     if checks_form and not finds:
         _check_convention(source, model)

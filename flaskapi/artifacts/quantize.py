@@ -81,23 +81,31 @@ def quantize(compiled: Path, target: Path) -> Difference | None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(compiled, prepared, skip_symbolic_shape=True)
-        first, *later = [
-            node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"
-        ]
+        first, *later = _find_layers(onnx.load(prepared).graph)
         quantize_static(
             prepared,
             target,
             _Reader(source.name, np.concatenate([digits, others]).reshape(-1, *shape)),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            nodes_to_quantize=later,
-            nodes_to_exclude=[first],
+            op_types_to_quantize=["Conv", "Relu"],
+            nodes_to_quantize=[name for layer in later for name in layer],
+            nodes_to_exclude=first,
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
     return compare(compiled, target)
+
+
+def _find_layers(graph: onnx.GraphProto) -> list[list[str]]:
+    """Name each convolution, with the activation after it: between the two nothing is rounded."""
+    relus = {node.input[0]: node.name for node in graph.node if node.op_type == "Relu"}
+    return [
+        [node.name, *([relus[node.output[0]]] if node.output[0] in relus else [])]
+        for node in graph.node
+        if node.op_type == "Conv"
+    ]
 
 
 def compare(compiled: Path, quantized: Path) -> Difference:

@@ -1,8 +1,8 @@
 """The commands of `python -m flaskapi`, a module for each subject.
 
-Each module offers `add_commands(commands)`, which is called for every start and so imports nothing
-heavy: what a command needs, its function imports. A command's function takes the parsed options and
-returns an exit status, or None for 0.
+Each module has `add_commands(commands)`. It runs at every start, so it imports nothing heavy: a
+command's function imports what it needs. That function takes the parsed options and returns an exit
+status, or None for 0.
 """
 
 import argparse
@@ -24,22 +24,22 @@ TRAIN_EXTRA = (
     "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt "
     "--editable '.[train]'"
 )
-_TRAINS = ("h5py", "keras", "onnx", "tensorflow", "tf2onnx")  # what the extra is made of
+_TRAINS = ("h5py", "keras", "onnx", "tensorflow", "tf2onnx")  # the libraries of the extra
 
 
 def tell_missing(error: ModuleNotFoundError) -> str:
-    """Which library is not installed, and what to do: of serving none is missing in `.venv`."""
+    """Name the missing library and say what to do: `.venv` has every library that serving needs."""
     missing = f"{error.name} is not installed"
     if (error.name or "").partition(".")[0] in _TRAINS:
         return f"{missing}. {TRAIN_EXTRA}"
     return (
-        f"{missing} for this Python, {sys.executable}, and serving needs it. Use .venv/bin/python, "
-        "which `make run` sets up."
+        f"{missing} for this Python, {sys.executable}, but serving needs it. Use .venv/bin/python, "
+        "which `make run` installs."
     )
 
 
 def load_service(**settings: str) -> tuple[dict[str, Any], Any]:
-    """Settings and services as a web process has them, but for these settings."""
+    """The settings and services of a web process, with these settings changed."""
     from flaskapi import create_app
 
     app = create_app({"LOG_LEVEL": "ERROR", "HOUSEKEEPING": "off"} | settings)
@@ -48,8 +48,8 @@ def load_service(**settings: str) -> tuple[dict[str, Any], Any]:
 
 @contextlib.contextmanager
 def open_store() -> Iterator["Store"]:
-    """What was kept, without the models; also where the setting STORE lets nothing more be kept. It
-    is closed afterwards.
+    """Open the store without the models, also if the setting STORE is off, and close it
+    afterwards.
     """
     from flaskapi.app import make_app, make_database
 
@@ -58,14 +58,14 @@ def open_store() -> Iterator["Store"]:
 
 
 def find_folders(options: argparse.Namespace) -> Iterator[Path]:
-    """The folders that a command uses, whose owners root becomes: first those that the service
-    writes to, then those that it is told to write to.
+    """The folders that a command uses, whose owner root becomes: first those of the service, then
+    those that the options name for output.
     """
     if getattr(options, "is_of_instance", True):
         from flaskapi.app import find_address, find_instance, make_app
 
         yield Path(find_instance())
-        app = make_app()  # read by root only where the folder is root's
+        app = make_app()  # root reads it only if root owns the folder
         for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH"):
             if app.config[name] is not None:
                 yield app.config[name]
@@ -79,7 +79,7 @@ def find_folders(options: argparse.Namespace) -> Iterator[Path]:
 
 
 def find_written(options: argparse.Namespace) -> Iterator[Path]:
-    """The files and folders that a command is told to write to."""
+    """The files and folders that the options name for output."""
     names = ["target", "picture", "html", "to"]
     names += ["folder"] if getattr(options, "writes_folder", False) else []
     for name in names:
@@ -90,14 +90,14 @@ def find_written(options: argparse.Namespace) -> Iterator[Path]:
 
 
 def check_written(path: Path, *, was_root: bool) -> None:
-    """Say before any work that a file or a folder cannot be written.
+    """Check before any work that a file or a folder can be written.
 
     Args:
-        path: the file or the folder; it may be missing, as may the folders above it.
-        was_root: root started this, and became the user who owns the service's files.
+        path: the file or the folder; it and the folders above it may be missing.
+        was_root: root started this, and became the owner of the service's files.
 
     Raises:
-        FlaskapiError: the user who runs this may not write there.
+        FlaskapiError: the current user may not write there.
     """
     if path == Path("/dev/stdout"):  # it is open already
         return
@@ -109,9 +109,9 @@ def check_written(path: Path, *, was_root: bool) -> None:
         return
     user = name_user()
     raise FlaskapiError(
-        f"{path}: {user} may not write into {closed}."
+        f"{path}: {user} may not write to {closed}."
         + (
-            f" {tell_switch(user)}: name a folder that {user} may write to, as under /tmp."
+            f" {tell_switch(user)}: name a folder that {user} may write to, such as one under /tmp."
             if was_root
             else ""
         )
@@ -119,19 +119,19 @@ def check_written(path: Path, *, was_root: bool) -> None:
 
 
 def tell_why(error: OSError) -> str:
-    """The file and the reason, as in `x.html: Permission denied.`"""
+    """The file and the reason, such as `x.html: Permission denied.`"""
     if not error.strerror:
         return f"{str(error) or type(error).__name__}"
     return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
 
 
 def tell_switch(user: str) -> str:
-    """Why root is another user now; what to do about it follows."""
+    """Why root is another user now; the caller adds what to do."""
     return f"Root runs this as {user}, who owns the service's files"
 
 
 def name_user() -> str:
-    """Who runs this: a name, or where there is none a number, as in a container."""
+    """The current user's name, or number if it has no name, as in a container."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -139,40 +139,40 @@ def name_user() -> str:
 
 
 def load_settings() -> dict[str, Any]:
-    """The settings that a web process has; nothing else is made."""
+    """The settings of a web process; nothing else is made."""
     from flaskapi.app import make_app
 
     return make_app().config
 
 
 def read_moment(text: str) -> datetime:
-    """An option's date or moment; of no zone it is in UTC."""
+    """Read a date or time in an option; without a zone it is UTC."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"expected a date, as 2026-11-22, or a moment, as 2026-11-22T15:00, found {text!r}"
+            f"expected a date, such as 2026-11-22, or a time, 2026-11-22T15:00, found {text!r}"
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def check_page(path: Path | None) -> None:
-    """Say that a page cannot be written before there is anything to write.
+    """Check that a page can be written, before there is anything to write.
 
     Raises:
-        FlaskapiError: its folder is not there.
-        OSError: it is a link that leads to itself.
+        FlaskapiError: the folder does not exist.
+        OSError: the path is a link to itself.
     """
     if path is None:
         return
     with contextlib.suppress(FileNotFoundError):
         path.stat()
     if not Path(os.path.realpath(path)).parent.is_dir():
-        raise FlaskapiError(f"{path}: there is no such folder to write the page into.")
+        raise FlaskapiError(f"{path}: the folder for this page does not exist.")
 
 
 def write_page(path: Path, page: str) -> None:
-    """Write a page with pictures of what people sent, for nobody else on this machine to read."""
+    """Write a page with submitted pictures; only its owner can read it."""
     with open(
         path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
     ) as file:

@@ -1,4 +1,4 @@
-"""`evaluate`: how well is read what is labelled?"""
+"""`evaluate`: how well does the model read labelled images?"""
 
 import argparse
 import hashlib
@@ -17,30 +17,30 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add `evaluate`."""
     evaluating = commands.add_parser(
         "evaluate",
-        help="read labelled images and say how well: accuracy, calibration, the worst mistakes",
+        help="read labelled images and report accuracy, calibration and the worst mistakes",
     )
     evaluating.add_argument(
         "folders",
         type=Path,
         nargs="+",
         metavar="DIR",
-        help="holds images and labels.csv (file,label), or MNIST's files",
+        help="a folder with images and labels.csv (file,label), or with MNIST's files",
     )
     evaluating.add_argument(
         "--number",
         action="store_true",
-        help="labels are numbers, such as 05221859 or 12|345: read them as /predict/number",
+        help="labels are numbers, such as 05221859 or 12|345; read them as /predict/number does",
     )
     evaluating.add_argument(
         "--url",
-        help="ask the service there, such as http://127.0.0.1:8000, instead of the model of the "
-        "settings",
+        help="ask the service at this address, such as http://127.0.0.1:8000, instead of the model "
+        "of the settings",
     )
     evaluating.add_argument(
         "--html",
         type=Path,
         metavar="FILE",
-        help="write a page too, with the plots and pictures of the mistakes",
+        help="also write a page with plots, and pictures of the mistakes",
     )
     evaluating.add_argument(
         "--record",
@@ -83,7 +83,11 @@ def evaluate(options: argparse.Namespace) -> None:
         answers = {name: list(map(ask_and_count, images)) for name, images in sets.items()}
     kind = NumberEvaluation if options.number else DigitEvaluation
     evaluations = {name: kind([answer.outcome for answer in answers[name]]) for name in sets}
-    of_mnist = [name for name, folder in folders.items() if not (folder / "labels.csv").is_file()]
+    of_mnist = [
+        name
+        for name, folder in folders.items()
+        if not (folder / "labels.csv").is_file() and folder.suffix != ".json"
+    ]
     all_of_them = together(evaluations, of_mnist)
     print(summarize(evaluations | all_of_them))
     for name, evaluation in evaluations.items():
@@ -109,20 +113,20 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def _check_evaluation(options: argparse.Namespace) -> dict[str, Path]:
-    """Refuse what cannot be done before anything is read; give the folders by their names."""
+    """Refuse impossible options before anything is read; give the folders by their names."""
     if options.record and options.url:
         raise FlaskapiError(
-            "--record writes into the model of the settings, which --url does not ask."
+            "--record writes into the model of the settings, but --url asks another service."
         )
     check_page(options.html)
     folders = {Path(os.path.realpath(folder)).name: folder for folder in options.folders}
     if len(folders) < len(options.folders):
-        raise FlaskapiError("Two of the folders have the same name, by which they are told apart.")
+        raise FlaskapiError("Two of the folders have the same name. Rename one of them.")
     return folders
 
 
 def _ask_here(config: "dict[str, Any]", services: Any, options: argparse.Namespace) -> "Ask":
-    """Ask the service's own parts, in this process."""
+    """Ask the parts of the service in this process."""
     from flaskapi.evaluation.ask import ask_digits, ask_numbers
 
     if options.record:
@@ -135,14 +139,14 @@ def _ask_here(config: "dict[str, Any]", services: Any, options: argparse.Namespa
             and services.classifier.card["sha256"] != hashlib.sha256(model.read_bytes()).hexdigest()
         ):
             raise FlaskapiError(
-                f"--record writes into {model.name}, but what serves is version "
+                f"--record writes into {model.name}, but the serving version is "
                 f"{services.classifier.version}."
             )
     return ask_numbers(services.reader) if options.number else ask_digits(services.reader)
 
 
 def _recorded(config: "dict[str, Any]", options: argparse.Namespace) -> Path:
-    """The artifact that figures of this route are written into."""
+    """The artifact that the figures of this route are written into."""
     model: Path = config["DETECTOR_PATH" if options.number else "MODEL_PATH"]
     return model
 
@@ -153,4 +157,4 @@ def _record(model: Path, figures: dict[str, dict[str, int | float]], picture: by
 
     record_evaluation(model, figures, picture)
     build_compiled(model, model.with_suffix(".onnx"))
-    print(f"\nWrote the figures into {model.name} and built its compiled form anew.")
+    print(f"\nWrote the figures into {model.name} and built its compiled form again.")

@@ -1,4 +1,4 @@
-"""`compile`, `strip-optimizer` and `card`: what is done with a model file."""
+"""`compile`, `strip-optimizer` and `card`: commands on a model file."""
 
 import argparse
 import os
@@ -28,14 +28,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     stripping.set_defaults(run=strip_optimizer, is_of_instance=False)
 
     showing = commands.add_parser(
-        "card", help="print the model card of a model file, as Markdown; needs the extra 'train'"
+        "card", help="print a model file's card as Markdown; needs the extra 'train'"
     )
     showing.add_argument("model", type=Path)
     showing.add_argument(
         "--picture",
         type=Path,
         metavar="FILE",
-        help="write the picture of its mistakes on MNIST's test set there, as PNG",
+        help="write a picture of the model's mistakes on MNIST's test set, as PNG",
     )
     showing.set_defaults(run=show_card, is_of_instance=False)
 
@@ -63,7 +63,7 @@ def compile_model(options: argparse.Namespace) -> None:
 
 
 def _check_there(model: Path) -> None:
-    """Name a missing file before a missing extra is, which takes minutes to install."""
+    """Report a missing file before a missing extra, which takes minutes to install."""
     if not model.is_file():
         from flaskapi.serving.missing import why_no_file
 

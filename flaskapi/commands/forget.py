@@ -1,6 +1,4 @@
-"""`forget`: erase what was kept; `housekeeping`: erase what is beyond the limits of the
-settings.
-"""
+"""`forget`: erase submissions; `housekeeping`: apply the limits of the settings."""
 
 import argparse
 from datetime import UTC, datetime, timedelta
@@ -16,31 +14,28 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add `forget` and `housekeeping`."""
     forgetting = commands.add_parser(
         "forget",
-        help="erase submissions and their images, by their ids, their age, or the oldest of too "
-        "many",
+        help="erase submissions and their images: by id, by age, or the oldest beyond a number",
     )
-    forgetting.add_argument(
-        "ids", type=UUID, nargs="*", metavar="ID", help="an id that an answer bore"
-    )
+    forgetting.add_argument("ids", type=UUID, nargs="*", metavar="ID", help="the id in an answer")
     forgetting.add_argument(
         "--older-than",
         type=float,
         metavar="DAYS",
-        help="all that were received before so many days, as 90 or 0.5",
+        help="erase submissions that are older than this number of days, such as 90 or 0.5",
     )
     forgetting.add_argument(
         "--beyond-count",
         type=int,
         metavar="N",
-        help="the oldest that no operator has labelled, until N are left",
+        help="erase the oldest that no operator has labelled, until N are left",
     )
     forgetting.add_argument(
-        "--beyond-bytes", type=int, metavar="N", help="the same, until the images have N bytes"
+        "--beyond-bytes", type=int, metavar="N", help="the same, until the images take N bytes"
     )
     forgetting.set_defaults(run=forget)
     keeping_house = commands.add_parser(
         "housekeeping",
-        help="do at once what the service does about every ten minutes: apply the limits",
+        help="apply the limits now, as the service does about every ten minutes",
     )
     keeping_house.set_defaults(run=keep_house)
 
@@ -59,30 +54,30 @@ def forget(options: argparse.Namespace) -> None:
         erased += too_many
     if erased or not missing:
         print(
-            f"Erased {erased:,} submission{'' if erased == 1 else 's'}, with the images that no "
-            f"other has."
+            f"Erased {erased:,} submission{'' if erased == 1 else 's'}, and the images that no "
+            f"other submission has."
         )
     if missing:
-        raise FlaskapiError(f"There is no submission of the id {', '.join(map(str, missing))}.")
+        raise FlaskapiError(f"There is no submission with the id {', '.join(map(str, missing))}.")
     if excess:
         raise FlaskapiError(
-            "What is left is more than that, for what operators have labelled goes by its id or "
-            "its age alone."
+            "More than that is left: submissions that operators have labelled are erased only by "
+            "id or by age."
         )
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Erase nothing that was not asked for."""
+    """Check the options, so that nothing else is erased."""
     amounts = {"--beyond-count": options.beyond_count, "--beyond-bytes": options.beyond_bytes}
     if not options.ids and {options.older_than, *amounts.values()} == {None}:
         raise FlaskapiError(
-            "Say what to forget: an id, or several, --older-than DAYS, --beyond-count N or "
+            "Name what to erase: one or more ids, --older-than DAYS, --beyond-count N or "
             "--beyond-bytes N."
         )
     if options.older_than is not None and not 0 < options.older_than <= MOST_DAYS:
         raise FlaskapiError(
-            f"--older-than is {options.older_than:g}; it must be above 0, and {MOST_DAYS:,} days "
-            f"at most."
+            f"--older-than is {options.older_than:g}; it must be above 0, and at most "
+            f"{MOST_DAYS:,} days."
         )
     for name, amount in amounts.items():
         if amount is not None and amount < 0:
@@ -90,7 +85,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def keep_house(options: argparse.Namespace) -> None:
-    """Apply the limits of the settings, whether or not it is time."""
+    """Apply the limits of the settings now, even if they were applied recently."""
     from flaskapi.submissions.housekeeping import find_limits
     from flaskapi.submissions.housekeeping import keep_house as do_all
 

@@ -19,48 +19,48 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     keeping = commands.add_parser("keys", help="make, list and revoke keys")
     what = keeping.add_subparsers(required=True, metavar="make|list|revoke")
     making = what.add_parser(
-        "make", help="make a key and print it: it is shown this once, and only its SHA-256 is kept"
+        "make", help="make a key and print it; it is shown once, and only its SHA-256 is kept"
     )
     making.add_argument(
-        "name", metavar="NAME", help="whose it is; it stands with the labels given with it"
+        "name", metavar="NAME", help="the name of its holder; labels are stored with this name"
     )
     making.add_argument(
         "--scope",
         action="append",
         choices=SCOPES,
-        help="predict: read images, where that needs a key; label: look at submissions and label "
-        "them; operate: everything (the default); may be given twice",
+        help="predict: read images, if that needs a key; label: list and label submissions; "
+        "operate: everything (the default); may be given twice",
     )
     making.add_argument(
         "--expires",
         type=_option(read_expiry),
         metavar="DATE|DAYSd",
-        help="when it ends to open anything, as 2027-01-31, 2027-01-31T12:00 or 90d",
+        help="when it expires, such as 2027-01-31, 2027-01-31T12:00 or 90d",
     )
     making.add_argument(
         "--limit",
         type=_option(read_limit),
         metavar="RATE",
-        help="how often it may be used, as '60 per minute'; it is then not counted by its address",
+        help="its rate limit, such as '60 per minute', instead of that of its address",
     )
     making.set_defaults(run=make)
     what.add_parser(
-        "list", help="names, scopes, when each was made, last used, expires or was revoked, limits"
+        "list", help="names, scopes, times of making, last use, expiry and revocation, rate limits"
     ).set_defaults(run=list_all)
-    revoking = what.add_parser("revoke", help="let a key open nothing from now on")
+    revoking = what.add_parser("revoke", help="make a key invalid at once")
     revoking.add_argument("name", metavar="NAME")
     revoking.set_defaults(run=revoke)
 
 
 def make(options: argparse.Namespace) -> None:
-    """Make a key; it alone goes to standard output, so that a script can take it."""
+    """Make a key. Only the key goes to standard output, so that a script can use it."""
     from flaskapi.submissions.keys import make_key
 
     check_name(options.name)
     if load_settings()["STORE"] == "off":
         raise FlaskapiError(
-            "Keys are kept in the store, which is off here (the setting STORE): one would open "
-            "nothing."
+            "Keys are kept in the store, but the setting STORE is off, so no key would be "
+            "accepted. Set STORE to on or required."
         )
     with open_store() as store:
         token = make_key(
@@ -71,7 +71,7 @@ def make(options: argparse.Namespace) -> None:
             rate_limit=options.limit,
         )
     print(
-        f"The key of {options.name}, which is not shown again. Send it as: Authorization: Bearer "
+        f"The key of {options.name}. It is not shown again. Send it as: Authorization: Bearer "
         f"<key>",
         file=sys.stderr,
     )
@@ -109,14 +109,12 @@ def revoke(options: argparse.Namespace) -> None:
     with open_store() as store:
         done = revoke_key(store, options.name)
     if not done:
-        raise FlaskapiError(
-            f"There is no key of the name {options.name!r} that is not revoked already."
-        )
-    print(f"The key of {options.name} opens nothing any more.")
+        raise FlaskapiError(f"There is no key named {options.name!r}, or it is already revoked.")
+    print(f"The key of {options.name} is revoked.")
 
 
 def _option(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Make of what reads a text what reads an option."""
+    """Turn a reader of texts into a parser of options."""
 
     def read_option(text: str) -> T:
         try:

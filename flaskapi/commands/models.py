@@ -1,4 +1,4 @@
-"""`models`: the versions of the model, and which of them serves."""
+"""`models`: list, compare, promote and remove versions of the model."""
 
 import argparse
 import getpass
@@ -16,30 +16,28 @@ if TYPE_CHECKING:
     from flaskapi.versions.version import Version
 
 KEPT, SHARE = 5, 0.1
-_NAMED = "its name or the last eight signs of it"
+_NAMED = "its name or the last eight characters of its name"
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `models` with its own commands."""
     parser = commands.add_parser(
         "models",
-        help="versions of the model: register, compare, promote, roll back, all while it serves",
+        help="versions of the model: register, compare, promote, roll back, while the service runs",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
 
-    actions.add_parser("list", help="every version, and which one serves").set_defaults(
+    actions.add_parser("list", help="list all versions, and mark the serving one").set_defaults(
         run=list_versions
     )
 
     showing = actions.add_parser(
-        "show", help="print a version's card, and what it was learned from"
+        "show", help="print a version's card, and how many submissions it was learned from"
     )
     showing.add_argument("version", help=_NAMED)
     showing.set_defaults(run=show)
 
-    comparing = actions.add_parser(
-        "compare", help="hold two versions against each other, by their cards"
-    )
+    comparing = actions.add_parser("compare", help="compare two versions by their cards")
     comparing.add_argument("first", metavar="VERSION")
     comparing.add_argument("second", metavar="VERSION")
     comparing.add_argument(
@@ -48,7 +46,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         action="append",
         default=[],
         metavar="DIR",
-        help="and let both read labelled images",
+        help="let both versions also read labelled images",
     )
     comparing.set_defaults(run=compare)
 
@@ -59,31 +57,31 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add_wait(promoting)
     promoting.set_defaults(run=promote)
 
-    returning = actions.add_parser("rollback", help="let serve again what served before")
+    returning = actions.add_parser("rollback", help="let the previous version serve again")
     add_wait(returning)
     returning.set_defaults(run=roll_back)
 
     shadowing = actions.add_parser(
-        "shadow", help="let a version answer beside the one that serves, unseen by callers"
+        "shadow", help="let a version answer beside the serving one; callers do not see it"
     )
     shadowing.add_argument("version", help=f"{_NAMED}, or off")
     shadowing.add_argument(
         "--share",
         type=float,
         default=SHARE,
-        help=f"of the images of digits, above 0 up to 1 ({SHARE:g})",
+        help=f"share of the digits that it answers, above 0 and at most 1 ({SHARE:g})",
     )
     shadowing.set_defaults(run=shadow)
 
     registering = actions.add_parser(
-        "register", help="make a version of any model file (.h5, .keras)"
+        "register", help="make a version of a model file (.h5, .keras)"
     )
     registering.add_argument("model", type=Path, metavar="FILE")
     registering.set_defaults(run=register)
 
     pruning = actions.add_parser("prune", help="remove old versions")
     pruning.add_argument(
-        "--keep", type=int, default=KEPT, metavar="N", help=f"so many of the newest stay ({KEPT})"
+        "--keep", type=int, default=KEPT, metavar="N", help=f"how many new ones to keep ({KEPT})"
     )
     pruning.set_defaults(run=prune)
 
@@ -105,9 +103,7 @@ def list_versions(options: argparse.Namespace) -> None:
 
 
 def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") -> str:
-    """What there is to say of a version, or of the file of the setting MODEL_PATH, which is
-    none.
-    """
+    """The line of a version, or of the file of the setting MODEL_PATH, which is not a version."""
     from flaskapi.versions.overview import describe_version
 
     one = describe_version(registry, pointer, version)
@@ -118,7 +114,7 @@ def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") ->
     )
     learned = "" if one.learned is None else f"{one.learned:,}"
     state = [f"serves, generation {pointer.generation}"] if one.serves else []
-    state += [f"in the shadow, share {one.share:g}"] if one.share else []
+    state += [f"shadow, share {one.share:g}"] if one.share else []
     state += [f"broke: {one.broke}"] if one.broke else []
     state += [f"is {one.card['version']}"] if one.card and not version else []
     state += [one.trouble] if one.trouble else []
@@ -130,7 +126,7 @@ def _row(registry: "Registry", pointer: "Pointer", version: "Version | None") ->
 
 
 def show(options: argparse.Namespace) -> None:
-    """Print a version's card and what is known of it besides."""
+    """Print a version's card, and how many submissions it was learned from."""
     from flaskapi.versions.version import CARD, SUBMISSIONS
 
     registry = open_registry()
@@ -142,7 +138,7 @@ def show(options: argparse.Namespace) -> None:
 
 
 def promote(options: argparse.Namespace) -> int:
-    """Let a version serve."""
+    """Promote a version."""
     check_wait(options)
     pointer = open_registry().promote(options.version, getpass.getuser())
     print(f"{pointer.version} serves, generation {pointer.generation}.")
@@ -150,32 +146,32 @@ def promote(options: argparse.Namespace) -> int:
 
 
 def roll_back(options: argparse.Namespace) -> int:
-    """Let serve again what served before."""
+    """Let the previous version serve again."""
     check_wait(options)
     registry = open_registry()
     left = registry.read().version
     pointer = registry.roll_back(getpass.getuser())
-    print(f"{pointer.version} serves again, generation {pointer.generation}; {left} does no more.")
+    print(f"{pointer.version} serves again, generation {pointer.generation}, instead of {left}.")
     return wait_for(options, pointer.generation)
 
 
 def shadow(options: argparse.Namespace) -> None:
-    """Begin or end a shadow."""
+    """Start or end a shadow."""
     if not 0 < options.share <= 1:
-        raise FlaskapiError(f"--share is {options.share:g}; it must be above 0, and 1 at most.")
+        raise FlaskapiError(f"--share is {options.share:g}; it must be above 0, and at most 1.")
     pointer = open_registry().set_shadow(
         None if options.version == "off" else options.version, options.share
     )
     print(
         f"{pointer.shadow.version} answers beside {pointer.version}."
         if pointer.shadow
-        else "Nothing answers in the shadow."
+        else "No version answers in the shadow."
     )
 
 
 def register(options: argparse.Namespace) -> None:
     """Make a version of a model file."""
-    # What lies beside a file from elsewhere may name it, and answer anything, or never.
+    # A compiled form beside a file from elsewhere could answer anything, or never.
     version = open_registry().add(options.model, is_trusted=False)
     print(f"Registered {options.model} as {version.name}.")
 
@@ -185,11 +181,11 @@ def prune(options: argparse.Namespace) -> None:
     if options.keep < 0:
         raise FlaskapiError(f"--keep is {options.keep}; it must be 0 or more.")
     removed = open_registry().prune(options.keep)
-    print(f"Removed {', '.join(removed)}." if removed else "There is nothing to remove.")
+    print(f"Removed {', '.join(removed)}." if removed else "There is no version to remove.")
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Print two cards side by side, and what both read in labelled images."""
+    """Print two cards side by side, and the results of both on labelled images."""
     from flaskapi.versions.pointer import MODEL_FILE
 
     registry = open_registry()
@@ -200,7 +196,7 @@ def compare(options: argparse.Namespace) -> None:
     classifiers = [registry.load(name) for name in names]
     cards = [_figures(classifier.card) for classifier in classifiers]
     if classifiers[0].version == classifiers[1].version:
-        raise VersionError(f"{names[0]} and {names[1]} are the same.")
+        raise VersionError(f"{names[0]} and {names[1]} are the same version.")
     print(f"{'':32}{classifiers[0].version:>22}{classifiers[1].version:>22}")
     for row in dict.fromkeys([*cards[0], *cards[1]]):
         print(f"{row:32}{cards[0].get(row, '-'):>22}{cards[1].get(row, '-'):>22}")
@@ -209,7 +205,7 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def _figures(card: dict[str, Any]) -> dict[str, str]:
-    """What a card says that can be held against another's."""
+    """The figures of a card that can be compared with another's."""
     rows = {
         "network": card.get("network", "-"),
         "weights": f"{card['weights']:,}" if "weights" in card else "-",
@@ -228,7 +224,7 @@ def _figures(card: dict[str, Any]) -> dict[str, str]:
 
 
 def _compare_on(folder: Path, classifiers: list[Any]) -> None:
-    """Let both read each labelled image, and count who was right where the other was not."""
+    """Let both read each labelled image, and count those that only one read correctly."""
     from flaskapi.evaluation.ask import ask_digits
     from flaskapi.evaluation.labelled import load_labelled
     from flaskapi.reading.protocols import Limits
@@ -237,7 +233,7 @@ def _compare_on(folder: Path, classifiers: list[Any]) -> None:
 
     images = [image for image in load_labelled(folder) if image.label]
     limits = Limits(load_settings()["MAX_IMAGE_PIXELS"], uncertain_below=0)
-    none = NoDetector("Digits are compared, not numbers.")
+    none = NoDetector("This compares digits, not numbers.")
     asked = [ask_digits(Reader(classifier, none, limits)) for classifier in classifiers]
     right = [[ask(image).outcome.said == image.label for image in images] for ask in asked]
     alone = [

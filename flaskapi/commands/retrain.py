@@ -1,6 +1,4 @@
-"""`retrain`: learn from what people labelled, once or as the worker that does what was asked for
-over HTTP.
-"""
+"""`retrain`: learn from labelled submissions, once, or as the worker for requests over HTTP."""
 
 import argparse
 import getpass
@@ -31,44 +29,45 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--since",
         type=read_moment,
         metavar="DATE",
-        help="only what was received from then on, as 2026-11-22 or 2026-11-22T15:00 (UTC)",
+        help="learn only from submissions received since then, such as 2026-11-22 or "
+        "2026-11-22T15:00 (UTC)",
     )
     add(
         "--dry-run",
         action="store_true",
-        help="say what would be used and what is suspicious; train nothing",
+        help="list the labels to be used and the suspicious ones; train nothing",
     )
     add(
         "--data",
         type=Path,
         metavar="DIR",
-        help="where MNIST lies: its four files, or an .npz; else the setting MNIST_PATH",
+        help="folder with MNIST's four files, or an .npz; by default the setting MNIST_PATH",
     )
     add(
         "--html",
         type=Path,
         metavar="FILE",
-        help="write a page too, with pictures of what is suspicious and what changed",
+        help="also write a page with pictures of suspicious labels and changed answers",
     )
-    add("--no-promote", action="store_true", help="make a version, and let it serve in no case")
+    add("--no-promote", action="store_true", help="make a version, but do not promote it")
     add("--steps", type=_count, metavar="N", help="batches to train with (400)")
-    add("--seed", type=int, default=0, metavar="N", help="where all chance comes from (0)")
+    add("--seed", type=int, default=0, metavar="N", help="random seed (0)")
     add(
         "--json",
         action="store_true",
-        help="tell progress and result as lines of JSON, as the worker reads them",
+        help="print progress and result as lines of JSON, for the worker",
     )
     add(
         "--watch",
         action="store_true",
-        help="be the worker: do what POST /retrainings asks for, until SIGTERM",
+        help="be the worker: run the retrainings of POST /retrainings, until SIGTERM",
     )
     parser.set_defaults(run=retrain)
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
     return int(text)
 
 
@@ -85,7 +84,7 @@ def retrain(options: argparse.Namespace) -> None:
 
     app = make_app()
     if app.config["STORE"] == "off":
-        raise FlaskapiError("Nothing is kept here to learn from: the setting STORE is off.")
+        raise FlaskapiError("The setting STORE is off, so there are no labels to learn from.")
     check_page(options.html)
     once = {
         "--since": options.since,
@@ -95,8 +94,8 @@ def retrain(options: argparse.Namespace) -> None:
     }
     if options.watch and (given := [name for name, value in once.items() if value]):
         raise FlaskapiError(
-            f"--watch does what each POST /retrainings asks for; leave {given[0]} out. A request "
-            f"may say 'since' and 'promote'."
+            f"--watch runs each retraining of POST /retrainings; omit {given[0]}. A request can "
+            f"set 'since' and 'promote'."
         )
     if data := options.data or app.config["MNIST_PATH"]:
         check_there(data)
@@ -113,7 +112,7 @@ def _retrain_once(app: Any, options: argparse.Namespace) -> None:
         if isinstance(error, OSError) and error.errno:
             error.strerror = os.strerror(error.errno)  # HDF5 says much more
         reason = tell_why(error) if isinstance(error, OSError) else "Memory ran out."
-        rest = "" if options.dry_run else " What serves is as it was."
+        rest = "" if options.dry_run else " The serving version is unchanged."
         print(f"error: {reason}{rest}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -131,7 +130,7 @@ def _retrain(app: Any, options: argparse.Namespace) -> None:
     may_serve = bool(done.candidate) and not done.reasons
     if promoted := may_serve and not options.no_promote:
         if options.json:
-            print(json.dumps({"progress": 1.0}), flush=True)  # whose worker is gone ends here
+            print(json.dumps({"progress": 1.0}), flush=True)  # ends here if the worker has gone
         promote(registry, done, "retrain" if options.json else getpass.getuser())
     text = render_text(done, promoted=promoted)
     if options.html:
@@ -151,7 +150,7 @@ def _retrain(app: Any, options: argparse.Namespace) -> None:
 
 
 def _show_progress(app: Any, registry: Any, options: argparse.Namespace) -> "RetrainingResult":
-    """Retrain with a bar that shows how far it is, or with lines for the worker."""
+    """Retrain with a progress bar, or with lines for the worker."""
     from tqdm import tqdm
 
     from flaskapi.app import make_database
@@ -179,7 +178,7 @@ def _show_progress(app: Any, registry: Any, options: argparse.Namespace) -> "Ret
 
 
 def _tell_worker() -> "Progress":
-    """Tell each per cent, not each step."""
+    """Report each per cent, not each step."""
     told = -1.0
 
     def tell(share: float, said: str) -> None:
@@ -203,7 +202,7 @@ def _order(config: dict[str, Any], options: argparse.Namespace) -> "RetrainOrder
 def _watch(app: Any, options: argparse.Namespace) -> None:
     if (
         find_spec("keras") is None
-    ):  # said before a request is taken, for each would fail, one after the other
+    ):  # checked before a request is taken, because every one would fail
         raise ModuleNotFoundError(name="keras")
     from flaskapi.app import make_database
     from flaskapi.learning.watch import Worker
@@ -223,7 +222,7 @@ def _watch(app: Any, options: argparse.Namespace) -> None:
 
 
 def _command(asked: dict[str, Any], options: argparse.Namespace) -> list[str]:
-    """What a child runs: as was asked over HTTP, with this worker's data."""
+    """The command of a child: with the options of the request and this worker's data."""
     chosen = {
         "--data": options.data,
         "--steps": options.steps,

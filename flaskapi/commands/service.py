@@ -11,14 +11,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add `check`."""
     checking = commands.add_parser(
         "check",
-        help="would the service be ready? makes it as a web process does, the compiled form "
-        "included",
+        help="would the service be ready? builds it as a web process does, including the compiled "
+        "form",
     )
     checking.set_defaults(run=check)
 
 
 def check(options: argparse.Namespace) -> None:
-    """Make the service and ask it whether it is ready."""
+    """Build the service and check whether it is ready."""
     from flaskapi.handwriting.conventions import explain, find_convention
 
     config, services = load_service()
@@ -36,8 +36,7 @@ def check(options: argparse.Namespace) -> None:
         if config["STORE"] == "required":
             raise
         print(
-            f"But: the store cannot be used: {error} Predictions will be answered without being "
-            f"kept.",
+            f"But the store cannot be used: {error} Predictions would be answered and not kept.",
             file=sys.stderr,
         )
     services.store.close()

@@ -1,4 +1,4 @@
-"""Wait until every process of a running service serves a version, or say which do not."""
+"""Wait until every process of a running service serves a version, or name those that do not."""
 
 import argparse
 import json
@@ -17,36 +17,36 @@ def add_wait(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--wait",
         metavar="URL",
-        help="end when all processes of the service there say so, such as http://127.0.0.1:8000",
+        help="wait until all processes of the service at this address, such as "
+        "http://127.0.0.1:8000, serve it",
     )
     command.add_argument(
         "--timeout",
         type=float,
         default=TIMEOUT_S,
         metavar="SECONDS",
-        help=f"wait no longer ({TIMEOUT_S:g})",
+        help=f"wait at most this long ({TIMEOUT_S:g})",
     )
 
 
 def check_wait(options: argparse.Namespace) -> None:
-    """Refuse a `--timeout` that is none, and a `--wait` for what does not answer, before anything
-    is changed.
+    """Check `--timeout`, and that a service answers at `--wait`, before anything is changed.
 
     Raises:
-        FlaskapiError: one of them.
+        FlaskapiError: one of them is not valid.
     """
     if options.wait is None:
         return
     if not 0 < options.timeout <= 3600:
         raise FlaskapiError(
-            f"--timeout is {options.timeout:g}; it must be above 0, and 3,600 seconds at most."
+            f"--timeout is {options.timeout:g}; it must be above 0, and at most 3,600 seconds."
         )
     _ask(options.wait, options.timeout)
 
 
 def wait_for(options: argparse.Namespace, generation: int) -> int:
-    """Wait, where `--wait` says so, until all processes serve this generation, or any cannot any
-    more. Gives the exit status.
+    """If `--wait` is given, wait until all processes serve this generation, or one no longer can.
+    Gives the exit status.
 
     Raises:
         ServiceUnreachableError: no such service answers there.
@@ -57,7 +57,7 @@ def wait_for(options: argparse.Namespace, generation: int) -> int:
     while True:
         processes = _ask(options.wait, options.timeout)
         others = [one for one in processes if one["generation"] != generation]
-        # Something else took its place: it may have broken at once.
+        # Another version took its place: this one may have failed at once.
         is_over = all(one["generation"] > generation for one in others)
         waited_s = time.monotonic() - begun_s
         if not others:
@@ -66,13 +66,13 @@ def wait_for(options: argparse.Namespace, generation: int) -> int:
         if is_over or waited_s > options.timeout:
             for one in others:
                 later = (
-                    " Something else was promoted, or rolled back to, meanwhile."
+                    " Another version was promoted or rolled back to meanwhile."
                     if one["generation"] > generation
                     else ""
                 )
                 refused = one.get("refused")
-                if refused == "unavailable":  # as the service tells strangers
-                    refused = "it cannot be used there; the service's log says why."
+                if refused == "unavailable":  # the answer without an operator's key
+                    refused = "it cannot be used there; the service's log has the reason."
                 why = f": {refused}" if refused else f".{later}"
                 print(
                     f"error: process {one['pid']} serves {one['version']}, generation "
@@ -90,7 +90,7 @@ def wait_for(options: argparse.Namespace, generation: int) -> int:
 
 
 def _ask(url: str, timeout_s: float) -> list[dict[str, Any]]:
-    # Not at the top: these load an eighth of a second's work, and every command passes here.
+    # Not at the top: these take an eighth of a second to load, and every command comes here.
     import http.client
     import urllib.error
     import urllib.request
@@ -104,7 +104,7 @@ def _ask(url: str, timeout_s: float) -> list[dict[str, Any]]:
         try:
             with urllib.request.urlopen(address, timeout=timeout_s) as response:  # noqa: S310 checked above
                 answer = json.load(response)
-        except urllib.error.HTTPError as error:  # not ready, but it says what its processes serve
+        except urllib.error.HTTPError as error:  # not ready, but the answer lists the processes
             with error:
                 answer = json.load(error)
         processes: list[dict[str, Any]] = answer["processes"]

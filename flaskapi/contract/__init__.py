@@ -1,1 +1,1 @@
-"""What is said to callers, without HTTP: the answers, the problems, and what is kept."""
+"""What callers receive, without HTTP: answers and problems; and what is kept of an image."""

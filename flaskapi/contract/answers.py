@@ -1,4 +1,4 @@
-"""What is answered to one image, alone or as one of many: in an answer, a line or a row."""
+"""The answer to one image, alone or as one of many: as JSON, as a line or as a row."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ encode_result = json.JSONEncoder(separators=(",", ":")).encode
 def to_result(
     answer: Answer, describe: Callable[[Exception], dict[str, Any]] = describe
 ) -> dict[str, Any]:
-    """Give an image's name, and what `/predict` answers or the error, as `describe` has it."""
+    """Give an image's name with the answer of `/predict`, or with its error."""
     if isinstance(answer.outcome, Exception):
         return {"name": answer.name, "error": describe(answer.outcome)}
     if isinstance(answer.outcome, NumberPrediction):
@@ -24,7 +24,7 @@ def to_result(
 
 
 def as_number_answer(prediction: NumberPrediction, *, alternatives: bool = False) -> dict[str, Any]:
-    """What is answered to a number; its other readings and its check where they were asked for."""
+    """The answer for a number; with its alternatives and its check if they were requested."""
     answer = prediction._asdict()
     answer["digits"] = [
         digit._asdict() | {"box": digit.box._asdict()} for digit in prediction.digits
@@ -39,11 +39,11 @@ def as_number_answer(prediction: NumberPrediction, *, alternatives: bool = False
 
 
 def add_id(answer: dict[str, Any], identifier: str | None) -> dict[str, Any]:
-    """Put the receipt into an answer, before the model."""
+    """Put the id of the submission into an answer, before the model."""
     model = {name: answer.pop(name) for name in ("model", "generation")}
     return answer | {"id": identifier} | model
 
 
 def write_moment(moment: datetime) -> str:
-    """A moment as every answer has it, `2026-11-25T04:37:35.781Z`."""
+    """A time in the form of every answer, `2026-11-25T04:37:35.781Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

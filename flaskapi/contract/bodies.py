@@ -121,7 +121,7 @@ LABELS = RequestBody(
 KEY = RequestBody(
     {
         JSON: _object(
-            ("name",),
+            ("name", "scopes"),
             name={
                 "type": "string",
                 "pattern": r"^[\p{L}\p{N}_.@-]{1,64}$",
@@ -131,7 +131,6 @@ KEY = RequestBody(
                 "type": "array",
                 "items": {"type": "string", "enum": list(SCOPES)},
                 "minItems": 1,
-                "default": ["operate"],
             },
             expires={
                 "anyOf": [
@@ -175,4 +174,18 @@ RETRAINING_WISH = RequestBody(
     },
     "Nothing, or since which day to learn, and whether a better model is to serve at once.",
     required=False,
+)
+INFERENCE = RequestBody(
+    {
+        JSON: _with(
+            "InferenceJson",
+            inputs=_some({"type": "object", "required": ["name", "shape", "datatype"]}),
+        ),
+        "application/octet-stream": BINARY,
+    },
+    "Images as tensors of the Open Inference Protocol, in JSON, or raw behind the JSON.",
+)
+MESSAGE = RequestBody(
+    {JSON: _with("McpMessage", jsonrpc={"const": "2.0"})},
+    "A JSON-RPC message of the Model Context Protocol.",
 )

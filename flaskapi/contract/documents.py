@@ -445,3 +445,73 @@ class ReadyStatus(TypedDict):
 
 READY = Merged("Ready", (ReadyStatus, Readiness))
 NOT_READY = Merged("NotReady", (Problem, ReadinessMore))
+
+
+class InferenceProblem(Problem):
+    """A problem, with its detail as clients of the Open Inference Protocol look for it."""
+
+    error: str
+
+
+class InferenceServer(TypedDict):
+    """The server, and the extensions of the Open Inference Protocol that it supports."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class InferenceLive(TypedDict):
+    """The process runs."""
+
+    live: bool
+
+
+class InferenceReady(TypedDict):
+    """Everything that an answer needs is there."""
+
+    ready: bool
+
+
+class TensorForm(TypedDict):
+    """What a tensor holds; -1 in its shape is any number."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class InferenceModel(TypedDict):
+    """What the model takes and gives."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorForm]
+    outputs: list[TensorForm]
+
+
+class InferenceModelReady(TypedDict):
+    """Whether the model answers."""
+
+    name: str
+    ready: bool
+
+
+class Inferred(TypedDict):
+    """The outputs, a row for each image."""
+
+    model_name: str
+    model_version: str
+    id: NotRequired[str]
+    parameters: FREE
+    outputs: list[FREE]
+
+
+class ToolAnswer(TypedDict):
+    """A JSON-RPC answer: a `result` or an `error`."""
+
+    jsonrpc: Literal["2.0"]
+    id: str | int | float | None
+    result: NotRequired[FREE]
+    error: NotRequired[FREE]

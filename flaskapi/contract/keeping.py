@@ -15,9 +15,7 @@ from flaskapi.submissions.identifiers import new_id
 
 
 class Kept(NamedTuple):
-    """An image as it was sent, what is answered to it, and what the network saw, if it is a
-    digit.
-    """
+    """An image as it was sent, its answer, and the network's input if it is a digit."""
 
     image: bytes
     prediction: Prediction | NumberPrediction
@@ -25,7 +23,7 @@ class Kept(NamedTuple):
 
 
 def to_submission(kept: Kept, route: str, batch: UUID | None) -> Submission:
-    """Make the row of an image that was answered just now."""
+    """Make the database row of an image that was just answered."""
     answer = kept.prediction
     likeness = measure_likeness(kept.normalized)._asdict() if kept.normalized else {}
     return Submission(

@@ -1,6 +1,4 @@
-"""What a key may be called, how long it may last and how often it may be used, as people write
-it.
-"""
+"""Read the name, the expiry and the rate limit of a key, as people write them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,32 +7,32 @@ from flaskapi.config import rate
 from flaskapi.errors import InvalidRequestError
 
 _DAYS = re.compile(r"([1-9]\d{0,4})d", re.ASCII)
-_NAME = re.compile(r"(?!\.\.?$)[\w.@-]{1,64}")  # addresses lose what is only dots
+_NAME = re.compile(r"(?!\.\.?$)[\w.@-]{1,64}")  # URLs drop a segment `.` or `..`
 
 
 def check_name(name: str) -> str:
-    """Give a key's name back.
+    """Return a valid name of a key.
 
     Raises:
-        InvalidRequestError: it cannot be one.
+        InvalidRequestError: the name is not valid.
     """
     if not _NAME.fullmatch(name):
         raise InvalidRequestError(
-            f"{name!r} cannot be a key's name: 1 to 64 letters, digits and signs of '_.@-', "
-            "but '.' and '..'."
+            f"{name!r} cannot be a key's name. Use 1 to 64 letters, digits and characters of "
+            "'_.@-', but not '.' or '..' alone."
         )
     return name
 
 
 def read_expiry(text: str) -> datetime:
-    """When a key ends: a day or a moment that is still to come, of no zone in UTC, or a number of
-    days from now.
+    """When a key expires: at a future day or time, in UTC if it has no zone, or after a number of
+    days.
 
     >>> read_expiry("2999-01-31T12:00").isoformat()
     '2999-01-31T12:00:00+00:00'
 
     Raises:
-        InvalidRequestError: it is something else, or over.
+        InvalidRequestError: the text is something else, or the time is past.
     """
     now = datetime.now(UTC)
     try:
@@ -43,27 +41,27 @@ def read_expiry(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
-        raise InvalidRequestError(f"{text!r} is too far away") from None
+        raise InvalidRequestError(f"{text!r} is too far in the future") from None
     except ValueError:
         raise InvalidRequestError(
-            f"expected a date, as 2027-01-31, a moment, as 2027-01-31T15:00, or days, as 90d, "
-            f"found {text!r}"
+            f"expected a date such as 2027-01-31, a time such as 2027-01-31T15:00, or days such "
+            f"as 90d, found {text!r}"
         ) from None
     if moment <= now:
-        raise InvalidRequestError(f"{text!r} is over; the key would open nothing")
+        raise InvalidRequestError(f"{text!r} is past; such a key could not be used")
     return moment
 
 
 def read_limit(text: str) -> str:
-    """How often a key may be used.
+    """Return a valid rate limit of a key.
 
     Raises:
-        InvalidRequestError: it is no rate.
+        InvalidRequestError: the text is not a rate.
     """
     try:
         limit = rate(text)
     except ValueError:
         limit = "off"
     if limit == "off":
-        raise InvalidRequestError(f"expected a rate as '60 per minute', found {text!r}")
+        raise InvalidRequestError(f"expected a rate such as '60 per minute', found {text!r}")
     return limit

@@ -1,4 +1,4 @@
-"""The problems that callers are told of, each with its status and its meaning (RFC 9457)."""
+"""The problems that callers can receive, each with its status and its meaning (RFC 9457)."""
 
 import logging
 from typing import Any
@@ -31,40 +31,39 @@ PICTURE_ERRORS = (
     errors.StoreUnavailableError,
 )
 PROBLEMS = {
-    "missing-image": "The request carries no image, or an empty one.",
+    "missing-image": "The request contains no image, or an empty one.",
     "invalid-request": "The request cannot be understood: malformed multipart or JSON, a damaged "
     "archive, or a bad value.",
-    "unauthorized": "A key is needed here, and the request has none, or one that is unknown, was "
-    "revoked or has expired.",
-    "forbidden": "The address is not open to this caller, whose key has another scope, or to "
-    "nobody before a key is made.",
-    "not-found": "There is nothing at this address, or no submission of this id.",
-    "conflict": "It cannot be as things stand: a name that is taken, or a version that must not "
-    "serve.",
-    "method-not-allowed": "The address exists, but not for this method; the header Allow names "
-    "those it takes.",
-    "too-large": "More bytes, pixels, parts or images than the limits allow.",
-    "unsupported-image": "Not an image or an archive, or of a format that is not read.",
-    "invalid-image": "An image that cannot be decoded whole: truncated or damaged.",
-    "no-digit-found": "An image on which nothing stands out: blank, only grain, only lines.",
-    "rate-limited": "This client asks more often than the limits allow; the header Retry-After "
-    "says when to come back.",
-    "model-unavailable": "There is no model to answer with at the moment.",
-    "store-unavailable": "Nothing can be kept or looked up at the moment, and what was asked for "
-    "needs it.",
-    "overloaded": "More requests than the service can answer in time; send it again later.",
-    "internal-error": "Something went wrong in the service; its log has it under the same "
+    "unauthorized": "This address needs a key, and the key of the request is missing, unknown, "
+    "revoked or expired.",
+    "forbidden": "The key has a scope that does not allow this, or no key has been made yet.",
+    "not-found": "There is nothing at this address, or no submission has this id.",
+    "conflict": "The request does not fit the current state: for example, a name is already taken, "
+    "or a version must not serve.",
+    "method-not-allowed": "The address does not allow this method; the header Allow lists the "
+    "methods that it allows.",
+    "too-large": "The request has more bytes, pixels, parts or images than the limits allow.",
+    "unsupported-image": "This is not an image or an archive, or its format is not supported.",
+    "invalid-image": "The image cannot be decoded completely: it is truncated or damaged.",
+    "no-digit-found": "The image shows no digit: it is blank, or has only grain or lines.",
+    "rate-limited": "This client sends more requests than the limits allow; the header "
+    "Retry-After says when to try again.",
+    "model-unavailable": "No model can answer at the moment.",
+    "store-unavailable": "The request needs the store, which cannot keep or read anything at the "
+    "moment.",
+    "overloaded": "The service has more requests than it can answer in time. Try again later.",
+    "internal-error": "An error occurred in the service; its log has the details under this "
     "request_id.",
 }
 
 
 def describe(error: Exception, *, base: str = "", request_id: str | None = None) -> dict[str, Any]:
-    """Give the problem document of an error, for one image of many; of a crash the log has more.
+    """Give the problem document of an error, for one image of many. An unexpected error is logged.
 
     Args:
-        error: what was raised.
-        base: what stands before the path of every address.
-        request_id: of the request, if there is one.
+        error: the exception that was raised.
+        base: the prefix of every address.
+        request_id: the id of the request, if there is one.
     """
     if isinstance(error, errors.FlaskapiError):
         name, status, detail = name_of(type(error)), STATUS[type(error)], detail_of(error)
@@ -75,14 +74,14 @@ def describe(error: Exception, *, base: str = "", request_id: str | None = None)
 
 
 def detail_of(error: errors.FlaskapiError) -> str:
-    """What a caller may read of an error: of the store, nothing of hosts, users and paths."""
+    """The text of an error for callers: without hosts, users and paths of the store."""
     return error.public if isinstance(error, errors.StoreUnavailableError) else str(error)
 
 
 def make_document(
     name: str, status: int, detail: str, *, base: str = "", request_id: str | None = None
 ) -> dict[str, Any]:
-    """Give the members of the one shape; outside of a request there is no `request_id`."""
+    """Give the members of a problem document; outside of a request there is no `request_id`."""
     document = {
         "type": f"{base}/problems/{name}",
         "title": name.replace("-", " ").capitalize(),

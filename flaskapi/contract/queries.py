@@ -38,21 +38,21 @@ def _switch(help: str) -> QueryField:
 
 
 def _moment(help: str) -> QueryField:
-    words = "a day or a moment, as 2026-11-25 or 2026-11-25T04:05:00Z"
+    words = "a day or a time, such as 2026-11-25 or 2026-11-25T04:05:00Z"
     schema = {"anyOf": [{"type": "string", "format": one} for one in ("date", "date-time")]}
     return QueryField(r"[0-9T:.Z+-]{8,40}", words, help, schema)
 
 
 def _day(help: str) -> QueryField:
     schema = {"type": "string", "format": "date"}
-    return QueryField(r"\d{4}-\d\d-\d\d", "a day, as 2026-11-25", help, schema)
+    return QueryField(r"\d{4}-\d\d-\d\d", "a day such as 2026-11-25", help, schema)
 
 
 _ID_CURSOR = r"[\w-]{21}[AQgw]"  # base64 of 16 bytes
 
 
 def _cursor(form: str) -> QueryField:
-    words = "what the 'next' of a page before it bears"
+    words = "the cursor in 'next' of an earlier page"
     return _like(form, words, "go on where another page ended: its `next` has it")
 
 
@@ -72,7 +72,7 @@ NUMBER: Query = {
     "length": _whole(1, 64, "how many digits there are"),
     "pattern": _like(
         "[0-9d]{1,64}",
-        "1 to 64 signs, each a digit, or d for any, as in 05dddddddd",
+        "1 to 64 digits, or d for any digit, such as 05dddddddd",
         "the digits that are known, and `d` for any other",
     ),
     "alternatives": _whole(1, 20, "how many other readings to give"),
@@ -80,6 +80,7 @@ NUMBER: Query = {
     "include": _one_of("picture", help="the picture with a box around each digit"),
     "keep": _KEEP,
 }
+INFERENCE: Query = {"keep": _KEEP}
 BATCH: Query = {
     "route": _one_of("digit", "number", help="what to read in each image; a digit by default"),
     "keep": _KEEP,
@@ -94,7 +95,7 @@ SUBMISSIONS: Query = {
     "disagreement": _switch("labelled with something else than was answered"),
     "uncertain": _switch("marked as uncertain"),
     "model": _like(_MODEL_FORM, _MODEL_WORDS, "answered by this version"),
-    "route": _like(r"/[\w./-]{1,100}", "an address, as /predict", "sent to this address"),
+    "route": _like(r"/[\w./-]{1,100}", "an address such as /predict", "sent to this address"),
     "since": _moment("received then or later"),
     "until": _moment("received before"),
     "limit": _whole(1, 200, "how many on a page; 50 by default"),

@@ -80,8 +80,8 @@ class Decoder:
             except (OSError, EOFError):
                 self._end()
                 raise errors.TooLargeError(
-                    f"The image takes longer than {self.bounds.cpu_s:g} s of computing to decode; "
-                    f"send it smaller, or in another format."
+                    f"The image takes more than {self.bounds.cpu_s:g} s of CPU to decode; send it "
+                    f"smaller, or in another format."
                     if process.returncode == -signal.SIGPROF
                     else TOO_MUCH_MEMORY
                 ) from None

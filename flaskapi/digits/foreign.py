@@ -78,16 +78,16 @@ def _refusal(
     if letter == b"T":
         return TooLargeError(text)
     if letter == b"M":
-        return UnsupportedImageError(f"This is {kind}, which is read where {text} is installed.")
+        return UnsupportedImageError(f"This is {kind}; to read it, the server needs {text}.")
     if letter == b"L":
-        return InvalidImageError("This PDF is locked by a password; send it without one.")
+        return InvalidImageError("A password protects this PDF; send it without one.")
     if letter == b"N":
-        return InvalidImageError(f"This PDF has no such page; it has {text}.")
+        return InvalidImageError(f"This PDF does not have this page; it has {text}.")
     if letter == b"D":
         return InvalidImageError(
-            f"The image cannot be decoded whole: this {kind} is truncated or damaged."
+            f"The image cannot be decoded completely: this {kind} is truncated or damaged."
         )
     return TooLargeError(
-        f"This {kind} takes more memory or time to decode than this service gives to one image. "
+        f"This {kind} takes more memory or time to decode than this service allows for one image. "
         "Send it smaller, or as PNG or JPEG."
     )

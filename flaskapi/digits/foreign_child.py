@@ -76,8 +76,8 @@ def check(size: tuple[int, int], max_pixels: int) -> None:
     if size[0] * size[1] > max_pixels:
         raise RefusalError(
             b"T",
-            f"The image has {size[0]} x {size[1]} pixels; at most {max_pixels:,} pixels in all are "
-            f"read.",
+            f"The image has {size[0]} x {size[1]} pixels; at most {max_pixels:,} pixels are "
+            f"allowed.",
         )
 
 

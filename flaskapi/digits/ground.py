@@ -51,8 +51,8 @@ WIDEST_STROKE, STRIP_STROKE = (0.25, 0.5)  # of the longer side, and of the shor
 LEAST_BORDER, MUCH_BORDER = (0.12, 0.2)
 # In pictures such as MNIST's a stroke may be as wide; but it has less of the border.
 TINY_SIDE_PX, WIDEST_TINY_STROKE_PX = (32, 8)
-FEW_TO_SORT = 1000  # of more, counting is faster than sorting
-NOTHING = "No digit was found: nothing stands out from the ground."
+FEW_TO_PART = 1000  # of more, counting is faster than parting
+NOTHING = "No digit was found: no ink stands out from the background."
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
@@ -108,7 +108,7 @@ def lift_ink(
     if not tries:
         raise NoDigitFoundError(NOTHING)
     # What is left of light between shadows goes on beyond the picture; ink hardly does.
-    return min(tries, key=lambda lifted: float(_border(lifted.mask).mean()))
+    return min(tries, key=lambda lifted: _border_share(lifted.mask))
 
 
 def find_polarity(
@@ -163,16 +163,15 @@ def _wider_than_stroke(image: Image | Floats) -> int:
 
 def _holds_ground(mask: Image) -> bool:
     """Is part of what was taken for ink as wide as no stroke is?"""
+    at_border = _border_share(mask)
+    is_tiny = max(mask.shape) <= TINY_SIDE_PX
+    if at_border < (MUCH_BORDER if is_tiny else LEAST_BORDER):
+        return False
     scale = min(1, POLARITY_SIDE_PX / 4 / max(mask.shape))
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
     small = cv2.resize(mask * np.uint8(255), size, interpolation=cv2.INTER_AREA) // 255
-    at_border = float(_border(mask).mean())
-    if max(mask.shape) <= TINY_SIDE_PX:
-        if at_border < MUCH_BORDER:
-            return False
+    if is_tiny:
         side = WIDEST_TINY_STROKE_PX
-    elif at_border < LEAST_BORDER:
-        return False
     else:
         side = round((0.5 if at_border > MUCH_BORDER else 1) * _wider_than_stroke(small))
     return bool(
@@ -194,13 +193,15 @@ def _separate(image: Image, is_dark: bool | None) -> tuple[Image, Image, bool]:
         raise NoDigitFoundError("No digit was found: the picture is blank.")
     if is_dark is None:
         if abs(share - 0.5) <= CLEAR_MAJORITY - 0.5:
-            share = (share + float(_border(mask).mean())) / 2
+            share = (share + _border_share(mask)) / 2
         is_dark = share >= 0.5
     return (255 - image, 1 - mask, True) if is_dark else (image, mask, False)
 
 
-def _border(mask: Image) -> Image:
-    return np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+def _border_share(mask: Image) -> float:
+    """How much of the picture's border a mask has."""
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    return cv2.countNonZero(border) / border.size
 
 
 def _otsu(image: Image) -> Image:
@@ -211,12 +212,12 @@ def _otsu(image: Image) -> Image:
 
 
 def quantile(values: Image, share: float) -> int:
-    """The level below which a share of the values lies; for bytes, sorting or counting is many
+    """The level below which a share of the values lies; for bytes, parting or counting is many
     times faster than `np.percentile`.
     """
     place = int(share * (values.size - 1))
-    if values.size < FEW_TO_SORT:
-        return int(np.sort(values, axis=None)[place])
+    if values.size < FEW_TO_PART:
+        return int(np.partition(values, place, axis=None)[place])
     counts = cv2.calcHist([np.ravel(values)], [0], None, [256], [0, 256])
     return int(np.searchsorted(np.cumsum(counts), place, side="right"))
 

@@ -118,10 +118,10 @@ def _find_in_tight(image: Image) -> Inks | None:
 
     None where it is not so: shadows and frames touch more of a side than strokes do.
     """
+    if max(image.shape) <= TIGHT_SIDE_PX:
+        return None
     sides = image[0], image[-1], image[:, 0], image[:, -1]
-    if max(image.shape) <= TIGHT_SIDE_PX or (
-        sum(int(side.max()) - int(side.min()) >= TIGHT_CONTRAST for side in sides) < TIGHT_SIDES
-    ):
+    if sum(int(side.max()) - int(side.min()) >= TIGHT_CONTRAST for side in sides) < TIGHT_SIDES:
         return None
     small = reduce_by_area(image, min(WORKING_SIDE_PX / max(image.shape), 1))
     is_light = cv2.threshold(small, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
@@ -345,19 +345,22 @@ def _cut(
 
 
 def _enlarge(box: Box, by: float) -> Box:
-    return Box(*(int(value * by) for value in box))
+    x, y, width, height = box
+    return Box(int(x * by), int(y * by), int(width * by), int(height * by))
 
 
 def reduce_by_area(image: Pixels, scale: float) -> Pixels:
     """Reduce in halves as far as they go: OpenCV averages four pixels many times faster than any
     other number.
     """
+    if scale == 1:
+        return image
     height, width = (max(1, round(side * scale)) for side in image.shape)
     while min(image.shape) > 1 and max(image.shape) >= 2 * max(height, width):
         image = cv2.resize(
             image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA
         )
-    return image if scale == 1 else cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _with_faint_strokes(light: Image, contrast: float) -> Image:
@@ -398,7 +401,7 @@ def _select(mask: Image) -> tuple[Image, bool]:
     main = int(np.argmax(score))
     if spans[main] and np.count_nonzero(spans & at_border) >= PATTERN:
         raise NoDigitFoundError(
-            "No digit was found: there is only a pattern, which goes on beyond the picture."
+            "No digit was found: there is only a pattern, which continues beyond the picture."
         )
     # Detached strokes, such as the bar of a 5, lie within a third of the digit's size.
     reach = 0.3 * max(w[main], h[main])

@@ -124,7 +124,8 @@ def _fit(ink: Digit) -> Digit:
     scale = BOX_PX / longer
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     fitted = cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA)
-    return np.clip(fitted, 0, 1)  # cubic overshoots, and area rounds
+    # Cubic overshoots, and area rounds; not `np.clip`, which takes twice as long to begin.
+    return np.minimum(np.maximum(fitted, 0), 1)
 
 
 def _center(ink: Digit) -> Digit:

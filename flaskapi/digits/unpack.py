@@ -78,7 +78,7 @@ def unpack(
         raise
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         raise TooLargeError(
-            f"The image's header claims too many pixels; at most {max_pixels:,} are read."
+            f"The image's header claims too many pixels; at most {max_pixels:,} are allowed."
         ) from error
     except MemoryError as error:
         raise TooLargeError(TOO_MUCH_MEMORY) from error
@@ -86,7 +86,7 @@ def unpack(
     # files.
     except Exception as error:
         raise InvalidImageError(
-            "The image cannot be decoded whole: it is truncated or damaged."
+            "The image cannot be decoded completely: it is truncated or damaged."
         ) from error
 
 
@@ -105,15 +105,15 @@ def _open_webp(data: bytes) -> Pillow.Image:
 
 
 TOO_MUCH_MEMORY = (
-    "The image takes more memory to decode than this service gives to one; send it smaller, or in "
-    "another format."
+    "The image takes more memory to decode than this service allows for one image; send it "
+    "smaller, or in another format."
 )
 
 
 def too_many_pixels(width: int, height: int, max_pixels: int) -> TooLargeError:
     """The error for an image of too many pixels."""
     return TooLargeError(
-        f"The image has {width} x {height} pixels; at most {max_pixels:,} pixels in all are read."
+        f"The image has {width} x {height} pixels; at most {max_pixels:,} pixels are allowed."
     )
 
 

@@ -1,5 +1,5 @@
-"""Images whose truth is known, from where they lie: a folder with `labels.csv`, or MNIST's own
-files.
+"""Images whose truth is known, from where they lie: a folder with `labels.csv`, MNIST's own files,
+or Label Studio's JSON.
 """
 
 import csv
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from flaskapi.digits.encode import encode_png
 from flaskapi.errors import DatasetError
+from flaskapi.evaluation.tasks import read_image, read_tasks
 from flaskapi.labels import NONE
 from flaskapi.sources.mnist import holds_idx, load_dataset
 
@@ -32,6 +33,7 @@ class LabelledImage(NamedTuple):
         # that name.
         None
     )
+    submission: str | None = None  # the id of the one that it was exported from, where it says so
 
 
 def load_labelled(source: Path, *, numbers: bool = False) -> list[LabelledImage]:
@@ -40,13 +42,16 @@ def load_labelled(source: Path, *, numbers: bool = False) -> list[LabelledImage]
     Args:
         source: a folder with `labels.csv`, whose columns `file` and `label` name files in it and
             digits (an empty label: no digit); or a folder with MNIST's four files, or an `.npz`,
-            whose test images are encoded as PNG.
+            whose test images are encoded as PNG; or Label Studio's JSON, whose images are in it or
+            beside it.
         numbers: labels are numbers, such as `05221859`, or `12|345` where a line ends after the 2.
 
     Raises:
         DatasetError: there is no such folder, or its `labels.csv` is of another form; the text
             names the line.
     """
+    if source.suffix == ".json":
+        return _read_tasks(source, numbers)
     table = source / "labels.csv"
     if table.is_file():
         return _read_table(table, numbers)
@@ -58,8 +63,8 @@ def load_labelled(source: Path, *, numbers: bool = False) -> list[LabelledImage]
             for i, (image, label) in enumerate(pairs)
         ]
     raise DatasetError(
-        f"{source}: expected a folder with images and a labels.csv (columns file and label), or "
-        f"MNIST's files."
+        f"{source}: expected a folder with images and a labels.csv (columns file and label), "
+        f"MNIST's files, or Label Studio's JSON."
     )
 
 
@@ -83,17 +88,40 @@ def _read_table(table: Path, numbers: bool) -> list[LabelledImage]:
     return labelled
 
 
+def _read_tasks(source: Path, numbers: bool) -> list[LabelledImage]:
+    labelled = [
+        LabelledImage(
+            task.name,
+            _check_label(f"{source}, {task.name}", task.label, numbers),
+            functools.partial(read_image, task.image, source.parent),
+            sha256=task.sha256,
+            submission=task.submission,
+        )
+        for task in read_tasks(source)
+    ]
+    if not labelled:
+        raise DatasetError(f"{source}: no task in it has a label.")
+    return labelled
+
+
 def _labelled(table: Path, line: int, name: str, label: str | None, numbers: bool) -> LabelledImage:
     path = table.parent / name
     if not path.is_file():
         raise DatasetError(f"{table}, line {line}: there is no file {name!r}.")
-    label = "missing" if label is None else label.strip().lower()
+    label = "missing" if label is None else label
+    return LabelledImage(
+        name, _check_label(f"{table}, line {line}", label, numbers), path.read_bytes
+    )
+
+
+def _check_label(where: str, label: str, numbers: bool) -> str | None:
+    label = label.strip().lower()
     is_number = NUMBER.fullmatch(label)
     if label not in NOT_A_DIGIT and not (is_number if numbers else label in tuple("0123456789")):
         expected = "digits, with | between lines" if numbers else "a digit"
         hint = "; numbers are read with --number" if is_number else ""
         raise DatasetError(
-            f"{table}, line {line}: the label is {label!r}; it must be {expected}, or empty where "
-            f"the image shows none{hint}."
+            f"{where}: the label is {label!r}; it must be {expected}, or empty where the image "
+            f"shows none{hint}."
         )
-    return LabelledImage(name, None if label in NOT_A_DIGIT else label, path.read_bytes)
+    return None if label in NOT_A_DIGIT else label

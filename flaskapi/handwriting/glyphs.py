@@ -12,14 +12,16 @@ from flaskapi.handwriting.augment import fitted
 from flaskapi.handwriting.outliers import LETTERS, draw_letters
 
 SEPARATORS = {
-    "dot": 0.3,
-    "comma": 0.2,
-    "dash": 0.18,
-    "slash": 0.08,
+    "dot": 0.26,
+    "comma": 0.18,
+    "dash": 0.16,
+    "slash": 0.12,
     "bracket": 0.06,
     "plus": 0.05,
     "equals": 0.05,
-    "text": 0.08,
+    "times": 0.03,
+    "divided": 0.03,
+    "text": 0.06,
 }
 # Of each digit, the mean over MNIST's training set.
 LEANS = (-0.22, -0.23, -0.09, -0.06, -0.06, -0.22, -0.02, -0.02, -0.18, 0.0)
@@ -190,7 +192,7 @@ def draw_letter(size: float, rng: Random) -> Floats:
 
 
 def draw_separator(size: float, rng: Random) -> tuple[Floats, float]:
-    """A dot, comma, dash, slash, bracket, plus, equals or currency sign, and how far below the
+    """A dot, comma, dash, slash, bracket, sign of a formula or of a currency, and how far below the
     middle of the line it stands.
     """
     side = int(1.6 * size) + 6
@@ -219,7 +221,8 @@ def draw_separator(size: float, rng: Random) -> tuple[Floats, float]:
     elif kind == "comma":
         line(half * 0.15, -half * 0.5, -half * rng.uniform(0, 0.7), half * rng.uniform(0.3, 0.8))
     elif kind == "slash":
-        high, wide = size * rng.uniform(0.55, 0.75), size * rng.uniform(0.25, 0.5)
+        # Steep ones too, which their height tells from a 1.
+        high, wide = size * rng.uniform(0.6, 0.8), size * rng.uniform(0.08, 0.5)
         line(wide, -high, -wide, high)
         lift = 0
     elif kind == "bracket":
@@ -253,11 +256,19 @@ def draw_separator(size: float, rng: Random) -> tuple[Floats, float]:
     else:
         # To the end of the line, so that nothing can be added.
         half *= rng.uniform(1, 2.5) if kind == "dash" and rng.random() < 0.25 else 1
-        line(-half, -half * tilt, half, half * tilt)
+        if kind == "times":
+            line(-half, -half, half, half)
+            line(half, -half * (1 + tilt), -half, half * (1 + tilt))
+        else:
+            line(-half, -half * tilt, half, half * tilt)
         lift = rng.normal(0, 0.12) * size
         if kind == "plus":
             line(half * tilt, -half, -half * tilt, half)
         elif kind == "equals":
             gap = size * rng.uniform(0.15, 0.3)
             line(-half, gap - half * tilt, half, gap + half * tilt)
+        elif kind == "divided":
+            apart = size * rng.uniform(0.15, 0.3)
+            for y in (-apart, apart):
+                line(-rng.uniform(0, pen), y, pen / 2, y)
     return trim(canvas.astype(np.float32) / np.float32(255)), float(lift)

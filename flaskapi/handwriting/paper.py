@@ -2,6 +2,8 @@
 strokes from beside the picture.
 """
 
+import itertools
+
 import cv2
 import numpy as np
 
@@ -47,6 +49,10 @@ def draw_rules(ink: Floats, boxes: list[tuple[float, float, float, float]], rng:
             (round(x + width + pad), round(y + height + pad)),
         )
         cv2.rectangle(drawn, *corners, strength, pen, cv2.LINE_AA)
+    if rng.random() < 0.08:
+        _draw_squares(drawn, rng.uniform(0.2, 0.8), rng)
+    if boxes and rng.random() < 0.12:
+        _draw_cells(drawn, boxes, strength, pen, rng)
     if rng.random() < 0.3:
         for _ in range(int(rng.integers(1, 12))):
             center = (int(rng.integers(0, WIDTH_PX)), int(rng.integers(0, HEIGHT_PX)))
@@ -54,6 +60,46 @@ def draw_rules(ink: Floats, boxes: list[tuple[float, float, float, float]], rng:
                 drawn, center, int(rng.integers(0, 3)), float(rng.uniform(0.2, 1)), -1, cv2.LINE_AA
             )
     np.maximum(ink, drawn, out=ink)
+
+
+def _draw_squares(drawn: Floats, strength: float, rng: Random) -> None:
+    """Squared paper: lines across and down, as far apart."""
+    pitch, shift = rng.uniform(7, 40), rng.uniform(0, 40, 2)
+    tilt = rng.normal(0, 0.015)
+    lean = tilt * HEIGHT_PX
+    for at in np.arange(-pitch, WIDTH_PX + pitch, pitch) + shift[0] % pitch:
+        ends = (round(at), 0), (round(at - lean), HEIGHT_PX)
+        cv2.line(drawn, *ends, strength, 1, cv2.LINE_AA)
+    for at in np.arange(-pitch, HEIGHT_PX + pitch, pitch) + shift[1] % pitch:
+        ends = (0, round(at)), (WIDTH_PX, round(at + tilt * WIDTH_PX))
+        cv2.line(drawn, *ends, strength, 1, cv2.LINE_AA)
+
+
+def _draw_cells(
+    drawn: Floats,
+    boxes: list[tuple[float, float, float, float]],
+    strength: float,
+    pen: int,
+    rng: Random,
+) -> None:
+    """The cells of a form: a comb or closed, with a wall between each two neighbours."""
+    top = min(box[1] for box in boxes) - rng.uniform(-1, 8)
+    bottom = max(box[1] + box[3] for box in boxes) + rng.uniform(-1, 8)
+    ordered = sorted(boxes)
+    walls = [ordered[0][0] - rng.uniform(0, 8)]
+    walls += [
+        (left[0] + left[2] + right[0]) / 2 + rng.normal(0, 1.5)
+        for left, right in itertools.pairwise(ordered)
+    ]
+    walls.append(max(box[0] + box[2] for box in boxes) + rng.uniform(0, 8))
+    is_comb = rng.random() < 0.5
+    begin = bottom - rng.uniform(0.15, 0.7) * (bottom - top) if is_comb else top
+    for wall in walls:
+        ends = (round(wall), round(begin)), (round(wall), round(bottom))
+        cv2.line(drawn, *ends, strength, pen, cv2.LINE_AA)
+    for y in (bottom,) if is_comb else (top, bottom):
+        ends = (round(walls[0]), round(y)), (round(walls[-1]), round(y))
+        cv2.line(drawn, *ends, strength, pen, cv2.LINE_AA)
 
 
 def press(ink: Floats, rng: Random) -> Floats:
@@ -64,6 +110,10 @@ def press(ink: Floats, rng: Random) -> Floats:
         ink = ink * np.clip(
             cv2.resize(uneven, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_CUBIC), 0, 1
         )
+    if rng.random() < 0.08:  # as a rule that was taken away leaves it
+        y, width = int(rng.integers(0, HEIGHT_PX)), int(rng.integers(1, 4))
+        ink = ink.copy()
+        ink[y : y + width] *= np.float32(rng.uniform(0, 0.6))
     return ink
 
 

@@ -26,13 +26,6 @@ class Example(NamedTuple):
         """The id by which a person finds it."""
         return str(self.ids[-1])
 
-    @property
-    def is_held_back(self) -> bool:
-        """A quarter of all images is never learned from: which, their hash decides, so that it is
-        the same ones every time.
-        """
-        return self.sha256[0] < 64
-
 
 def to_arrays(examples: Sequence[Example]) -> tuple[Bytes, Bytes]:
     """Put examples into `uint8 (n, 28, 28)`, 255 the ink, and `uint8 (n,)`, their labels."""

@@ -12,14 +12,14 @@ from flaskapi.learning import Example
 from flaskapi.submissions.labelled import Labelled
 from flaskapi.submissions.labels import Standing, settle
 
+REVIEWED = 5  # of so many labels the most doubtful one is to be looked at again
 Answers = Callable[[Sequence[Example]], Floats]
 
 
 class Chosen(NamedTuple):
     """The images that bear a label, by what is done with them."""
 
-    learned: list[Example]  # to train with
-    held_back: list[Example]  # to judge by
+    learned: list[Example]  # to train with; each is judged by a model that has not learned it
     suspicious: list["Doubt"]  # not used until an operator gives the same label again
     # Not used: operators say different things of the same image; the label is the last one's.
     contradicted: list[Example]
@@ -86,6 +86,33 @@ def find_doubts(
     ]
 
 
+def rank_doubts(examples: Sequence[Example], before: Floats, after: Floats) -> list[Doubt]:
+    """Give the most doubtful fifth of the labels, the most doubtful first.
+
+    Doubtful is a label that models which have not learned it find unlikely (Northcutt, Jiang,
+    Chuang: "Confident Learning: Estimating Uncertainty in Dataset Labels", 2021).
+
+    Args:
+        examples: with the labels.
+        before: what the serving model says of each, `(n, 10)`.
+        after: what a model says that has learned all others.
+    """
+    believed = [
+        _believe(one.label, row) * _believe(one.label, other)
+        for one, row, other in zip(examples, before, after, strict=True)
+    ]
+    places = sorted(range(len(examples)), key=believed.__getitem__)
+    return [
+        Doubt(examples[place], int(after[place].argmax()), float(after[place].max()))
+        for place in places[: -(-len(examples) // REVIEWED)]
+    ]
+
+
+def _believe(label: int, row: Floats) -> float:
+    """How likely a model takes a label to be; that there is no digit, it says by all ten alike."""
+    return float(1 - row.max() if label == NO_DIGIT else row[label])
+
+
 def _example(
     said: Sequence[tuple[Labelled, Standing]], label: str, source: str, confirmed: bool
 ) -> Example:
@@ -102,7 +129,7 @@ def _example(
 
 
 def choose(labelled: Iterable[Labelled], probabilities: Answers, sure_from: float) -> Chosen:
-    """Part the labelled images into what to train with, what to judge by, and what not to use.
+    """Part the labelled images into what to use and what not to use.
 
     Args:
         labelled: every submission of a digit of which something was said.
@@ -113,8 +140,4 @@ def choose(labelled: Iterable[Labelled], probabilities: Answers, sure_from: floa
     suspicious = find_doubts(found, probabilities, sure_from)
     doubted = {doubt.example.sha256 for doubt in suspicious}
     trusted = [one for one in found if one.sha256 not in doubted]
-    held_back = [one for one in trusted if one.is_held_back]
-    # The same picture may have been sent as another file.
-    seen = {one.normalized for one in held_back}
-    learned = [one for one in trusted if not one.is_held_back and one.normalized not in seen]
-    return Chosen(learned, held_back, suspicious, contradicted, unsupported)
+    return Chosen(trusted, suspicious, contradicted, unsupported)

@@ -1,6 +1,5 @@
-"""What a retraining did and why, as text, as a page with pictures, and as figures."""
+"""The report of a retraining, as text, as a page with pictures, and as figures."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ from flaskapi.digits.encode import encode_bytes
 from flaskapi.evaluation.measures import Outcome
 from flaskapi.evaluation.pictures import Gallery, Picture, render_pictures
 from flaskapi.labels import NO_DIGIT
-from flaskapi.learning import Example
+from flaskapi.learning.advise import describe, to_plain
 from flaskapi.learning.choose import Doubt
 from flaskapi.learning.judge import Judgement, Pair, figures
 from flaskapi.learning.retrain import RetrainingResult
@@ -18,44 +17,42 @@ NAMED = 1000  # of them among the figures
 
 
 def render_text(done: RetrainingResult, *, promoted: bool) -> str:
-    """Say what was used, what is suspicious, how both models compare, and what follows."""
+    """List what was used and what is suspicious, compare both models, and give the result."""
     chosen = done.chosen
     lines = [
-        f"Labelled images: {len(chosen.learned):,} to learn from, {len(chosen.held_back):,} held "
-        f"back to judge by,"
+        f"Labelled images: {len(chosen.learned):,} to learn from,"
         f" {len(chosen.suspicious):,} suspicious, {len(chosen.contradicted):,} on which operators "
-        f"contradict each other,"
-        f" {chosen.unsupported:,} of which only senders speak, without support.",
-        f"To learn from: {_count(chosen.learned)}.",
-        f"Held back: {_count(chosen.held_back)}.",
+        f"disagree,"
+        f" {chosen.unsupported:,} with labels of senders only, of whom no two agree.",
+        describe(done.advice),
     ]
     if chosen.suspicious:
         lines += [
             "",
-            "Suspicious, and not used unless an operator gives the same label again, for the model "
-            "is sure of something else:",
+            "Suspicious: the model reads these differently with certainty. They are not used "
+            "unless an operator gives the same label again:",
         ]
         lines += _list(chosen.suspicious)
     if chosen.contradicted:
         lines += [
             "",
-            "Operators say different things of the same image:",
+            "Operators disagree on these images:",
             *(f"  {one.name}" for one in chosen.contradicted[:LISTED]),
         ]
-    if done.doubted:
+    if done.review:
         lines += [
             "",
-            "Used, but contradicted for sure by the candidate all the same; look at them, and mend "
-            "or confirm them:",
+            "The most doubtful fifth of the labels, by models that have not learned them. Check "
+            "them, the first ones above all, and correct those that are wrong:",
         ]
-        lines += _list(done.doubted)
+        lines += _list(done.review)
     if done.judgement:
         lines += [
             "",
-            f"Candidate {done.candidate}, against {done.serving}, which serves:",
+            f"Candidate {done.candidate}, compared with {done.serving}, which serves:",
             *_tabulate(done.judgement),
         ]
-    lines += ["", *(f"{done.serving} goes on to serve. {reason}" for reason in done.reasons)]
+    lines += ["", *(f"{done.serving} continues to serve. {reason}" for reason in done.reasons)]
     if done.judgement and not done.reasons:
         lines.append(f"{done.candidate} is better, and {'serves' if promoted else 'may serve'}.")
     return "\n".join(lines).rstrip()
@@ -64,11 +61,6 @@ def render_text(done: RetrainingResult, *, promoted: bool) -> str:
 def _list(doubts: Sequence[Doubt]) -> list[str]:
     more = [f"  and {len(doubts) - LISTED:,} more"] if len(doubts) > LISTED else []
     return [*(f"  {doubt.example.name}  {_describe(doubt)}" for doubt in doubts[:LISTED]), *more]
-
-
-def _count(examples: Sequence[Example]) -> str:
-    counts = Counter(one.label for one in examples)
-    return ", ".join(f"{_name(label)}: {counts[label]:,}" for label in sorted(counts)) or "nothing"
 
 
 def _name(label: int | str | None) -> str:
@@ -83,19 +75,21 @@ def _describe(doubt: Doubt) -> str:
 
 def _tabulate(judgement: Judgement) -> list[str]:
     lines = [f"{'':26}{'before':>9}{'after':>9}"]
-    for name, pairs in (("MNIST's test set", judgement.mnist), ("held back", judgement.held_back)):
+    for name, pairs in (("MNIST's test set", judgement.mnist), ("labelled", judgement.labelled)):
         wrong, errors = figures(pairs)
         lines.append(f"  {name + ', wrong':24}{wrong[0]:>9,}{wrong[1]:>9,}  of {len(pairs):,}")
         lines.append(f"  {'  calibration error':24}{errors[0]:>9.2%}{errors[1]:>9.2%}")
     if judgement.wrong_at_first is not None:
         lines.append(
-            f"  Of MNIST's test set the model of MODEL_PATH reads {judgement.wrong_at_first:,} "
-            f"wrongly."
+            f"  The model of MODEL_PATH misreads {judgement.wrong_at_first:,} of MNIST's test set."
         )
-    test = f"McNemar's exact test, one-sided: p = {judgement.p_value:.2g}"
     return [
         *lines,
-        f"  held back: {len(judgement.fixed):,} fixed, {len(judgement.broken):,} broken; {test}.",
+        f"  Labelled images, each judged by a model that had not learned it: "
+        f"{len(judgement.better):,} answered better, {len(judgement.worse):,} worse; "
+        f"{len(judgement.fixed):,} fixed, {len(judgement.broken):,} broken.",
+        f"  Exact sign test, one-sided: p = {judgement.p_value:.2g}; it must be below "
+        f"{judgement.needed:.2g}.",
     ]
 
 
@@ -105,16 +99,16 @@ def to_figures(done: RetrainingResult) -> dict[str, Any]:
     found: dict[str, Any] = {
         "serving": done.serving,
         "learned": len(chosen.learned),
-        "held_back": len(chosen.held_back),
         "suspicious": len(chosen.suspicious),
         "suspicious_ids": [doubt.example.name for doubt in chosen.suspicious[:NAMED]],
-        "doubted_ids": [doubt.example.name for doubt in done.doubted[:NAMED]],
+        "review_ids": [doubt.example.name for doubt in done.review[:NAMED]],
         "contradicted": len(chosen.contradicted),
         "unsupported": chosen.unsupported,
         "reasons": list(done.reasons),
+        **to_plain(done.advice),
     }
     if judgement := done.judgement:
-        for name, pairs in (("mnist", judgement.mnist), ("held_back", judgement.held_back)):
+        for name, pairs in (("mnist", judgement.mnist), ("labelled", judgement.labelled)):
             wrong, errors = figures(pairs)
             found |= {
                 f"{name}_wrong": list(wrong),
@@ -128,21 +122,25 @@ def to_figures(done: RetrainingResult) -> dict[str, Any]:
         found |= {
             "fixed": len(judgement.fixed),
             "broken": len(judgement.broken),
+            "better": len(judgement.better),
+            "worse": len(judgement.worse),
             "p_value": judgement.p_value,
+            "needed_p_value": judgement.needed,
+            "look": judgement.look,
         }
     return found
 
 
 def render_page(done: RetrainingResult, *, promoted: bool) -> str:
-    """Show what is suspicious and what changed, as the network saw it."""
-    suspicious, doubted = (
+    """Show the suspicious and the changed images, as the network saw them."""
+    suspicious, review = (
         [
             Picture(
                 encode_bytes(doubt.example.normalized), f"{doubt.example.name}: {_describe(doubt)}"
             )
             for doubt in doubts
         ]
-        for doubts in (done.chosen.suspicious, done.doubted)
+        for doubts in (done.chosen.suspicious, done.review)
     )
     galleries = [
         Gallery(
@@ -152,7 +150,7 @@ def render_page(done: RetrainingResult, *, promoted: bool) -> str:
         )
     ]
     if done.judgement:
-        held_back = {one.name: one.normalized for one in done.chosen.held_back}
+        labelled = {one.name: one.normalized for one in done.chosen.learned}
         test = (
             {}
             if done.test_images is None
@@ -163,19 +161,20 @@ def render_page(done: RetrainingResult, *, promoted: bool) -> str:
         changed = [pair for pair in done.judgement.mnist if pair.before.right != pair.after.right]
         galleries += [
             Gallery(
-                "Doubted labels",
-                "Used, but contradicted for sure by the candidate all the same.",
-                doubted,
+                "Labels to look at again",
+                "The most doubtful fifth of those that were used, the most doubtful first.",
+                review,
             ),
             Gallery(
-                "Fixed",
-                "Held-back images that only the candidate reads rightly.",
-                _show(done.judgement.fixed, held_back),
+                "Better",
+                "Labelled images that the candidate's like answers better, without having learned "
+                "them.",
+                _show(done.judgement.better, labelled),
             ),
             Gallery(
-                "Broken",
-                "Held-back images that only the model before reads rightly.",
-                _show(done.judgement.broken, held_back),
+                "Worse",
+                "Labelled images that it answers worse.",
+                _show(done.judgement.worse, labelled),
             ),
             Gallery(
                 "Changed on MNIST's test set",

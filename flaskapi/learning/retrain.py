@@ -4,23 +4,29 @@ import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flaskapi.arrays import Bytes
+import numpy as np
+
+from flaskapi.arrays import Bytes, Floats
 from flaskapi.errors import VersionError
 from flaskapi.learning import Example, to_arrays
-from flaskapi.learning.choose import Chosen, Doubt, choose, find_doubts
-from flaskapi.learning.judge import Judgement, Pair, ask, compare, count_wrong
-from flaskapi.serving.classifier import OnnxClassifier, load_classifier
+from flaskapi.learning.advise import Advice, advise, describe, describe_next, find_next
+from flaskapi.learning.choose import Chosen, Doubt, choose, rank_doubts
+from flaskapi.learning.folds import assign_folds
+from flaskapi.learning.judge import Judgement, ask, compare, count_wrong, pair_answers
+from flaskapi.serving.classifier import load_classifier
 from flaskapi.sources.mnist import Dataset
 from flaskapi.submissions import Store
 from flaskapi.submissions.labelled import read_labelled
 from flaskapi.versions.pointer import MODEL_FILE
 from flaskapi.versions.registry import Registry
 
-LEAST = 20  # images to train with; fewer teach nothing that a test on a third as many could show
-ENOUGH = -(-LEAST * 4 // 3)  # labelled images, of which three quarters are to train with
-BEGUN, TRAINED, COMPILED = 0.02, 0.8, 0.95  # the share of the time that is over then, about
+if TYPE_CHECKING:
+    from flaskapi.training.finetune import Finetuner, Learned
+
+LEAST = 20  # labelled images; fewer can hardly show that a candidate is better
+BEGUN, TRAINED, COMPILED = 0.1, 0.85, 0.95  # the share of the time that is over then, about
 Progress = Callable[[float, str], None]
 
 
@@ -40,11 +46,12 @@ class RetrainingResult(NamedTuple):
 
     serving: str  # the version that serves
     chosen: Chosen
+    advice: Advice
     candidate: str | None = None  # the version that was made
     judgement: Judgement | None = None
-    doubted: tuple[
-        Doubt, ...
-    ] = ()  # labels that were used, and that the candidate contradicts all the same
+    # Labels that were used, the most doubtful first: how likely those who had not learned them take
+    # them to be right.
+    review: tuple[Doubt, ...] = ()
     reasons: tuple[str, ...] = ()  # why it does not serve; empty where it may
     generation: int = 0  # of the version that serves, when it was compared
     test_images: Bytes | None = None  # MNIST's, in the order of the judgement
@@ -73,21 +80,26 @@ def retrain(
     chosen = choose(
         labelled, lambda examples: ask(serving, to_arrays(examples)[0]), order.uncertain_below
     )
-    result = RetrainingResult(serving.version, chosen, generation=pointer.generation)
+    look = 1 + _count_candidates(registry, serving.version)
+    names = [one.name for one in chosen.learned]
+    pixels, labels = to_arrays(chosen.learned)
+    before = ask(serving, pixels)
+    advice = advise(
+        pair_answers(before, before, labels, names, order.uncertain_below), look, find_next(store)
+    )
+    result = RetrainingResult(serving.version, chosen, advice, generation=pointer.generation)
     if len(chosen.learned) < LEAST:
-        reason = (
-            f"There are {len(chosen.learned)} images to learn from; {LEAST} are needed. A quarter "
-            f"of what is labelled is held back to judge by: label about {ENOUGH} or more."
-        )
+        reason = f"There are {len(chosen.learned)} images to learn from; {LEAST} are needed."
         return result._replace(reasons=(reason,))
     if order.dry_run:
         return result
+    progress(0.0, describe(advice))
     first = None if pointer.version == MODEL_FILE else registry.load(MODEL_FILE)
-    progress(BEGUN, f"Training on {len(chosen.learned):,} labelled images and MNIST.")
+    progress(0.0, f"Training on {len(chosen.learned):,} labelled images and MNIST.")
     dataset = _load(order.data)
     with tempfile.TemporaryDirectory(prefix="flaskapi-retrain-") as folder:
         artifact = Path(folder) / "my_model.h5"
-        _train(
+        crossed = _train(
             registry.artifact(pointer.version), dataset, chosen.learned, order, artifact, progress
         )
         progress(TRAINED, "Compiling the candidate.")
@@ -95,19 +107,41 @@ def retrain(
         ids = sorted(str(id) for one in chosen.learned for id in one.ids)
         version = registry.add(artifact, submissions=ids)
     progress(COMPILED, "Comparing both models.")
-    judgement = _judge(serving, candidate, first, dataset, chosen.held_back, order.uncertain_below)
-    used = [*chosen.learned, *chosen.held_back]
-    doubted = find_doubts(
-        used, lambda examples: ask(candidate, to_arrays(examples)[0]), order.uncertain_below
+    wrong_at_first = count_wrong(first, dataset.test_images, dataset.test_labels) if first else None
+    tests = [f"test-{place:05}" for place in range(len(dataset.test_labels))]
+    judgement = Judgement(
+        compare(
+            serving,
+            candidate,
+            dataset.test_images,
+            dataset.test_labels,
+            tests,
+            order.uncertain_below,
+        ),
+        pair_answers(crossed.before, crossed.after, labels, names, order.uncertain_below),
+        wrong_at_first,
+        look,
     )
     progress(1.0, "Done.")
+    reasons = judgement.reasons
+    if reasons and advice.wanted:
+        reasons.append(describe_next(advice))
     return result._replace(
         candidate=version.name,
         judgement=judgement,
-        doubted=tuple(doubted),
-        reasons=tuple(judgement.reasons),
+        review=tuple(rank_doubts(chosen.learned, crossed.before, crossed.after)),
+        reasons=tuple(reasons),
         test_images=dataset.test_images,
     )
+
+
+def _count_candidates(registry: Registry, serving: str) -> int:
+    """Candidates that were made of this version, pruned ones left out."""
+    origins = (
+        registry.card(version.name).get("retrainings", [{}])[-1].get("from")
+        for version in registry.versions()
+    )
+    return sum(origin == serving for origin in origins)
 
 
 def promote(registry: Registry, retraining: RetrainingResult, by: str) -> None:
@@ -117,7 +151,7 @@ def promote(registry: Registry, retraining: RetrainingResult, by: str) -> None:
         VersionError: one was, or the candidate may not serve.
     """
     if retraining.candidate is None or retraining.reasons:
-        raise VersionError("There is no candidate that may serve.")
+        raise VersionError("There is no candidate, or it must not serve.")
     registry.promote(retraining.candidate, by, instead_of=retraining.generation)
 
 
@@ -128,6 +162,15 @@ def _load(data: Path | None) -> Dataset:
     return load_or_download(data)
 
 
+class Crossed(NamedTuple):
+    """What was said of every labelled image, `(n, 10)`: by the model that serves, and by one that
+    learned from all others.
+    """
+
+    before: Floats
+    after: Floats
+
+
 def _train(
     source: Path,
     dataset: Dataset,
@@ -135,36 +178,51 @@ def _train(
     order: RetrainOrder,
     target: Path,
     progress: Progress,
-) -> None:
+) -> Crossed:
+    """Train for each fold on all others, then the candidate on all.
+
+    Neither side is compiled for the folds, so that neither is rounded.
+    """
     # Not at the top: it takes seconds, and a dry run needs none of it.
     from flaskapi.artifacts.artifact import save_artifact
-    from flaskapi.training.finetune import FinetuneRecipe, finetune
+    from flaskapi.training.finetune import Finetuner, FinetuneRecipe
 
     recipe = FinetuneRecipe(seed=order.seed)
     recipe = recipe if order.steps is None else recipe._replace(steps=order.steps)
+    finetuner = Finetuner(source, dataset, recipe)
+    pixels, labels = to_arrays(learned)
+    folds = np.array(assign_folds(learned))
+    trainings = len(set(folds.tolist())) + 1
+    done = 0
 
     def told(share: float) -> None:
-        progress(BEGUN + (TRAINED - BEGUN) * share, "")
+        progress(BEGUN + (TRAINED - BEGUN) * (done + share) / trainings, "")
 
-    model, card = finetune(source, dataset, to_arrays(learned), recipe, progress=told)
+    before = ask(CopyOf(finetuner, finetuner.serving), pixels)
+    after = np.zeros_like(before)
+    for fold in sorted(set(folds.tolist())):
+        others = folds != fold
+        copy = finetuner.learn((pixels[others], labels[others]), told)
+        after[~others] = ask(CopyOf(finetuner, copy), pixels[~others])
+        done += 1
+    candidate = finetuner.learn((pixels, labels), told)
+    model, card = finetuner.finish(candidate, (pixels, labels))
     save_artifact(model, card, target)
+    return Crossed(before, after)
 
 
-def _judge(
-    serving: OnnxClassifier,
-    candidate: OnnxClassifier,
-    first: OnnxClassifier | None,
-    dataset: Dataset,
-    held_back: list[Example],
-    uncertain_below: float,
-) -> Judgement:
-    wrong_at_first = count_wrong(first, dataset.test_images, dataset.test_labels) if first else None
-    names = [f"test-{place:05}" for place in range(len(dataset.test_labels))]
-    mnist: list[Pair] = compare(
-        serving, candidate, dataset.test_images, dataset.test_labels, names, uncertain_below
-    )
-    pixels, labels = to_arrays(held_back)
-    compared = compare(
-        serving, candidate, pixels, labels, [one.name for one in held_back], uncertain_below
-    )
-    return Judgement(mnist, compared, wrong_at_first)
+class CopyOf:
+    """A copy of the model that serves, as a classifier that looks twice as that does."""
+
+    version, generation = "a copy", 0
+
+    def __init__(self, finetuner: "Finetuner", learned: "Learned") -> None:
+        self._finetuner, self._learned = finetuner, learned
+
+    @property
+    def card(self) -> dict[str, Any]:
+        return {}
+
+    def probabilities(self, batch: Floats) -> Floats:
+        """See `Classifier`."""
+        return self._finetuner.classify(self._learned, batch)

@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from flaskapi.errors import StoreUnavailableError
@@ -22,6 +23,7 @@ from flaskapi.submissions import Store, retrainings
 from flaskapi.submissions.retrainings import FAILED, PROMOTED, SILENT, STAYED, Retraining
 
 HEAR_S = 5.0  # between two signs of life
+NOTE_S = 30.0  # between two notes that there is a worker
 POLL_S = 3.0  # between two looks for a request
 ENDING_S = 10.0  # that a child has to end
 log = logging.getLogger("flaskapi")
@@ -51,6 +53,7 @@ class Worker:
         self._store, self._command, self._hear_s, self._poll_s = store, command, hear_s, poll_s
         self._name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
         self._stopped = threading.Event()
+        self._noted_s = -NOTE_S
 
     def stop(self) -> None:
         """May be called by another thread, or as a signal arrives."""
@@ -60,6 +63,7 @@ class Worker:
         """Take requests as they come."""
         while not self._stopped.is_set():
             try:
+                self._note()
                 taken = retrainings.take(self._store, self._name)
             except StoreUnavailableError as error:
                 log.error("retrain: %s", error)
@@ -68,6 +72,12 @@ class Worker:
                 self._stopped.wait(self._poll_s)
             else:
                 self._do(taken)
+
+    def _note(self) -> None:
+        """Let `/metrics` know now and then that there is a worker."""
+        if time.monotonic() - self._noted_s > NOTE_S:
+            retrainings.note_worker(self._store, datetime.now(UTC))
+            self._noted_s = time.monotonic()
 
     def _do(self, taken: Retraining) -> None:
         log.info("retrain: took %s, attempt %d", taken.id, taken.attempts)
@@ -90,8 +100,8 @@ class Worker:
                 if not self._is_still_ours(taken, said):
                     _end(child.process)
                     log.error(
-                        "retrain: %s was given to another worker, for this one was not heard of in "
-                        "time",
+                        "retrain: %s was given to another worker, because this one did not report "
+                        "in time",
                         taken.id,
                     )
                     return
@@ -101,6 +111,7 @@ class Worker:
 
     def _is_still_ours(self, taken: Retraining, said: "_Said") -> bool:
         try:
+            self._note()
             return retrainings.hear(self._store, taken, said.progress, said.log)
         except StoreUnavailableError as error:  # whether it is, shows when the store is back
             log.error("retrain: %s", error)
@@ -168,11 +179,11 @@ class _Said:
         if code == -signal.SIGKILL:
             self.log += (
                 "The training was killed, most likely because memory ran out. "
-                "What serves is as it was.\n"
+                "The serving version is unchanged.\n"
             )
         else:
             how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
-            self.log += f"The training ended {how} before it was done. What serves is as it was.\n"
+            self.log += f"The training ended early, {how}. The serving version is unchanged.\n"
 
 
 def _start(command: Sequence[str]) -> _Child:

@@ -1,5 +1,5 @@
-"""The domain: from image bytes to predictions, and what a classifier and a detector must do.
+"""The domain: from image bytes to predictions, and the interfaces of classifier and detector.
 
-Read this room first. `digit` and `number` order the steps; nothing here knows HTTP,
-Keras or ONNX Runtime.
+Read this room first. `digit` and `number` call the steps in order; nothing here knows HTTP, Keras
+or ONNX Runtime.
 """

@@ -1,5 +1,5 @@
-"""From the detector's answer to digits in reading order: candidates with their boxes, and the lines
-that they stand in.
+"""From the detector's output to digits in reading order: candidates with their boxes, arranged in
+lines.
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,21 @@ import numpy.typing as npt
 from flaskapi.arrays import Doubles, Floats
 from flaskapi.digits.page import CELL_PX, PADDING_PX, Edges
 
-FAINTEST_PRESENCE = 0.05  # less is not even worth a second thought
-LEAST_LOGIT = -80.0  # of presence: the exponential of 89 is more than a float holds
-MOST_CANDIDATES = 400  # of a page; what follows takes time and memory by their square
-# Of the smaller box in the other, and so much of both in common: two answers for one digit; a 1 may
-# stand in a 7's box.
+FAINTEST_PRESENCE = 0.05  # less likely candidates are dropped
+LEAST_LOGIT = -80.0  # of presence: the exponential of 89 overflows a float
+MOST_CANDIDATES = 400  # of a page; the next steps take time and memory by their square
+# Share of the smaller box inside the other, and common share of both: then two candidates are one
+# digit; a 1 may stand in a 7's box.
 INSIDE = 0.6
-ALIKE, SURE_ALIKE, SURE = 0.4, 0.6, 0.7  # more where the answer is surer than that: digits overlap
-# From one digit to the next: of their height, and of the way between them.
+ALIKE, SURE_ALIKE, SURE = 0.4, 0.6, 0.7  # more if the candidate is surer than SURE: digits overlap
+# Largest step from one digit to the next: in heights, and in shares of their distance.
 STEEPEST_STEP, STEEPEST_LINE = (1.0, 1.3)
 
 
 class Candidate(NamedTuple):
-    """What may be a digit."""
+    """A possible digit."""
 
-    presence: float  # the probability that it is one
+    presence: float  # the probability that it is a digit
     probabilities: Floats  # `float32 (10,)`: of each digit, if it is one
     edges: Edges  # of its box, in pixels of the page
 
@@ -33,12 +33,12 @@ class Candidate(NamedTuple):
 def find_candidates(
     answer: Floats, scale: float | tuple[float, float], origin: tuple[int, int] = (0, 0)
 ) -> list[Candidate]:
-    """Read the detector's answer: one candidate for each peak of presence, the likeliest first.
+    """Read the detector's output: one candidate for each peak of presence, the likeliest first.
 
     Args:
-        answer: `float32 (rows, columns, 15)`, as the network `detector` gives it.
-        scale: of what it has looked at, against the page; or that across and that down.
-        origin: left and top of that, in pixels of the page.
+        answer: `float32 (rows, columns, 15)`, the output of the network `detector`.
+        scale: of the detector's input relative to the page; or that across and that down.
+        origin: left and top of the detector's input, in pixels of the page.
     """
     logits = np.maximum(answer[..., 0], LEAST_LOGIT)  # (rows, columns)
     presence = 1 / (1 + np.exp(-logits))
@@ -69,7 +69,7 @@ def find_candidates(
 
 
 def _highest_around(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """The highest of each 3x3 neighbourhood of `(rows, columns)`, in the same shape."""
+    """The maximum of each 3x3 neighbourhood of `(rows, columns)`, in the same shape."""
     padded = np.pad(values, 1, constant_values=-np.inf)  # (rows + 2, columns + 2)
     across = np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
     return np.maximum(np.maximum(across[:-2], across[1:-1]), across[2:])
@@ -78,9 +78,7 @@ def _highest_around(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating
 def _is_same(
     box: Doubles, boxes: Doubles, presences: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.bool_]:
-    """Are a box and each of `(n, 4)` boxes, which are there with these probabilities, answers for
-    one digit?
-    """
+    """Which of `(n, 4)` boxes, with these presences, belong to the same digit as a box?"""
     common = np.maximum(
         np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0
     ).prod(axis=1)
@@ -92,15 +90,14 @@ def _is_same(
 
 
 def arrange_lines(boxes: Sequence[Edges], is_likely: Sequence[bool]) -> list[list[int]]:
-    """Put boxes in reading order: the places of those of each line, from left to right, lines from
-    top to bottom.
+    """Put boxes in reading order: the indices of each line, from left to right, lines from top to
+    bottom.
 
-    Two boxes follow each other where each is the other's nearest on that side and the step up or
-    down is small, so that lines may rise and fall, and digits that stand below each other are lines
-    of their own. What is less likely to be a digit has no say in that: it goes where it lies in a
-    line, or is left out.
+    Two boxes are neighbours if each is the other's nearest on that side and the vertical step is
+    small. So lines may rise and fall, and digits below each other are separate lines. Unlikely
+    candidates do not influence the lines: they are inserted where they lie in a line, or left out.
 
-    Two digits, one between them that is less likely, and one below:
+    Two digits, an unlikely one between them, and one below:
 
     >>> boxes = [(40, 0, 50, 20), (0, 2, 10, 22), (20, 1, 30, 21), (0, 60, 10, 80)]
     >>> arrange_lines(boxes, [True, True, False, True])
@@ -141,7 +138,7 @@ def _link(x: Doubles, y: Doubles, height: Doubles) -> list[list[int]]:
         while line[-1] in following:
             line.append(following[line[-1]])
         lines.append(line)
-    # Lines that rise or fall are told apart by where they would stand were they level.
+    # Sloping lines are distinguished by where they would be if they were level.
     slopes = [float(np.polyfit(x[line], y[line], 1)[0]) for line in lines if len(line) > 2]
     level = y - (np.median(slopes) if slopes else 0) * x
     return sorted(lines, key=lambda line: (float(np.mean(level[line])), float(x[line[0]])))

@@ -1,4 +1,4 @@
-"""Check digits: whether a number can be what it is said to be."""
+"""Check digits: can a number be of the kind that the caller expects?"""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
@@ -10,13 +10,13 @@ CHECKS: tuple[Check, ...] = get_args(Check)
 READINGS = (
     40  # that are checked: of a number read half surely, more than that have 1 in 10,000 each
 )
-# By chance one number in so many passes.
+# The share of random numbers that pass.
 CHANCE: dict[Check, float] = {"luhn": 0.1, "ean": 0.1, "iban": 0.01, "mod11": 1 / 11}
-# Of the likeliest reading's confidence: with less, it is likelier that the check does not hold.
+# Share of the likeliest reading's confidence: below it, the check more likely does not apply.
 LEAST_SHARE = 0.01
 EAN_LENGTHS = (8, 12, 13, 14)
-# Countries whose account numbers are digits alone, by how many digits an IBAN of theirs has behind
-# the two letters, which are no digits and are not read (ISO 13616 registry).
+# Countries whose account numbers consist of digits, with the number of digits of an IBAN after the
+# two letters, which are not read (ISO 13616 registry).
 IBAN_COUNTRIES = {
     13: ("NO",),
     14: ("BE",),
@@ -33,11 +33,11 @@ IBAN_COUNTRIES = {
 
 
 def passes(check: Check, number: str) -> bool:
-    """Does a number, digits alone, pass its check?
+    """Does a number of digits pass its check?
 
-    `luhn`: cards and many customer numbers (ISO/IEC 7812-1). `ean`: EAN-8, EAN-13, UPC-A and
-    GTIN-14 (GS1). `iban`: the digits of an IBAN behind its two letters (ISO 13616). `mod11`:
-    weights that rise from 1 at the last digit, as ISBN-10 has them (ISO 2108).
+    `luhn`: payment cards and many customer numbers (ISO/IEC 7812-1). `ean`: EAN-8, EAN-13, UPC-A
+    and GTIN-14 (GS1). `iban`: the digits of an IBAN after its two letters (ISO 13616). `mod11`:
+    weights that rise from 1 at the last digit, as in ISBN-10 (ISO 2108).
     """
     return bool(number) and _CHECKS[check](number)
 
@@ -77,12 +77,12 @@ _CHECKS: dict[Check, Callable[[str], bool]] = {
 def rank(readings: Sequence[Reading], check: Check) -> tuple[list[Reading], bool]:
     """Put the readings that pass first, and say whether any does.
 
-    The confidence in one that passes is its share among all that do, by Bayes' rule: what is not
-    among the readings passes by chance.
+    The confidence of a reading that passes is its share among all that pass, by Bayes' rule;
+    numbers that are not among the readings pass by chance.
 
     Args:
         readings: the likeliest first.
-        check: that the number is known to pass.
+        check: the check that the number passes according to the caller.
     """
     least = LEAST_SHARE * max((reading.confidence for reading in readings), default=0)
     fitting = [one for one in readings if one.confidence > least and passes(check, one.number)]

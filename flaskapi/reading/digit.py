@@ -1,4 +1,4 @@
-"""From image bytes to the one digit in it: the order of the steps."""
+"""From image bytes to the digit in the image: the steps in order."""
 
 import base64
 import contextlib
@@ -13,11 +13,12 @@ from flaskapi.reading.predictions import DigitReading, Prediction
 from flaskapi.reading.protocols import Classifier, Limits, Probabilities
 from flaskapi.reading.second_look import look_twice
 from flaskapi.reading.views import find_views
+from flaskapi.steps import step
 
-CHUNK = 64  # pictures that the network is shown at once
-CHUNK_S = 0.1  # it is shown fewer where that many take longer than this to arrive and to prepare
+CHUNK = 64  # pictures in one call of the network
+CHUNK_S = 0.1  # a call has fewer if so many take longer than this to arrive and to prepare
 
-CONTRADICTION = 0.3  # the confidence of a look that names another digit than the surest one
+CONTRADICTION = 0.3  # a look contradicts the surest one if it names another digit this surely
 
 # A stroke on paper, 96x96, for `warm_up`.
 STROKE = base64.b64decode(
@@ -30,13 +31,12 @@ STROKE = base64.b64decode(
 def predict_digit(image: bytes, classifier: Classifier, limits: Limits) -> DigitReading:
     """Read the one digit in an image file.
 
-    A picture that EXIF data say is turned is read in both ways, and the surer answer is given.
-    Where both are sure of different digits, as a 6 and a 9 are, EXIF is followed, and the answer
+    A picture that is turned according to EXIF is read in both orientations, and the surer answer is
+    given. If both are certain of different digits, as for a 6 and a 9, EXIF decides, and the answer
     is uncertain.
-
     Args:
         image: a whole image file.
-        classifier: answers.
+        classifier: gives the probabilities.
         limits: see `Limits`.
 
     Raises:
@@ -52,19 +52,19 @@ def predict_digit(image: bytes, classifier: Classifier, limits: Limits) -> Digit
 def predict_digits(
     images: Iterable[bytes | FlaskapiError], classifier: Classifier, limits: Limits
 ) -> Iterator[DigitReading | Exception]:
-    """Read the digit in each of many image files, as `predict_digit` does, in their order.
+    """Read the digit in each of many image files, as `predict_digit` does, in order.
 
-    Only some images are taken at a time, and no bytes are kept, so that memory does not grow with
-    their number. The first answer is there before the second image is taken.
+    Only a few images are taken at a time, and no bytes are kept, so memory does not grow with their
+    number. The first answer is given before the second image is taken.
 
     Args:
-        images: the files; what is an error already is passed on in its place.
-        classifier: answers.
+        images: the files; an error is passed on in its place.
+        classifier: gives the probabilities.
         limits: see `Limits`.
 
     Yields:
-        For each image its reading, or what was wrong with it; one that is no `FlaskapiError` is a
-        fault of ours.
+        For each image its reading, or its error; an error that is no `FlaskapiError` is a bug of
+        this project.
 
     Raises:
         ModelUnavailableError: there is no model.
@@ -93,20 +93,21 @@ def _prepare(image: bytes | FlaskapiError, limits: Limits) -> list[Looks] | Exce
     try:
         return _normalize(image, limits)
     except FlaskapiError as error:
-        # Each would keep the picture in memory, as long as the chunk is collected.
+        # Each error would keep its picture in memory until the chunk is complete.
         error.__cause__ = error.__context__ = None
         return error.with_traceback(None)
-    except Exception as error:  # a fault of ours must not take the other images with it
+    except Exception as error:  # a bug of ours must not affect the other images
         return error
 
 
 def _normalize(image: bytes, limits: Limits) -> list[Looks]:
-    """Prepare each view in which there is something to see."""
+    """Prepare each view that shows ink."""
     for views in find_views(image, limits.max_pixels):
         seen = []
         for view in views:
             try:
-                seen.append(normalize_looks(view.pixels))
+                with step("prepare"):
+                    seen.append(normalize_looks(view.pixels))
             except NoDigitFoundError as error:
                 missing = error
         if seen:
@@ -117,9 +118,9 @@ def _normalize(image: bytes, limits: Limits) -> list[Looks]:
 def _classify(
     chunk: Sequence[list[Looks] | Exception], classifier: Classifier, limits: Limits
 ) -> Iterator[DigitReading | Exception]:
-    """Show the network all views of all pictures at once, and give each picture its answer.
+    """Classify all views of all pictures in one call, and give each picture its answer.
 
-    What the network is not sure of it is shown twice.
+    Uncertain digits are classified again, moved by a pixel.
     """
     pixels = [
         look.pixels
@@ -143,7 +144,7 @@ def _classify(
 def _agree(looks: Looks, predictions: Iterator[Prediction]) -> DigitReading:
     """Choose the surest of several looks at one view.
 
-    It is uncertain where another look contradicts, or where its ink was cut with a line.
+    It is uncertain if another look contradicts it, or if a line was cut out of its ink.
     """
     likely = [DigitReading(next(predictions), look) for look in looks.likely]
     otherwise = [DigitReading(next(predictions), look) for look in looks.otherwise]
@@ -156,7 +157,7 @@ def _agree(looks: Looks, predictions: Iterator[Prediction]) -> DigitReading:
         and reading.prediction.digit != surest.prediction.digit
         for reading in likely
     )
-    # A slash or a bracket beside a fainter digit is more like a 1 than both are like that digit.
+    # A slash or a bracket beside a fainter digit looks more like a 1 than both look like the digit.
     is_slash = surest.prediction.digit == 1 and all(
         "several" in reading.normalized.noticed for reading in likely
     )
@@ -171,7 +172,7 @@ def _sureness(reading: DigitReading) -> tuple[bool, float]:
 
 
 def _choose(readings: Sequence[DigitReading]) -> DigitReading:
-    """Choose between the picture as EXIF data tell, which comes first, and as it is stored."""
+    """Choose between the picture turned by EXIF, which comes first, and the picture as stored."""
     told, *stored = readings
     if not stored:
         return told
@@ -185,11 +186,11 @@ def _choose(readings: Sequence[DigitReading]) -> DigitReading:
 def conclude(
     probabilities: Probabilities, classifier: Classifier, uncertain_below: float
 ) -> Sequence[Prediction]:
-    """Turn rows of probabilities into predictions of the classifier that gave them.
+    """Turn rows of probabilities into predictions.
 
     Args:
-        probabilities: `float32 (n, 10)`; they are rounded to what means anything, four decimals.
-        classifier: whose they are.
+        probabilities: `float32 (n, 10)`; they are rounded to four decimals, more mean nothing.
+        classifier: the model that gave them.
         uncertain_below: an answer with less confidence is marked `uncertain`.
     """
     predictions, model = [], (classifier.version, classifier.generation)
@@ -202,6 +203,6 @@ def conclude(
 
 
 def warm_up(classifier: Classifier) -> None:
-    """Take every step once: what libraries do at first use is not for somebody's request."""
+    """Take every step once, so that no request pays for the first use of a library."""
     with contextlib.suppress(ModelUnavailableError):
         predict_digit(STROKE, classifier, Limits(max_pixels=96 * 96, uncertain_below=0))

@@ -1,6 +1,4 @@
-"""One look made of several looks at a page: what each saw of a digit is put together, digit by
-digit.
-"""
+"""Combine several looks at a page into one, digit by digit."""
 
 from collections.abc import Sequence
 
@@ -10,29 +8,29 @@ from flaskapi.arrays import Doubles
 from flaskapi.reading.candidates import MOST_CANDIDATES, Candidate, arrange_lines
 from flaskapi.reading.looks import LIKELY, Look
 
-# From middle to middle, in widths and heights of the surer: as far apart, two looks saw one digit.
-# A 1 is narrow, and where it is found varies by more than its width.
+# The distance of centres, in widths and heights of the surer box, within which two looks saw the
+# same digit. A 1 is narrow, and its position varies by more than its width.
 NEAR, LEAST_WIDTH = (0.45, 0.35), 0.3
-MISSED = 0.03  # presence where a look saw nothing; the detector tells none below 0.05
-# Looks miss digits for reasons of their own: together they know more than their mean says. What
-# they take a digit for they take it for together: that is their mean. On 1,553 strings of held-out
-# training digits, turned, shaded and boxed, 88 % were right for 86 by the first look alone, 43 %
-# uncertain for 51, and 1.7 % of the certain wrong for 1.5.
+MISSED = 0.03  # presence for a look that saw nothing; the detector reports none below 0.05
+# Looks miss digits independently, so together they know more than the mean of their presences. But
+# they confuse digits together, so the mean of those opinions is used as it is. On 1,553 strings of
+# held-out training digits, turned, shaded and boxed, 88 % were right instead of 86 % by the first
+# look alone, 43 % uncertain instead of 51 %, and 1.7 % of the certain wrong instead of 1.5 %.
 SLOPE, SHIFT = 1.8, 0.1  # of the mean of the logits of presence
-LEAST_SHARE = 1e-5  # of a digit, by one look: none may outvote all others
-SEEN = 0.2  # presence from which a look has a say in which digit it is
+LEAST_SHARE = 1e-5  # of a digit, by one look, so that no look outvotes all others
+SEEN = 0.2  # the presence from which a look's opinion on the digit counts
 
 
 def fuse_looks(looks: Sequence[Look]) -> Look:
-    """Put several looks at one page together.
+    """Combine several looks at one page.
 
     Args:
         looks: at least one; their boxes are in pixels of the same page.
 
     Returns:
-        The candidates of all, those that overlap as one, as many as one look may have: its presence
-        by the mean of the logits, sharpened; its digit by the mean of the logarithms, weighed by
-        presence. Page and view are those of the first.
+        The candidates of all looks, overlapping ones merged, at most as many as one look may have.
+        Presence is the mean of the logits, sharpened; the digit's probabilities are the mean of the
+        logarithms, weighted by presence. Page and view are those of the first look.
     """
     candidates, rows = [], []
     for group in _group(looks)[:MOST_CANDIDATES]:
@@ -60,10 +58,10 @@ def _logit(presence: float) -> float:
 
 
 def _group(looks: Sequence[Look]) -> list[dict[int, int]]:
-    """Find the candidates of different looks that are one digit, the surest first.
+    """Find the candidates of different looks that are the same digit, the surest first.
 
     Returns:
-        Of each digit, for each look that saw it, its place among the look's candidates.
+        For each digit, for each look that saw it, the candidate's index in that look.
     """
     boxes = [_boxes(look.candidates) for look in looks]
     is_open = [np.ones(len(found), bool) for found in boxes]
@@ -93,7 +91,7 @@ def _boxes(candidates: Sequence[Candidate]) -> Doubles:
 
 
 def _away(box: Doubles, boxes: Doubles) -> Doubles:
-    """How far the middles of `(n, 4)` boxes are from a box's, in its widths and heights."""
+    """The distances of the centres of `(n, 4)` boxes from a box's, in its widths and heights."""
     width, height = box[2:] - box[:2]
     away = np.abs(boxes[:, :2] + boxes[:, 2:] - box[:2] - box[2:]) / 2  # (n, 2)
     return np.asarray(away / (max(width, LEAST_WIDTH * height), height))

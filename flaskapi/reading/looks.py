@@ -1,4 +1,4 @@
-"""One look at a page: candidates, in reading order, with both networks' opinion of each."""
+"""One look at a page: candidates in reading order, with the opinions of both networks."""
 
 import contextlib
 import math
@@ -31,6 +31,7 @@ from flaskapi.reading.marks import find_slashes
 from flaskapi.reading.protocols import Classifier, Detector
 from flaskapi.reading.second_look import look_twice
 from flaskapi.reading.views import View
+from flaskapi.steps import step
 
 # Presence from which a candidate tells how high digits are, and is given to the classifier.
 LIKELY = 0.3
@@ -188,13 +189,14 @@ def look_again(
 def _judge(
     candidates: list[Candidate], classifier: Classifier, page: Page, view: View, scale: float
 ) -> Look:
-    """Let the classifier have its say on what the detector found, and put it in order."""
+    """Classify what the detector found, combine both opinions, and arrange the lines."""
     likely = [place for place, candidate in enumerate(candidates) if candidate.presence > LIKELY]
     opinions = [candidate.probabilities for candidate in candidates]
     shares = np.array(opinions, np.float64).reshape(-1, 10)  # (candidates, 10), also of none
     if likely:
         cut = np.array([cut_digit(page, candidates[place].edges) for place in likely])
-        answers = classifier.probabilities(cut.reshape(-1, 28, 28, 1))  # (likely, 10)
+        with step("classify"):
+            answers = classifier.probabilities(cut.reshape(-1, 28, 28, 1))  # (likely, 10)
         shares[likely] = _agree(shares[likely], answers.astype(np.float64))
     lines = arrange_lines(
         [one.edges for one in candidates], [one.presence > LIKELY for one in candidates]
@@ -205,7 +207,7 @@ def _judge(
 def _doubt_slashes(
     candidates: list[Candidate], lines: list[list[int]], shares: Doubles, page: Page
 ) -> list[Candidate]:
-    """Make less likely those candidates that are slashes, and no 1s."""
+    """Lower the presence of candidates that are slashes rather than 1s."""
     candidates = list(candidates)
     for line in lines:
         of_line = [candidates[place] for place in line]
@@ -224,7 +226,7 @@ def _doubt_slashes(
 def _detect(page: Page, detector: Detector, most_px: int) -> tuple[list[Candidate], float, int]:
     """Find candidates, the scale for it, and how many pixels the detector saw.
 
-    Where digits turn out to be much higher or lower than guessed, the detector looks again.
+    If the digits are much higher or lower than guessed, the detector looks again.
     """
     scale = fit_scale(page, READ_HEIGHT_PX / page.digit_px, most_px)
     return _detect_at(page, scale, detector, most_px)
@@ -258,7 +260,7 @@ def _detect_at(
 def _search(
     page: Page, candidates: list[Candidate], scale: float, detector: Detector, most_px: int
 ) -> tuple[Page, list[Candidate], float, int]:
-    """Look at the page in several scales, and without its rules: the guess may have been wrong."""
+    """Look at the page in several scales, and without its rules, in case the guess was wrong."""
     best, seen_px = (_score(candidates), page, candidates, scale), 0
     bare = erase_page_rules(page)
     for other in [show_whole(page), show_whole(bare)] if bare else [show_whole(page)]:
@@ -284,7 +286,7 @@ def _search(
 
 
 def _score(candidates: Sequence[Candidate]) -> float:
-    """How many digits are seen clearly, less those that are seen half."""
+    """How many digits are seen clearly, minus those seen half."""
     return sum(
         2 * candidate.presence * float(candidate.probabilities.max()) - 1
         for candidate in candidates
@@ -293,7 +295,7 @@ def _score(candidates: Sequence[Candidate]) -> float:
 
 
 def _find_one(pixels: Image) -> Ink | None:
-    """What `/predict` would read."""
+    """The ink that `/predict` would read."""
     with contextlib.suppress(NoDigitFoundError):
         return find_ink(pixels)
     return None
@@ -302,8 +304,9 @@ def _find_one(pixels: Image) -> Ink | None:
 def _is_one(one: Candidate, likely: Sequence[Candidate]) -> bool:
     """Is the picture one digit, perhaps in pieces?
 
-    All candidates must lie within it. Then it is where there is one, or the classifier is surer of
-    it than the detector of them, or, where there is none, sure enough.
+    All candidates must lie within its ink. Then it is one if there is one candidate, or if the
+    classifier is surer of it than the detector of them. Without candidates, the classifier must be
+    sure enough.
     """
     left, top, right, bottom = one.edges
     for candidate in likely:
@@ -321,7 +324,7 @@ def _is_one(one: Candidate, likely: Sequence[Candidate]) -> bool:
 
 
 def _agree(ours: Doubles, theirs: Doubles) -> Doubles:
-    """Weigh two opinions on which digits they are, `(n, 10)` each."""
+    """Combine two opinions on the digits, `(n, 10)` each, with their weights."""
     both = np.maximum(ours, 1e-6) ** DETECTOR_WEIGHT * np.maximum(theirs, 1e-3) ** CLASSIFIER_WEIGHT
     return np.asarray(both / both.sum(axis=1, keepdims=True))
 

@@ -1,4 +1,4 @@
-"""From many named images to as many answers, in order."""
+"""Answer many named images, in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,20 +18,20 @@ ReadAll = Callable[
 
 
 class Answer(NamedTuple):
-    """The answer for one image of many: a prediction, or what was wrong with the image.
+    """The answer for one image of many: a prediction, or the image's error.
 
-    An error that is no `FlaskapiError` is a fault of ours.
+    An error that is no `FlaskapiError` is a bug of this project.
     """
 
     name: str
     outcome: Outcome
     image: bytes = b""  # the file
-    normalized: NormalizedDigit | None = None  # what the network saw of a digit
+    normalized: NormalizedDigit | None = None  # the network's input, for a digit
 
 
 def split_items(items: Iterable[Item], max_pixels: int) -> Iterator[Item]:
-    """Give each page of a TIFF or PDF as an item of its own, named by its number, `scan.pdf#2`; all
-    else as it is.
+    """Give each page of a TIFF or PDF as a separate item, named by its number, `scan.pdf#2`; other
+    items stay as they are.
 
     Args:
         items: named image files.
@@ -50,7 +50,7 @@ def split_items(items: Iterable[Item], max_pixels: int) -> Iterator[Item]:
 
 
 def answer_items(items: Iterable[Item], read_all: ReadAll) -> Iterator[Answer]:
-    """Answer each item under its name, in order, holding no more of them than `read_all` does.
+    """Answer each item under its name, in order, and hold no more of them than `read_all` does.
 
     Raises:
         ModelUnavailableError: there is no model.
@@ -74,7 +74,7 @@ def answer_items(items: Iterable[Item], read_all: ReadAll) -> Iterator[Answer]:
 def each(
     read: Callable[[bytes], NumberPrediction],
 ) -> Callable[[Iterable[bytes | FlaskapiError]], Iterator[NumberPrediction | Exception]]:
-    """Make of what reads one image what reads many, where what is wrong with one is its answer."""
+    """Turn a function for one image into one for many; an image's error becomes its answer."""
 
     def read_one(image: bytes | FlaskapiError) -> NumberPrediction | Exception:
         if isinstance(image, FlaskapiError):

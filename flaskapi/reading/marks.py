@@ -1,4 +1,4 @@
-"""What stands between the digits of a number: points, dashes, slashes, signs that join numbers."""
+"""Find the marks between the digits of a number: points, dashes, slashes, operators."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -25,27 +25,27 @@ SIGNS: dict[str, str] = {
     "divided-by": "÷",
     "other": "?",
 }
-# They make a formula of numbers, or are as large as a digit: the number alone is not what is there.
+# They make the number part of a formula, or are as large as a digit: the number is not everything.
 JOINING = {"equals", "plus", "times", "divided-by", "other"}
 # All as shares of the height of the line's digits.
-BAND = 0.75  # above and below the middle of a line, marks of that line
-BESIDE = 1.2  # before the first and behind the last digit
+BAND = 0.75  # marks within this distance of a line's middle belong to it
+BESIDE = 1.2  # the farthest mark before the first and after the last digit
 LEAST_SIDE, DOT_SIDE, COMMA_HEIGHT = 0.06, 0.3, 0.5
 DASH_WIDTH, DASH_HEIGHT, RULE_WIDTH = (0.15, 0.7), 0.3, 1.6
-HIGHEST = 2.2  # a slash or a bracket; more is a line
-LARGE = 0.55  # as large as a digit
-STRONG = 0.5  # of the ink's strength: less is dirt
+HIGHEST = 2.2  # of a slash or a bracket; what is higher is a ruled line
+LARGE = 0.55  # from this on a mark is as large as a digit
+STRONG = 0.5  # of the ink's strength; weaker marks are dirt
 # A slash among digits: how high against them, and how far it leans, in degrees. Of drawn dates and
 # those of 12 cheques 70 of 71 slashes are as high; of 201 1s between digits none, with MOST_LEAN.
 SLASH_HEIGHT, LEAST_LEAN, MOST_LEAN = 1.25, 2.5, 42
-SLASH, SLASH_IN_DATE = 0.8, 0.98  # how surely it is one: alone, and with another as in a date
-LEAST_OTHERS = 2  # digits to measure it by
-FAR_APART = 1.6  # of the height, from a digit's side to the next one's: of another group
-FAR_FROM_OTHERS = 2.5  # of the usual way from digit to digit in that line
+SLASH, SLASH_IN_DATE = 0.8, 0.98  # its probability: alone, and with a second one as in a date
+LEAST_OTHERS = 2  # digits that it is compared with
+FAR_APART = 1.6  # heights between two digits that start a new group
+FAR_FROM_OTHERS = 2.5  # the same, in usual gaps of that line
 
 
 class Mark(NamedTuple):
-    """Something between the digits, on a page."""
+    """A mark between the digits, on a page."""
 
     kind: Kind
     confidence: float
@@ -60,7 +60,7 @@ class Line(NamedTuple):
 
     @property
     def written(self) -> str:
-        """Digits and signs, a space between groups."""
+        """Digits and marks, with a space between groups."""
         ends = {id(group[-1]) for group in self._grouped()[:-1]}
         text = ""
         for _, piece, is_end in sorted(
@@ -72,7 +72,7 @@ class Line(NamedTuple):
 
     @property
     def groups(self) -> list[str]:
-        """Digits that stand together."""
+        """The digits of each group."""
         values = {id(edges): str(digit) for digit, edges in self.digits}
         return ["".join(values[id(edges)] for edges in group) for group in self._grouped()]
 
@@ -94,11 +94,11 @@ class Line(NamedTuple):
 
 
 def find_marks(page: Page, lines: Sequence[Sequence[tuple[int, Edges]]]) -> list[Line]:
-    """Find what stands between the digits of each line.
+    """Find the marks between the digits of each line.
 
     Args:
-        page: that the digits are on.
-        lines: of each its digits and their boxes, from left to right.
+        page: the page with the digits.
+        lines: for each line its digits and their boxes, from left to right.
     """
     digits = [edges for line in lines for _, edges in line]
     if not digits:
@@ -120,13 +120,13 @@ def _height(boxes: Sequence[Edges]) -> float:
 def find_slashes(
     page: Page, boxes: Sequence[Edges], is_likely: Sequence[bool], is_one: Sequence[bool]
 ) -> dict[int, float]:
-    """Find which candidates of a line are slashes, and how surely, by their places.
+    """Find which candidates of a line are slashes, and how probably, by their places.
 
     Args:
-        page: that they are on.
+        page: the page with the candidates.
         boxes: of the line's candidates, from left to right.
-        is_likely: of each, that it is a digit or a mark as large.
-        is_one: of each, that it looks most like a 1.
+        is_likely: for each, whether it is a digit or a mark as large.
+        is_one: for each, whether it looks most like a 1.
     """
     others = [
         box for box, likely, one in zip(boxes, is_likely, is_one, strict=True) if likely and not one
@@ -181,7 +181,7 @@ def _find_between(parts: Sequence[InkPart], boxes: Sequence[Edges]) -> list[Mark
 
 
 def _stack(parts: Sequence[InkPart]) -> list[list[InkPart]]:
-    """Put what stands above each other together."""
+    """Group parts that stand above each other."""
     stacks: list[list[InkPart]] = []
     for part in sorted(parts, key=lambda part: part.edges[0]):
         left, _, right, _ = part.edges
@@ -199,7 +199,7 @@ def _stack(parts: Sequence[InkPart]) -> list[list[InkPart]]:
 def _name(
     stack: Sequence[InkPart], height: float, x: Sequence[float], middles: Sequence[float]
 ) -> Mark | None:
-    """Name what one mark is made of, by its size and place against the digits'."""
+    """Name a mark by its size and its place relative to the digits."""
     boxes = np.array([part.edges for part in stack])
     left, top = boxes[:, :2].min(axis=0)
     right, bottom = boxes[:, 2:].max(axis=0)
@@ -241,7 +241,7 @@ def _shape(part: InkPart, height: float) -> str:
 
 
 def correct_confidence(confidence: float, lines: Sequence[Line]) -> float:
-    """The confidence in digits alone, where something as large as one of them is left out."""
+    """Lower the confidence of a number if something as large as a digit is left out."""
     left_out: Doubles = np.array(
         [1 - mark.confidence / 2 for line in lines for mark in line.marks if mark.kind in JOINING]
     )

@@ -1,4 +1,4 @@
-"""From the bytes of a larger image to the number that is written in it: the order of the steps."""
+"""From the bytes of a larger image to the number in it: the steps in order."""
 
 import contextlib
 import math
@@ -24,22 +24,23 @@ from flaskapi.reading.predictions import Alternative, NumberDigit, NumberMark, N
 from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.reading.readings import ANY, Reading, best_readings
 from flaskapi.reading.views import find_views
+from flaskapi.steps import step
 
-# A reading with less confidence is looked at again, narrower and larger; 0.99 saved no more, and
+# A reading with less confidence is looked at again, narrower and larger; 0.99 corrected no more and
 # took longer.
 SURE = 0.95
 
 
 class NumberQuery(NamedTuple):
-    """What a caller knows of the number, and asks for."""
+    """What a caller knows about the number, and asks for."""
 
     pattern: str | None = None  # a character for each digit, `d` for any; None: nothing is known
-    alternatives: int = 0  # other readings to give
-    check: Check | None = None  # a check digit that the number is known to have
+    alternatives: int = 0  # how many other readings to give
+    check: Check | None = None  # the rule of the number's check digit
 
     @property
     def weighed(self) -> int:
-        """How many readings are weighed."""
+        """How many readings are considered."""
         return max(self.alternatives + 1, READINGS if self.check else 0)
 
 
@@ -47,12 +48,12 @@ ANYTHING = NumberQuery()
 
 
 class _Read(NamedTuple):
-    """What is read in a look, the likeliest first."""
+    """The readings of a look, the likeliest first."""
 
     look: Look
     readings: list[Reading]
     is_sure: bool
-    passes: bool | None = None  # its check; None: there is none to pass
+    passes: bool | None = None  # whether one passes the check; None: there is no check
 
 
 def predict_number(
@@ -69,24 +70,25 @@ def predict_number(
         classifier: says which digit each candidate is.
         detector: finds candidates.
         limits: see `Limits`.
-        wanted: only numbers that fit its pattern are given, where any fits.
+        wanted: restricts the readings to those that fit its pattern, if any fits.
 
     Raises:
         FlaskapiError: one of the kinds that `predict_digit` names.
     """
     version = classifier.version
-    found = _read(image, classifier, detector, limits, wanted)
-    if classifier.version != version:
-        # It broke and another took its place: one answers for all that there is to see.
+    with step("find"):
         found = _read(image, classifier, detector, limits, wanted)
-    if wanted.check is not None:
-        found = _check(found, wanted.check, limits.uncertain_below)
-    readings = found.readings[: wanted.alternatives + 1]
-    return _conclude(found._replace(readings=readings), classifier, limits.uncertain_below)
+        if classifier.version != version:
+            # A version failed, and another took its place: one version answers all looks.
+            found = _read(image, classifier, detector, limits, wanted)
+        if wanted.check is not None:
+            found = _check(found, wanted.check, limits.uncertain_below)
+        readings = found.readings[: wanted.alternatives + 1]
+        return _conclude(found._replace(readings=readings), classifier, limits.uncertain_below)
 
 
 def _check(found: _Read, check: Check, uncertain_below: float) -> _Read:
-    """Choose among the readings those that pass; where none does, the answer is uncertain."""
+    """Choose among the readings that pass; if none does, the answer is uncertain."""
     readings, is_passed = rank(found.readings, check)
     is_sure = is_passed and readings[0].confidence >= uncertain_below
     return found._replace(readings=readings, is_sure=is_sure, passes=is_passed)
@@ -95,7 +97,7 @@ def _check(found: _Read, check: Check, uncertain_below: float) -> _Read:
 def _read(
     image: bytes, classifier: Classifier, detector: Detector, limits: Limits, wanted: NumberQuery
 ) -> _Read:
-    """Look, read, choose; where the reading is not sure, look again and put all looks together."""
+    """Look, read and choose; if the reading is uncertain, look again and combine all looks."""
     looks = _look(image, classifier, detector, limits, wanted)
     found = _choose(looks, wanted, limits.uncertain_below)
     if found.readings[0].confidence >= SURE or found.look.scale is None:
@@ -140,10 +142,10 @@ def _look(
 
 
 def _choose(looks: list[Look], wanted: NumberQuery, uncertain_below: float) -> _Read:
-    """Choose between the picture as EXIF tells, which comes first, and as it is stored.
+    """Choose between the picture turned by EXIF, which comes first, and the picture as stored.
 
     Raises:
-        NoDigitFoundError: there is a number in none of them.
+        NoDigitFoundError: none of them shows a number.
     """
     found = []
     for look in looks:
@@ -152,7 +154,7 @@ def _choose(looks: list[Look], wanted: NumberQuery, uncertain_below: float) -> _
             is_sure = readings[0].confidence >= uncertain_below and not misfits
             found.append(_Read(look, readings, is_sure))
     if not found:
-        raise NoDigitFoundError("No digit was found: what is there does not look like digits.")
+        raise NoDigitFoundError("No digit was found: nothing here looks like a digit.")
     told, surer = found[0], max(found, key=lambda one: one.look.evidence)
     if all(one.is_sure for one in found) and surer.readings[0].number != told.readings[0].number:
         return told._replace(is_sure=False)
@@ -214,7 +216,7 @@ def _conclude(found: _Read, classifier: Classifier, uncertain_below: float) -> N
 
 
 def _box(edges: Edges, page: Page, layout: Layout) -> Box:
-    """The part of a box on the page that lies in the picture, in whole pixels of what was sent."""
+    """A box on the page, in whole pixels of the sent picture and within it."""
     height, width = page.ink.shape
     scale = max(layout.width, layout.height) / max(width, height)
     left, right = (min(max(edge, 0), width) * scale for edge in edges[::2])
@@ -224,6 +226,6 @@ def _box(edges: Edges, page: Page, layout: Layout) -> Box:
 
 
 def warm_up(classifier: Classifier, detector: Detector) -> None:
-    """Take every step of a number once, as `digit.warm_up` does of a digit."""
+    """Take every step of a number once, as `digit.warm_up` does for a digit."""
     with contextlib.suppress(ModelUnavailableError, NoDigitFoundError):
         predict_number(STROKE, classifier, detector, Limits(max_pixels=96 * 96, uncertain_below=0))

@@ -1,4 +1,4 @@
-"""What is answered, in plain Python values."""
+"""The answers, as plain Python values."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,9 +7,7 @@ from flaskapi.digits import Box, NormalizedDigit
 
 
 class Prediction(NamedTuple):
-    """The answer for one digit. `probabilities` has one entry for each
-    digit, 0 to 9.
-    """
+    """The answer for one digit. `probabilities` has one entry for each digit, 0 to 9."""
 
     digit: int
     confidence: float
@@ -20,7 +18,7 @@ class Prediction(NamedTuple):
 
 
 class DigitReading(NamedTuple):
-    """The answer for one digit, and what the network saw of it."""
+    """The answer for one digit, and the network's input."""
 
     prediction: Prediction
     normalized: NormalizedDigit
@@ -36,14 +34,14 @@ class NumberDigit(NamedTuple):
 
 
 class Alternative(NamedTuple):
-    """Another way to read the number."""
+    """Another reading of the number."""
 
     number: str
     confidence: float
 
 
 class NumberMark(NamedTuple):
-    """Something between the digits of a number; its box is as a digit's."""
+    """A mark between the digits of a number; its box is in the same pixels as a digit's."""
 
     kind: str
     confidence: float
@@ -61,7 +59,7 @@ class NumberPrediction(NamedTuple):
     model: str
     generation: int
     alternatives: list[Alternative]
-    written: str = ""  # digits and the signs between them, a newline between lines
+    written: str = ""  # digits and the marks between them, a newline between lines
     marks: Sequence[NumberMark] = ()
-    groups: Sequence[Sequence[str]] = ()  # of each line, digits that stand together
-    passes: bool | None = None  # the check that the caller named; None: none was named
+    groups: Sequence[Sequence[str]] = ()  # for each line, the digits that stand together
+    passes: bool | None = None  # whether it passes the requested check; None: there was none

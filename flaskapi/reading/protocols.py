@@ -1,4 +1,4 @@
-"""What the domain needs from outside: a classifier, a detector, and limits."""
+"""The interfaces that the domain needs: a classifier, a detector, and limits."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -9,29 +9,29 @@ Probabilities = Floats
 
 
 class Limits(NamedTuple):
-    """What is read, and how sure an answer must be."""
+    """How large an image may be, and how certain an answer must be."""
 
-    max_pixels: int = 25_000_000  # of a picture; one with more is refused before it is decoded
+    max_pixels: int = 25_000_000  # of a picture; larger ones are refused before they are decoded
     uncertain_below: float = 0.95  # an answer with less confidence is marked `uncertain`
 
 
 class Classifier(Protocol):
-    """A loaded model that answers."""
+    """A loaded model that classifies digits."""
 
     @property
     def card(self) -> dict[str, Any]:
-        """What is known of the model: its version, data, training and accuracy."""
+        """The model card: version, data, training and accuracy."""
 
     @property
     def version(self) -> str:
-        """Names the model in every prediction, as `2026-11-22-1a2b3c4d`."""
+        """The model's name in every prediction, such as `2026-11-22-1a2b3c4d`."""
 
     @property
     def generation(self) -> int:
-        """Counts what was promoted to serve; 0 where nothing was."""
+        """The number of promotions and rollbacks so far."""
 
     def probabilities(self, batch: Batch) -> Probabilities:
-        """Classify `float32 (n, 28, 28, 1)` in [0, 1], 1 the ink, as `float32 (n, 10)` whose rows
+        """Classify `float32 (n, 28, 28, 1)` in [0, 1], 1 is ink, as `float32 (n, 10)` whose rows
         sum to 1.
 
         Raises:
@@ -44,13 +44,13 @@ class Detector(Protocol):
 
     @property
     def card(self) -> dict[str, Any]:
-        """What is known of the model: its version, data and training."""
+        """The model card: version, data and training."""
 
     def detect(self, page: Floats) -> Floats:
-        """Look over a page.
+        """Find digits on a page.
 
         Args:
-            page: `float32 (height, width)` in [0, 1], 1 the ink; both sides multiples of 16, digits
+            page: `float32 (height, width)` in [0, 1], 1 is ink; both sides multiples of 16, digits
                 18 to 52 pixels high.
 
         Returns:

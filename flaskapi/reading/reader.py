@@ -1,4 +1,4 @@
-"""`Reader`: everything that can be read, without HTTP. Routes, commands and callers share it."""
+"""`Reader` reads images without HTTP. Routes, commands and callers in Python share it."""
 
 from collections.abc import Iterable, Iterator
 
@@ -17,7 +17,7 @@ DEFAULTS = Limits()
 
 
 class Reader:
-    """Reads digits and numbers with the models that it is given.
+    """Reads digits and numbers with the given models.
 
     >>> from flaskapi import Reader
     >>> reader = Reader()
@@ -32,13 +32,13 @@ class Reader:
         detector: Detector | None = None,
         limits: Limits = DEFAULTS,
     ) -> None:
-        """Keep the models; in place of one that is not given, load the shipped one.
+        """Keep the models; load the included one in place of a missing one.
 
         Raises:
-            ModelUnavailableError: a shipped model cannot be loaded; the text says why.
+            ModelUnavailableError: an included model cannot be loaded; the text says why.
         """
         if classifier is None or detector is None:
-            # Not at the top: a caller who brings models of their own needs no ONNX Runtime.
+            # Not at the top: a caller with other models does not need ONNX Runtime.
             from flaskapi.serving.classifier import load_classifier
             from flaskapi.serving.detector import load_detector
 
@@ -63,10 +63,10 @@ class Reader:
 
         Args:
             image: a whole image file.
-            pattern: a character for each digit, `d` for any, as `05dddddddd`.
-            length: how many digits it has; the same as a pattern of so many `d`.
+            pattern: a character for each digit, `d` for any, such as `05dddddddd`.
+            length: the number of digits; the same as a pattern of so many `d`.
             alternatives: how many other readings to give, the likeliest first.
-            check: a check digit that the number is known to have; see `passes`.
+            check: the rule of the number's check digit; see `passes`.
 
         Raises:
             InvalidRequestError: pattern and length do not agree.
@@ -84,12 +84,12 @@ class Reader:
     def many(
         self, items: Iterable[Item], route: Route = "digit", *, split: bool = True
     ) -> Iterator[Answer]:
-        """Read one digit, or one number, in each of many images, in their order.
+        """Read one digit, or one number, in each of many images, in order.
 
         Args:
-            items: named image files; one that is an error already is answered with it.
-            route: what is in each.
-            split: read each page of a TIFF or PDF, else the first alone.
+            items: named image files; an item that is an error is answered with it.
+            route: what each image shows, a digit or a number.
+            split: read each page of a TIFF or PDF, not only the first.
 
         Raises:
             ModelUnavailableError: there is no model.
@@ -104,10 +104,10 @@ class Reader:
         return predict_digits(images, self.classifier, self.limits)
 
     def check(self, route: Route = "digit") -> None:
-        """Fail before anything is read where a model is missing.
+        """Fail early if a model is missing.
 
         Raises:
-            ModelUnavailableError: it is; the text says why.
+            ModelUnavailableError: a model is missing; the text says why.
         """
         for model in (self.classifier, self.detector) if route == "number" else (self.classifier,):
             _ = model.card

@@ -1,5 +1,5 @@
-"""From candidates in reading order to whole numbers: the likeliest readings, and those that fit
-what the caller knows.
+"""From candidates in reading order to whole numbers: the likeliest readings that fit the caller's
+pattern.
 """
 
 import heapq
@@ -13,17 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 ANY = "d"  # in a pattern, stands for any digit
-TRIED_DIGITS = 4  # for each candidate, the likeliest, beside what the pattern asks for
+TRIED_DIGITS = 4  # for each candidate, the likeliest, besides the one that the pattern requires
 NEGLIGIBLE_MASS = (
     1e-30  # is not followed up: of a page of digits, far too few or too many read for a pattern
 )
-LEAST_MASS = 1e-3  # of what was seen: a pattern that less speaks for does not fit the picture
+LEAST_MASS = 1e-3  # a pattern whose readings have less probability together does not fit
 
 
 class Reading(NamedTuple):
-    """One way to read the candidates."""
+    """One reading of the candidates."""
 
-    # For each candidate the digit that it is, None where it is none.
+    # For each candidate its digit, or None if it is not a digit.
     choices: tuple[int | None, ...]
     confidence: float
 
@@ -37,23 +37,22 @@ def best_readings(
 ) -> tuple[list[Reading], bool]:
     """Find the likeliest readings of different numbers.
 
-    A candidate is a digit or not, and one digit or another, independently of the others: a
-    reading's probability is the product. With a pattern, only readings that fit it are weighed,
-    against each other (Viterbi's algorithm with several best paths, over how much of the pattern
-    has been read).
+    Whether a candidate is a digit, and which one, is independent of the others: a reading's
+    probability is the product. With a pattern, only readings that fit it are compared (Viterbi's
+    algorithm with several best paths, over how much of the pattern has been read).
 
     Args:
-        presences: of each candidate, in reading order, the probability that it is a digit.
+        presences: for each candidate, in reading order, the probability that it is a digit.
         shares: `(n, 10)`, the probability of each digit, if it is one.
-        pattern: one sign for each digit of the number, `d` for any; or None.
+        pattern: one character for each digit of the number, `d` for any; or None.
         count: how many readings to give.
 
     Returns:
-        The readings, the likeliest first, at least one; a reading of no digit only where that is
-        the likeliest, and then alone. And whether there was a pattern that next to nothing fits:
-        then the confidences are those without it; if nothing does, the readings too.
+        The readings, the likeliest first, at least one. A reading without digits is given only if
+        it is the likeliest, and then alone. The flag says whether almost nothing fits the pattern:
+        the confidences are then those without it, and so are the readings if none fits.
 
-    A 1 that may be a 7, then what is a 2, if it is a digit at all:
+    A 1 that may be a 7, then a 2 that may be no digit:
 
     >>> shares = np.zeros((2, 10))
     >>> shares[0, [1, 7]], shares[1, 2] = (0.75, 0.25), 1
@@ -63,7 +62,7 @@ def best_readings(
     >>> best_readings([1.0, 0.75], shares, "7d", 1)[0][0].number
     '72'
     """
-    # For each number of signs read so far: the best ways to there, and the sum over all of them.
+    # For each number of characters read so far: the best paths to there, and the sum over all.
     ways: dict[int, list[_Way]] = {0: [_Way(0.0, "", None, None)]}
     mass: dict[int, float] = {0: 1.0}
     for left, presence, row in zip(
@@ -97,7 +96,7 @@ def best_readings(
         ways = {at: _best(longer[at], count + 1) for at in reachable}
         mass = heavier
     if pattern is None:
-        # That there may be no number is an answer of its own, not another number.
+        # "No number" is an answer of its own, not another number.
         return _readings(
             ways[0][:1]
             if not ways[0][0].number
@@ -112,16 +111,15 @@ def best_readings(
 
 
 class _Way(NamedTuple):
-    # The logarithm of its probability: the product over a page full of candidates is too small for
-    # a float.
+    # The logarithm of its probability: the product over many candidates is too small for a float.
     weight: float
     number: str
-    before: "_Way | None"  # without the last candidate
-    digit: int | None  # that the last candidate is
+    before: "_Way | None"  # the path without the last candidate
+    digit: int | None  # of the last candidate
 
     @property
     def choices(self) -> tuple[int | None, ...]:
-        """For each candidate the digit that it is."""
+        """For each candidate its digit."""
         way, backwards = self, list[int | None]()
         while way.before is not None:
             backwards.append(way.digit)
@@ -138,8 +136,8 @@ def _go_on(ways: list[_Way], weight: float, digit: int | None) -> Iterator[_Step
 
 
 def _best(steps: list[Iterator[_Step]], count: int) -> list[_Way]:
-    """The likeliest ways of each number that they read; each of the steps has its likeliest
-    first.
+    """The likeliest paths for each number that they read; each iterator of steps gives its
+    likeliest first.
     """
     kept: dict[str, _Way] = {}
     for weight, before, digit in heapq.merge(*steps, key=itemgetter(0), reverse=True):

@@ -22,7 +22,7 @@ class OnnxClassifier(Model):
             10,
         ):
             raise ModelUnavailableError(
-                f"{path.name}: does not answer ten probabilities; is it another kind of model?"
+                f"{path.name}: its output is not ten probabilities; is it another kind of model?"
             )
 
     def probabilities(self, batch: Floats) -> Floats:

@@ -158,7 +158,7 @@ def build_compiled(model_path: Path, target: Path) -> None:
         if not lines:
             log.error("compiling %s failed:\n%s", model_path, done.stderr)
         raise ModelUnavailableError(
-            lines[-1] if lines else f"{model_path.name}: compiling failed; the log says why."
+            lines[-1] if lines else f"{model_path.name}: compiling failed; the log has the reason."
         )
 
 

@@ -18,7 +18,7 @@ class OnnxDetector(Model):
         takes_pages = not any(isinstance(side, int) for side in self.shape[:2])
         if not takes_pages or self.detect(np.zeros((32, 64), np.float32)).shape != (8, 32, VALUES):
             raise ModelUnavailableError(
-                f"{path.name}: does not answer as a detector does; is it another kind of model?"
+                f"{path.name}: its output is not a detector's; is it another kind of model?"
             )
 
     def detect(self, page: Floats) -> Floats:

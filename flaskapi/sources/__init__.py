@@ -42,14 +42,14 @@ class Allowance:
         self._taken += count
         if self.total_bytes is not None and self._taken > self.total_bytes:
             raise TooLargeError(
-                f"What was sent unpacks to more than {self.total_bytes:,} bytes (MAX_BATCH_BYTES); "
+                f"The request unpacks to more than {self.total_bytes:,} bytes (MAX_BATCH_BYTES); "
                 f"the rest was not read."
             )
 
     def too_large(self) -> TooLargeError:
         """What an image of more than `image_bytes` is answered with."""
         return TooLargeError(
-            f"The image has more than {self.image_bytes:,} bytes, the most that are read of one "
+            f"The image has more than {self.image_bytes:,} bytes, the limit for one image "
             f"(MAX_REQUEST_BYTES)."
         )
 
@@ -74,7 +74,7 @@ def check_name(name: str) -> FlaskapiError | None:
     """
     parts = name.replace("\\", "/").split("/")
     if not name or "\0" in name:
-        return InvalidRequestError("The archive gives this member no proper name.")
+        return InvalidRequestError("This member of the archive has no valid name.")
     if parts[0] == "" or (len(parts[0]) == 2 and parts[0].endswith(":")):
         return InvalidRequestError(f"The member's name, {name!r}, is absolute.")
     if ".." in parts:

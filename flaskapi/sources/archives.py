@@ -94,7 +94,7 @@ def _read_forwards(
     if kind == "other":
         form = next(form for signature, form in _OTHERS.items() if head.startswith(signature))
         raise UnsupportedImageError(
-            f"'{name}' is packed by {form}, which is not read: {FORMAT_NAMES}."
+            f"'{name}' is compressed with {form}, which is not supported; send {FORMAT_NAMES}."
         )
     stream: Readable = source
     if kind == "gzip":
@@ -129,21 +129,21 @@ def _to_its_end(members: Iterator[Item], name: str) -> Iterator[Item]:
     except (FlaskapiError, OSError, EOFError, zlib.error) as error:
         if not isinstance(error, FlaskapiError):  # what gzip and zlib say of damaged data
             error = InvalidRequestError(
-                f"The archive '{name}' is damaged or cut off: {str(error).rstrip('.')}."
+                f"The archive '{name}' is damaged or truncated: {str(error).rstrip('.')}."
             )
         if empty:
             raise error from None
         yield Item(name, error)
         return
     if empty:
-        raise MissingImageError(f"The archive '{name}' holds no image.")
+        raise MissingImageError(f"The archive '{name}' contains no image.")
 
 
 def _without_archives(member: Item) -> Item:
     if isinstance(member.content, bytes) and kind_of(member.content[:BLOCK_BYTES]) is not None:
         return Item(
             member.name,
-            UnsupportedImageError("This is an archive within an archive, which is not read."),
+            UnsupportedImageError("This is an archive within an archive, which is not supported."),
         )
     return member
 

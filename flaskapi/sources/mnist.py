@@ -111,7 +111,7 @@ def _read_idx(path: Path) -> Bytes:
         raw = path.read_bytes()
         data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path}: cannot be read whole: {error}.") from error
+        raise DatasetError(f"{path}: cannot be read completely: {error}.") from error
     if len(data) < 4 or data[:3] != b"\x00\x00\x08" or data[3] not in (1, 3):
         raise DatasetError(
             f"{path}: expected an IDX file of unsigned bytes, which begins 00 00 08; it begins "
@@ -119,7 +119,7 @@ def _read_idx(path: Path) -> Bytes:
         )
     header = 4 + 4 * data[3]
     if len(data) < header:
-        raise DatasetError(f"{path}: the header is cut off after {len(data)} bytes.")
+        raise DatasetError(f"{path}: the header is truncated after {len(data)} bytes.")
     shape = struct.unpack(f">{data[3]}I", data[4:header])
     expected = math.prod(shape)
     if len(data) - header != expected:

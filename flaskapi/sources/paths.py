@@ -72,7 +72,7 @@ def _read_folder(folder: str, allowance: Allowance) -> Iterator[Item]:
             yield Item(name, _domain(error))
     if empty:
         raise MissingImageError(
-            f"The folder '{_readable(folder)}' holds no image: no {', '.join(sorted(SUFFIXES))}."
+            f"The folder '{_readable(folder)}' contains no image: no {', '.join(sorted(SUFFIXES))}."
         )
 
 

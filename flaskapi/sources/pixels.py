@@ -33,24 +33,28 @@ def encode_numbers(numbers: list[Any], name: str) -> bytes:
     Raises:
         InvalidRequestError: other numbers, another count of them, or no numbers.
     """
-    flat = list(_flatten(numbers, name))
+    flat = list(flatten_numbers(numbers, name, COUNT))
     if len(flat) != COUNT:
         found = f"more than {COUNT}" if len(flat) > COUNT else str(len(flat))
         raise InvalidRequestError(
-            f"{name} has {found} numbers; a picture is {COUNT} of them, or 28 rows of 28."
+            f"{name} has {found} numbers; a picture has {COUNT}, or 28 rows of 28."
         )
     lowest, highest = min(flat), max(flat)
     if not 0 <= lowest <= highest <= 255:
         raise InvalidRequestError(
-            f"{name} has numbers from {str(lowest)[:20]} to {str(highest)[:20]}; they must lie in "
-            f"0 to 1 or in 0 to 255."
+            f"{name} has numbers from {str(lowest)[:20]} to {str(highest)[:20]}; they must be "
+            f"from 0 to 1 or from 0 to 255."
         )
     scale = 255 if highest <= 1 else 1
     return write_png(bytes(round(value * scale) for value in flat))
 
 
-def _flatten(numbers: list[Any], name: str) -> Iterator[float]:
-    """Give the numbers in lists, one more than a picture has at most."""
+def flatten_numbers(numbers: list[Any], name: str, most: int) -> Iterator[float]:
+    """Give the numbers in lists within lists, one more than `most` at most.
+
+    Raises:
+        InvalidRequestError: something else is in them; the text has the name.
+    """
     count, stack = 0, [iter(numbers)]
     while stack:
         for value in stack[-1]:
@@ -58,11 +62,11 @@ def _flatten(numbers: list[Any], name: str) -> Iterator[float]:
                 stack.append(iter(value))
                 break
             if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-                kind = "a list too deep" if isinstance(value, list) else repr(value)[:40]
-                raise InvalidRequestError(f"{name} must hold numbers alone; it holds {kind}.")
+                kind = "nested lists" if isinstance(value, list) else repr(value)[:40]
+                raise InvalidRequestError(f"{name} must contain only numbers; it contains {kind}.")
             yield value
             count += 1
-            if count > COUNT:
+            if count > most:
                 return
         else:
             stack.pop()

@@ -5,7 +5,7 @@ own IDX files. Each picture is an item, named by its place, counted from 1.
 import re
 import struct
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def read_table(
             allowance.take(len(content) if isinstance(content, bytes) else 0)
             yield Item(f"{name}#{number}", content)
         if not number:
-            raise MissingImageError(f"'{name}' holds no picture.")
+            raise MissingImageError(f"'{name}' contains no picture.")
     except FlaskapiError as error:
         if not number:
             raise
@@ -69,7 +69,7 @@ def _read_idx(source: Readable) -> Iterator[bytes]:
             "This is an IDX file of labels; the pictures are in the one with 'images' in its name."
         )
     if magic != _IDX_IMAGES:
-        raise UnsupportedImageError("This is no IDX file of pictures.")
+        raise UnsupportedImageError("This is not an IDX file of pictures.")
     count, height, width = struct.unpack(">3I", _exactly(source, 12))
     _check_sides(height, width)
     for _ in range(count):
@@ -91,7 +91,7 @@ def _read_npy(source: Readable) -> Iterator[bytes]:
     size = layout.height * layout.width
     for _ in range(layout.pictures):
         values = np.frombuffer(_exactly(source, size * layout.dtype.itemsize), layout.dtype)
-        yield write_png(_to_bytes(values.astype(np.float64)), layout.width, layout.height)
+        yield write_png(to_grey(values), layout.width, layout.height)
 
 
 def _read_npy_header(source: Readable) -> _Layout:
@@ -119,10 +119,10 @@ def _read_npy_header(source: Readable) -> _Layout:
     except Exception as error:  # NumPy raises several kinds for a damaged header
         raise InvalidRequestError("The array's header is damaged.") from error
     if dtype.kind not in "buif" or dtype.itemsize > 8:
-        raise UnsupportedImageError(f"The array holds {dtype.name}; it must hold numbers.")
+        raise UnsupportedImageError(f"The array contains {dtype.name}; it must contain numbers.")
     if is_fortran and len(shape) > 1:
         raise UnsupportedImageError(
-            "The array lies column by column; save it as np.save(file, np.ascontiguousarray(a))."
+            "The array is in column order; save it with np.save(file, np.ascontiguousarray(a))."
         )
     return _Layout(*_find_pictures(shape), dtype)
 
@@ -140,7 +140,7 @@ def _find_pictures(shape: tuple[int, ...]) -> tuple[int, int, int]:
         count, height, width = 1, SIDE_PX, SIDE_PX
     else:
         raise UnsupportedImageError(
-            f"The array has the shape {shape}; needed is (n, 28, 28), (n, 784) or (28, 28)."
+            f"The array has the shape {shape}; it must be (n, 28, 28), (n, 784) or (28, 28)."
         )
     _check_sides(height, width)
     return count, height, width
@@ -172,7 +172,7 @@ def _find_label(cells: list[str]) -> int | None:
         return None
     if len(cells) != COUNT + 1:
         raise UnsupportedImageError(
-            f"This is a table of {len(cells)} columns; needed are {COUNT} of pixels, and perhaps "
+            f"This table has {len(cells)} columns; it must have {COUNT} of pixels, and optionally "
             f"one of labels."
         )
     return len(cells) - 1 if cells[-1].strip().lower() in _LABELS else 0
@@ -190,19 +190,25 @@ def _read_row(cells: list[str]) -> bytes | FlaskapiError:
     if len(cells) != COUNT:
         return InvalidRequestError(f"The row has {len(cells)} pixels, not {COUNT}.")
     try:
-        return write_png(_to_bytes(np.array(cells, np.float64)))
+        return write_png(to_grey(np.array(cells, np.float64)))
     except ValueError:
-        return InvalidRequestError("The row holds what is no number.")
+        return InvalidRequestError("The row contains something that is not a number.")
     except InvalidRequestError as error:
         return error
 
 
-def _to_bytes(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> bytes:
-    """Grey values from numbers, which are from 0 to 1 or from 0 to 255."""
+def to_grey(numbers: "np.ndarray[tuple[int, ...], np.dtype[Any]]") -> bytes:
+    """Grey values from numbers, which are from 0 to 1 or from 0 to 255.
+
+    Raises:
+        InvalidRequestError: others are among them.
+    """
+    with np.errstate(invalid="ignore"):  # a NaN that signals; it is refused below
+        values = numbers.astype(np.float64)
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     if not 0 <= low <= high <= 255:
         raise InvalidRequestError(
-            f"There are numbers from {low:g} to {high:g}; they must lie in 0 to 1 or in 0 to 255."
+            f"The numbers are from {low:g} to {high:g}; they must be from 0 to 1 or from 0 to 255."
         )
     return np.rint(values * (255 if high <= 1 else 1)).astype(np.uint8).tobytes()
 
@@ -219,7 +225,7 @@ def _exactly(source: Readable, size: int) -> bytes:
     while len(data) < size and (more := source.read(size - len(data))):
         data += more
     if len(data) < size:
-        raise InvalidRequestError("It is cut off: bytes are missing at its end.")
+        raise InvalidRequestError("The file is truncated: bytes are missing at its end.")
     return data
 
 
@@ -233,6 +239,6 @@ def _lines(source: Readable) -> Iterator[str]:
         for line in lines:
             yield line.decode("utf-8-sig", "replace")
         if len(rest) > _LONGEST_LINE:
-            raise InvalidRequestError("A row of the table is longer than pixels can be.")
+            raise InvalidRequestError("A row of the table is too long for a row of pixels.")
     if rest:
         yield rest.decode("utf-8-sig", "replace")

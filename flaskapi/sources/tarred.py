@@ -81,15 +81,13 @@ def read_tar(stream: Readable, allowance: Allowance) -> Iterator[Item]:
         yield Item(name, error or source.read_padded(size))
         if error:
             source.skip(size)
-    raise InvalidRequestError(
-        "The archive is cut off, or no tar archive: it ends without its end mark."
-    )
+    raise InvalidRequestError("The archive is truncated, or not a tar archive: it has no end mark.")
 
 
 def _refuse(name: str, kind: bytes, size: int, allowance: Allowance) -> FlaskapiError | None:
     if kind not in _REGULAR:
         return UnsupportedImageError(
-            f"This is {_WHAT.get(kind, 'of a kind that is not read')}, not an image."
+            f"This is {_WHAT.get(kind, 'of an unsupported kind')}, not an image."
         )
     return check_name(name) or (allowance.too_large() if size > allowance.image_bytes else None)
 
@@ -105,14 +103,14 @@ class _Source:
         data = self._stream.read(size)
         self._allowance.take(len(data))
         if 0 < len(data) < size:
-            raise InvalidRequestError("The archive is cut off.")
+            raise InvalidRequestError("The archive is truncated.")
         return data
 
     def read_padded(self, size: int) -> bytes:
         """Read a member's content, which is padded to whole blocks."""
         padded = self.read(-(-size // BLOCK_BYTES) * BLOCK_BYTES)
         if len(padded) < size:
-            raise InvalidRequestError("The archive is cut off.")
+            raise InvalidRequestError("The archive is truncated.")
         return padded[:size]
 
     def skip(self, size: int) -> None:
@@ -121,7 +119,7 @@ class _Source:
             left -= len(self.read(min(left, _CHUNK))) or self._cut_off()
 
     def _cut_off(self) -> int:
-        raise InvalidRequestError("The archive is cut off.")
+        raise InvalidRequestError("The archive is truncated.")
 
 
 def _parse(block: bytes) -> _Header:
@@ -165,7 +163,7 @@ def _read_told(source: _Source, header: _Header) -> dict[str, str]:
     """
     if header.bytes > _LONGEST_HEADER:
         raise InvalidRequestError(
-            "The archive is damaged: a member's name claims to be longer than any is."
+            "The archive is damaged: the length of a member's name is impossible."
         )
     data = source.read_padded(header.bytes)
     if header.kind == b"L":

@@ -76,13 +76,13 @@ def read_zip(file: IO[bytes], allowance: Allowance) -> Iterator[Item]:
             yield Item(
                 entry.name,
                 InvalidImageError(
-                    "The archive is damaged here: this is not where its directory says."
+                    "The archive is damaged here: the directory names another member."
                 ),
             )
             continue
         packed += entry.packed_bytes + _LOCAL.size
         if packed > directory.start:
-            raise InvalidRequestError("The archive's members lie over each other.")
+            raise InvalidRequestError("Members of the archive overlap.")
         content = _read_member(file, entry, directory.shift, allowance)
         allowance.take(len(content) if isinstance(content, bytes) else 0)
         yield Item(entry.name, content)
@@ -106,8 +106,7 @@ def _find_directory(file: IO[bytes]) -> _Directory:
         start = tail_start + record - length
     if disk not in (0, 0xFFFF) or start < 0 or offset > start:
         raise InvalidRequestError(
-            "The archive is damaged, or one part of several: its directory is not where it should "
-            "be."
+            "The archive is damaged, or one part of several: its directory is not in its place."
         )
     return _Directory(start, length, start - offset)
 
@@ -123,8 +122,8 @@ def _find_end(tail: bytes) -> int:
         ):
             return at
     raise InvalidRequestError(
-        "The archive is cut off, or something follows it: a ZIP's directory is at its end, and "
-        "there is none."
+        "The archive is truncated, or data follows it: a ZIP has its directory at its end, and "
+        "this one has none."
     )
 
 
@@ -136,7 +135,7 @@ def _read_directory(file: IO[bytes], directory: _Directory) -> Iterator[_Entry]:
             file.seek(position)
             block = file.read(min(left, _BLOCK))
             if not block:
-                raise InvalidRequestError("The archive is damaged: its directory is cut off.")
+                raise InvalidRequestError("The archive is damaged: its directory is truncated.")
             buffer, at, position, left = (
                 buffer[at:] + block,
                 0,
@@ -175,7 +174,7 @@ def _parse_entry(buffer: bytes, at: int) -> tuple[_Entry, int]:
     name_end = at + _ENTRY.size + name_length
     end = name_end + extra_length + comment_length
     if end > len(buffer):
-        raise InvalidRequestError("The archive is damaged: its directory is cut off.")
+        raise InvalidRequestError("The archive is damaged: its directory is truncated.")
     if _IN_EXTRA in (unpacked, packed, offset):
         unpacked, packed, offset = _sizes_64(
             buffer[name_end : name_end + extra_length], unpacked, packed, offset
@@ -224,7 +223,7 @@ def _read_member(
         return UnsupportedImageError("This is encrypted; send it without a password.")
     if entry.method not in (_STORED, _DEFLATED):
         return UnsupportedImageError(
-            f"This is compressed by a method that is not read (number {entry.method}); deflate is."
+            f"The compression method {entry.method} is not supported; use deflate."
         )
     if entry.bytes > allowance.image_bytes:
         return allowance.too_large()
@@ -232,13 +231,11 @@ def _read_member(
         entry.packed_bytes > entry.bytes + entry.bytes // 8 + 1024
     ):  # deflate adds five bytes to every 16 KB at most
         return InvalidImageError(
-            "The archive is damaged here: this is larger packed than unpacked."
+            "The archive is damaged here: the packed size exceeds the unpacked size."
         )
     packed = _read_packed(file, entry, shift)
     if packed is None:
-        return InvalidImageError(
-            "The archive is damaged here: this is not where its directory says."
-        )
+        return InvalidImageError("The archive is damaged here: the directory names another member.")
     return _unpack(packed, entry)
 
 
@@ -263,6 +260,6 @@ def _unpack(packed: bytes, entry: _Entry) -> bytes | FlaskapiError:
             return InvalidImageError("The archive is damaged here: this cannot be unpacked.")
     if len(content) != entry.bytes or zlib.crc32(content) != entry.crc:
         return InvalidImageError(
-            "The archive is damaged here: size or checksum is not what its directory says."
+            "The archive is damaged here: size or checksum differs from the directory."
         )
     return content

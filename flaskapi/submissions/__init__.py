@@ -95,7 +95,7 @@ class NoStore:
         return nullcontext()
 
     def run(self, work: "Callable[[Connection], T]", **_: bool) -> T:
-        raise StoreUnavailableError("Nothing is kept here: the setting STORE is off.")
+        raise StoreUnavailableError("The service keeps nothing: the setting STORE is off.")
 
     def check(self) -> dict[str, Any]:
         return {"kind": "none"}

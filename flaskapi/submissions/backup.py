@@ -64,7 +64,7 @@ def check_known(copied: Copied) -> None:
     """
     if copied.revision not in known_revisions():
         raise FlaskapiError(
-            f"The backup's tables are of version {copied.revision}, which is newer than this "
+            f"The backup's tables have version {copied.revision}, which is newer than this "
             "code. Update the code first."
         )
 
@@ -161,7 +161,7 @@ def _put_back_sqlite(path: Path, copy: Path, copied: Copied) -> None:
     with _opened(copy) as source, _opened(path) as target:
         found = _look_at(source)
         if found.rows != copied.rows:
-            raise FlaskapiError("The backup's database is not the one that its list names.")
+            raise FlaskapiError("The backup's database is not the one in the backup's list.")
         source.backup(target)
         target.execute("PRAGMA journal_mode = WAL")
         # What was there before is in no log any more, as soon as nobody reads from it.
@@ -238,8 +238,8 @@ def _copy_in(driver: "psycopg.Connection[Any]", table: str, copied: Copied, path
                 copy.write(part)
         if cursor.rowcount != copied.rows[table]:
             raise FlaskapiError(
-                f"Of the table {table} {cursor.rowcount:,} rows were put back, and the backup's "
-                f"list names {copied.rows[table]:,}; nothing was changed."
+                f"{cursor.rowcount:,} rows of the table {table} were restored, but the backup's "
+                f"list has {copied.rows[table]:,}; nothing was changed."
             )
 
 

@@ -37,7 +37,7 @@ _BREATH_S = (
 )
 _LOOKS_AT_LOG = 10  # for a moment in which nobody reads, so that it can be emptied
 PATIENCE_S = 0.8  # with a database in which another process writes
-_PUBLIC = "The store cannot be used at the moment; the service's log says why."
+_PUBLIC = "The store cannot be used at the moment; the service's log has the reason."
 
 
 class Database:
@@ -54,7 +54,8 @@ class Database:
         free_bytes: int | None = 0,
     ) -> None:
         """`free_bytes`: keep nothing while less of SQLite's disk is free; None: `room.py` says."""
-        self._url, self._durability, self._patience_s = url, durability, patience_s
+        self._url, self._parsed = url, sa.make_url(url)
+        self._durability, self._patience_s = durability, patience_s
         self._free_bytes = free_bytes
         self._engine: sa.Engine | None = None
         self._identity: FileIdentity | None = None
@@ -63,7 +64,7 @@ class Database:
 
     @property
     def kind(self) -> str:
-        return sa.make_url(self._url).get_backend_name()
+        return self._parsed.get_backend_name()
 
     def record(self, kept: list[Submission]) -> list[UUID | None]:
         """Keep submissions, all in one transaction or none; an image that is there already is not
@@ -134,7 +135,7 @@ class Database:
         """
         if self.kind != "sqlite" or self._free_bytes == 0:
             return
-        path = Path(sa.make_url(self._url).database or "")
+        path = Path(self._parsed.database or "")
         try:
             free, size = find_free(path)
         except OSError:
@@ -143,7 +144,7 @@ class Database:
         # What was erased makes the file no smaller, and is used again.
         if free < reserve and free + self.run(find_pages, reads=True).free < reserve:
             raise StoreUnavailableError(
-                f"{free // MIB:,} MiB are free on the disk, and {reserve // MIB:,} MiB are to stay "
+                f"{free // MIB:,} MiB are free on the disk, but {reserve // MIB:,} MiB must stay "
                 "free (the setting KEEP_FREE_BYTES).",
                 only_keeping=True,
             )
@@ -248,9 +249,8 @@ class Database:
 
     def _identify(self) -> FileIdentity | None:
         """What knows SQLite's file; a server knows its own."""
-        parsed = sa.make_url(self._url)
-        is_file = parsed.get_backend_name() == "sqlite" and parsed.database
-        return FileIdentity(Path(parsed.database or "")) if is_file else None
+        is_file = self.kind == "sqlite" and self._parsed.database
+        return FileIdentity(Path(self._parsed.database or "")) if is_file else None
 
 
 def _reason(error: Exception) -> str:

@@ -82,7 +82,7 @@ def _make_sqlite(url: sa.URL, durability: Durability, identity: FileIdentity | N
         if path.is_symlink() and not path.exists():
             # SQLite would make the file that it points to, wherever that is.
             raise OSError(
-                f"{path} is a link to a file that is not there; make that file, or remove the link."
+                f"{path} is a link to a missing file; create that file, or remove the link."
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):  # what is wrong, SQLite says

@@ -4,14 +4,16 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from flaskapi.errors import InvalidRequestError
 from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.identifiers import first_id, new_id
 from flaskapi.submissions.inserts import insert
+from flaskapi.submissions.labels import InForce, Said, say_many
 from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.tables import images, labels, submissions
 
@@ -135,6 +137,49 @@ def keep_labelled(
         return len(fresh)
 
     return store.run(work)
+
+
+def label_kept(
+    store: Store, said: Mapping[UUID, str], field: Literal["digit", "number"]
+) -> tuple[set[UUID], int]:
+    """Label submissions that are kept here, as an operator does; what has that label already stays
+    as it is.
+
+    Args:
+        said: the label of each submission, which need not be kept here.
+        field: what all of them are.
+
+    Returns:
+        Those that are kept here, and how many of them had another label.
+
+    Raises:
+        InvalidRequestError: one of them is of the other kind.
+        StoreUnavailableError: the store cannot be used; what was labelled until then stays.
+    """
+    found, labelled, ids = set[UUID](), 0, list(said)
+    for start in range(0, len(ids), _PAGE):
+        there = _read_labels(store, ids[start : start + _PAGE])
+        news = [
+            (id, Said(said[id], "operator", field, key_name=IMPORTED))
+            for id, in_force in there.items()
+            if in_force != InForce(said[id], "operator")
+        ]
+        for outcome in say_many(store, news):
+            if isinstance(outcome, InvalidRequestError):
+                raise outcome
+            labelled += isinstance(outcome, InForce)  # else it was erased meanwhile
+        found |= set(there)
+    return found, labelled
+
+
+def _read_labels(store: Store, ids: Sequence[UUID]) -> dict[UUID, InForce]:
+    of = submissions.c
+    query = sa.select(of.id, of.label, of.label_source).where(of.id.in_(ids))
+
+    def work(connection: sa.Connection) -> dict[UUID, InForce]:
+        return {id: InForce(*label) for id, *label in connection.execute(query)}
+
+    return store.run(work, reads=True)
 
 
 def _history(one: Submission) -> dict[str, Any]:

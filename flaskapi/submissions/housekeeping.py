@@ -47,14 +47,12 @@ class Done(NamedTuple):
     is_within: bool
 
     def __str__(self) -> str:
-        text = (
-            f"erased {self.too_old:,} submissions for their age, {self.too_many:,} for want of room"
-        )
+        text = f"erased {self.too_old:,} submissions by age, {self.too_many:,} beyond the limits"
         return (
             text
             if self.is_within
-            else f"{text}; still beyond the limits, for what operators have labelled goes by its "
-            f"age alone"
+            else f"{text}; still beyond the limits, because submissions that operators have "
+            f"labelled are erased only by age"
         )
 
 
@@ -120,8 +118,8 @@ class Housekeeper:
                     elif done.too_old or done.too_many:
                         self._log.info("store: %s", done)
             except StoreUnavailableError as error:
-                self._log.info("store: no housekeeping: %s", error)
+                self._log.info("store: housekeeping was not possible: %s", error)
             except (
                 Exception
             ) as error:  # a fault of ours must not be the last housekeeping of this process
-                self._log.error("store: a fault in housekeeping", exc_info=error)
+                self._log.error("store: an unexpected error in housekeeping", exc_info=error)

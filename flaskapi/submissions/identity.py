@@ -58,7 +58,7 @@ class FileIdentity:
                 raise StoreUnavailableError(
                     f"{path} was {'deleted' if found is None else 'replaced'} while the service "
                     "uses it. Put the same file back, or restart the service (sudo systemctl "
-                    "restart apache2) to go on with what is there.",
+                    "restart apache2) to use the current file.",
                     lasting=True,
                     public="The store's file is not the one that was opened.",
                 )

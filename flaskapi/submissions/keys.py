@@ -89,7 +89,7 @@ def make_key(
     def work(connection: sa.Connection) -> None:
         if connection.execute(sa.select(keys.c.id).where(keys.c.name == name)).first():
             raise ConflictError(
-                f"There is, or was, a key of the name {name!r}; choose another, for labels bear it."
+                f"There is, or was, a key named {name!r}. Choose another name: labels name it."
             )
         connection.execute(sa.insert(keys), row)
 

@@ -118,7 +118,7 @@ def _say(connection: sa.Connection, id: UUID, said: Said) -> InForce:
     )
     submission = connection.execute(found).one_or_none()
     if submission is None:
-        raise NotFoundError(f"There is no submission of the id {id}.")
+        raise NotFoundError(f"There is no submission with the id {id}.")
     if said.field is not None and said.field != (
         needed := "number" if submission.is_number else "digit"
     ):

@@ -148,7 +148,7 @@ def find_one(store: Store, id: UUID) -> tuple[dict[str, Any], list[PastLabel]]:
     def work(connection: sa.Connection) -> tuple[dict[str, Any], list[PastLabel]]:
         row = connection.execute(query).mappings().one_or_none()
         if row is None:
-            raise NotFoundError(f"There is no submission of the id {id}.")
+            raise NotFoundError(f"There is no submission with the id {id}.")
         return dict(row), read_history(connection, id)
 
     return store.run(work, reads=True)

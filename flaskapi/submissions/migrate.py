@@ -93,8 +93,8 @@ def migrate(engine: sa.Engine, revision: str = REVISION) -> None:
         found = find_revision(connection)
         if found is not None and found not in known:
             raise StoreUnavailableError(
-                f"The store's tables are of version {found}, which this version of the service "
-                f"does not know."
+                f"The store's tables have version {found}, which is newer than this version of the "
+                f"service. Update the service."
             )
         config.attributes["connection"] = connection
         if found is not None and (

@@ -119,9 +119,7 @@ def hold_turn(connection: sa.Connection, held: datetime | None) -> datetime:
     """
     now = datetime.now(UTC)
     if not take_chore(connection, _CHORE, now, now + TURN, held):
-        raise StoreUnavailableError(
-            "Another process is erasing what is beyond the limits just now."
-        )
+        raise StoreUnavailableError("Another process is applying the limits at the moment.")
     return now + TURN
 
 

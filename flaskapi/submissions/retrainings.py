@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from flaskapi.submissions import Store
 from flaskapi.submissions.identifiers import new_id
-from flaskapi.submissions.tables import retrainings
+from flaskapi.submissions.tables import chores, retrainings
 
 REQUESTED, RUNNING, PROMOTED, STAYED, FAILED = (
     "requested",
@@ -22,7 +22,8 @@ REQUESTED, RUNNING, PROMOTED, STAYED, FAILED = (
 SILENT = timedelta(minutes=3)  # after which a worker that was not heard of is given up
 MOST_ATTEMPTS = 3
 LOG_CHARACTERS = 8_000  # of the end of the log are kept
-_GIVEN_UP = "No worker that took it was heard of again, {} times.\n"
+_WORKER = "retraining worker"  # the row of `chores` that says until when one is thought alive
+_GIVEN_UP = "No worker that took it reported again, {} times.\n"
 
 
 class Retraining(NamedTuple):
@@ -196,6 +197,48 @@ def give_back(store: Store, taken: Retraining) -> bool:
         "progress": 0.0,
     }
     return _update(store, taken, change)
+
+
+class Outlook(NamedTuple):
+    """What is to be known of retrainings from outside."""
+
+    waiting: int  # that nobody has taken yet
+    worker_is_alive: bool | None  # whether any was heard of lately; None: there never was one
+
+
+def note_worker(store: Store, now: datetime) -> None:
+    """Note that there is a worker, whether it has something to do or not.
+
+    Raises:
+        StoreUnavailableError: the database cannot be reached or written.
+    """
+    row = {"name": _WORKER, "due_at": now + SILENT}
+
+    def work(connection: sa.Connection) -> None:
+        changed = sa.update(chores).where(chores.c.name == _WORKER).values(row)
+        if not connection.execute(changed).rowcount:
+            connection.execute(sa.insert(chores), row)
+
+    store.run(work)
+
+
+def look(store: Store, now: datetime) -> Outlook:
+    """See whether anybody does what was asked for.
+
+    Raises:
+        StoreUnavailableError: the database cannot be reached.
+    """
+    waiting = (
+        sa.select(sa.func.count()).select_from(retrainings).where(retrainings.c.state == REQUESTED)
+    )
+    heard = sa.select(chores.c.due_at).where(chores.c.name == _WORKER)
+
+    def work(connection: sa.Connection) -> Outlook:
+        until = connection.execute(heard).scalar_one_or_none()
+        alive = None if until is None else until > now
+        return Outlook(connection.execute(waiting).scalar_one(), alive)
+
+    return store.run(work, reads=True)
 
 
 def _select() -> sa.Select[Any]:

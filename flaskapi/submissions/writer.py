@@ -229,7 +229,7 @@ class Writer:
                         self._health.recover()
             except Exception as error:
                 if not isinstance(error, StoreUnavailableError):
-                    self._log.error("store: a fault", exc_info=error)
+                    self._log.error("store: an unexpected error", exc_info=error)
                 failure = (
                     error
                     if isinstance(error, StoreUnavailableError)
@@ -302,6 +302,6 @@ def _start(work: Callable[[], None], name: str) -> threading.Thread:
         thread.start()
     except RuntimeError as error:
         raise StoreUnavailableError(
-            "The store cannot be asked: no thread can be started."
+            "The store cannot be used: no thread can be started."
         ) from error
     return thread

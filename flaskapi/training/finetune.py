@@ -3,12 +3,13 @@ it should.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from flaskapi.arrays import Bytes, Floats
 from flaskapi.artifacts.artifact import Card, read_card
@@ -19,169 +20,231 @@ from flaskapi.handwriting.outliers import draw_outliers
 from flaskapi.labels import NO_DIGIT
 from flaskapi.sources.mnist import Dataset
 from flaskapi.training.batches import targets
-from flaskapi.training.calibrate import calibrate
+from flaskapi.training.calibrate import calibrate, fit_temperature
 from flaskapi.training.evaluate import evaluate
 from flaskapi.training.reference import describe_digits
 from flaskapi.training.train import origin
 
 RATE = 3e-4  # the optimizer's largest step, less than that of a training's gentle last epochs
-EMA_MOMENTUM = 0.99  # what is kept is the mean of about the last hundred steps
+EMA_MOMENTUM = 0.98  # what is kept is the mean of about the last fifty steps
 OUTLIERS = 2_000  # drawn once, varied in each step
 HELD_OUT = 12  # of so many of MNIST's training images one, as in a training: 5,000
+# Of the way from the weights that serve to those that were learned, the longest first.
+SHARES = (1.0, 0.75, 0.5, 0.25)
+# More mistakes on held-out digits, of their number, that are noise: one of 5,000.
+NOISE = 1 / 5_000
+
+Weights = Sequence[npt.NDArray[np.floating]]
 
 
 class FinetuneRecipe(NamedTuple):
     """Everything that decides what comes out, beside the model and the images."""
 
-    steps: int = 400
+    steps: int = 160
     batch_size: int = 128
     labelled_share: float = 0.25  # of each batch; the rest is MNIST
     outliers_share: float = 0.1875  # pictures of no digit, beside the digits of each batch
     seed: int = 0
 
 
-class _Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """What people labelled, MNIST and what is no digit, drawn anew and varied anew for each step;
-    the same for the same seed.
+class Learned(NamedTuple):
+    """What one training came to."""
 
-    Of what people labelled the network should say what they say, of all else what the teacher says:
-    so it changes as little as may be (Li, Hoiem: "Learning without Forgetting", 2016).
-    """
-
-    def __init__(
-        self,
-        teacher: keras.Model,
-        known: tuple[Bytes, Bytes],
-        labelled: tuple[Bytes, Bytes],
-        recipe: FinetuneRecipe,
-    ) -> None:
-        super().__init__(workers=1)
-        outliers = draw_outliers(OUTLIERS, *known, np.random.default_rng(recipe.seed))
-        mine = round(recipe.batch_size * recipe.labelled_share)
-        self._parts = (
-            (*labelled, mine),
-            (*known, recipe.batch_size - mine),
-            (
-                outliers,
-                np.full(len(outliers), NO_DIGIT, np.uint8),
-                round(recipe.batch_size * recipe.outliers_share),
-            ),
-        )
-        self._recipe, self._teacher, self._mine = recipe, teacher, mine
-
-    def __len__(self) -> int:
-        return self._recipe.steps
-
-    def __getitem__(self, index: int) -> tuple[Floats, Floats]:
-        rng = np.random.default_rng([self._recipe.seed, index])
-        chosen = [
-            (images, labels, rng.integers(0, len(images), count))
-            for images, labels, count in self._parts
-        ]
-        images = np.concatenate([images[rows] for images, _, rows in chosen])
-        labels = np.concatenate([labels[rows] for _, labels, rows in chosen])
-        pixels = augment(images, labels, rng, gently=True).reshape(
-            -1, *self._teacher.input_shape[1:]
-        )
-        answers = targets(labels)
-        answers[self._mine :] = self._teacher(pixels[self._mine :], training=False)
-        return pixels, answers
+    weights: Weights
+    share: float  # of the way from the weights before, one of `SHARES`; 0: no part of it held
+    temperature: float  # to divide the logits by, so that confidence means what it says
 
 
-def finetune(
-    source: Path,
-    dataset: Dataset,
-    labelled: tuple[Bytes, Bytes],
-    recipe: FinetuneRecipe,
-    *,
-    progress: Callable[[float], None] = lambda share: None,
-) -> tuple[keras.Model, Card]:
-    """Train a copy of a model further, and go half of the way back.
+class Finetuner:
+    """Trains copies of one model further, each on its own labelled images.
 
-    The mean of the weights before and those after has learned nearly as much and forgotten less
-    than those after (Wortsman and others: "Robust fine-tuning of zero-shot models", 2022). Layers
-    of batch normalization keep the statistics that they have: those of a few hundred mixed batches
-    are none for either part.
+    Of what people labelled a copy learns the label, of all else what the model says already: so it
+    changes as little as may be (Li, Hoiem: "Learning without Forgetting", 2016). All else, MNIST
+    and pictures of no digit, is drawn once for all copies.
+
+    Then a copy goes back towards the model until held-out digits are read as well as before. The
+    mean of the weights before and after has learned nearly as much and forgotten less (Wortsman and
+    others: "Robust fine-tuning of zero-shot models", 2022).
 
     Args:
         source: the model file to start from.
         dataset: MNIST; a twelfth of its training part is held out, the same as when the shipped
             model was trained.
-        labelled: `uint8 (n, 28, 28)`, 255 the ink, and `uint8 (n,)`, 0 to 9, or `NO_DIGIT`.
         recipe: how.
-        progress: told the share of the steps that are done, 0 to 1.
-
-    Returns:
-        The model, its confidence calibrated anew, and its card.
 
     Raises:
         ModelFileError: the file is no classifier.
         DatasetError: fewer training images than a part can be held out of.
     """
-    validation = len(dataset.train_images) // HELD_OUT
-    if not validation:
-        raise DatasetError(
-            f"{len(dataset.train_images)} training images are too few to hold out a part."
-        )
-    keras.utils.set_random_seed(recipe.seed)
-    model = load_artifact(source)
-    if is_detector(model):
-        raise ModelFileError(
-            f"{source.name}: finds digits rather than naming one; it cannot learn from labels."
-        )
-    shape = model.input_shape[1:]
-    order = np.random.default_rng(read_card(source).get("training", {}).get("seed", 0)).permutation(
-        len(dataset.train_images)
-    )
-    images, labels = (part[order[:validation]] for part in dataset[:2])
-    before = model.get_weights()
-    kept = dataset.train_images[order[validation:]], dataset.train_labels[order[validation:]]
-    batches = _Batches(load_artifact(source), kept, labelled, recipe)
-    _fit(model, batches, recipe, progress)
-    model.set_weights(
-        [(old + new) / 2 for old, new in zip(before, model.get_weights(), strict=True)]
-    )
-    varied = augment(images, labels, np.random.default_rng(recipe.seed)).reshape(-1, *shape)
-    temperature = round(calibrate(model, varied, labels), 3)
-    how = {"labelled": len(labelled[0]), **recipe._asdict(), "temperature": temperature}
-    reference = {
-        "reference": describe_digits(
-            *_mix_digits(kept, labelled, recipe.labelled_share), augmented=True
-        )
-    }
-    return model, _card(source, dataset, validation, model, how) | reference
 
+    def __init__(self, source: Path, dataset: Dataset, recipe: FinetuneRecipe) -> None:
+        validation = len(dataset.train_images) // HELD_OUT
+        if not validation:
+            raise DatasetError(
+                f"{len(dataset.train_images)} training images are too few to hold out a part."
+            )
+        keras.utils.set_random_seed(recipe.seed)
+        self._model = load_artifact(source)
+        if is_detector(self._model):
+            raise ModelFileError(
+                f"{source.name}: finds digits rather than naming one; it cannot learn from labels."
+            )
+        self._source, self._dataset, self._recipe = source, dataset, recipe
+        seed = read_card(source).get("training", {}).get("seed", 0)
+        order = np.random.default_rng(seed).permutation(len(dataset.train_images))
+        images, self._labels = (part[order[:validation]] for part in dataset[:2])
+        self._plain = self._shape(images.astype(np.float32) / np.float32(255))
+        self._varied = self._shape(
+            augment(images, self._labels, np.random.default_rng(recipe.seed))
+        )
+        kept = order[validation:]
+        self._known = dataset.train_images[kept], dataset.train_labels[kept]
+        self._before: Weights = self._model.get_weights()
+        self._allowed = self._count_wrong()[0] + round(NOISE * 2 * validation)
+        self._rehearsal = self._draw_rehearsal()
+        self._compile()
+        self._start = [keras.ops.convert_to_numpy(one) for one in self._model.variables]
 
-def _fit(
-    model: keras.Model, batches: _Batches, recipe: FinetuneRecipe, progress: Callable[[float], None]
-) -> None:
-    frozen = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    for layer in frozen:
-        layer.trainable = False
-    warmup = recipe.steps // 10
-    schedule = keras.optimizers.schedules.CosineDecay(
-        RATE / 20,
-        max(recipe.steps - warmup, 1),
-        alpha=0.01,
-        warmup_target=RATE,
-        warmup_steps=warmup,
-    )
-    optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=0.01, use_ema=True, ema_momentum=EMA_MOMENTUM
-    )
-    model.compile(optimizer, loss="categorical_crossentropy")
-    told = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda step, logs: progress((step + 1) / recipe.steps)
-    )
-    model.fit(
-        batches,
-        epochs=1,
-        shuffle=False,
-        verbose=0,
-        callbacks=[told, keras.callbacks.SwapEMAWeights()],
-    )
-    for layer in frozen:
-        layer.trainable = True
+    @property
+    def serving(self) -> Learned:
+        """The model as it was."""
+        return Learned(self._before, 0.0, 1.0)
+
+    def learn(
+        self,
+        labelled: tuple[Bytes, Bytes],
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> Learned:
+        """Train a copy, and go back as far as held-out digits ask for.
+
+        Layers of batch normalization keep the statistics that they have: those of a few hundred
+        mixed batches are none for either part.
+
+        Args:
+            labelled: `uint8 (n, 28, 28)`, 255 the ink, and `uint8 (n,)`, 0 to 9, or `NO_DIGIT`.
+            progress: told the share of the steps that are done, 0 to 1.
+        """
+        model, recipe = self._model, self._recipe
+        for variable, value in zip(model.variables, self._start, strict=True):
+            variable.assign(value)  # weights, and the chance of dropout
+        for variable in model.optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+        count = round(recipe.batch_size * recipe.labelled_share)
+        for step, (pixels, answers) in enumerate(self._rehearsal):
+            rng = np.random.default_rng([recipe.seed, step])
+            chosen = rng.integers(0, len(labelled[0]), count)
+            images, labels = (part[chosen] for part in labelled)
+            mine = self._shape(augment(images, labels, rng, gently=True))
+            known = self._shape(pixels.astype(np.float32) / np.float32(255))
+            model.train_on_batch(
+                np.concatenate([mine, known]), np.concatenate([targets(labels), answers])
+            )
+            progress((step + 1) / recipe.steps)
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        return self._go_back(model.get_weights())
+
+    def classify(self, learned: Learned, images: Floats) -> Floats:
+        """What a copy says of `float32 (n, 28, 28, 1)`: probabilities, `(n, 10)`."""
+        self._model.set_weights(learned.weights)
+        answers = self._predict(self._shape(images))
+        logarithms = np.log(np.maximum(answers, 1e-12)) / np.float32(learned.temperature)
+        powers = np.exp(logarithms - logarithms.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def finish(self, learned: Learned, labelled: tuple[Bytes, Bytes]) -> tuple[keras.Model, Card]:
+        """Calibrate a copy as it will serve.
+
+        Args:
+            learned: what `learn` gave.
+            labelled: what it learned from.
+
+        Returns:
+            The model and its card.
+        """
+        model, recipe = self._model, self._recipe
+        model.set_weights(learned.weights)
+        temperature = round(calibrate(model, self._varied, self._labels), 3)
+        how = {
+            "labelled": len(labelled[0]),
+            **recipe._asdict(),
+            "share": learned.share,
+            "temperature": temperature,
+        }
+        mixed = _mix_digits(self._known, labelled, recipe.labelled_share)
+        reference = {"reference": describe_digits(*mixed, augmented=True)}
+        card = _card(self._source, self._dataset, len(self._labels), model, how)
+        return model, card | reference
+
+    def _go_back(self, after: Weights) -> Learned:
+        """Take the longest share of the way with which held-out digits are read as well."""
+        for share in (*SHARES, 0.0):
+            weights = [
+                old + np.float32(share) * (new - old)
+                for old, new in zip(self._before, after, strict=True)
+            ]
+            self._model.set_weights(weights)
+            wrong, varied = self._count_wrong()
+            if wrong <= self._allowed:
+                break
+        return Learned(weights, share, fit_temperature(varied, self._labels))
+
+    def _count_wrong(self) -> tuple[int, Floats]:
+        """Mistakes on held-out digits, as they are and varied, and the answers to the latter."""
+        plain, varied = self._predict(self._plain), self._predict(self._varied)
+        wrong = sum(
+            int((answers.argmax(axis=1) != self._labels).sum()) for answers in (plain, varied)
+        )
+        return wrong, varied
+
+    def _draw_rehearsal(self) -> list[tuple[Bytes, Floats]]:
+        """MNIST and pictures of no digit for every step, with what the model says of them."""
+        recipe, (images, labels) = self._recipe, self._known
+        rng = np.random.default_rng(recipe.seed)
+        outliers = draw_outliers(OUTLIERS, images, labels, rng)
+        digits = recipe.batch_size - round(recipe.batch_size * recipe.labelled_share)
+        others = round(recipe.batch_size * recipe.outliers_share)
+        batches = []
+        for _ in range(recipe.steps):
+            rows, strange = (
+                rng.integers(0, len(part), count)
+                for part, count in ((images, digits), (outliers, others))
+            )
+            drawn = augment(
+                np.concatenate([images[rows], outliers[strange]]),
+                np.concatenate([labels[rows], np.full(others, NO_DIGIT, np.uint8)]),
+                rng,
+                gently=True,
+            )
+            pixels = np.rint(255 * drawn).astype(np.uint8)
+            seen = self._shape(pixels.astype(np.float32) / np.float32(255))
+            batches.append((pixels, np.asarray(self._model(seen, training=False))))
+        return batches
+
+    def _compile(self) -> None:
+        for layer in self._model.layers:
+            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+        steps = self._recipe.steps
+        warmup = steps // 10
+        schedule = keras.optimizers.schedules.CosineDecay(
+            RATE / 20,
+            max(steps - warmup, 1),
+            alpha=0.01,
+            warmup_target=RATE,
+            warmup_steps=warmup,
+        )
+        optimizer = keras.optimizers.AdamW(
+            schedule, weight_decay=0.01, use_ema=True, ema_momentum=EMA_MOMENTUM
+        )
+        self._model.compile(optimizer, loss="categorical_crossentropy", jit_compile=False)
+        optimizer.build(self._model.trainable_variables)
+
+    def _predict(self, pixels: Floats) -> Floats:
+        batches = np.array_split(pixels, -(-len(pixels) // 500)) if len(pixels) else []
+        answers = [np.asarray(self._model(batch, training=False)) for batch in batches]
+        return np.concatenate([np.zeros((0, 10), np.float32), *answers])
+
+    def _shape(self, pixels: Floats) -> Floats:
+        return pixels.reshape(-1, *self._model.input_shape[1:])
 
 
 def _mix_digits(

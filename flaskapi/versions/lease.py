@@ -28,7 +28,7 @@ class Loaded(NamedTuple):
         answers = self.classifier.probabilities(batch)
         if not np.isfinite(answers).all():
             raise ModelUnavailableError(
-                f"{self.classifier.version} answered with what are no numbers."
+                f"{self.classifier.version} answered with something else than numbers."
             )
         return answers
 

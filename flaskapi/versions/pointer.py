@@ -51,8 +51,8 @@ class Pointer(NamedTuple):
         """
         if version in self.broken:
             raise VersionError(
-                f"{version} broke while it served: {self.broken[version]} Register it anew to have "
-                f"it taken again."
+                f"{version} failed while it served: {self.broken[version]} Register it again to "
+                f"allow it."
             )
         before = (Served(self.version, self.generation), *self.before)[:REMEMBERED]
         return self._at(version, before, by)

@@ -143,7 +143,7 @@ class Registry:
         ]
         if not found:
             raise VersionError(
-                f"There is no version {name}.{self._hint(name)} To see which there are: "
+                f"There is no version {name}.{self._hint(name)} To list the versions: "
                 ".venv/bin/python -m flaskapi models list"
             )
         return found[-1]
@@ -177,7 +177,7 @@ class Registry:
             raise ModelUnavailableError(f"Version {name} cannot be loaded: {error}") from error
         if classifier.version != name:
             raise ModelUnavailableError(
-                f"Version {name} cannot be loaded: what lies there is {classifier.version}."
+                f"Version {name} cannot be loaded: its folder contains {classifier.version}."
             )
         return classifier
 
@@ -248,8 +248,8 @@ class Registry:
                 return pointer
             if instead_of not in (None, pointer.generation):
                 raise VersionError(
-                    f"Another version was promoted meanwhile; {name} was not compared with it, and "
-                    f"stays."
+                    f"Another version was promoted meanwhile; {name} was not compared with it, so "
+                    f"it is not promoted."
                 )
             return pointer.promote(self.get(name).name, by)
 
@@ -271,9 +271,9 @@ class Registry:
         def change(pointer: Pointer) -> Pointer:
             if instead_of not in (None, pointer.generation):
                 raise VersionError(
-                    f"Generation {instead_of} does not serve any more, but {pointer.generation}."
+                    f"Generation {instead_of} no longer serves; {pointer.generation} does."
                 )
-            why = "nothing that is still there served before."
+            why = "no earlier version still exists."
             for target in self.targets(pointer):
                 try:
                     if target.version != MODEL_FILE:  # which might be compiled first, for minutes
@@ -317,7 +317,7 @@ class Registry:
 
         def change(pointer: Pointer) -> Pointer:
             if version == pointer.version:
-                raise VersionError(f"{version} serves; another answers in the shadow.")
+                raise VersionError(f"{version} serves, so it cannot answer in the shadow too.")
             return pointer._replace(shadow=ShadowCandidate(version, share))
 
         return self._change(change)

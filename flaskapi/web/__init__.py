@@ -1,3 +1,3 @@
-"""HTTP: requests read, the rooms below called, outcomes translated. Flask is known here and in
-`create_app` alone.
+"""HTTP: read requests, call the rooms below, translate results. Only this package and
+`create_app` use Flask.
 """

@@ -1,7 +1,7 @@
-"""What to change in the client that sent a request, in the words of that client.
+"""Advice on what to change in the client that sent a request, in that client's language.
 
-A client is known by its User-Agent; .NET's HttpClient sends none, and is known by the boundary of
-its forms. Whoever is not known is told of all three ways, with curl.
+The User-Agent tells which client it is. .NET's HttpClient sends none and is recognised by the
+boundary of its forms. Unknown clients get all three ways, with curl.
 """
 
 import re
@@ -30,18 +30,18 @@ _PYTHON = Advice(
     "In Python: {library}.post(url, files={{'file': open('7.png', 'rb')}}), or "
     "{library}.post(url, json={{'image': base64.b64encode(data).decode()}}).",
     "In Python, leave out the header Content-Type: {library} writes it with its boundary.",
-    "In Python it is base64.b64encode(data).decode(), with .decode(), for str() adds b'…'.",
+    "In Python it is base64.b64encode(data).decode(). Without .decode(), str() adds b'…'.",
 )
 _SCRIPT = Advice(
     "In JavaScript: form = new FormData(); form.append('file', blob, '7.png'); "
     "fetch(url, {method: 'POST', body: form}).",
     "In JavaScript, leave out the header Content-Type: fetch writes it with its boundary.",
-    "In JavaScript it is canvas.toDataURL(), or in a form encodeURIComponent of it, else a form "
-    "makes spaces of its + signs.",
+    "In JavaScript it is canvas.toDataURL(). In a form, apply encodeURIComponent to it; otherwise "
+    "the form turns its + characters into spaces.",
 )
 _DOTNET = Advice(
     "In C#: form = new MultipartFormDataContent(); form.Add(new ByteArrayContent(bytes), "
-    '"file", "7.png"); await client.PostAsync(url, form). The third argument, the file\'s name, '
+    '"file", "7.png"); await client.PostAsync(url, form). The third argument, the file name, '
     "is needed.",
     "In C#, leave the header Content-Type to MultipartFormDataContent, which writes its boundary.",
     "In C# it is Convert.ToBase64String(bytes).",
@@ -57,7 +57,7 @@ _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def advise() -> Advice:
-    """Give what is said to the client that sent this request."""
+    """Give the advice for the client that sent this request."""
     agent = request.user_agent.string
     for pattern, advice in _KNOWN:
         if match := pattern.search(agent):

@@ -40,9 +40,9 @@ from flaskapi.web.work import Work
 blueprint = Blueprint("batch", __name__)
 NDJSON = "application/x-ndjson"
 _CHUNK_BYTES = 1 << 22
-# Lines go out together, for each piece of an answer costs as much as a small picture.
+# Lines are sent together, because each piece of an answer costs as much as a small picture.
 _FLUSH_LINES, _FLUSH_S = (64, 0.1)
-_STATUS_S = 1.0  # in which what stops all still has a status of its own
+_STATUS_S = 1.0  # within this time an error that ends the request has its own status
 
 
 def init_app(app: Flask) -> None:
@@ -92,6 +92,8 @@ def _results(chunks: Iterator[list[Answer]], *, keep: bool) -> Iterator[dict[str
                 metrics.count_prediction(answer.outcome)
             elif isinstance(answer.outcome, NumberPrediction):
                 metrics.count_number(answer.outcome)
+            else:
+                metrics.count_refused()
         kept = [
             Kept(one.image, one.outcome, one.normalized)
             for one in chunk
@@ -104,8 +106,8 @@ def _results(chunks: Iterator[list[Answer]], *, keep: bool) -> Iterator[dict[str
 
 
 def _chunks(answers: Iterator[Answer]) -> Iterator[list[Answer]]:
-    """Put together what is kept in one transaction: the first alone, then as many as come within a
-    moment.
+    """Group the results that are kept in one transaction: the first alone, then those that arrive
+    within a moment.
     """
     chunk: list[Answer] = []
     size, size_bytes, begun_s = 1, 0, time.monotonic()
@@ -129,7 +131,7 @@ def _chunks(answers: Iterator[Answer]) -> Iterator[list[Answer]]:
 
 
 def _computed(chunks: Iterator[list[Answer]], stopped: threading.Event) -> Iterator[list[Answer]]:
-    """Make each of them in turn with single images, until nobody waits for more."""
+    """Compute each group in turn with single images, until nobody waits for the answer."""
     while True:
         with gate().computing_one_of_many():
             chunk = None if stopped.is_set() else next(chunks, None)
@@ -139,8 +141,8 @@ def _computed(chunks: Iterator[list[Answer]], stopped: threading.Event) -> Itera
 
 
 class _Document:
-    """One JSON document, written as it goes: the text of a result takes a sixth of the memory of
-    its values.
+    """One JSON document, written as results arrive: the text of a result takes a sixth of the
+    memory of its values.
     """
 
     content_type = "application/json"
@@ -157,7 +159,7 @@ class _Document:
         yield self._whole()
 
     def broken(self, error: Exception) -> str:
-        """The results so far, and what stopped the rest."""
+        """The results so far, and the error that ended the request."""
         return self._whole(f',"error":{encode_result(_broke_off(error))}')
 
     def _whole(self, error: str = "") -> str:
@@ -168,7 +170,7 @@ class _Document:
         )
 
 
-# Of each form that comes line by line: its head, and what makes a line of a result.
+# For each form that is sent line by line: its header, and the function that writes a line.
 _LINES: dict[str, Callable[[Route], tuple[str, Callable[[dict[str, Any]], str]]]] = {
     NDJSON: lambda route: ("", lambda result: encode_result(result) + "\n"),
     TEXT: lambda route: ("", lambda result: to_text(result, route)),
@@ -177,7 +179,7 @@ _LINES: dict[str, Callable[[Route], tuple[str, Callable[[dict[str, Any]], str]]]
 
 
 class _Lines:
-    """A line for each result, the first at once; what stops the rest is the last line."""
+    """A line for each result, the first at once; an error that ends the request comes last."""
 
     def __init__(self, results: Iterator[dict[str, Any]], form: str, route: Route) -> None:
         """Make lines in one of the forms of `_LINES`."""
@@ -197,14 +199,14 @@ class _Lines:
             yield "".join(self._lines)
 
     def broken(self, error: Exception) -> str:
-        """What was not yet sent, and what stopped the rest."""
+        """The lines not sent yet, and the error that ended the request."""
         return "".join(self._lines) + self._to_line({"error": _broke_off(error)})
 
 
 def _answer(answer: _Document | _Lines, work: Work, until_answered: ExitStack) -> Response:
-    """Answer while a thread works, so that a client's leaving is noticed.
+    """Answer while a thread works, to notice when the client leaves.
 
-    What fails within a second has a status of its own; after that, the status is 200.
+    An error within a second has its own status; after that the status is 200.
     """
     work.begin(answer.texts(), until_answered.pop_all())
     try:

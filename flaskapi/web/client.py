@@ -1,8 +1,7 @@
-"""Who asks, as far as this service wants to know: one client can be told from another, and nothing
-else is known of it.
+"""Tell clients apart without learning who they are.
 
-A client is its address under a keyed hash. Without the key, which is made once, in the instance
-folder, nobody can find the address by trying them all.
+A client is identified by a keyed hash of its address. The key is made once, in the instance folder.
+Without it nobody can find the address by trying all addresses.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ from typing import NamedTuple
 from flask import Flask, current_app, request
 
 _KEY_BYTES, _CLIENT_BYTES = 32, 16
-# Some proxies write the port too: 192.0.2.1:50123, [2001:db8::1]:50123.
+# Some proxies add the port: 192.0.2.1:50123, [2001:db8::1]:50123.
 _WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+", re.ASCII)
 
 
@@ -27,8 +26,8 @@ class _Key(NamedTuple):
 
 
 def init_app(app: Flask) -> None:
-    """Believe as many proxies as the settings say: each adds to X-Forwarded-For, at its end, who
-    asked it.
+    """Trust as many proxies as the setting says. Each appends the address that sent it the request
+    to X-Forwarded-For.
     """
     if proxies := app.config["TRUSTED_PROXIES"]:
         from werkzeug.middleware.proxy_fix import ProxyFix
@@ -37,16 +36,16 @@ def init_app(app: Flask) -> None:
 
 
 def client() -> bytes:
-    """Tell the client of this request from others that ask this process: 16 bytes, HMAC-SHA256 of
-    its address.
+    """Identify the client of this request within this process: 16 bytes, the HMAC-SHA256 of its
+    address.
     """
     place = _place(request.remote_addr or "", current_app.config["CLIENT_IPV6_BITS"])
     return hmac.digest(_key().secret, place.encode(), hashlib.sha256)[:_CLIENT_BYTES]
 
 
 def lasting_client() -> bytes | None:
-    """The same, to be kept; None where the instance folder cannot keep the key, so that the same
-    client would be another tomorrow.
+    """The same, to be stored; None if the key cannot be kept in the instance folder, because the
+    same client would then have another hash tomorrow.
     """
     return client() if _key().lasts else None
 
@@ -58,7 +57,7 @@ def _key() -> _Key:
             key = _Key(read_key(Path(current_app.instance_path) / "client.key"), lasts=True)
         except OSError as error:
             current_app.logger.error(
-                "no client.key can be kept, so that labels do not bear who gave them: %s", error
+                "client.key cannot be kept, so labels are stored without their sender: %s", error
             )
             key = _Key(secrets.token_bytes(_KEY_BYTES), lasts=False)
         current_app.extensions["flaskapi-client-key"] = key
@@ -66,11 +65,10 @@ def _key() -> _Key:
 
 
 def read_key(path: Path) -> bytes:
-    """Read the key. Whichever process comes first makes it, whole, and readable by nobody else on
-    this machine.
+    """Read the key. The first process makes it, whole, and readable only by its own user.
 
     Raises:
-        OSError: it can be neither read nor made.
+        OSError: the key can be neither read nor made.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,16 +82,16 @@ def read_key(path: Path) -> bytes:
         finally:
             own.unlink(missing_ok=True)
     if len(key := path.read_bytes()) != _KEY_BYTES:
-        raise OSError(f"{path} does not hold {_KEY_BYTES} bytes; erase it, and it is made anew.")
+        raise OSError(f"{path} does not hold {_KEY_BYTES} bytes; erase it, and a new one is made.")
     return key
 
 
 def _place(address: str, network_bits: int) -> str:
-    """An address, or the network that it is one of where one client has many.
+    """Reduce an address to what identifies the client: of IPv6 only the network.
 
     Args:
         address: as the server or a proxy writes it, perhaps with a port or a zone.
-        network_bits: of an IPv6 address, how many belong to the network.
+        network_bits: the number of bits of the network in an IPv6 address.
     """
     if found := _WITH_PORT.fullmatch(address.strip()):
         address = found[1] or found[2]

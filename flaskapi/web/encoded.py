@@ -1,4 +1,4 @@
-"""Images that are sent as text or as numbers: base64 as it should be, and as clients write it."""
+"""Images sent as text or as numbers: valid base64, and the variants that clients write."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ _URL_ALPHABET = str.maketrans("-_", "+/")
 _PERCENT = {"%2B": "+", "%2b": "+", "%2F": "/", "%2f": "/", "%3D": "=", "%3d": "="}
 _PERCENT |= {"%0A": "", "%0a": "", "%0D": "", "%0d": ""}
 # A picture is only looked at to see if it is whole.
-_MOST_LOST = 8  # signs `+` of a short text, beside their share
+_MOST_LOST = 8  # lost `+` characters of a short text, besides their usual share
 _GLANCE_PIXELS, _GLANCE_SIDE_PX = 25_000_000, 64
 
 
@@ -26,7 +26,7 @@ def decode_value(value: Any, name: str) -> bytes:
     """Decode an image in JSON: a file as text, or its pixels as numbers.
 
     Raises:
-        InvalidRequestError: it is neither text nor 784 numbers.
+        InvalidRequestError: the value is neither text nor 784 numbers.
         MissingImageError: a text that is not base64.
     """
     if isinstance(value, list):
@@ -37,12 +37,12 @@ def decode_value(value: Any, name: str) -> bytes:
 def decode_text(text: Any, name: str) -> bytes:
     """Decode an image file that was sent as text, in base64 or as a data: URL.
 
-    What stands for the same bytes beyond doubt is taken too: the URL alphabet, missing padding,
-    Python's `b'...'`, percent signs, and spaces where a form made them of `+`.
+    Variants with only one possible meaning are accepted: the URL alphabet, missing padding,
+    Python's `b'...'`, percent-encoding, and spaces that a form put in place of `+`.
 
     Raises:
-        InvalidRequestError: it is no text.
-        MissingImageError: it is not base64; the text says what it is instead.
+        InvalidRequestError: the value is not text.
+        MissingImageError: the text is not base64; the error says what it is instead.
     """
     if not isinstance(text, str):
         raise InvalidRequestError(f"{name} must be text: the image file in base64, or a data: URL.")
@@ -81,27 +81,27 @@ def _decode_as_written(text: str, scheme: str, name: str) -> bytes:
         )
     if legal.end() < len(text):
         raise MissingImageError(
-            f"{name} is not valid base64: the sign {text[legal.end()]!r} at {legal.end()} is not "
-            f"of its alphabet. {advise().base64}"
+            f"{name} is not valid base64: the character {text[legal.end()]!r} at {legal.end()} is "
+            f"not in its alphabet. {advise().base64}"
         )
     if len(text) % 4 == 1:
         raise MissingImageError(
-            f"{name} is not valid base64: it breaks off, or lost signs, for {len(text):,} of them "
-            f"are no whole bytes. {advise().base64}"
+            f"{name} is not valid base64: it is truncated or lost characters: {len(text):,} "
+            f"characters are no whole number of bytes. {advise().base64}"
         )
     return base64.b64decode(text + "=" * (-len(text) % 4))
 
 
 def _close_up(text: str) -> bytes:
-    """Take the white space out, and make no string of each piece: a body may have millions."""
+    """Remove white space, without a string for each piece: a body may have millions of them."""
     return text.encode("utf-8", "surrogatepass").translate(None, b" \t\n\r\v\f")
 
 
 def _has_lost_plus(text: str) -> bool:
-    """Did a form make spaces of `+`? Lines that were joined by spaces are all as long as each
-    other.
+    """Did a form turn `+` into spaces? Otherwise the spaces may join lines, which then all have the
+    same length.
     """
-    # One sign in 64 is a `+`; far more spaces are none that were lost.
+    # One character in 64 is a `+`; many more spaces cannot all be lost ones.
     if "+" in text or text.count(" ") > _MOST_LOST + len(text) // 16:
         return False
     pieces = text.strip().split(" ")
@@ -109,7 +109,7 @@ def _has_lost_plus(text: str) -> bool:
 
 
 def _restore_plus(text: str, dropped: bytes) -> bytes:
-    """Choose between spaces that mean nothing and spaces that were `+`, where both are base64."""
+    """Decide whether spaces mean nothing or were `+`, if both readings are valid base64."""
     try:
         restored = base64.b64decode(_close_up(text.strip().replace(" ", "+")), validate=True)
     except (binascii.Error, ValueError):

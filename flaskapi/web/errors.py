@@ -1,6 +1,4 @@
-"""Errors as the caller sees them: `application/problem+json` (RFC 9457), one shape for all of
-them.
-"""
+"""Errors as callers receive them: `application/problem+json` (RFC 9457), all in one shape."""
 
 from typing import Any
 
@@ -16,7 +14,7 @@ from flaskapi.web.scopes import open_to_all
 
 _BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 500: "internal-error"}
 RETRY_AFTER_S = 30
-OVERLOADED_RETRY_AFTER_S = 5  # as Apache says where it refuses by itself
+OVERLOADED_RETRY_AFTER_S = 5  # the value in Apache's own refusals
 
 
 def init_app(app: Flask) -> None:
@@ -27,10 +25,12 @@ def init_app(app: Flask) -> None:
 
 
 def problem(name: str, status: int, detail: str, **more: Any) -> Response:
-    """Make an answer of the one shape: type, title, status, detail and request_id, then whatever
-    else is worth saying.
+    """Make an answer in that shape: type, title, status, detail and request_id, then any other
+    members.
     """
     document = make_document(name, status, detail, base=request.root_path, request_id=request_id())
+    if request.path.startswith("/v2/"):  # clients of the Open Inference Protocol look for this
+        document["error"] = detail
     response = Response(
         json.dumps(document | more) + "\n", status, content_type="application/problem+json"
     )
@@ -43,7 +43,7 @@ def problem(name: str, status: int, detail: str, **more: Any) -> Response:
 
 
 def describe(error: Exception) -> dict[str, Any]:
-    """The same shape without an answer of its own, for one image of many."""
+    """Give the same shape for one image of many, without an answer of its own."""
     return problems.describe(error, base=request.root_path, request_id=request_id())
 
 
@@ -55,8 +55,8 @@ def _domain_error(error: errors.FlaskapiError) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response | HTTPException:
-    """Translate Flask's and Werkzeug's own errors, a crash (500) included, and keep their headers,
-    such as Allow.
+    """Translate errors of Flask and Werkzeug, including unexpected ones (500), and keep their
+    headers, such as Allow.
     """
     status = error.code or 500
     if status < 400:
@@ -75,7 +75,7 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
         detail = f"The request is larger than {which} of this service: {', '.join(limits)}."
     elif status == 405:
         methods = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
-        detail = f"{request.method} is not for {request.path}, but {methods}."
+        detail = f"{request.path} does not allow {request.method}; it allows {methods}."
     elif status == 404:
         detail = f"There is nothing at {request.path}. {_hint(request.path)}"
     elif isinstance(error, InternalServerError):
@@ -88,18 +88,16 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
 
 
 def _hint(path: str) -> str:
-    """What may have been meant: where there are addresses with ids, most likely an id was
-    mistyped.
-    """
+    """Guess what was meant: below addresses with ids, most likely the id was mistyped."""
     if path.startswith(("/submissions/", "/retrainings/")):
-        return "An id is written as answers have it, such as 01a20550-970d-7108-901e-df08ce33c220."
-    return "There are the page, GET /, and POST /predict, /predict/number and /predict/batch."
+        return "An id has the form 01a20550-970d-7108-901e-df08ce33c220, as in answers."
+    return "Use the page, GET /, or POST /predict, /predict/number and /predict/batch."
 
 
 @described({"text/plain": {"type": "string"}}, query=None)
 @open_to_all
 def _list() -> Response:
-    """Name every problem with its meaning, a line for each."""
+    """List every problem with its meaning, one on each line."""
     return Response(
         "".join(f"{name}: {meaning}\n" for name, meaning in PROBLEMS.items()),
         content_type="text/plain; charset=utf-8",
@@ -109,7 +107,7 @@ def _list() -> Response:
 @described({"text/plain": {"type": "string"}}, query=None)
 @open_to_all
 def _explain(name: str) -> Response:
-    """Say what a problem means, to a person who follows the link in `type`."""
+    """Explain a problem to a person who follows the link in `type`."""
     if name not in PROBLEMS:
         return problem("not-found", 404, f"There is no problem named '{name}'.")
     return Response(PROBLEMS[name] + "\n", content_type="text/plain; charset=utf-8")

@@ -1,5 +1,5 @@
-"""In which form an answer is wanted, by the header Accept: JSON where nothing else is asked for,
-the digits alone as text, rows as CSV, or the picture that was sent with what was found drawn on it.
+"""Choose the form of an answer by the header Accept: JSON by default, the digits alone as text,
+rows as CSV, or the picture with the boxes that were found.
 """
 
 import csv
@@ -29,27 +29,29 @@ def forms_of(document: Any) -> dict[str, Any]:
 
 
 def wanted_form(*more: str) -> str:
-    """Which of the forms of digits, and of `more`, the caller likes best; JSON where it is as
+    """The form that the caller prefers, of the forms of digits and of `more`; JSON if it is as
     good as another.
     """
+    if request.environ.get("HTTP_ACCEPT", "*/*") in ("*/*", JSON):  # as nearly all have it
+        return JSON
     return request.accept_mimetypes.best_match([JSON, *more, TEXT, CSV]) or JSON
 
 
 def wanted_picture() -> str:
-    """As what a picture is wanted: PNG, but where JPEG is liked better."""
+    """The media type of a requested picture: PNG, unless the caller prefers JPEG."""
     return request.accept_mimetypes.best_match([PNG, JPEG]) or PNG
 
 
 def give_answer(
     answer: dict[str, Any], read: str, name: str, draw: Callable[[str], bytes] | None = None
 ) -> dict[str, Any] | Response:
-    """Give an answer in the form that is wanted.
+    """Give an answer in the requested form.
 
     Args:
-        answer: what is said in JSON.
-        read: the member of it that has the digits, `digit` or `number`.
-        name: the image's, as its sender wrote it.
-        draw: makes the picture, as a PNG or JPEG, where the caller asked for it.
+        answer: the answer as JSON.
+        read: the name of its member with the digits, `digit` or `number`.
+        name: the image's name, as its sender wrote it.
+        draw: makes the picture, as a PNG or JPEG, if the caller requested it.
     """
     form = wanted_form(*((PNG, JPEG) if draw else ()))
     if draw and form in (PNG, JPEG):
@@ -66,8 +68,8 @@ def give_answer(
 
 
 def to_text(result: dict[str, Any], read: str) -> str:
-    """The digits alone, as a line; an empty one for an image that got no answer, and the error
-    where it is of no image, but of all that would follow.
+    """The digits alone, as a line. It is empty for an image without an answer, and holds the error
+    if the error is not about one image but ends the request.
     """
     if "error" in result and "name" not in result:
         return f"error: {result['error']['detail']}\n"
@@ -75,7 +77,7 @@ def to_text(result: dict[str, Any], read: str) -> str:
 
 
 def csv_header(read: str) -> str:
-    """The names of the columns: those of `python -m flaskapi predict`, and the receipt."""
+    """The names of the columns: those of `python -m flaskapi predict`, and the id."""
     return _line(("name", read, "confidence", "uncertain", "error", "id"))
 
 

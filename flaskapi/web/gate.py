@@ -1,7 +1,8 @@
-"""The gate before the work that computes: threads that wait for a slow client stand outside.
+"""The gate limits how many requests compute at once; threads that wait for a slow client do not
+count.
 
-A server may have any number of threads, for one that waits for a body costs next to nothing.
-Of those that compute each takes time from the others, so only few do so at once.
+A server may have any number of threads, because a thread that waits for a body costs almost
+nothing. Threads that compute slow each other down, so only a few may do so at once.
 """
 
 import errno
@@ -18,11 +19,16 @@ from werkzeug.exceptions import RequestTimeout
 from werkzeug.wsgi import get_input_stream
 
 from flaskapi.errors import OverloadedError
+from flaskapi.steps import step
 
-WAIT_S = 10.0  # that a request waits for its turn at most
-# So many wait for their turn at most; of more each is refused at once.
+WAIT_S = 10.0  # the longest time that a request waits for its turn
+# The most requests that wait for their turn; further ones are refused at once.
 MOST_WAITING = 96
-BODY_S = 300.0  # in which a body must have come
+# Of a request with no larger a body, work is mostly Python. Threads that do such work at once hand
+# the interpreter's lock to and fro, for half as much time again (measured); so they take turns.
+SMALL_BYTES = 1 << 16
+TURN_S = 0.02  # that one waits for its turn at most: what takes longer is no small work
+BODY_S = 300.0  # the longest time that a body may take to arrive
 _IN_MEMORY_BYTES = 1 << 18
 _BLOCK_BYTES = 1 << 16
 _BODY = "flaskapi.body"
@@ -30,7 +36,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Gate:
-    """Lets so many requests compute at once, and of those with many images one fewer."""
+    """Lets `slots` requests compute at once; requests with many images get one slot fewer."""
 
     def __init__(
         self,
@@ -40,49 +46,57 @@ class Gate:
         wait_s: float = WAIT_S,
         most_waiting: int = MOST_WAITING,
     ) -> None:
-        """Make one for a process.
+        """Make the gate of a process.
 
         Args:
             slots: how many requests compute at once, at least 1.
-            most_batches: how many requests with many images are taken in at once.
+            most_batches: how many requests with many images are accepted at once.
         """
         self._slots = threading.Semaphore(slots)
         self._slots_of_many = threading.Semaphore(max(1, slots - 1))
         self._batches = threading.Semaphore(most_batches)
+        self._turn = threading.Lock()
         self._wait_s, self._most_waiting = wait_s, most_waiting
         self._lock, self._waiting = threading.Lock(), 0
 
     @contextmanager
-    def computing(self) -> Iterator[None]:
-        """Around the work of a request with one image.
+    def computing(self, body_bytes: int) -> Iterator[None]:
+        """Hold a slot for a request with one image.
+
+        Args:
+            body_bytes: the size of its body; what has a small one works alone, as long as that is
+                not long.
 
         Raises:
-            OverloadedError: too many wait for their turn, or this one has waited too long.
+            OverloadedError: too many requests wait, or this one has waited too long.
         """
         self._take_slot()
+        has_turn = body_bytes <= SMALL_BYTES and self._turn.acquire(timeout=TURN_S)
         try:
             yield
         finally:
+            if has_turn:
+                self._turn.release()
             self._slots.release()
 
     @contextmanager
     def computing_one_of_many(self) -> Iterator[None]:
-        """Around each piece of work of a request with many: waits as long as it takes, and leaves
-        the last slot to single images.
+        """Hold a slot for each piece of work of a request with many images. It waits without a
+        limit, and leaves the last slot to single images.
         """
         with self._slots_of_many, self._slots:
             yield
 
     def admit_batch(self) -> None:
-        """Take in a request with many images, until `dismiss_batch`.
+        """Accept a request with many images, until `dismiss_batch`.
 
         Raises:
-            OverloadedError: there are as many as may be.
+            OverloadedError: the most that are allowed are already accepted.
         """
         if not self._batches.acquire(blocking=False):
             raise OverloadedError(
-                "As many requests with many images are being answered as may be (MAX_BATCHES); "
-                "send this one again later."
+                "The service is already answering as many requests with many images as it may "
+                "(MAX_BATCHES). Send this one again later."
             )
 
     def dismiss_batch(self) -> None:
@@ -94,12 +108,14 @@ class Gate:
             return
         with self._lock:
             if self._waiting >= self._most_waiting:
-                raise OverloadedError("Too many requests wait for their turn; send this one later.")
+                raise OverloadedError("Too many requests are waiting. Send this one again later.")
             self._waiting += 1
         try:
-            if not self._slots.acquire(timeout=self._wait_s):
+            with step("wait"):
+                taken = self._slots.acquire(timeout=self._wait_s)
+            if not taken:
                 raise OverloadedError(
-                    f"The request waited {self._wait_s:g} s for its turn; send it again later."
+                    f"The request waited {self._wait_s:g} s for its turn. Send it again later."
                 )
         finally:
             with self._lock:
@@ -124,15 +140,18 @@ def gate() -> Gate:
     return found
 
 
-def receive(request: Request, *, within_s: float = BODY_S) -> None:
-    """Take the body of a request whole, before the gate: a large one into a temporary file.
+def receive(request: Request, *, within_s: float = BODY_S) -> int:
+    """Receive the whole body of a request, before the gate: a large one into a temporary file.
 
-    What reads the request afterwards does not wait for the client.
+    Later reads of the request then do not wait for the client.
+
+    Returns:
+        The size of the body in bytes.
 
     Raises:
-        RequestEntityTooLarge: it is larger than MAX_REQUEST_BYTES.
-        RequestTimeout: it did not come in time.
-        OverloadedError: there is no room for it on the disk.
+        RequestEntityTooLarge: the body is larger than MAX_REQUEST_BYTES.
+        RequestTimeout: the body did not arrive in time.
+        OverloadedError: the disk has no space for the body.
     """
     environ = request.environ
     stream = get_input_stream(environ, max_content_length=request.max_content_length)
@@ -148,26 +167,27 @@ def receive(request: Request, *, within_s: float = BODY_S) -> None:
     environ["wsgi.input"] = body
     environ["CONTENT_LENGTH"] = str(size)
     environ.pop("HTTP_TRANSFER_ENCODING", None)
+    return size
 
 
 def copy_body(stream: IO[bytes], body: IO[bytes], within_s: float) -> int:
-    """Copy a body, block by block, and give its size in bytes.
+    """Copy a body, block by block, and return its size in bytes.
 
-    Within a block the server says how long a client may be silent: `RequestReadTimeout` of Apache,
-    `deploy/serve` for waitress.
+    Within a block the server limits how long a client may be silent: `RequestReadTimeout` of
+    Apache, `deploy/serve` for waitress.
 
     Raises:
-        RequestTimeout: it did not come within so many seconds.
-        OverloadedError: there is no room for it on the disk.
+        RequestTimeout: the body did not arrive within so many seconds.
+        OverloadedError: the disk has no space for the body.
     """
     until_s, size = time.monotonic() + within_s, 0
     try:
         while block := stream.read(_BLOCK_BYTES):
             size += body.write(block)
             if time.monotonic() > until_s:
-                raise RequestTimeout(f"The body did not come within {within_s:g} s.")
+                raise RequestTimeout(f"The body did not arrive within {within_s:g} s.")
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise OverloadedError("There is no room for the body at the moment.") from error
+            raise OverloadedError("The service has no space for the body at the moment.") from error
         raise
     return size

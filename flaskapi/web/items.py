@@ -1,6 +1,4 @@
-"""Read the images out of a request that carries many, one after the other, in any of the ways they
-may be sent.
-"""
+"""Read the images of a request that contains many, one after another, in any supported form."""
 
 import tempfile
 from collections.abc import Generator, Iterator
@@ -26,7 +24,7 @@ from flaskapi.sources.tables import table_kind
 from flaskapi.sources.tarred import BLOCK_BYTES
 from flaskapi.web.advice import advise
 from flaskapi.web.encoded import decode_value
-from flaskapi.web.forms import HEAD_BYTES, find_boundary, is_image_part
+from flaskapi.web.forms import HEAD_BYTES, find_boundary, is_image_type
 from flaskapi.web.gate import copy_body
 from flaskapi.web.payload import read_document
 from flaskapi.web.unpack import encoding_of, is_packed, unpack_blocks, unpack_request
@@ -37,7 +35,7 @@ _WAYS = (
     "as multipart/form-data in fields 'file' (curl -F file=@1.png -F file=@2.png), or JSON "
     '{"images": ["<base64>", …]}.'
 )
-_BROKEN_FORM = "The multipart body cannot be read: is it cut off, or its boundary wrong?"
+_BROKEN_FORM = "The multipart body cannot be read: it may be truncated, or its boundary wrong."
 _ARCHIVES = {
     f"application/{name}"
     for name in (
@@ -47,22 +45,21 @@ _ARCHIVES = {
 } | {"", "text/csv", "text/tab-separated-values"}
 _IN_MEMORY_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 16
-_BODY_S = 3600.0  # in which a body must have come
+_BODY_S = 3600.0  # the longest time that a body may take to arrive
 
 
 def read_items(request: Request) -> Generator[Item]:
-    """Read every image that a request carries, at least one, in the order sent.
+    """Read every image of a request, at least one, in the order sent.
 
-    A body is taken whole, into a temporary file if it is large, before the first image comes out of
-    it: under mod_wsgi's daemons no line of an answer reaches a client that is still sending, and an
-    application that answers while it reads stands still with Apache as soon as both their buffers
-    are full (measured).
+    The whole body is received first, a large one into a temporary file. Under mod_wsgi's daemons
+    no line of an answer reaches a client that is still sending. An application that answers while
+    it reads would block together with Apache once both buffers are full (measured).
 
     Raises:
-        MissingImageError: there is none.
+        MissingImageError: there is no image.
         InvalidRequestError: malformed JSON or multipart.
-        TooLargeError: more bytes or images than the limits.
-        UnsupportedImageError: neither an archive nor an image.
+        TooLargeError: more bytes or images than the limits allow.
+        UnsupportedImageError: the body is neither an archive nor an image.
     """
     most: int = current_app.config["MAX_BATCH_IMAGES"]
     allowance = Allowance(
@@ -81,12 +78,12 @@ def read_items(request: Request) -> Generator[Item]:
         return _at_most(most, _read_body(_spool(request), request.mimetype, allowance))
     if (
         request.mimetype == "application/x-www-form-urlencoded"
-    ):  # what curl --data-binary says unless told otherwise
+    ):  # curl --data-binary sends this type by default
         raise MissingImageError(
-            f"The request carries no image: its type is {request.mimetype}. {_WAYS}"
+            f"The request contains no image: its type is {request.mimetype}. {_WAYS}"
         )
     raise UnsupportedImageError(
-        f"The request's type, {request.mimetype}, is neither an archive's nor an image's. {_WAYS}"
+        f"{request.mimetype}, the type of the request, is not an archive or an image. {_WAYS}"
     )
 
 
@@ -108,7 +105,7 @@ def _spool(request: Request) -> IO[bytes]:
 
 
 def _unpack(packed: IO[bytes], encoding: str, most: int) -> IO[bytes]:
-    """Unpack a body that is packed as a whole (`Content-Encoding`); one that is not stays."""
+    """Unpack a body that is compressed as a whole (`Content-Encoding`); leave others unchanged."""
     head = packed.read(BLOCK_BYTES)
     packed.seek(0)
     if not is_packed(head, encoding):
@@ -151,13 +148,13 @@ def _read_body(body: IO[bytes], mimetype: str, allowance: Allowance) -> Generato
             raise MissingImageError(f"The body is empty. {_WAYS}")
         is_many = kind_of(head) or table_kind(head) or foreign_kind(head)
         if not (is_many or mimetype.startswith("image/") or is_image(head[:IMAGE_HEAD_BYTES])):
-            raise UnsupportedImageError(f"The body is no archive that this service reads. {_WAYS}")
+            raise UnsupportedImageError(f"The body is not a supported archive. {_WAYS}")
         yield from read_file(body, "the body", allowance)
 
 
 def _read_form(body: IO[bytes], boundary: str, allowance: Allowance) -> Generator[Item]:
-    """Read the files in the fields `file`, each an image or an archive, or where there are none
-    those in any field; a form that breaks off ends in an error of its own.
+    """Read the files in the fields `file`, each an image or an archive, or in any field if there
+    are none. A truncated form ends in an error.
     """
     with body:
         boundary = boundary or find_boundary(body.read(HEAD_BYTES))
@@ -192,8 +189,8 @@ def _read_file_of_form(filename: str, file: IO[bytes], allowance: Allowance) -> 
 def _read_files(
     body: IO[bytes], boundary: str, field: str | None
 ) -> Iterator[tuple[str, IO[bytes]]]:
-    """Give the files of the fields of a name, or of any, one at a time: not by Werkzeug's form,
-    which keeps all of them. A part without a file's name is one too if its type is an image's.
+    """Give the files of the fields of one name, or of any, one at a time. Werkzeug's form would
+    keep all of them. A part without a file name counts if its type is an image's.
     """
     decoder = MultipartDecoder(
         boundary.encode("latin-1", "replace"), current_app.config["MAX_FORM_FIELD_BYTES"]
@@ -221,7 +218,7 @@ def _read_files(
                     file.write(event.data)
                 if (
                     wanted is not None and not event.more_data and (wanted or file.tell())
-                ):  # neither: no file was chosen
+                ):  # neither name nor content: no file was chosen
                     file.seek(0)
                     yield wanted, file
             elif decoder.complete:
@@ -229,12 +226,14 @@ def _read_files(
 
 
 def _file_name(part: File | Field) -> str | None:
-    """The name of a part's file; that of its field where it is an image without one, and None
-    where it is a text.
+    """The file name of a part; the name of its field if it is an image without one; None if it is
+    text.
     """
     if isinstance(part, File):
         return part.filename
-    return f"the field '{part.name}'" if is_image_part(part.headers) else None
+    return (
+        f"the field '{part.name}'" if is_image_type(part.headers.get("content-type", "")) else None
+    )
 
 
 def _read_json(document: Any, most: int) -> Generator[Item]:
@@ -249,7 +248,7 @@ def _read_json(document: Any, most: int) -> Generator[Item]:
 
 
 def _read_entry(entry: Any, name: str) -> Item:
-    """Read an image as text, or an object with `image` and perhaps its `name`."""
+    """Read an image as text, or an object with `image` and optionally `name`."""
     try:
         if isinstance(entry, dict):
             if isinstance(entry.get("name"), str):

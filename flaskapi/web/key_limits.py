@@ -1,5 +1,5 @@
-"""How often a key may be used, where it has a limit of its own. Requests are counted where the
-setting RATE_LIMIT_STORAGE says, as those of clients are.
+"""The rate limit of a key that has its own. As for clients, the setting RATE_LIMIT_STORAGE says
+where requests are counted.
 """
 
 import math
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
 
-from flaskapi.errors import RateLimitedError
+from flaskapi.contract.keys import read_limit
+from flaskapi.errors import ForbiddenError, InvalidRequestError, RateLimitedError
 
 if TYPE_CHECKING:
     from limits.strategies import FixedWindowRateLimiter
@@ -23,6 +24,7 @@ def count_use(key: "Key") -> None:
 
     Raises:
         RateLimitedError: there were more than the limit allows.
+        ForbiddenError: the limit, stored by an earlier release, is not one that can be counted.
     """
     if key.rate_limit is None:
         return
@@ -30,7 +32,13 @@ def count_use(key: "Key") -> None:
     from limits import parse
     from limits.errors import StorageError
 
-    limit, counted_by = parse(key.rate_limit), ("key", key.name)
+    try:
+        limit, counted_by = parse(read_limit(key.rate_limit)), ("key", key.name)
+    except InvalidRequestError as error:
+        raise ForbiddenError(
+            f"The limit of the key {key.name!r} cannot be counted: {error}. "
+            "An operator must revoke this key and make another."
+        ) from error
     limiter = _limiter(current_app._get_current_object())  # type: ignore[attr-defined]  # Werkzeug's proxy has it
     try:
         if limiter.hit(limit, *counted_by):
@@ -40,20 +48,20 @@ def count_use(key: "Key") -> None:
         return  # Redis is down; a key is not refused for that
     wait_s = max(1, math.ceil(reset_at_s - time.time()))
     raise RateLimitedError(
-        f"This key is used more often than its limit: {key.rate_limit}. Ask again in {wait_s} s.",
+        f"This key exceeds its limit, {key.rate_limit}. Ask again in {wait_s} s.",
         wait_s,
     )
 
 
 def find_storage(setting: str) -> tuple[str, dict[str, Any]]:
-    """Where `limits` counts, by the setting RATE_LIMIT_STORAGE, and with which options."""
+    """Where `limits` counts, by the setting RATE_LIMIT_STORAGE, and its options."""
     if setting == "memory":
         return "memory://", {}
     return setting, dict.fromkeys(("socket_timeout", "socket_connect_timeout"), _REDIS_TIMEOUT_S)
 
 
 def _limiter(app: Flask) -> "FixedWindowRateLimiter":
-    """What counts, made at the first key that has a limit."""
+    """The limiter of the application, made at the first key with a limit."""
     from limits.storage import storage_from_string
     from limits.strategies import FixedWindowRateLimiter
 

@@ -1,5 +1,5 @@
-"""`/keys`: who may do what; for operators. A key's token is in the answer that makes it, and
-nowhere else.
+"""`/keys`: list, make and revoke keys; for operators. Only the answer that makes a key contains
+its token.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ blueprint = Blueprint("keys", __name__)
 USUAL = 100  # on one page
 _WAY = (
     'Send JSON such as {"name": "shop", "scopes": ["predict"], "expires": "90d", '
-    '"limit": "600 per minute"}; the last three may be left out.'
+    '"limit": "600 per minute"}; the last two may be left out.'
 )
 
 
@@ -36,8 +36,8 @@ def init_app(app: Flask) -> None:
 @described(documents.KeyList, query=queries.KEYS)
 @operators_only
 def list_keys() -> dict[str, Any]:
-    """A page of keys by their names, the revoked ones included."""
-    # Not at the top: who keeps nothing has no need of a database's libraries.
+    """A page of keys by their names, including revoked ones."""
+    # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions import keys
 
     query = read_query(request, queries.KEYS)
@@ -58,7 +58,7 @@ def list_keys() -> dict[str, Any]:
 @described(documents.NewKey, status=201, body=bodies.KEY, errors=(ConflictError,))
 @operators_only
 def make_key() -> Response:
-    """Make a key; its token is in this answer alone."""
+    """Make a key; only this answer contains its token."""
     from flaskapi.submissions import keys
 
     read_query(request)
@@ -74,35 +74,35 @@ def make_key() -> Response:
 @described(None, status=204)
 @operators_only
 def revoke_key(name: str) -> Response:
-    """Let a key open nothing from now on."""
+    """Revoke a key."""
     from flaskapi.submissions import keys
 
     read_query(request)
     if not keys.revoke_key(services().store, name):
-        raise NotFoundError(f"There is no key of the name {name!r} that is not revoked already.")
+        raise NotFoundError(f"There is no key named {name!r}, or it is already revoked.")
     return Response(status=204)
 
 
 def _read_wish() -> tuple[str, dict[str, Any]]:
-    """What key is asked for: its name, and what `keys.make_key` takes besides.
+    """The requested key: its name, and the other arguments of `keys.make_key`.
 
     Raises:
-        InvalidRequestError: it cannot be; the text names the field.
+        InvalidRequestError: a field is not valid; the text names it.
     """
     body = read_document(request)
     if not isinstance(body, dict):
-        raise InvalidRequestError(f"The JSON is no object. {_WAY}")
+        raise InvalidRequestError(f"The JSON is not an object. {_WAY}")
     if unknown := set(body) - {"name", "scopes", "expires", "limit"}:
         raise InvalidRequestError(f"The field {min(unknown)!r} is unknown. {_WAY}")
-    scopes = body.get("scopes", ["operate"])
+    scopes = body.get("scopes")
     if not isinstance(scopes, list) or not scopes or not all(one in SCOPES for one in scopes):
         raise InvalidRequestError(
-            f"The field 'scopes' must be a list of one or more of {', '.join(SCOPES)}."
+            f"The field 'scopes' must be a list of one or more of {', '.join(SCOPES)}. {_WAY}"
         )
     texts = {name: body.get(name) for name in ("name", "expires", "limit")}
     for field, text in texts.items():
         if not isinstance(text, str) and (text is not None or field == "name"):
-            raise InvalidRequestError(f"The field {field!r} must be a text. {_WAY}")
+            raise InvalidRequestError(f"The field {field!r} must be text. {_WAY}")
     name, expires, limit = texts.values()
     try:
         return check_name(name or ""), {

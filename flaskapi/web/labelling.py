@@ -1,4 +1,4 @@
-"""`/labels`: what operators say of many submissions at once, and how far they are."""
+"""`/labels`: operators label many submissions at once, and see how many are left."""
 
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -30,8 +30,8 @@ def init_app(app: Flask) -> None:
 @described(documents.LabelProgress)
 @needs_scope("label")
 def show_progress() -> dict[str, Any]:
-    """Say how many digits are labelled, and how many uncertain submissions have no label."""
-    # Not at the top: who keeps nothing has no need of a database's libraries.
+    """Count the labelled digits, and the uncertain submissions without a label."""
+    # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions.labels import count_progress
 
     read_query(request)
@@ -42,7 +42,7 @@ def show_progress() -> dict[str, Any]:
 @described(documents.LabelResults, body=bodies.LABELS)
 @needs_scope("label")
 def post_labels() -> dict[str, Any]:
-    """Say what many submissions really are. A label that fails does not stop the others."""
+    """Label many submissions. A label that fails does not affect the others."""
     from flaskapi.submissions.labels import say_many
 
     read_query(request)
@@ -72,7 +72,7 @@ def _read_list() -> list[Any]:
         raise InvalidRequestError(f"The JSON has no list 'labels'. {_WAY}")
     if len(found) > MOST_LABELS:
         raise InvalidRequestError(
-            f"There are {len(found):,} labels; at most {MOST_LABELS} go together."
+            f"There are {len(found):,} labels; send at most {MOST_LABELS} together."
         )
     return found
 
@@ -81,13 +81,13 @@ def _read(number: int, document: Any, operator: str | None) -> "tuple[UUID, Said
     """Read one label of many.
 
     Raises:
-        InvalidRequestError: it is none; the text tells which one.
+        InvalidRequestError: it is not a label; the text says which one.
     """
     from flaskapi.submissions.labels import Said
 
     try:
         if not isinstance(document, dict):
-            raise InvalidRequestError(f"The JSON is no object. {_WAY}")
+            raise InvalidRequestError(f"The JSON is not an object. {_WAY}")
         rest = dict(document)
         try:
             id = UUID(rest.pop("id", None))

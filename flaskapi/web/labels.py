@@ -1,5 +1,5 @@
-"""`PUT` and `DELETE /submissions/{id}/label`: what an image really shows, by whoever has the id, or
-by an operator.
+"""`PUT` and `DELETE /submissions/{id}/label`: a caller who has the id, or an operator, labels an
+image with what it shows.
 """
 
 import re
@@ -22,7 +22,7 @@ from flaskapi.web.services import services
 blueprint = Blueprint("labels", __name__)
 _WAYS = (
     'Send JSON: {"digit": 9}, {"number": "5550123"}, '
-    'or {"digit": null, "reason": "a letter"} where there is none.'
+    'or {"digit": null, "reason": "a letter"} if the image shows none.'
 )
 
 
@@ -35,13 +35,14 @@ def init_app(app: Flask) -> None:
 @limited_by("LABEL_RATE_LIMIT")
 @sender_or_label
 def put_label(id: UUID) -> dict[str, Any]:
-    """Say what a submission really is."""
+    """Label a submission with what it shows."""
     operator = labeller_name()
     if not request.is_json:
         raise InvalidRequestError(
             f"The request's type, {request.mimetype or 'none'}, is not application/json. {_WAYS}"
         )
-    return _say(id, operator, *read_label(read_document(request)))
+    read_query(request)
+    return say_label(id, operator, *read_label(read_document(request)))
 
 
 @blueprint.delete("/submissions/<uuid:id>/label")
@@ -49,23 +50,25 @@ def put_label(id: UUID) -> dict[str, Any]:
 @limited_by("LABEL_RATE_LIMIT")
 @sender_or_label
 def delete_label(id: UUID) -> dict[str, Any]:
-    """Take back what was said of a submission."""
-    return _say(id, labeller_name(), None, None, None)
+    """Withdraw the labels of a submission."""
+    operator = labeller_name()
+    read_query(request)
+    return say_label(id, operator, None, None, None)
 
 
 def read_label(document: Any) -> tuple[str, str, str | None]:
-    """Read a label: what it is, the field that it came in, `digit` or `number`, and the reason why
-    there is none, if one is given.
+    """Read a label: its value, the name of its field, `digit` or `number`, and the reason why
+    there is none, if given.
 
     Raises:
-        InvalidRequestError: it is none; the text names the field.
+        InvalidRequestError: it is not a label; the text names the field.
     """
     if not isinstance(document, dict):
-        raise InvalidRequestError(f"The JSON is no object. {_WAYS}")
+        raise InvalidRequestError(f"The JSON is not an object. {_WAYS}")
     if unknown := sorted(set(document) - {"digit", "number", "reason"}):
         raise InvalidRequestError(f"The field {unknown[0]!r} is unknown. {_WAYS}")
     if ("digit" in document) == ("number" in document):
-        raise InvalidRequestError(f"There must be one of the fields 'digit' and 'number'. {_WAYS}")
+        raise InvalidRequestError(f"Send one of the fields 'digit' and 'number'. {_WAYS}")
     field = "digit" if "digit" in document else "number"
     value, reason = document[field], document.get("reason")
     if value is None:
@@ -73,38 +76,44 @@ def read_label(document: Any) -> tuple[str, str, str | None]:
             isinstance(reason, str) and 0 < len(reason) <= MOST_SIGNS and reason.isprintable()
         ):
             raise InvalidRequestError(
-                f"The field 'reason' can be a line of 1 to {MOST_SIGNS} signs, or be left out."
+                f"The field 'reason' must be a line of 1 to {MOST_SIGNS} characters, or be omitted."
             )
         return NONE, field, reason
     if "reason" in document:
         raise InvalidRequestError(
-            f"The field 'reason' says why there is no {field}; beside one it has no place."
+            f"The field 'reason' says why there is no {field}; it cannot stand beside a {field}."
         )
     if field == "digit":
         value = as_whole(value)
         if type(value) is not int or not 0 <= value <= 9:  # `true` is an int as well
             raise InvalidRequestError(
-                f"The field 'digit' must be a whole number from 0 to 9, or null where there is "
+                f"The field 'digit' must be a whole number from 0 to 9, or null if the image shows "
                 f"none. {_WAYS}"
             )
     elif not isinstance(value, str) or not re.fullmatch(NUMBER_FORM, value):
         raise InvalidRequestError(
-            f"The field 'number' must be text of 1 to {MOST_DIGITS} digits, or null where there is "
-            f"none. {_WAYS}"
+            f"The field 'number' must be text of 1 to {MOST_DIGITS} digits, or null if the image "
+            f"shows none. {_WAYS}"
         )
     return str(value), field, None
 
 
-def _say(
+def say_label(
     id: UUID, operator: str | None, label: str | None, field: str | None, reason: str | None
 ) -> dict[str, Any]:
-    # Not at the top: who keeps nothing has no need of a database's libraries.
+    """Keep the label of an operator or, where none is named, of a sender; see
+    `submissions.labels.say`.
+
+    Raises:
+        NotFoundError: nothing is kept here, or nothing of this id.
+        FlaskapiError: what `say` raises.
+    """
+    # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions.labels import Said, say
 
-    read_query(request)
     if current_app.config["STORE"] == "off":
         raise NotFoundError(
-            "Nothing is kept here (the setting STORE is off), so that there is nothing to label."
+            "This service keeps nothing (the setting STORE is off), so there is nothing to label."
         )
     if operator:
         said = Said(label, "operator", field, reason, key_name=operator)
@@ -113,6 +122,6 @@ def _say(
     in_force = say(services().store, id, said)
     answer = {"id": str(id), "label": in_force.label, "label_source": in_force.source}
     if said.source == "sender" and in_force.source == "operator":
-        done = "What senders said is taken back; " if label is None else "Whatever a sender says, "
-        answer["note"] = f"{done}an operator's label stands: it outweighs a sender's."
+        done = "The senders' labels are withdrawn. " if label is None else ""
+        answer["note"] = f"{done}An operator's label outweighs a sender's and stays in force."
     return answer

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flask import Flask, Response
-from flask.logging import default_handler
 
 from flaskapi.errors import FlaskapiError, RateLimitedError, SettingError
 from flaskapi.web.access import find_bearer, labeller_name
@@ -67,7 +66,8 @@ def init_app(app: Flask) -> None:
             f"RATE_LIMIT_STORAGE: Redis needs the extra 'redis': pip install '.[redis]' ({error})."
         ) from error
     limiter.logger.setLevel(logging.WARNING)
-    limiter.logger.addHandler(default_handler)
+    for handler in app.logger.handlers:
+        limiter.logger.addHandler(handler)
     for endpoint, setting in limited.items():
         limit: Callable[[Any], Any] = limiter.shared_limit(
             app.config[setting],

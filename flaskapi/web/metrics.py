@@ -4,6 +4,8 @@ folder.
 
 from __future__ import annotations
 
+import functools
+import ipaddress
 import logging
 import os
 import shutil
@@ -14,7 +16,10 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, g, request
 
 from flaskapi.reading.predictions import NumberPrediction, Prediction
+from flaskapi.steps import STEPS, Spent, measure
+from flaskapi.web.access import is_known_operator
 from flaskapi.web.described import described
+from flaskapi.web.gauges import Gauges
 from flaskapi.web.scopes import open_to_all
 
 if TYPE_CHECKING:
@@ -113,6 +118,31 @@ class Metrics:
             ["kept"],
             registry=self._registry,
         )
+        self.received = Counter(
+            "flaskapi_received_bytes",
+            "Bytes of the bodies of requests, by what their headers say.",
+            registry=self._registry,
+        )
+        self.refused = Counter(
+            "flaskapi_refused_images",
+            "Images of requests with many that could not be read.",
+            registry=self._registry,
+        )
+        step = Histogram(
+            "flaskapi_step_duration_seconds",
+            "Time of each step of a request, of those that took it.",
+            ["step"],
+            buckets=_BUCKETS_S,
+            registry=self._registry,
+        )
+        # Finding the series by their labels costs as much as counting.
+        self._of_request = functools.cache(
+            lambda route, status: (
+                self.requests.labels(route, status).inc,
+                self.duration.labels(route).observe,
+            )
+        )
+        self._observe = {name: step.labels(name).observe for name in STEPS}
         self.predictions = Counter(
             "flaskapi_predictions",
             "Digits answered.",
@@ -122,15 +152,29 @@ class Metrics:
 
     def count_request(self, route: str, status: int, duration_s: float) -> None:
         """Count one request answered."""
-        self.requests.labels(route, status).inc()
-        self.duration.labels(route).observe(duration_s)
+        count, observe = self._of_request(route, status)
+        count()
+        observe(duration_s)
+
+    def count_work(self, spent: Spent, received_bytes: int) -> None:
+        """Count what one request brought, and how long each of its steps took."""
+        if received_bytes:
+            self.received.inc(received_bytes)
+        for name, seconds in spent.seconds.items():
+            self._observe[name](seconds)
+
+    def count_refused(self) -> None:
+        """Count one image of many that could not be read."""
+        self.refused.inc()
 
     def count_prediction(self, prediction: Prediction) -> None:
         """Count one answer."""
+        g.model = prediction.model
         self.predictions.labels(prediction.digit, str(prediction.uncertain).lower()).inc()
 
     def count_number(self, prediction: NumberPrediction) -> None:
         """Count one number answered."""
+        g.model = prediction.model
         self.numbers.labels(str(prediction.uncertain).lower()).inc()
 
     def count_submissions(self, count: int, *, kept: bool) -> None:
@@ -152,10 +196,12 @@ class Metrics:
 
 def init_app(app: Flask) -> None:
     metrics: Metrics = app.extensions["flaskapi"].metrics
+    gauges = Gauges()
 
     @app.before_request
     def start() -> None:
         g.started_s = time.perf_counter()
+        g.spent = measure()
         # Since 1970, in seconds; mod_wsgi 4 says microseconds.
         arrived = float(request.environ.get("mod_wsgi.queue_start", 0))
         if arrived:
@@ -166,9 +212,11 @@ def init_app(app: Flask) -> None:
     @app.after_request
     def observe(response: Response) -> Response:
         route, started_s = request.url_rule.rule if request.url_rule else "none", g.started_s
+        spent, received = g.spent, request.content_length or 0
 
         def count() -> None:
             metrics.count_request(route, response.status_code, time.perf_counter() - started_s)
+            metrics.count_work(spent, received)
 
         if response.is_streamed:  # the work is done while the answer is sent
             response.call_on_close(count)
@@ -180,5 +228,16 @@ def init_app(app: Flask) -> None:
     @described({"text/plain": {"type": "string"}}, query=None)
     @open_to_all
     def scrape() -> Response:
-        """What happens, for Prometheus; under Apache for the machine itself alone."""
-        return Response(metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        """Metrics for Prometheus; under Apache only from the machine itself."""
+        text = metrics.render()
+        if _is_from_here() or is_known_operator():
+            text += gauges.render(app)
+        return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _is_from_here() -> bool:
+    """Does this machine ask? Others see counts alone, unless they have an operator's key."""
+    try:
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False

@@ -1,6 +1,6 @@
-"""`/models`: the versions, which of them serves, and which answers beside it; for operators.
+"""`/models`: list the versions, promote one, roll back, start and end a shadow; for operators.
 
-Nothing here compiles or trains: what takes longer than a request may, a command on the server does.
+Nothing here compiles or trains: commands on the server do what takes longer than a request may.
 """
 
 import contextlib
@@ -49,10 +49,10 @@ def init_app(app: Flask) -> None:
 @described(documents.MODEL_LIST, query=queries.MODELS, errors=_UNREADABLE)
 @operators_only
 def list_models() -> dict[str, Any]:
-    """What serves, what a roll-back leads to, the shadow, and a page of the versions, the newest
-    first. The first page begins with the file of MODEL_PATH.
+    """The serving version, the one that a rollback would restore, the shadow, and a page of the
+    versions, newest first. The first page begins with the file of MODEL_PATH.
     """
-    # Not at the top: it brings ONNX Runtime, which who reads only a setting has no need of.
+    # Not at the top: it loads ONNX Runtime, which a request for settings does not need.
     from flaskapi.versions.overview import describe_version
 
     query = read_query(request, queries.MODELS)
@@ -62,7 +62,7 @@ def list_models() -> dict[str, Any]:
     if before is not None:
         names = [version.name for version in versions]
         if before not in names:
-            raise NotFoundError(f"There is no version {before} any more; begin again.")
+            raise NotFoundError(f"The version {before} no longer exists; begin at the first page.")
         versions = versions[names.index(before) + 1 :]
     page = versions[:limit]
     listed = [None, *page] if before is None else page
@@ -81,15 +81,15 @@ def list_models() -> dict[str, Any]:
 @described(documents.PointerAnswer, body=bodies.PROMOTION, errors=(NotFoundError, *_CHANGES))
 @operators_only
 def promote() -> dict[str, Any]:
-    """Let a registered version serve, after it was loaded and has answered."""
+    """Promote a registered version, after it was loaded and tested."""
     from flaskapi.versions.pointer import MODEL_FILE
 
     read_query(request)
     name = _read_version(_read_object({"version"}))
     if name == MODEL_FILE:
         raise ConflictError(
-            "The file of MODEL_PATH has to be made a version first, which takes longer than a "
-            "request may. On the server: .venv/bin/python -m flaskapi models promote MODEL_PATH"
+            "The file of MODEL_PATH must first become a version, which takes longer than a request "
+            "may. Run on the server: .venv/bin/python -m flaskapi models promote MODEL_PATH"
         )
     with _changing(f"promote {name}"):
         return _describe_pointer(services().registry.promote(name, operator_name() or "operator"))
@@ -99,8 +99,8 @@ def promote() -> dict[str, Any]:
 @described(documents.PointerAnswer, body=bodies.ROLLBACK, errors=_CHANGES)
 @operators_only
 def roll_back() -> dict[str, Any]:
-    """Let serve again what served before. Who names the generation that is to go changes nothing
-    where another serves.
+    """Let the previous version serve again. If the request names a generation, nothing changes
+    unless that generation serves.
     """
     read_query(request)
     body = _read_object({"generation"}) if request.get_data() else {}
@@ -117,12 +117,12 @@ def roll_back() -> dict[str, Any]:
 @described(documents.PointerAnswer, body=bodies.SHADOW, errors=(NotFoundError, *_CHANGES))
 @operators_only
 def begin_shadow() -> dict[str, Any]:
-    """Let a version answer beside the one that serves, for a share of the digits."""
+    """Let a version answer beside the serving one, for a share of the digits."""
     read_query(request)
     body = _read_object({"version", "share"})
     name, share = _read_version(body), body.get("share", _SHARE)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
-        raise InvalidRequestError("'share' must be a number above 0, and 1 at most.")
+        raise InvalidRequestError("'share' must be a number above 0, and at most 1.")
     with _changing(f"shadow {name}"):
         return _describe_pointer(services().registry.set_shadow(name, share))
 
@@ -131,7 +131,7 @@ def begin_shadow() -> dict[str, Any]:
 @described(documents.PointerAnswer, errors=_CHANGES)
 @operators_only
 def end_shadow() -> dict[str, Any]:
-    """Let nothing answer beside the version that serves."""
+    """End the shadow."""
     read_query(request)
     with _changing("shadow off"):
         return _describe_pointer(services().registry.set_shadow(None))
@@ -141,7 +141,7 @@ def end_shadow() -> dict[str, Any]:
 @described(documents.DisagreementList, query=queries.DISAGREEMENTS)
 @operators_only
 def list_disagreements(name: str) -> dict[str, Any]:
-    """A page of what a version in the shadow answered otherwise, the newest first."""
+    """A page of the digits on which a shadow version disagreed, newest first."""
     from flaskapi.submissions.shadows import find_disagreements
 
     query = read_query(request, queries.DISAGREEMENTS)
@@ -209,9 +209,9 @@ def _read_object(fields: set[str]) -> dict[str, Any]:
     body = read_document(request)
     named = " and ".join(map(repr, sorted(fields)))
     if not isinstance(body, dict):
-        raise InvalidRequestError(f"The JSON is no object; it can have {named}.")
+        raise InvalidRequestError(f"The JSON is not an object; it can have {named}.")
     if unknown := set(body) - fields:
-        raise InvalidRequestError(f"{min(unknown)!r} is unknown; there can be {named}.")
+        raise InvalidRequestError(f"{min(unknown)!r} is unknown; the JSON can have {named}.")
     return body
 
 
@@ -219,8 +219,8 @@ def _read_version(body: dict[str, Any]) -> str:
     """The version that a request names.
 
     Raises:
-        InvalidRequestError: it names none.
-        NotFoundError: there is none of that name.
+        InvalidRequestError: the request names none.
+        NotFoundError: no version has this name.
     """
     from flaskapi.versions.pointer import MODEL_FILE
 
@@ -237,10 +237,11 @@ def _read_version(body: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _changing(command: str) -> Iterator[None]:
-    """Around what changes the pointer: say why it cannot be changed, in a caller's words.
+    """Around a change of the pointer: translate its errors for callers.
 
     Raises:
-        ConflictError: it cannot be; where this process may not write, the text names the command.
+        ConflictError: the change is not possible; if this process may not write the pointer, the
+            text names the command that does.
     """
     try:
         yield
@@ -248,6 +249,6 @@ def _changing(command: str) -> Iterator[None]:
         raise ConflictError(str(error)) from error
     except OSError as error:
         raise ConflictError(
-            f"This process cannot write what serves: {error.strerror}. On the server, as who owns "
-            f"the folder of the versions: .venv/bin/python -m flaskapi models {command}"
+            f"This process cannot write the pointer: {error.strerror}. Run on the server, as the "
+            f"owner of the versions' folder: .venv/bin/python -m flaskapi models {command}"
         ) from error

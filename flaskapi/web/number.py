@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, cast
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response
 
 from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.answers import add_id, as_number_answer
@@ -18,7 +18,7 @@ from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query, tell_pages
 from flaskapi.web.picture import draw_number
 from flaskapi.web.record import record
-from flaskapi.web.services import services
+from flaskapi.web.services import services, this_request
 
 blueprint = Blueprint("number", __name__)
 
@@ -38,11 +38,12 @@ def init_app(app: Flask) -> None:
 @key_if_required
 def number() -> dict[str, Any] | Response:
     """Read the number in the image that was sent."""
+    request, own = this_request(), services()
     query = read_query(request, queries.NUMBER)
-    receive(request)
-    with gate().computing():
+    size = receive(request)
+    with gate().computing(size):
         upload = read_image(request)
-        prediction = services().reader.number(
+        prediction = own.reader.number(
             upload.data,
             pattern=query.get("pattern"),
             length=int(query["length"]) if "length" in query else None,
@@ -50,7 +51,7 @@ def number() -> dict[str, Any] | Response:
             check=cast(Check | None, query.get("check")),
         )
         pages = tell_pages(upload.data)
-    services().metrics.count_number(prediction)
+    own.metrics.count_number(prediction)
     (identifier,) = record([Kept(upload.data, prediction)], keep=query.get("keep") != "false")
     answer = add_id(as_number_answer(prediction, alternatives="alternatives" in query), identifier)
     draw = partial(draw_number, upload.data, prediction) if "include" in query else None

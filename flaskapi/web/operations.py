@@ -1,4 +1,4 @@
-"""What whoever runs the service asks it: does it live, is it ready, which model answers."""
+"""For the people who run the service: does it run, is it ready, which model answers."""
 
 import contextlib
 from typing import Any
@@ -25,7 +25,7 @@ def init_app(app: Flask) -> None:
 @described(documents.Live, query=None)
 @open_to_all
 def live() -> dict[str, str]:
-    """The process runs; nothing else is looked at."""
+    """The process runs; nothing else is checked."""
     return {"status": "live"}
 
 
@@ -38,19 +38,19 @@ def live() -> dict[str, str]:
 )
 @open_to_all
 def ready() -> dict[str, Any] | Response:
-    """Everything that an answer needs is there, each part by name.
+    """The state of each part that an answer needs.
 
-    A stranger reads which part is unavailable; why, an operator reads here, and the log has it.
+    Callers see which part is unavailable. Operators also see the reason, and so does the log.
     """
     answer, name, reason = _look()
     if not is_known_operator():
         answer = _without_reasons(answer)
-        reason = f"The {name.partition('-')[0]} is unavailable; the service's log says why."
+        reason = f"The {name.partition('-')[0]} is unavailable; the service's log has the reason."
     return problem(name, 503, reason, **answer) if name else {"status": "ready"} | answer
 
 
 def _look() -> tuple[dict[str, Any], str, str]:
-    """What each part says; the problem where the service is not ready, and its reason."""
+    """The state of each part; the problem if the service is not ready, and its reason."""
     checks: dict[str, dict[str, Any]] = {}
     missing = ""
     classifier, models = services().classifier, services().models
@@ -76,7 +76,7 @@ def _look() -> tuple[dict[str, Any], str, str]:
 
 
 def _without_reasons(answer: dict[str, Any]) -> dict[str, Any]:
-    """The same without what names hosts, users or paths."""
+    """The same without reasons, which may name hosts, users or paths."""
     checks = {
         name: {key: _hide(key, value) for key, value in check.items() if key != "detail"}
         for name, check in answer["checks"].items()
@@ -95,9 +95,9 @@ def _hide(key: str, value: Any) -> Any:
 
 
 def _check_store() -> tuple[dict[str, Any], str, bool]:
-    """What is said of the store, why nothing can be kept, if so, and whether that lasts.
+    """The state of the store, the reason if nothing can be kept, and whether that lasts.
 
-    The service is not ready then only where a store is required, or a person has to act.
+    It makes the service not ready only if the store is required, or a person must act.
     """
     if current_app.config["STORE"] == "off":
         return {"status": "off"}, "", False
@@ -111,7 +111,7 @@ def _check_store() -> tuple[dict[str, Any], str, bool]:
 @described(documents.ModelCard, query=None, errors=(ModelUnavailableError,))
 @open_to_all
 def model() -> dict[str, Any]:
-    """The card of the model that serves, with that of the detector in it."""
+    """The card of the serving model, including the card of the detector."""
     classifier = services().classifier
     card: dict[str, Any] = (
         {"version": classifier.version, "generation": classifier.generation}

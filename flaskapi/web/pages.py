@@ -1,7 +1,7 @@
-"""`GET /`: the page for people, and the files that it is made of.
+"""`GET /`: the page for people, and its files.
 
-The page has no build step and takes nothing from elsewhere: `page/` holds it as it is sent. Its
-policy lets the browser run, draw and ask nothing but what this service sends.
+The page has no build step and loads nothing from elsewhere: `page/` holds it as it is sent. Its
+policy lets the browser use only what this service sends.
 """
 
 import os
@@ -29,7 +29,7 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob: data:",  # pictures that are not sent yet, and the 28x28
+        "img-src 'self' blob: data:",  # pictures before they are sent, and the 28x28 image
         "connect-src 'self'",
         "manifest-src 'self'",
         "worker-src 'self'",
@@ -52,7 +52,7 @@ def init_app(app: Flask) -> None:
 @described(_PAGE, headers=FILE_HEADERS)
 @open_to_all
 def page() -> Response:
-    """The page: draw, choose, drop, paste or photograph, and see what is read."""
+    """The page: draw, choose, drop, paste or photograph a picture, and see the answer."""
     read_query(request)
     return _send_part("index.html")
 
@@ -61,7 +61,7 @@ def page() -> Response:
 @described(_PAGE, headers=FILE_HEADERS)
 @open_to_all
 def operations() -> Response:
-    """The page of operators. It shows nothing to who has no key: what it asks needs one."""
+    """The operators' page. It shows nothing without a key, because all its requests need one."""
     read_query(request)
     return _send_part("operations.html")
 
@@ -70,7 +70,7 @@ def operations() -> Response:
 @described(_PARTS, headers=FILE_HEADERS)
 @open_to_all
 def part(name: str) -> Response:
-    """One of the files that the pages are made of."""
+    """One of the files of the pages."""
     read_query(request)
     if not os.path.isfile(FOLDER / name) or Path(name).suffix not in TYPES:
         raise NotFoundError(f"There is nothing at {request.path}.")

@@ -1,4 +1,4 @@
-"""Read the image out of a request, in any of the ways it may be sent."""
+"""Read the image of a request, in any supported form."""
 
 import json
 import re
@@ -20,10 +20,10 @@ from flaskapi.web.encoded import decode_text, decode_value
 from flaskapi.web.forms import HEAD_BYTES, FormPart, find_boundary, read_pairs, read_parts
 from flaskapi.web.unpack import unpack_request, with_body
 
-_MANY = "Many images, and archives of them, go to POST /predict/batch."
+_MANY = "Send many images, or an archive of them, to POST /predict/batch."
 _PAIRS = "application/x-www-form-urlencoded"
 _UNSAID = ("application/octet-stream", "", "application/pdf", "application/x-pdf")
-# Of JSON, a form, a data: URL; no image and no archive that is read begins so.
+# JSON, forms and data: URLs begin with these; no supported image or archive does.
 _ODD_BEGINNINGS = (b"{", b"[", b"-", b"d", b"D", b" ", b"\n", b"\r", b"\t")
 
 
@@ -39,36 +39,38 @@ def read_query(request: Request, known: Query = NOTHING) -> dict[str, str]:
     """Read the query of a request.
 
     Args:
-        request: whose query may have some fields, or none.
+        request: the request.
         known: the fields that there can be, as `contract/queries.py` has them.
 
     Raises:
-        InvalidRequestError: another field, or another value; the text names it.
+        InvalidRequestError: another parameter, or another value; the text names it.
     """
+    if not request.query_string:
+        return {}
     for name, value in request.args.items(multi=True):
         if name not in known:
             raise InvalidRequestError(
-                f"The query's {name!r} is unknown; the query can have "
-                f"{' or '.join(map(repr, known)) or 'nothing'}."
+                f"The query parameter {name!r} is unknown; this route takes "
+                f"{' or '.join(map(repr, known)) or 'none'}."
             )
         if len(request.args.getlist(name)) > 1:
-            raise InvalidRequestError(f"The query has {name!r} more than once.")
+            raise InvalidRequestError(f"The query parameter {name!r} is given more than once.")
         field = known[name]
         if not re.fullmatch(field.form, value, re.ASCII):
             raise InvalidRequestError(
-                f"The query's {name!r} is {value!r}; it can be {field.words}."
+                f"The query's {name!r} is {value!r}; it must be {field.words}."
             )
     return request.args.to_dict()
 
 
 def read_image(request: Request) -> Upload:
-    """Read the one image that a request carries.
+    """Read the one image of a request.
 
     Raises:
         MissingImageError: there is none, or it is empty.
         InvalidRequestError: malformed JSON or multipart, or several images.
-        UnsupportedImageError: an archive, or a body of a type that can be no image.
-        TooLargeError: a body that unpacks to more than the limits.
+        UnsupportedImageError: an archive, or a body whose type cannot be an image.
+        TooLargeError: the unpacked body exceeds the limit.
     """
     if request.content_encoding:
         request = unpack_request(request)
@@ -89,37 +91,38 @@ def read_image(request: Request) -> Upload:
             f"{upload.name[:1].upper()}{upload.name[1:]} is empty. {advise().image}"
         )
     if kind_of(upload.data[:BLOCK_BYTES]) is not None:
-        raise UnsupportedImageError(f"This is an archive, and one image is read here. {_MANY}")
+        raise UnsupportedImageError(f"This is an archive; this route reads one image. {_MANY}")
     if table := table_kind(upload.data[:BLOCK_BYTES]):
         raise UnsupportedImageError(
-            f"This is a file of pixels ({table.upper()}), and one image is read here. {_MANY}"
+            f"This is a file of pixels ({table.upper()}); this route reads one image. {_MANY}"
         )
     return upload
 
 
 def tell_pages(image: bytes) -> dict[str, int]:
-    """What an answer says of a file that has several pages, of which the first was read."""
+    """The members of an answer for a file with several pages, of which the first was read."""
     pages = count_pages(image, max_pixels=current_app.config["MAX_IMAGE_PIXELS"])
     return {"page": 1, "pages": pages} if pages > 1 else {}
 
 
 def _not_an_image(request: Request) -> str:
-    return f"The request's type, {request.mimetype}, is not an image's. {advise().image} {_MANY}"
+    return f"{request.mimetype}, the type of the request, is not an image. {advise().image} {_MANY}"
 
 
 def _read_form(request: Request) -> Upload:
+    settings = current_app.config
     parts = read_parts(
         request.stream,
         request.mimetype_params.get("boundary", ""),
-        most_parts=current_app.config["MAX_FORM_PARTS"],
-        most_field_bytes=current_app.config["MAX_FORM_FIELD_BYTES"],
+        most_parts=settings["MAX_FORM_PARTS"],
+        most_field_bytes=settings["MAX_FORM_FIELD_BYTES"],
     )
     files = [part for part in parts if part.kind == "file" and part.name == "file"]
     if not files:
         return _read_other_part(parts)
     if len(files) > 1:
         raise InvalidRequestError(
-            f"The field 'file' came {len(files)} times; one image is read here. {_MANY}"
+            f"The field 'file' was sent {len(files)} times; this route reads one image. {_MANY}"
         )
     if not files[0].filename:
         raise MissingImageError(f"No file was chosen in the field 'file'. {advise().image}")
@@ -127,10 +130,10 @@ def _read_form(request: Request) -> Upload:
 
 
 def _read_other_part(parts: Sequence[FormPart]) -> Upload:
-    """Read the one part that can be the image in a form without a file in the field 'file'."""
+    """Read the one part that can be the image, in a form without a file in the field 'file'."""
     if not parts:
         raise InvalidRequestError(
-            f"The multipart body has no readable part: is it cut off, or its boundary wrong? "
+            f"The multipart body has no readable part: it may be truncated, or its boundary wrong. "
             f"{advise().boundary} {advise().image}"
         )
     pictures = [
@@ -147,17 +150,17 @@ def _read_other_part(parts: Sequence[FormPart]) -> Upload:
         return upload
     if any(part.name == "file" for part in parts):
         raise MissingImageError(
-            f"The field 'file' came as text, not as a file; with curl, write file=@7.png. "
+            f"The field 'file' was sent as text, not as a file; with curl, write file=@7.png. "
             f"{advise().image}"
         )
     raise MissingImageError(
-        f"There is no field 'file'; there are: "
+        f"There is no field 'file'; the form has "
         f"{', '.join(repr(part.name) for part in parts)}. {advise().image}"
     )
 
 
 def _read_pair(parts: Sequence[FormPart]) -> Upload | None:
-    """Read the one text of a form that is an image in base64 or a data: URL, if there is one."""
+    """Read the single text of a form that is an image in base64 or a data: URL, if there is one."""
     urls = [part for part in parts if part.content[:5].lower() == b"data:"]
     for part in urls if len(urls) == 1 else ():
         name = f"the field '{part.name}'"
@@ -180,8 +183,8 @@ def _decode_image_text(text: bytes) -> bytes:
 
 
 def _read_untyped(request: Request, body: bytes) -> Upload | None:
-    """Read a body whose type says nothing and that is JSON, a form, or a data: URL by what it
-    begins with; None where it is none of them.
+    """Read a body without a meaningful type that begins like JSON, a form or a data: URL; None if
+    it is none of them.
     """
     if body.startswith(b"--"):
         if boundary := find_boundary(body[:HEAD_BYTES]):
@@ -192,13 +195,13 @@ def _read_untyped(request: Request, body: bytes) -> Upload | None:
     if text[:5].lower() == b"data:":
         return Upload("the body", decode_text(text.decode("latin-1"), "The body"))
     if text[:1] in (b"{", b"["):
-        return _read_json(_parse_document(body))
+        return _read_json(parse_document(body))
     return None
 
 
 def _read_text(request: Request) -> Upload:
-    """Read a body that was called a text or a form of pairs: what curl says of all that it sends,
-    and browsers of a text.
+    """Read a body with the type of text or of a form of pairs: curl's default, and browsers' for
+    text.
     """
     body = request.get_data(cache=False)
     if upload := _read_untyped(request, body):
@@ -218,7 +221,7 @@ def _read_text(request: Request) -> Upload:
             return upload
         fields = ", ".join(repr(pair.name[:40]) for pair in pairs[:9])
     raise MissingImageError(
-        f"The request carries no image: its type is {request.mimetype}"
+        f"The request contains no image: its type is {request.mimetype}"
         f"{f', with the fields {fields}' if fields else ''}. {advise().image}"
     )
 
@@ -238,15 +241,16 @@ def read_document(request: Request) -> Any:
     """Parse a JSON body.
 
     Raises:
-        InvalidRequestError: it is none.
+        InvalidRequestError: the body is not JSON.
     """
-    return _parse_document(request.get_data(cache=False))
+    return parse_document(request.get_data(cache=False))
 
 
-def _parse_document(body: bytes) -> Any:
+def parse_document(body: bytes) -> Any:
+    """Parse JSON; see `read_document`."""
     try:
         document = json.loads(body)
-    except (ValueError, RecursionError):  # no JSON, or brackets within brackets, a thousand deep
+    except (ValueError, RecursionError):  # not JSON, or nested a thousand levels deep
         document = None
     if document is None:
         raise InvalidRequestError("The body is not valid JSON.")

@@ -1,4 +1,4 @@
-"""`?include=picture`: the picture that was sent, upright and grey, with what was found in it."""
+"""`?include=picture`: the picture that was sent, upright and grey, with the boxes of its digits."""
 
 from flask import current_app
 
@@ -16,18 +16,18 @@ _SUFFIXES = {JPEG: ".jpg"}
 
 
 def draw_digit(image: bytes, prediction: Prediction, form: str) -> bytes:
-    """Draw the box of the one digit in an image file that was read.
+    """Draw the box of the digit in an image file that was read.
 
     Args:
-        form: the media type of the result, a PNG's or a JPEG's.
+        form: the media type of the result, PNG or JPEG.
     """
-    with gate().computing():
+    with gate().computing(len(image)):
         view, box = _find_digit(image)
     return _draw(view, [FoundBox(prediction.digit, prediction.confidence, box)], form)
 
 
 def _find_digit(image: bytes) -> tuple[Image, Box]:
-    """Give the first view of a picture in which there is ink, and where it is."""
+    """Give the first view of a picture in which there is ink, and the box of the ink."""
     for views in find_views(image, current_app.config["MAX_IMAGE_PIXELS"]):
         for view in views:
             try:
@@ -40,7 +40,7 @@ def _find_digit(image: bytes) -> tuple[Image, Box]:
 def draw_number(image: bytes, prediction: NumberPrediction, form: str) -> bytes:
     """Draw the boxes of a number's digits in an image file that was read; see `draw_digit`."""
     limit = current_app.config["MAX_IMAGE_PIXELS"]
-    with gate().computing():
+    with gate().computing(len(image)):
         decoded = decode_image(image, max_pixels=limit, max_side_px=DECODED_SIDE_PX)
     view, layout = decoded.views[0], decoded.layout
     scale = max(view.shape) / max(layout.width, layout.height)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response
 
 from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.answers import add_id
@@ -18,11 +18,11 @@ from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_image, read_query, tell_pages
 from flaskapi.web.picture import draw_digit
 from flaskapi.web.record import record
-from flaskapi.web.services import services
+from flaskapi.web.services import services, this_request
 
 blueprint = Blueprint("predict", __name__)
 
-SEVERAL = "There seem to be several digits; /predict/number reads a number."
+SEVERAL = "There seem to be several digits. /predict/number reads numbers."
 
 
 def init_app(app: Flask) -> None:
@@ -39,16 +39,17 @@ def init_app(app: Flask) -> None:
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
 def predict() -> dict[str, Any] | Response:
-    """Read the one digit in the image that was sent."""
+    """Read the digit in an image."""
+    request, own = this_request(), services()
     query = read_query(request, queries.DIGIT)
     include = query.get("include")
-    receive(request)
-    with services().store.expect():
-        with gate().computing():
+    size = receive(request)
+    with own.store.expect():
+        with gate().computing(size):
             upload = read_image(request)
-            prediction, normalized = services().reader.digit(upload.data)
+            prediction, normalized = own.reader.digit(upload.data)
             pages = tell_pages(upload.data)
-        services().metrics.count_prediction(prediction)
+        own.metrics.count_prediction(prediction)
         (identifier,) = record(
             [Kept(upload.data, prediction, normalized)], keep=query.get("keep") != "false"
         )

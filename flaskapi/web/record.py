@@ -1,6 +1,4 @@
-"""The step between a prediction and its answer: keep it, so that the `id` in the answer is a
-receipt.
-"""
+"""Keep a prediction before it is answered, so that an `id` in an answer is always in the store."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,6 +7,7 @@ from flask import current_app, request
 
 from flaskapi.contract.keeping import Kept, to_submission
 from flaskapi.errors import ForbiddenError, StoreUnavailableError
+from flaskapi.steps import step
 from flaskapi.web.cors import is_foreign_page
 from flaskapi.web.services import services
 
@@ -21,18 +20,17 @@ _FOREIGN = (
 def record(
     kept: Sequence[Kept], batch: UUID | None = None, *, keep: bool = True
 ) -> list[str | None]:
-    """Keep images with their answers, and give their ids; None where they are not kept.
+    """Keep images with their answers, and give their ids; None for those that are not kept.
 
     Args:
-        batch: the same for all images of one request.
-        keep: False where the caller asks that nothing be kept, which the setting STORE = `required`
-            overrules.
+        batch: an id that all images of one request share.
+        keep: False if the caller asks to keep nothing; STORE = `required` overrules it.
 
     Raises:
-        StoreUnavailableError: they cannot be kept, and the setting STORE says `required`.
-        ForbiddenError: a page sent them that may not have them kept, and STORE says the same.
+        StoreUnavailableError: they cannot be kept, and the setting STORE is `required`.
+        ForbiddenError: they come from a page whose images are not kept, and STORE is `required`.
     """
-    store = current_app.config["STORE"]
+    own, store = services(), current_app.config["STORE"]
     if not kept or store == "off" or not (keep or store == "required"):
         return [None] * len(kept)
     if is_foreign_page():
@@ -40,14 +38,15 @@ def record(
             raise ForbiddenError(_FOREIGN)
         return [None] * len(kept)
     try:
-        ids = services().store.record([to_submission(one, request.path, batch) for one in kept])
+        with step("store"):
+            ids = own.store.record([to_submission(one, request.path, batch) for one in kept])
     except StoreUnavailableError:
-        services().metrics.count_submissions(len(kept), kept=False)
+        own.metrics.count_submissions(len(kept), kept=False)
         if current_app.config["STORE"] == "required":
             raise
         return [None] * len(kept)
-    services().metrics.count_submissions(len(kept), kept=True)
-    if shadow := services().models.shadow:
+    own.metrics.count_submissions(len(kept), kept=True)
+    if shadow := own.models.shadow:
         for one, identifier in zip(kept, ids, strict=True):
             if one.normalized is not None and identifier is not None:
                 shadow.offer(identifier, one.normalized.pixels)

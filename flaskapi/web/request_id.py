@@ -1,4 +1,4 @@
-"""Every answer bears `X-Request-ID`, the caller's own if it sent a sane one; the log has it too."""
+"""Every answer has an `X-Request-ID`, the caller's own if it is valid; the log has it too."""
 
 import re
 import uuid
@@ -14,7 +14,7 @@ def init_app(app: Flask) -> None:
 
 
 def request_id() -> str:
-    """The identifier of the current request; a dash outside of one."""
+    """The id of the current request; a dash outside of one."""
     if not has_request_context():
         return "-"
     if "request_id" not in g:

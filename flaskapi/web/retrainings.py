@@ -1,5 +1,5 @@
-"""`/retrainings`: ask for one, and watch it. A worker does it, `python -m flaskapi retrain
---watch`; no web process ever trains.
+"""`/retrainings`: request a retraining and follow it. The worker `python -m flaskapi retrain
+--watch` runs it; no web process ever trains.
 """
 
 from datetime import date
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("retrainings", __name__)
 _WAITS = (
-    "A worker does it, which must run on the server: .venv/bin/python -m flaskapi retrain --watch."
+    "A worker runs it, which you start on the server: .venv/bin/python -m flaskapi retrain --watch."
 )
 USUAL = 20  # on one page
 
@@ -36,7 +36,7 @@ def init_app(app: Flask) -> None:
 @described(documents.RetrainingList, query=queries.RETRAININGS)
 @operators_only
 def list_retrainings() -> dict[str, Any]:
-    """A page of them, those that were asked for last first, without their logs."""
+    """A page of retrainings, the newest first, without their logs."""
     from flaskapi.submissions import retrainings
 
     query = read_query(request, queries.RETRAININGS)
@@ -58,8 +58,8 @@ def list_retrainings() -> dict[str, Any]:
 )
 @operators_only
 def ask() -> Response:
-    """Note that a retraining is asked for, and say where to watch it."""
-    # Not at the top: who keeps nothing has no need of a database's libraries.
+    """Store a request for a retraining, and give the address to follow it."""
+    # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions import retrainings
 
     read_query(request)
@@ -74,7 +74,7 @@ def ask() -> Response:
 @described(documents.RETRAINING)
 @operators_only
 def watch(id: UUID) -> dict[str, Any]:
-    """Say how far a retraining is, or what came out."""
+    """The progress of a retraining, or its result."""
     read_query(request)
     return _describe(_find(id))
 
@@ -84,27 +84,27 @@ def _find(id: UUID) -> "Retraining":
 
     found = retrainings.get(services().store, id)
     if found is None:
-        raise NotFoundError(f"There is no retraining of the id {id}.")
+        raise NotFoundError(f"There is no retraining with the id {id}.")
     return found
 
 
 def _read_options() -> dict[str, Any]:
-    """What the body says, which may be empty: `since`, a day, and `promote`, whether a better model
-    is to serve at once.
+    """The options in the body, which may be empty: `since`, a day, and `promote`, whether a better
+    model serves at once.
 
     Raises:
-        InvalidRequestError: something else; the text names it.
+        InvalidRequestError: the body has something else; the text names it.
     """
     if not request.get_data():
         return {}
     body = read_document(request)
     if not isinstance(body, dict):
         raise InvalidRequestError(
-            'The JSON is no object. Send nothing, or JSON such as {"since": "2026-11-22", '
+            'The JSON is not an object. Send nothing, or JSON such as {"since": "2026-11-22", '
             '"promote": false}.'
         )
     if unknown := set(body) - {"since", "promote"}:
-        raise InvalidRequestError(f"{min(unknown)!r} is unknown; there are 'since' and 'promote'.")
+        raise InvalidRequestError(f"{min(unknown)!r} is unknown; use 'since' or 'promote'.")
     if not isinstance(body.get("promote", True), bool):
         raise InvalidRequestError("'promote' must be true or false.")
     if "since" in body:
@@ -116,7 +116,7 @@ def _read_options() -> dict[str, Any]:
 
 
 def _summarize(found: "Retraining") -> dict[str, Any]:
-    """The same as `_describe` without what may be long: the log, and lists of ids."""
+    """The same as `_describe` without its long members: the log, and lists of ids."""
     described = {name: value for name, value in _describe(found).items() if name != "log"}
     if found.figures:
         described["figures"] = {

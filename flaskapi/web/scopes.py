@@ -1,4 +1,4 @@
-"""What each view needs of a key. A view without a declaration fails a test."""
+"""The scope that each view needs of a key. A view without a declaration fails a test."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 
 def declares(scope: str) -> Callable[[V], V]:
-    """Note at a view which scope it needs; `access.py` asks for it."""
+    """Declare the scope that a view needs; `access.py` checks it."""
 
     def mark(view: V) -> V:
         view.scope = scope  # type: ignore[attr-defined]  # a function takes it, and what wraps it takes it over
@@ -17,5 +17,5 @@ def declares(scope: str) -> Callable[[V], V]:
 
 
 def open_to_all(view: V) -> V:
-    """Say that a view needs no key."""
+    """Declare that a view needs no key."""
     return declares("open")(view)

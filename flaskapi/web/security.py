@@ -1,7 +1,7 @@
-"""What every answer tells a browser: run nothing, guess nothing, be framed by nobody, and tell
-nobody where you come from.
+"""Headers of every answer that tell a browser to run nothing, guess no type, allow no frame and
+send no referrer.
 
-A view that answers with a page sets its own policy; what it has set stays.
+A view that answers with a page sets its own policy, which is kept.
 """
 
 from flask import Flask, Response
@@ -14,11 +14,13 @@ HEADERS = {
 
 
 def init_app(app: Flask) -> None:
-    """Add the headers that an answer lacks."""
+    """Add the headers that an answer does not have yet."""
     app.after_request(_add_headers)
 
 
 def _add_headers(response: Response) -> Response:
+    said = {name.lower() for name, _ in response.headers}
     for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+        if name.lower() not in said:
+            response.headers.add(name, value)
     return response

@@ -1,4 +1,4 @@
-"""`GET /settings`: the settings that are in force, and where each comes from; for operators."""
+"""`GET /settings`: the settings in force, and the source of each; for operators."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
-"""`GET /statistics`: what was answered, by day and model, how well, and whether what is sent is
-like what the network learned from.
+"""`GET /statistics`: counts and accuracy of the answers, by day and model, and drift of the images
+from the training data.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -28,10 +28,10 @@ def init_app(app: Flask) -> None:
 @described(documents.StatisticsAnswer, query=queries.STATISTICS)
 @operators_only
 def statistics() -> dict[str, Any]:
-    """Counts, confidence, accuracy on what was labelled, and drift, of the days since one and until
-    another.
+    """Counts, confidence, accuracy on labelled images, and drift, for the days from `since` up to,
+    but not including, `until`.
     """
-    # Not at the top: who keeps nothing has no need of a database's libraries.
+    # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions.statistics import count_days
 
     query = read_query(request, queries.STATISTICS)
@@ -64,7 +64,7 @@ def _describe(models: dict[str, Counts]) -> dict[str, Any]:
 
 
 def _compare(counts: Counts) -> dict[str, Any]:
-    """Hold what was sent against what the model that serves learned from."""
+    """Compare the received digits with the training data of the serving model."""
     try:
         card = services().classifier.card
     except ModelUnavailableError:
@@ -79,10 +79,10 @@ def _compare(counts: Counts) -> dict[str, Any]:
 
 
 def _read_period(query: dict[str, str]) -> tuple[date, date]:
-    """The first day, and the day after the last; by default the last 30, with the one that runs.
+    """The first day, and the day after the last; by default the last 30 days including today.
 
     Raises:
-        InvalidRequestError: no such days, none at all, or too many; the text names the field.
+        InvalidRequestError: no such day, no day, or too many days; the text names the field.
     """
     until = _read_day("until", query) or datetime.now(UTC).date() + timedelta(days=1)
     since = _read_day("since", query)
@@ -90,13 +90,13 @@ def _read_period(query: dict[str, str]) -> tuple[date, date]:
         since = date.fromordinal(max(1, until.toordinal() - USUAL_DAYS))
     if since >= until:
         raise InvalidRequestError(
-            f"The query's 'until' is {until}, and its 'since' {since}; 'until' is the day after "
-            f"the last, and later."
+            f"The query's 'until' is {until}, and its 'since' is {since}; 'until' must be later: "
+            f"it is the day after the last."
         )
     if (until - since).days > MOST_DAYS:
         raise InvalidRequestError(
-            f"From 'since', {since}, to 'until', {until}, are {(until - since).days:,} days; at "
-            f"most {MOST_DAYS} are counted."
+            f"From 'since', {since}, to 'until', {until}, are {(until - since).days:,} days; ask "
+            f"for at most {MOST_DAYS}."
         )
     return since, until
 

@@ -1,4 +1,4 @@
-"""`GET /storage`: how much is kept, what it takes, and what is erased when."""
+"""`GET /storage`: how much is kept, how much space it takes, and when it is erased."""
 
 from datetime import timedelta
 from typing import Any
@@ -31,10 +31,10 @@ def init_app(app: Flask) -> None:
 @described(documents.StorageAnswer)
 @operators_only
 def storage() -> dict[str, Any]:
-    """Say how much is kept, what room it takes, by which limits it is erased, and when the oldest
-    goes by its age.
+    """How much is kept, its space, the limits, and when the oldest submission is erased because of
+    its age.
     """
-    # Not at the top: who keeps nothing has no need of a database's libraries.
+    # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions.usage import measure
 
     read_query(request)

@@ -1,4 +1,4 @@
-"""`/submissions`: what was sent and answered, to look at and to erase; for operators."""
+"""`/submissions`: list, show and erase images with their answers; for operators."""
 
 import base64
 import binascii
@@ -36,8 +36,8 @@ def init_app(app: Flask) -> None:
 @described(documents.SubmissionList, query=queries.SUBMISSIONS)
 @needs_scope("label")
 def list_submissions() -> dict[str, Any]:
-    """A page of submissions, the newest first, and the address of the next page. With
-    `?order=uncertain` those that a person should label next, the least sure first.
+    """A page of submissions, newest first, and the address of the next page. With
+    `?order=uncertain`, those to label next, the least certain first.
     """
     from flaskapi.submissions.listing import find_page, find_uncertain
 
@@ -63,8 +63,8 @@ def list_submissions() -> dict[str, Any]:
 @described(documents.SUBMISSION)
 @needs_scope("label")
 def show_submission(id: UUID) -> dict[str, Any]:
-    """All that is kept of one submission but its pictures, which have addresses of their own, and
-    all that was said of it.
+    """Everything that is kept of one submission, with the history of its labels; its pictures have
+    addresses of their own.
     """
     from flaskapi.submissions.listing import find_one
 
@@ -93,8 +93,8 @@ def show_submission(id: UUID) -> dict[str, Any]:
 @described({"*/*": BINARY})
 @needs_scope("label")
 def show_image(id: UUID) -> Response:
-    """The image as it was sent, to the byte. Somebody sent it, so that no browser may take it for
-    anything but a picture.
+    """The image, unchanged. A stranger sent it, so browsers must not treat it as anything but a
+    picture.
     """
     read_query(request)
     found = _get(id)
@@ -105,11 +105,11 @@ def show_image(id: UUID) -> Response:
 @described({"image/png": BINARY})
 @needs_scope("label")
 def show_normalized(id: UUID) -> Response:
-    """The 28x28 that the network saw of a digit."""
+    """The 28x28 image that the network saw of a digit."""
     read_query(request)
     found = _get(id)
     if found.normalized is None:
-        raise NotFoundError("This submission is a number, of which no 28x28 is kept.")
+        raise NotFoundError("This submission is a number; no 28x28 image is kept of numbers.")
     return _picture(encode_bytes(found.normalized), "image/png", f"{id}-normalized")
 
 
@@ -117,10 +117,8 @@ def show_normalized(id: UUID) -> Response:
 @described(None, status=204)
 @operators_only
 def delete_submission(id: UUID) -> Response:
-    """Erase a submission, what was said of it, and its image unless another submission has the
-    same.
-    """
-    # Not at the top: who keeps nothing has no need of a database's libraries.
+    """Erase a submission, its labels, and its image unless another submission has it too."""
+    # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions.erasing import erase
 
     read_query(request)
@@ -130,10 +128,10 @@ def delete_submission(id: UUID) -> Response:
 
 
 def read_filters(query: dict[str, str]) -> Any:
-    """What the query looks for.
+    """The filters in the query.
 
     Raises:
-        InvalidRequestError: a moment that is none; the text names the field.
+        InvalidRequestError: a time is not valid; the text names the field.
     """
     from flaskapi.submissions.listing import Filters
 
@@ -161,7 +159,7 @@ def read_cursor(text: str | None) -> UUID | None:
     """Read what `write_cursor` wrote.
 
     Raises:
-        InvalidRequestError: it is something else.
+        InvalidRequestError: the text is something else.
     """
     if text is None:
         return None
@@ -175,7 +173,7 @@ def read_cursor(text: str | None) -> UUID | None:
 
 
 def write_place(place: "Place") -> str:
-    """Write where a page of the least sure ends."""
+    """Write the position at the end of a page in the order of `order=uncertain`."""
     content = struct.pack(">d", place.confidence) + place.id.bytes
     return base64.urlsafe_b64encode(content).decode()
 
@@ -184,7 +182,7 @@ def read_place(text: str | None) -> "Place | None":
     """Read what `write_place` wrote.
 
     Raises:
-        InvalidRequestError: it is something else.
+        InvalidRequestError: the text is something else.
     """
     from flaskapi.submissions.listing import Place
 
@@ -192,14 +190,14 @@ def read_place(text: str | None) -> "Place | None":
         return None
     if len(text) != 32:
         raise _bad_cursor(text)
-    content = base64.urlsafe_b64decode(text)  # the query's form lets nothing else through
+    content = base64.urlsafe_b64decode(text)  # the pattern of the query allows nothing else
     (confidence,) = struct.unpack(">d", content[:8])
     return Place(confidence, UUID(bytes=content[8:]))
 
 
 def _bad_cursor(text: str) -> InvalidRequestError:
     return InvalidRequestError(
-        f"The query's 'cursor' is {text!r}; it can be {queries.SUBMISSIONS['cursor'].words}."
+        f"The query's 'cursor' is {text!r}; it must be {queries.SUBMISSIONS['cursor'].words}."
     )
 
 
@@ -207,8 +205,8 @@ def _refuse_other_filters(query: dict[str, str]) -> None:
     for name, only in (("uncertain", "true"), ("label", "missing"), ("disagreement", "")):
         if query.get(name, only) != only:
             raise InvalidRequestError(
-                f"The query's {name!r} is {query[name]!r}; with 'order=uncertain' there are only "
-                f"submissions that are uncertain and have no label."
+                f"The query's {name!r} is {query[name]!r}; 'order=uncertain' lists only uncertain "
+                f"submissions without a label."
             )
 
 
@@ -217,15 +215,13 @@ def _read_moment(name: str, text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidRequestError(
-            f"The query's {name!r} is {text!r}; it can be {queries.SUBMISSIONS[name].words}."
+            f"The query's {name!r} is {text!r}; it must be {queries.SUBMISSIONS[name].words}."
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def describe_row(row: dict[str, Any]) -> dict[str, Any]:
-    """What is said of one submission on a page: as it was answered, with what it is labelled and
-    where its pictures are.
-    """
+    """One submission on a page: its answer, its label, and the addresses of its pictures."""
     id = str(row["id"])
     answered = (
         {"number": row["prediction"], "lines": row["lines"]}
@@ -249,7 +245,7 @@ def describe_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _get(id: UUID) -> Submission:
-    # Not at the top: who keeps nothing has no need of a database's libraries.
+    # Not at the top: a service without a store does not need the database's libraries.
     from flaskapi.submissions.listing import get_submission
 
     if current_app.config["STORE"] == "off":
@@ -261,12 +257,12 @@ def _get(id: UUID) -> Submission:
 
 
 def _missing(id: UUID) -> NotFoundError:
-    return NotFoundError(f"There is no submission of the id {id}.")
+    return NotFoundError(f"There is no submission with the id {id}.")
 
 
 def _picture(content: bytes, media_type: str, name: str) -> Response:
-    """A picture that strangers sent: shown as nothing else, run by nobody, and kept by no cache
-    after it is erased here.
+    """A picture from a stranger: browsers must not show it as anything else, run it, or keep it in
+    a cache after it is erased here.
     """
     shown, ending = (
         ("inline", media_type.removeprefix("image/"))

@@ -1,4 +1,4 @@
-"""Bodies that were packed on their way (`Content-Encoding`), unpacked within the same limits."""
+"""Unpack compressed bodies (`Content-Encoding`), within the same limits."""
 
 import io
 import zlib
@@ -12,18 +12,18 @@ from flaskapi.errors import InvalidRequestError, TooLargeError, UnsupportedImage
 _GZIP, _ZLIB = {"gzip", "x-gzip"}, {"deflate"}
 _NOT_READ = {"br", "zstd", "compress", "x-compress", "lzma", "xz"}
 _BLOCK_BYTES = 1 << 16
-_WRAPPED = 32 + zlib.MAX_WBITS  # zlib's and gzip's own headers, told apart by it
-_ADVICE = "Send it without Content-Encoding, or packed by gzip."
+_WRAPPED = 32 + zlib.MAX_WBITS  # detect zlib's or gzip's header
+_ADVICE = "Send it without Content-Encoding, or compressed with gzip."
 
 
 def unpack_request(request: Request) -> Request:
-    """Give the same request with its body unpacked; as it is where its body is not packed, though
-    the header says so.
+    """Give the same request with its body unpacked; unchanged if the body is not compressed,
+    whatever the header says.
 
     Raises:
-        InvalidRequestError: it is damaged or cut off.
-        TooLargeError: it unpacks to more than MAX_REQUEST_BYTES.
-        UnsupportedImageError: it is packed in a way that is not read.
+        InvalidRequestError: the body is damaged or truncated.
+        TooLargeError: the body unpacks to more than MAX_REQUEST_BYTES.
+        UnsupportedImageError: the compression is not supported.
     """
     body, encoding = request.get_data(cache=False), encoding_of(request)
     if is_packed(body[:2], encoding):
@@ -31,29 +31,30 @@ def unpack_request(request: Request) -> Request:
         body = b"".join(unpack_blocks(io.BytesIO(body).read, most, "MAX_REQUEST_BYTES"))
     elif encoding in _NOT_READ and not _is_plain(body):
         raise UnsupportedImageError(
-            f"The body is packed as {encoding!r} (Content-Encoding), which is not read. {_ADVICE}"
+            f"The body's compression, {encoding!r} (Content-Encoding), is not supported. {_ADVICE}"
         )
     return with_body(request, body)
 
 
 def encoding_of(request: Request) -> str:
-    """How the body is packed, as the request says."""
+    """The compression that the request declares."""
     return (request.content_encoding or "").strip().lower()
 
 
 def is_packed(head: bytes, encoding: str) -> bool:
-    """Is a body of this beginning packed as its header says? Clients set the header by mistake."""
+    """Does a body begin as its header says? Clients sometimes set the header by mistake."""
     return (encoding in _GZIP and head[:2] == b"\x1f\x8b") or (
         encoding in _ZLIB and head[:1] == b"\x78"
     )
 
 
 def unpack_blocks(read: Callable[[int], bytes], most: int, setting: str) -> Iterator[bytes]:
-    """Unpack what `read` gives, block by block; it raises as `unpack_request` does.
+    """Unpack what `read` gives, block by block; raises the errors of `unpack_request`.
 
     Args:
         read: gives at most so many bytes, and none at the end.
-        most: the bytes that it may unpack to, by `setting`.
+        most: the most bytes that it may unpack to.
+        setting: the name of the setting that says so.
     """
     unpacked, engine, is_whole = 0, zlib.decompressobj(_WRAPPED), True
     try:
@@ -67,12 +68,12 @@ def unpack_blocks(read: Callable[[int], bytes], most: int, setting: str) -> Iter
                     )
                 yield block
                 packed, is_whole = engine.unconsumed_tail, engine.eof
-                if engine.eof:  # another may follow, as in files that were put together
+                if engine.eof:  # another member may follow, as in concatenated files
                     packed, engine = engine.unused_data, zlib.decompressobj(_WRAPPED)
     except zlib.error as error:
-        raise InvalidRequestError(f"The body's packing is damaged: {error}. {_ADVICE}") from error
+        raise InvalidRequestError(f"The compressed body is damaged: {error}. {_ADVICE}") from error
     if not is_whole:
-        raise InvalidRequestError(f"The body's packing is cut off. {_ADVICE}")
+        raise InvalidRequestError(f"The compressed body is truncated. {_ADVICE}")
 
 
 def with_body(request: Request, body: bytes, **environ: str) -> Request:

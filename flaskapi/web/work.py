@@ -1,4 +1,4 @@
-"""Work of minutes beside the thread that answers: while it goes on, a space is sent now and then.
+"""Long work beside the thread that answers: until it has a result, a space is sent now and then.
 
 A server notices that a client has gone only when it writes to it. JSON may have spaces before it,
 and so may each line of NDJSON.
@@ -10,25 +10,25 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
-BEAT_S = 0.4  # after which a space is sent where nothing else is
-_AHEAD = 4  # texts that are made before the client has taken them
+BEAT_S = 0.4  # a space is sent after this time without a result
+_AHEAD = 4  # how many texts are made before the client has taken them
 _POLL_S = 0.2
 
 
 class Work:
-    """Texts that a thread of its own makes, from the call of `begin` on."""
+    """Texts that a separate thread makes, from the call of `begin` on."""
 
     def __init__(self, *, beat_s: float = BEAT_S) -> None:
-        self.stopped = threading.Event()  # nobody waits for more; what makes the texts looks at it
+        self.stopped = threading.Event()  # nobody waits any more; the maker of the texts checks it
         self._beat_s = beat_s
         self._made: queue.Queue[str | Exception | None] = queue.Queue(_AHEAD)
 
     def begin(self, texts: Iterator[str], until_done: ExitStack) -> None:
-        """Make texts, in the context of this request.
+        """Start to make texts, in the context of this request.
 
         Args:
-            texts: what is made.
-            until_done: what is closed once nothing more is made.
+            texts: makes the texts.
+            until_done: is closed when nothing more is made.
         """
         context = contextvars.copy_context()
         threading.Thread(
@@ -36,10 +36,10 @@ class Work:
         ).start()
 
     def first(self, within_s: float) -> str | None:
-        """Wait for the first text, at most so many seconds; None: it takes longer.
+        """Wait for the first text, at most so many seconds; None if it takes longer.
 
         Raises:
-            Exception: what the work failed with in that time.
+            Exception: the error with which the work failed in that time.
         """
         try:
             made = self._made.get(timeout=within_s)
@@ -47,16 +47,16 @@ class Work:
             return None
         if isinstance(made, Exception):
             raise made
-        if made is None:  # there is nothing at all, and `rest` has to learn it too
+        if made is None:  # there is nothing at all, and `rest` must see it too
             self._made.put(None)
         return made
 
     def rest(self, first: str | None, broken: Callable[[Exception], str]) -> Iterator[str]:
-        """Give the texts as they are made, and a space whenever none came for a while.
+        """Give the texts as they are made, and a space whenever none has come for a while.
 
         Args:
-            first: what `first` gave.
-            broken: makes the last text where the work fails.
+            first: the result of `first`.
+            broken: makes the last text if the work fails.
         """
         made: str | Exception | None = " " if first is None else first
         while made is not None:
@@ -70,7 +70,7 @@ class Work:
                 made = " "
 
     def stop(self) -> None:
-        """Nobody waits for more."""
+        """Stop the work: nobody waits for it any more."""
         self.stopped.set()
 
     def _make(self, texts: Iterator[str], until_done: ExitStack) -> None:

@@ -173,7 +173,7 @@ def test_what_is_not_hdf5_is_named_and_left_alone(tmp_path: Path, content: bytes
     [
         ("my_model.keras", "must end in .h5"),
         ("my_model", "must end in .h5"),
-        ("no/my_model.h5", "no such folder"),
+        ("no/my_model.h5", "the folder does not exist"),
     ],
 )
 def test_where_nothing_can_be_written_is_said_before_training(
@@ -200,7 +200,7 @@ def test_what_an_evaluation_found_is_added_to_the_card_and_the_model_stays(
     record_evaluation(path, {}, b"another")
     assert b"another" == read_picture(path)
     record_evaluation(path, {}, b"")
-    with pytest.raises(ModelFileError, match="holds no picture"):
+    with pytest.raises(ModelFileError, match="has no picture"):
         read_picture(path)
     for before, after in zip(
         weights, keras.models.load_model(path, compile=False).get_weights(), strict=True
@@ -213,8 +213,8 @@ def test_there_is_nothing_to_record_in_a_model_from_elsewhere(
 ) -> None:
     path = legacy("last")
     before = path.read_bytes()
-    with pytest.raises(ModelFileError, match="bears no model card to write into"):
+    with pytest.raises(ModelFileError, match="has no model card to write into"):
         record_evaluation(path, {"one": {"wrong": 3}}, b"")
-    with pytest.raises(ModelFileError, match="holds no picture"):
+    with pytest.raises(ModelFileError, match="has no picture"):
         read_picture(path)
     assert before == path.read_bytes()

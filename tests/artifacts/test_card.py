@@ -116,7 +116,7 @@ def test_the_card_of_a_model_of_the_script_names_its_recipe() -> None:
 
 
 def test_a_model_from_elsewhere_has_no_page(legacy: Callable[[str], Path]) -> None:
-    with pytest.raises(ModelFileError, match=r"my_model\.h5: bears no model card"):
+    with pytest.raises(ModelFileError, match=r"my_model\.h5: has no model card"):
         render_card(legacy("last"))
 
 

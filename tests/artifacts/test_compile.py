@@ -75,7 +75,7 @@ def test_a_model_without_softmax_is_refused(tmp_path: Path, tiny_model: Build) -
 
 def test_ten_answers_that_do_not_sum_to_1_are_refused(tmp_path: Path, tiny_model: Build) -> None:
     save_artifact(tiny_model(activation="sigmoid"), CARD, tmp_path / "my_model.h5")
-    refuse(tmp_path / "my_model.h5", "are no probabilities")
+    refuse(tmp_path / "my_model.h5", "are not probabilities")
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, tiny_model: Build) -> None:

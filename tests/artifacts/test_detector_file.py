@@ -104,7 +104,7 @@ def test_a_detector_of_weights_that_are_no_numbers_is_refused(tmp_path: Path) ->
     model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(30, 3, 4, "same")])
     model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
     save_artifact(model, CARD, tmp_path / "detector.h5")
-    with pytest.raises(ModelFileError, match=r"^detector\.h5: answers what are no numbers\.$"):
+    with pytest.raises(ModelFileError, match=r"^detector\.h5: the outputs are not numbers\.$"):
         compile_artifact(tmp_path / "detector.h5", tmp_path / "detector.onnx")
 
 

@@ -50,6 +50,14 @@ def test_the_shipped_classifier_is_quantized_and_a_third_as_large(
     assert compare(as_float, as_int8).is_small
 
 
+def test_between_a_quantized_convolution_and_its_activation_nothing_is_rounded() -> None:
+    nodes = onnx.load(MODELS / "my_model.onnx").graph.node
+    made_by = {output: node.op_type for node in nodes for output in node.output}
+    assert ["Conv"] == [made_by[node.input[0]] for node in nodes if node.op_type == "Relu"], (
+        "the first, which calculates in float32, alone has its activation apart"
+    )
+
+
 def test_products_by_pairs_do_not_saturate_on_any_processor(shipped: tuple[Path, Path]) -> None:
     """On processors without VNNI u8 times s8 is added by pairs in 16 bits: 2 x 255 x 64 fits."""
     weights = weights_of_8_bits(shipped[1])

@@ -224,7 +224,7 @@ def test_a_folder_that_is_not_empty_is_left_alone_and_an_error_leaves_nothing(
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     capsys.readouterr()
     assert 1 == main(["backup", str(tmp_path / "link")])
-    assert "link is there already" in capsys.readouterr().err
+    assert "link exists already" in capsys.readouterr().err
     before = sorted(tmp_path.iterdir())
     assert 1 == main(["backup", str(tmp_path / "kept")])  # there is no database yet
     assert "no database yet" in (said := capsys.readouterr().err) or "no tables" in said

@@ -338,5 +338,5 @@ def test_what_cannot_be_done_is_said(
     assert "expected a folder with images and a labels.csv" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["export", "none", "--since", "yesterday"])
-    assert "expected a date, as 2026-11-22" in capsys.readouterr().err
+    assert "expected a date, such as 2026-11-22" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()

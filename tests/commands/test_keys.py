@@ -61,7 +61,7 @@ def test_revoke_takes_a_key_away_and_says_where_there_is_none(
 ) -> None:
     assert 0 == main(["keys", "make", "ada"])
     assert [0, 1, 1] == [main(["keys", "revoke", name]) for name in ("ada", "ada", "bob")]
-    assert "no key of the name 'bob'" in capsys.readouterr().err
+    assert "no key named 'bob'" in capsys.readouterr().err
     assert 0 == main(["keys", "list"])
     heading, listed = capsys.readouterr().out.splitlines()
     assert "UTC" in listed[heading.index("revoked") : heading.index("limit")]

@@ -65,7 +65,7 @@ def test_list_marks_what_serves(names: list[str], capsys: pytest.CaptureFixture[
     assert head.split()[:2] == ["version", "registered"]
     assert [MODEL_FILE, *names] == [row[2:].split()[0] for row in rows]
     assert [" ", " ", "*"] == [row[0] for row in rows]
-    assert rows[1].endswith("in the shadow, share 0.1")
+    assert rows[1].endswith("shadow, share 0.1")
     assert rows[2].endswith("serves, generation 1")
 
 
@@ -121,7 +121,7 @@ def test_promote_and_rollback_say_what_serves_now(
     assert [
         f"{names[0]} serves, generation 1.",
         f"{names[1]} serves, generation 2.",
-        f"{names[0]} serves again, generation 3; {names[1]} does no more.",
+        f"{names[0]} serves again, generation 3, instead of {names[1]}.",
     ] == capsys.readouterr().out.splitlines()
     assert (names[0], 3) == registry.read()[:2]
 
@@ -180,7 +180,7 @@ def test_prune_says_what_it_removed(names: list[str], capsys: pytest.CaptureFixt
     main(["models", "prune", "--keep", "1"])
     assert [
         f"Removed {names[0]}.",
-        "There is nothing to remove.",
+        "There is no version to remove.",
     ] == capsys.readouterr().out.splitlines()
 
 

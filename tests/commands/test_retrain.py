@@ -53,8 +53,8 @@ def test_a_dry_run_says_what_would_be_used_and_makes_no_version(
     assert 0 == main(["retrain", "--dry-run"])
     said = capsys.readouterr().out
     assert (
-        "0 suspicious, 0 on which operators contradict each other, 20 of which only senders speak, "
-        "without support." in said
+        "0 suspicious, 0 on which operators disagree, 20 with labels of senders only, "
+        "of whom no two agree." in said
     )
     assert not (tmp_path / "versions").exists()
 
@@ -106,7 +106,7 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
     say(store, [(one.id, one.digit) for one in sent[:10]])
     assert 0 == main(["retrain"])
     said = capsys.readouterr().out
-    assert "images to learn from; 20 are needed. A quarter of what is labelled is held back" in said
+    assert "20 are needed. A quarter of the labelled images is held back" in said
     assert "label about 27 or more" in said
     assert not (tmp_path / "versions").exists()
 
@@ -115,7 +115,7 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--html", "no/where.html"], "there is no such folder"),
+        (["--html", "no/where.html"], "the folder for this page does not exist"),
         (["--html", "loop"], "loop: Too many levels of symbolic links."),
         (["--data", "nowhere"], "nowhere: expected a folder"),
     ],
@@ -153,7 +153,7 @@ def test_a_worker_refuses_what_a_request_decides(
 ) -> None:
     """Else one that was started with --no-promote would promote."""
     assert 1 == main(["retrain", "--watch", *option])
-    assert f"leave {option[0]} out" in capsys.readouterr().err
+    assert f"omit {option[0]}" in capsys.readouterr().err
 
 
 def test_where_nothing_is_kept_there_is_nothing_to_learn_from(
@@ -161,15 +161,15 @@ def test_where_nothing_is_kept_there_is_nothing_to_learn_from(
 ) -> None:
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(tmp_path))
     assert 1 == main(["retrain", "--dry-run"])
-    assert "the setting STORE is off" in capsys.readouterr().err
+    assert "The setting STORE is off" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
-        ("--since", "yesterday", "a date, as 2026-11-22, or a moment, as 2026-11-22T15:00"),
-        ("--steps", "0", "a whole number, 1 or more"),
-        ("--steps", "many", "a whole number, 1 or more"),
+        ("--since", "yesterday", "a date, such as 2026-11-22, or a time, 2026-11-22T15:00"),
+        ("--steps", "0", "a whole number of at least 1"),
+        ("--steps", "many", "a whole number of at least 1"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_refused_with_what_was_expected(

@@ -74,7 +74,7 @@ def test_where_a_later_one_took_its_place_it_does_not_say_that_this_one_serves(
         assert 1 == wait(url, 3)
     out, err = capsys.readouterr()
     assert "" == out
-    assert "process 11 serves v, generation 4. Something else was promoted" in err
+    assert "process 11 serves v, generation 4. Another version was promoted" in err
     assert "1 of 2 processes do not serve it" in err
 
 

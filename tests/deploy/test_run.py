@@ -4,6 +4,7 @@ Ctrl-C.
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -167,7 +168,8 @@ def test_into_a_file_goes_all_that_it_says(folder: Path) -> None:
     said = server.log("run")
     assert said.startswith("Ready: model ")
     assert f"Serving under Apache at http://127.0.0.1:{server.port}" in said
-    assert "INFO [-] ready: model" in said, "the service's own log, which follows"
+    assert re.search(r"^\d\d:\d\d:\d\d ready: model", said, re.M), "the service's own log"
+    assert re.search(r"^\d\d:\d\d:\d\d 200 GET /health/live [\d.]+ ms$", said, re.M)
 
 
 @pytest.mark.skipif(

@@ -5,8 +5,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flaskapi.evaluation.measures import Outcome
 from flaskapi.labels import NO_DIGIT
-from flaskapi.learning.judge import Judgement, Pair, ask, compare, figures, mcnemar
+from flaskapi.learning.judge import (
+    SIGNIFICANCE,
+    Judgement,
+    Pair,
+    ask,
+    compare,
+    figures,
+    rank,
+    sign_test,
+    spend,
+)
 
 SURE, LOST = 0.999, 0.2
 
@@ -66,12 +77,12 @@ def pairs(
     ],
 )
 def test_the_test_is_exact(fixed: int, broken: int, expected: float) -> None:
-    assert expected == pytest.approx(mcnemar(fixed, broken), rel=1e-12)
+    assert expected == pytest.approx(sign_test(fixed, broken), rel=1e-12)
 
 
 def test_a_thousand_differences_are_no_matter() -> None:
     # By the normal approximation with continuity: 99 / sqrt(1900) = 2.271.
-    assert mcnemar(1000, 900) == pytest.approx(0.0116, abs=0.0005)
+    assert sign_test(1000, 900) == pytest.approx(0.0116, abs=0.0005)
 
 
 def test_images_are_asked_about_some_at_a_time_and_in_order() -> None:
@@ -91,66 +102,100 @@ def test_what_is_no_digit_is_read_rightly_when_it_is_left_uncertain() -> None:
     assert ((10, 0), (0.0, 0.0)) == figures(found)
 
 
-def test_a_candidate_that_fixes_five_and_breaks_none_may_serve() -> None:
+def test_a_candidate_that_answers_five_better_and_none_worse_may_serve_at_first() -> None:
     judgement = Judgement(pairs(1000), pairs(50, (5, 0)))
-    assert (5, 0, 1 / 32, []) == (
+    assert (5, 0, 5, 0, 1 / 32, []) == (
         len(judgement.fixed),
         len(judgement.broken),
+        len(judgement.better),
+        len(judgement.worse),
         judgement.p_value,
         judgement.reasons,
     )
+    (reason,) = judgement._replace(look=2).reasons
+    assert "p = 0.031; it must be below 0.0073 at retraining 2 of the same model" in reason
+
+
+def test_an_answer_that_becomes_sure_is_better_if_it_is_right_and_worst_if_it_is_wrong() -> None:
+    kinds = [("1", 0.99), ("1", 0.5), ("7", 0.5), ("7", 0.99)]
+    outcomes = [Outcome("", "7", said, sure, sure < 0.95) for said, sure in kinds]
+    assert [0, 1, 2, 3] == [rank(one) for one in outcomes]
+    none = [Outcome("", None, "7", sure, sure < 0.95) for sure in (0.99, 0.5)]
+    assert [0, 3] == [rank(one) for one in none]
+    surer = pairs(50, confidence=(0.9, SURE))
+    assert (50, 0, []) == (
+        len(Judgement(surer, surer).better),
+        len(Judgement(surer, surer).fixed),
+        Judgement(pairs(1000), surer).reasons,
+    )
+
+
+def test_all_retrainings_of_one_model_together_spend_one_significance() -> None:
+    spent = [spend(look) for look in range(1, 100_000)]
+    assert spent == sorted(spent, reverse=True)
+    assert 0.99 * SIGNIFICANCE < sum(spent) <= SIGNIFICANCE
+    assert 1 / 32 < spent[0], "five better and none worse are enough at first"
 
 
 @pytest.mark.parametrize(
-    ("mnist", "held_back", "said"),
+    ("mnist", "labelled", "said"),
     [
         pytest.param(
-            pairs(1000, (1, 4)),
+            pairs(10_000, (1, 9)),
             pairs(50, (5, 0)),
-            "wrong 4 times, not 1; allowed are 2 more",
-            id="worse on MNIST",
+            "misreads 9 images of MNIST's test set instead of 1: more than by chance, p = 0.016",
+            id="worse on MNIST",  # eight broken; of six beyond noise, 1 / 64
+        ),
+        pytest.param(
+            pairs(10_000, (1, 5)),
+            pairs(50, (5, 0)),
+            "misreads 5 images of MNIST's test set, and the model that serves 1; at most 3 more",
+            id="four more on MNIST, which may be chance",
         ),
         pytest.param(
             pairs(1000),
             pairs(50, (4, 0)),
-            "4 fixed, 0 broken, p = 0.062; needed is less than 0.05",
+            "4 are answered better, 0 worse, p = 0.062; it must be below 0.034",
             id="four are too few",
         ),
-        pytest.param(pairs(1000), pairs(0), "0 fixed, 0 broken, p = 1;", id="nothing to judge by"),
+        pytest.param(pairs(1000), pairs(0), "0 are answered better, 0 worse", id="no labels"),
         pytest.param(
-            pairs(1000), pairs(50, (0, 5), (0.9, SURE)), "0 fixed, 5 broken, p = 1;", id="worse"
+            pairs(1000), pairs(50, (0, 5), (0.9, SURE)), "breaks more than it fixes: 5", id="worse"
+        ),
+        pytest.param(
+            pairs(1000),
+            pairs(50, (3, 3), (0.9, SURE)),
+            "3 are certain and wrong instead of 0; at most 1% more",
+            id="surer of what is wrong",
         ),
         pytest.param(
             pairs(1000, confidence=(SURE, 0.98)),
             pairs(50, (5, 0)),
-            "calibration error is 2.00%; allowed is 1%",
+            "Its calibration error on MNIST's test set is 2.00%; at most 1% is allowed",
             id="too modest on MNIST",
-        ),
-        pytest.param(
-            pairs(1000),
-            pairs(50, (5, 0), (SURE, 0.8)),
-            r"is 20.0%, not 9.9%; allowed are 2% more",
-            id="too modest on what is held back",
         ),
     ],
 )
-def test_a_candidate_stays_for_each_of_four_reasons(
-    mnist: list[Pair], held_back: list[Pair], said: str
+def test_a_candidate_stays_for_each_of_these_reasons(
+    mnist: list[Pair], labelled: list[Pair], said: str
 ) -> None:
-    reasons = Judgement(mnist, held_back).reasons
-    assert said in reasons[0]
+    reasons = Judgement(mnist, labelled).reasons
+    assert any(said in reason for reason in reasons), reasons
 
 
-def test_two_more_errors_on_mnist_are_allowed() -> None:
-    assert [] == Judgement(pairs(1000, (1, 3)), pairs(50, (5, 0))).reasons
+def test_three_more_errors_on_mnist_are_allowed() -> None:
+    assert [] == Judgement(pairs(10_000, (1, 4)), pairs(50, (5, 0))).reasons
 
 
 def test_many_retrainings_together_may_not_make_more_errors_on_mnist_either() -> None:
-    """Two more than the model that it all began with, whatever serves now."""
-    mnist, held_back = pairs(1000, (3, 5)), pairs(50, (5, 0))
-    assert [] == Judgement(mnist, held_back, wrong_at_first=3).reasons
-    (reason,) = Judgement(mnist, held_back, wrong_at_first=2).reasons
-    assert "wrong 5 times, and the model of MODEL_PATH 2; allowed are 2 more" in reason
+    """Three more than the model that it all began with, whatever serves now."""
+    mnist, labelled = pairs(10_000, (4, 5)), pairs(50, (5, 0))
+    assert [] == Judgement(mnist, labelled, wrong_at_first=2).reasons
+    (reason,) = Judgement(mnist, labelled, wrong_at_first=1).reasons
+    assert (
+        "misreads 5 images of MNIST's test set, and the model of MODEL_PATH 1; at most 3 more"
+        in reason
+    )
 
 
 def test_models_are_asked_as_callers_are_answered_with_a_second_look_at_what_is_not_sure() -> None:

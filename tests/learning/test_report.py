@@ -8,6 +8,7 @@ import pytest
 from flaskapi.evaluation.measures import Outcome
 from flaskapi.labels import NO_DIGIT
 from flaskapi.learning import Example
+from flaskapi.learning.advise import advise
 from flaskapi.learning.choose import Chosen, Doubt
 from flaskapi.learning.judge import Judgement, Pair
 from flaskapi.learning.report import render_page, render_text, to_figures
@@ -35,26 +36,24 @@ def pair(one: Example, before: int, after: int) -> Pair:
 
 @pytest.fixture
 def done() -> RetrainingResult:
-    """Of 20 held-back images six are fixed and one is broken; a label is suspicious, one is
-    contradicted, and one doubted.
+    """Of 20 labelled images six are fixed and one is broken; a label is suspicious, one is
+    contradicted, and one to be looked at again.
     """
-    learned, held_back = (
-        [example(place % 10) for place in range(60)],
-        [example(place % 10) for place in range(20)],
-    )
+    learned = [example(place % 10) for place in range(20)]
     changed = [*((place, 5) for place in (0, 1, 2, 3, 4, 6)), (7, 7)]
-    said = {place: (5, held_back[place].label) if place < 7 else (7, 5) for place, _ in changed}
+    said = {place: (5, learned[place].label) if place < 7 else (7, 5) for place, _ in changed}
     pairs = [
-        pair(one, *said.get(place, (one.label, one.label))) for place, one in enumerate(held_back)
+        pair(one, *said.get(place, (one.label, one.label))) for place, one in enumerate(learned)
     ]
     mnist = [
         Pair(*(outcome._replace(name=f"test-{place:05}") for outcome in both))
         for place, both in enumerate(pairs)
     ]
-    chosen = Chosen(learned, held_back, [Doubt(example(NO_DIGIT), 3, 0.9876)], [example(1)], 4)
+    chosen = Chosen(learned, [Doubt(example(NO_DIGIT), 3, 0.9876)], [example(1)], 4)
     return RetrainingResult(
         "2026-11-22-aaaaaaaa",
         chosen,
+        advise([Pair(one.before, one.before) for one in pairs], 1, []),
         "2026-11-25-bbbbbbbb",
         Judgement(mnist, pairs),
         (Doubt(learned[4], 6, 0.96),),
@@ -68,27 +67,28 @@ def test_the_text_says_what_was_used_how_both_compare_and_what_follows(
     text = render_text(done, promoted=True)
     assert "MNIST's test set, wrong         6        1  of 20" in text
     assert (
-        "60 to learn from, 20 held back to judge by, 1 suspicious, 1 on which operators contradict "
-        "each other, 4 of which only" in text
+        "20 to learn from, 1 suspicious, 1 on which operators disagree, "
+        "4 with labels of senders only" in text
     )
-    assert "To learn from: 0: 6, 1: 6, 2: 6, 3: 6, 4: 6, 5: 6, 6: 6, 7: 6, 8: 6, 9: 6." in text
+    assert "The serving model misreads 6 of 20 labelled images" in text
     assert (
         f"  {done.chosen.suspicious[0].example.name}  labelled no digit, read as 3 with 98.76%"
         in text
     )
     assert f"  {done.chosen.contradicted[0].name}\n" in text
     assert f"  {done.chosen.learned[4].name}  labelled 4, read as 6 with 96.00%\n" in text
-    assert "held back, wrong                6        1  of 20" in text
+    assert "labelled, wrong                 6        1  of 20" in text
+    assert "6 answered better, 1 worse; 6 fixed, 1 broken." in text
     # (7 + 1) / 128.
-    assert "held back: 6 fixed, 1 broken; McNemar's exact test, one-sided: p = 0.062." in text
+    assert "Exact sign test, one-sided: p = 0.062; it must be below 0.034." in text
     assert text.endswith("2026-11-25-bbbbbbbb is better, and serves.")
 
 
 def test_a_candidate_that_stays_is_said_to_with_every_reason(done: RetrainingResult) -> None:
     text = render_text(done._replace(reasons=("It is worse.", "It is late.")), promoted=False)
     assert text.endswith(
-        "2026-11-22-aaaaaaaa goes on to serve. It is worse.\n2026-11-22-aaaaaaaa goes on to serve. "
-        "It is late."
+        "2026-11-22-aaaaaaaa continues to serve. It is worse.\n"
+        "2026-11-22-aaaaaaaa continues to serve. It is late."
     )
     assert render_text(done, promoted=False).endswith("is better, and may serve.")
 
@@ -98,7 +98,7 @@ def test_the_page_has_a_picture_of_everything_that_changed_or_is_suspicious(
 ) -> None:
     page = render_page(done, promoted=False)
     assert 1 + 1 + 6 + 1 + 7 == page.count('<img src="data:image/png;base64,')
-    for one in (*done.judgement.fixed, *done.judgement.broken):  # type: ignore[union-attr]
+    for one in (*done.judgement.better, *done.judgement.worse):  # type: ignore[union-attr]
         assert (
             f"{one.after.name}: is {one.after.label}, was read as {one.before.said} (99%) and now "
             f"as {one.after.said} (99%)" in page
@@ -112,7 +112,7 @@ def test_where_the_model_of_the_setting_serves_no_more_it_is_said_how_that_read_
     assert "mnist_wrong_at_first" not in to_figures(done)
     assert done.judgement
     later = done._replace(judgement=done.judgement._replace(wrong_at_first=5))
-    assert "  Of MNIST's test set the model of MODEL_PATH reads 5 wrongly." in render_text(
+    assert "  The model of MODEL_PATH misreads 5 of MNIST's test set." in render_text(
         later, promoted=True
     )
     assert 5 == to_figures(later)["mnist_wrong_at_first"]
@@ -124,8 +124,8 @@ def test_the_figures_are_plain_values(done: RetrainingResult) -> None:
         "fixed": 6,
         "broken": 1,
         "p_value": 0.0625,
-        "held_back_wrong": [6, 1],
-        "learned": 60,
+        "labelled_wrong": [6, 1],
+        "learned": 20,
     }.items() <= figures.items()
     assert [done.chosen.suspicious[0].example.name] == figures["suspicious_ids"]
-    assert [done.chosen.learned[4].name] == figures["doubted_ids"]
+    assert [done.chosen.learned[4].name] == figures["review_ids"]

@@ -15,6 +15,7 @@ from labelled import Sent, normalize, say, send, write_digit, write_otherwise
 from trainings import draw_few_pictures
 
 from flaskapi.errors import VersionError
+from flaskapi.learning.advise import Advice
 from flaskapi.learning.choose import Chosen
 from flaskapi.learning.judge import ask
 from flaskapi.learning.retrain import RetrainingResult, RetrainOrder, promote, retrain
@@ -23,6 +24,7 @@ from flaskapi.submissions.database import Database
 from flaskapi.versions.pointer import MODEL_FILE
 from flaskapi.versions.registry import Registry
 
+NO_ADVICE = Advice({}, None, ())
 MODEL = Path(__file__).parents[2] / "models" / "my_model.h5"
 
 
@@ -82,13 +84,11 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
     for client in ("a", "b"):
         say(store, [(one.id, (one.digit + 1) % 10) for one in others], client)
     before = registry.load(MODEL_FILE)
-    done = retrain(store, registry, RetrainOrder(mnist, steps=100), quiet)
+    done = retrain(store, registry, RetrainOrder(mnist, steps=20), quiet)
     pointed_at = {
-        id for doubt in (*done.chosen.suspicious, *done.doubted) for id in doubt.example.ids
+        id for doubt in (*done.chosen.suspicious, *done.review) for id in doubt.example.ids
     }
-    assert len(pointed_at & wrong) > len(wrong) / 3, (
-        "the others are not contradicted for sure by either model"
-    )
+    assert wrong <= pointed_at, "a fifth of what is used is to be looked at again"
     assert len(pointed_at & {one.id for one in others}) > 0.95 * len(others)
     pixels, digits = write_more(300)
     wrong_before, wrong_after = (
@@ -111,7 +111,7 @@ def test_errors_are_counted_from_the_model_of_the_setting_too(
         tmp_path / "versions", make_other(tmp_path / "first", shift=1), tmp_path / "cache"
     )
     registry.promote(registry.add(make_artifact(tmp_path / "second", 1)).name, "ada")
-    sent = send_digits(store, 60)
+    sent = send_digits(store, 30)
     say(store, [(one.id, one.digit) for one in sent])
     judgement = retrain(store, registry, RetrainOrder(mnist, steps=1), quiet).judgement
     assert judgement
@@ -130,7 +130,7 @@ def test_of_a_candidate_that_was_compared_with_another_nothing_is_promoted(
     first, second = (
         registry.add(make_artifact(tmp_path / str(mark), mark)).name for mark in (1, 2)
     )
-    done = RetrainingResult("before", Chosen([], [], [], [], 0), first, generation=0)
+    done = RetrainingResult("before", Chosen([], [], [], 0), NO_ADVICE, first, generation=0)
     registry.promote(second, "ada")
     with pytest.raises(VersionError, match="promoted meanwhile"):
         promote(registry, done, "ada")
@@ -159,7 +159,7 @@ def test_nor_where_another_is_promoted_while_the_candidate_is_loaded(
     with pytest.raises(VersionError, match="promoted meanwhile"):
         promote(
             overtaken,
-            RetrainingResult("before", Chosen([], [], [], [], 0), first, generation=0),
+            RetrainingResult("before", Chosen([], [], [], 0), NO_ADVICE, first, generation=0),
             "ada",
         )
     assert second == registry.read().version
@@ -172,7 +172,7 @@ def test_a_disk_that_is_full_is_said_to_be_and_leaves_what_serves_alone(
     """No file may grow beyond 100 kB, which is less than a model takes; the database was written
     before.
     """
-    sent = send_digits(store, 60)
+    sent = send_digits(store, 30)
     say(store, [(one.id, one.digit) for one in sent])
     store.close()
     folder = registry.path.parent
@@ -201,7 +201,9 @@ def test_a_disk_that_is_full_is_said_to_be_and_leaves_what_serves_alone(
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
     )
     assert 1 == done.returncode, done.stderr
-    assert "error: File too large. What serves is as it was." == done.stderr.splitlines()[-1]
+    assert (
+        "error: File too large. The serving version is unchanged." == done.stderr.splitlines()[-1]
+    )
     assert not any("done" in json.loads(line) for line in done.stdout.splitlines())
     assert (MODEL_FILE, []) == (registry.read().version, registry.versions())
     assert not list(registry.path.glob("*")), "nothing is left behind"

@@ -74,6 +74,16 @@ def is_over(found: Retraining) -> bool:
     return found.finished_at is not None
 
 
+def test_a_worker_is_known_to_be_there_before_it_has_anything_to_do(
+    store: Database, watch: Watch
+) -> None:
+    assert retrainings.look(store, datetime.now(UTC)).worker_is_alive is None
+    watch("")
+    until(lambda: retrainings.look(store, datetime.now(UTC)).worker_is_alive)
+    later = datetime.now(UTC) + SILENT + timedelta(seconds=1)
+    assert not retrainings.look(store, later).worker_is_alive
+
+
 def test_progress_and_what_is_said_can_be_watched_and_the_result_is_kept(
     store: Database, watch: Watch, tmp_path: Path
 ) -> None:
@@ -146,7 +156,7 @@ def test_a_training_that_does_not_end_well_has_failed_and_the_log_says_how(
     found = wait(store, id, is_over)
     assert ("failed", 1) == (found.state, found.attempts)
     assert said in found.log
-    assert found.log.endswith("What serves is as it was.\n")
+    assert found.log.endswith("The serving version is unchanged.\n")
     assert wait(store, after, is_over).state == "failed", "the worker goes on"
 
 

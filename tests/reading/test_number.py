@@ -449,7 +449,7 @@ def test_a_blank_picture_has_no_number(blank: np.ndarray) -> None:
 
 def test_a_picture_in_which_the_detector_finds_nothing_has_no_number() -> None:
     with pytest.raises(
-        NoDigitFoundError, match=r"^No digit was found: what is there does not look like digits\.$"
+        NoDigitFoundError, match=r"^No digit was found: nothing here looks like a digit\.$"
     ):
         read(squares(), detector=FixedDetector(presence=-9.0), classifier=FixedClassifier(7, 0.5))
 

@@ -117,13 +117,13 @@ def test_a_classifier_is_no_detector_and_a_detector_no_classifier(tmp_path: Path
     """Both are told in words, not in those of ONNX Runtime or Python."""
     with pytest.raises(
         ModelUnavailableError,
-        match=r"^my_model\.onnx: does not answer as a detector does; is it another kind of "
+        match=r"^my_model\.onnx: its output is not a detector's; is it another kind of "
         r"model\?$",
     ):
         load_detector(MODELS / "my_model.h5", tmp_path)
     with pytest.raises(
         ModelUnavailableError,
-        match=r"^detector\.onnx: does not answer ten probabilities; is it another kind of model\?$",
+        match=r"^detector\.onnx: its output is not ten probabilities; is it another",
     ):
         load_classifier(MODELS / "detector.h5", tmp_path)
 

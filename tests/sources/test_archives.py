@@ -125,7 +125,7 @@ def test_what_is_no_archive_is_the_one_image_that_it_is() -> None:
 
 @pytest.mark.parametrize("pack", [bz2.compress, lzma.compress], ids=["bzip2", "xz"])
 def test_an_archive_of_another_kind_is_named(pack) -> None:
-    with pytest.raises(UnsupportedImageError, match=r"packed by (bzip2|xz)"):
+    with pytest.raises(UnsupportedImageError, match=r"compressed with (bzip2|xz)"):
         read(pack(make_tar(THREE)))
 
 
@@ -135,7 +135,7 @@ def test_an_archive_without_images_is_an_error_of_its_own(make) -> None:
     for members in (
         [clutter] if make is make_tar else [clutter, []]
     ):  # an empty tar has nothing that one could know it by
-        with pytest.raises(MissingImageError, match=r"'it\.zip' holds no image"):
+        with pytest.raises(MissingImageError, match=r"'it\.zip' contains no image"):
             read(make(members))
 
 

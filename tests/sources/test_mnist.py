@@ -135,7 +135,7 @@ def test_a_missing_file_is_named_with_all_that_are_expected(folder: Path, name: 
         pytest.param(
             b"\0\0\x0d\x03" + bytes(12), "expected an IDX file of unsigned bytes", id="floats"
         ),
-        pytest.param(b"\0\0\x08\x03\0\0", "the header is cut off after 6 bytes", id="header"),
+        pytest.param(b"\0\0\x08\x03\0\0", "the header is truncated after 6 bytes", id="header"),
         pytest.param(
             idx(np.zeros((3, 28, 28), np.uint8))[:-5],
             "expected 2352 bytes of data .* found 2347",
@@ -152,10 +152,10 @@ def test_a_missing_file_is_named_with_all_that_are_expected(folder: Path, name: 
         ),
         pytest.param(
             gzip.compress(idx(np.zeros((3, 28, 28), np.uint8)))[:-12],
-            "cannot be read whole",
+            "cannot be read completely",
             id="gzip cut off",
         ),
-        pytest.param(b"\x1f\x8b" + bytes(20), "cannot be read whole", id="no gzip at all"),
+        pytest.param(b"\x1f\x8b" + bytes(20), "cannot be read completely", id="no gzip at all"),
     ],
 )
 def test_a_damaged_idx_file_is_named_with_what_was_expected(

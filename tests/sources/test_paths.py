@@ -80,10 +80,10 @@ def test_what_cannot_be_read_is_an_error_in_its_place(folder: Path) -> None:
     assert [MissingImageError, TooLargeError, MissingImageError] == [
         type(error) for error in errors[:3]
     ]
-    assert ["No such file", "1,000 bytes", "holds no image", "cut off"] == [
+    assert ["No such file", "1,000 bytes", "contains no image", "truncated"] == [
         said
         for said, error in zip(
-            ["No such file", "1,000 bytes", "holds no image", "cut off"], errors, strict=True
+            ["No such file", "1,000 bytes", "contains no image", "truncated"], errors, strict=True
         )
         if said in str(error)
     ]

@@ -90,12 +90,12 @@ BAD = {
     "labels": (b"\0\0\x08\1" + bytes(600), "labels"),
     "no pictures": (npy(np.zeros(7, np.uint8)), "shape (7,)"),
     "pictures in colours": (npy(np.zeros((9, 28, 28, 3), np.uint8)), "shape (9, 28, 28, 3)"),
-    "words": (npy(np.array(["a", "b"])), "must hold numbers"),
-    "objects": (npy(np.array([{}, {}]), allow_pickle=True), "must hold numbers"),
+    "words": (npy(np.array(["a", "b"])), "must contain numbers"),
+    "objects": (npy(np.array([{}, {}]), allow_pickle=True), "must contain numbers"),
     "columns": (npy(np.asfortranarray(DIGITS)), "ascontiguousarray"),
     "below 0": (npy(DIGITS - 300.0), "from -300 to 0"),
     "a table of something else": (b",".join([b"1"] * 300) + b"\n", "300 columns"),
-    "a row that never ends": (b"1," * 200_000, "longer"),
+    "a row that never ends": (b"1," * 200_000, "too long"),
     "a header that is none": (b"\x93NUMPY\1\0\x20\0" + b"x" * 600, "damaged"),
     "a header that is long": (b"\x93NUMPY\2\0\xff\xff\xff\x7f" + b" " * 99_999, "damaged"),
     "pictures without pixels": (
@@ -125,9 +125,9 @@ def test_a_bad_row_fails_no_other() -> None:
     items = read(b"".join(rows))
     kinds = [bytes, InvalidRequestError, InvalidRequestError, bytes]
     assert kinds == [type(item.content) for item in items]
-    assert ["no number", "785 pixels"] == [
+    assert ["not a number", "785 pixels"] == [
         said
-        for said, item in zip(["no number", "785 pixels"], items[1:3], strict=True)
+        for said, item in zip(["not a number", "785 pixels"], items[1:3], strict=True)
         if said in str(item.content)
     ]
 

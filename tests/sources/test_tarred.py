@@ -47,7 +47,7 @@ def test_a_long_name_in_two_fields_is_put_together() -> None:
         *(
             (tarfile.FIFOTYPE, "a pipe"),
             (tarfile.GNUTYPE_SPARSE, "a sparse file"),
-            (b"M", "of a kind"),
+            (b"M", "unsupported kind"),
         ),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_size_that_is_not_there_is_an_error_and_takes_no_memory(size: bytes) -
     header[124:136] = size
     items = read_tar(io.BytesIO(resealed(header) + bytes(512)), Allowance(10_000))
     assert "a.png" == next(items).name
-    with pytest.raises(InvalidRequestError, match="cut off"):
+    with pytest.raises(InvalidRequestError, match="truncated"):
         next(items)
 
 
@@ -117,7 +117,7 @@ def test_a_size_that_is_no_number_is_an_error(size: bytes) -> None:
 def test_a_name_that_claims_gigabytes_is_an_error_and_takes_no_memory(kind: bytes) -> None:
     header = bytearray(make_tar([("a.png", b"x")], type=kind)[:512])
     header[124:136] = b"\x80" + (10**10).to_bytes(11, "big")
-    with pytest.raises(InvalidRequestError, match="longer than any"):
+    with pytest.raises(InvalidRequestError, match="name is impossible"):
         read(resealed(header) + bytes(2048))
 
 
@@ -172,5 +172,5 @@ def test_the_time_for_extended_headers_grows_with_their_length_and_no_faster() -
 @pytest.mark.parametrize("cut", [512, 1024, 700, 1500])
 def test_an_archive_that_breaks_off_says_so(cut: int) -> None:
     """At the edge of a member too: what is missing must not go unsaid."""
-    with pytest.raises(InvalidRequestError, match="cut off"):
+    with pytest.raises(InvalidRequestError, match="truncated"):
         read(make_tar([("a.png", b"x" * 100), ("b.png", b"y" * 700)], tarfile.USTAR_FORMAT)[:cut])

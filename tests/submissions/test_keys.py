@@ -57,7 +57,7 @@ def test_a_revoked_key_opens_nothing_and_stays_in_the_list(store: Database) -> N
 def test_a_name_is_given_once_for_labels_bear_it(store: Database) -> None:
     token = make_key(store, "ada")
     for _ in range(2):
-        with pytest.raises(FlaskapiError, match="of the name 'ada'"):
+        with pytest.raises(FlaskapiError, match="named 'ada'"):
             make_key(store, "ada")
         assert (find_key(store, token) is None) == bool(list_keys(store)[0].revoked_at)
         revoke_key(store, "ada")

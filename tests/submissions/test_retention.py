@@ -118,7 +118,7 @@ def test_the_turn_of_one_that_died_is_taken_after_a_while(
     long_ago = datetime.now(UTC) - timedelta(seconds=1)
     with engine.begin() as connection:
         connection.execute(sa.insert(chores), {"name": "erasing", "due_at": long_ago + TURN})
-    with pytest.raises(StoreUnavailableError, match="Another process is erasing"):
+    with pytest.raises(StoreUnavailableError, match="Another process is applying"):
         erase_beyond(store, 5, None)
     with engine.begin() as connection:
         connection.execute(sa.update(chores).values(due_at=long_ago))

@@ -62,7 +62,7 @@ def test_keeping_ends_before_the_disk_is_full_and_goes_on_by_itself(
     store = Writer(make_store(disk.path, 8 * MB), LOG, retry_s=60)
     assert 20 < fill(store)
     assert 4 * MB < free_on(disk) < 8 * MB, "a log and a transaction are beyond it"
-    assert "and 7 MiB are to stay free" in caplog.messages[-1]
+    assert "but 7 MiB must stay free" in caplog.messages[-1]
     assert store.run(lambda _: 7, reads=True) == 7, "what is kept can be looked up"
     (disk.path / "other").write_bytes(bytes(MB))  # others may still write
     (disk.path / "other").unlink()

@@ -22,8 +22,10 @@ from flaskapi.training.detector import (
     detection_loss,
     draw_batch,
     look_over,
+    make_learner,
     train_detector,
 )
+from flaskapi.training.networks import detector
 
 pytestmark = pytest.mark.train
 
@@ -53,6 +55,29 @@ def loss(targets: np.ndarray, answer: np.ndarray) -> np.ndarray:
 TARGETS = draw_targets(DIGITS)[np.newaxis]
 CENTER = tuple(np.argwhere(TARGETS[0, ..., 0] == 1)[0])
 BLANK = (8, 90)  # a cell far from all digits
+
+
+def test_it_learns_in_another_form_and_answers_as_the_plain_one() -> None:
+    """One operation normalizes a batch as Keras's nine do, in training and afterwards."""
+    pages = np.random.default_rng(0).random((4, 32, 64, 1), np.float32)
+    keras.utils.set_random_seed(0)
+    learner, plain = make_learner("float32"), detector((None, None, 1))
+    plain.set_weights(learner.get_weights())
+    for is_training in (True, False, True):
+        answers = [
+            keras.ops.convert_to_numpy(model(pages, training=is_training))
+            for model in (learner, plain)
+        ]
+        np.testing.assert_allclose(*answers, atol=1e-4)
+    for fused, usual in zip(learner.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(fused, usual, rtol=1e-2, atol=1e-5)
+
+
+def test_its_weights_are_kept_as_float32_whatever_it_multiplies_in() -> None:
+    learner = make_learner("mixed_bfloat16")
+    assert learner.compute_dtype == "bfloat16"
+    assert {weight.dtype for weight in learner.weights} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32", "what is made later is as before"
 
 
 def test_the_right_answer_costs_next_to_nothing() -> None:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from flaskapi.drift import find_reference
 from flaskapi.errors import DatasetError, ModelFileError
 from flaskapi.labels import NO_DIGIT
 from flaskapi.sources.mnist import Dataset
-from flaskapi.training.finetune import FinetuneRecipe, finetune
+from flaskapi.training.finetune import Finetuner, FinetuneRecipe, Learned
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +43,17 @@ def dataset() -> Dataset:
 def labelled() -> tuple[np.ndarray, np.ndarray]:
     """Digits by a hand that the shipped model reads badly."""
     return draw(write_otherwise, 100, seed=3)
+
+
+def finetune(
+    source: Path,
+    dataset: Dataset,
+    labelled: tuple[np.ndarray, np.ndarray],
+    recipe: FinetuneRecipe,
+    progress: Callable[[float], None] = lambda share: None,
+) -> "tuple[keras.Model, dict[str, Any]]":
+    finetuner = Finetuner(source, dataset, recipe)
+    return finetuner.finish(finetuner.learn(labelled, progress), labelled)
 
 
 def accuracy(model: "keras.Model", images: np.ndarray, labels: np.ndarray) -> float:
@@ -135,3 +146,45 @@ def test_what_cannot_be_retrained_is_refused(
     few = Dataset(*(part[:11] for part in dataset))
     with pytest.raises(DatasetError, match="11 training images are too few"):
         finetune(SHIPPED, few, labelled, RECIPE)
+
+
+def test_each_copy_is_trained_as_if_it_were_the_only_one(
+    dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray]
+) -> None:
+    finetuner = Finetuner(SHIPPED, dataset, RECIPE._replace(steps=3))
+    first, other, again = (
+        finetuner.learn((labelled[0][part], labelled[1][part]))
+        for part in (slice(50), slice(50, None), slice(50))
+    )
+    for one, same in zip(first.weights, again.weights, strict=True):
+        np.testing.assert_allclose(one, same, atol=1e-6)
+    assert any(
+        np.abs(one - same).max() > 1e-6 for one, same in zip(first[0], other[0], strict=True)
+    )
+
+
+def test_a_copy_that_forgets_goes_back_until_held_out_digits_are_read_as_before(
+    dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a step that is far too large next to nothing may be left, and confidence is as before."""
+    monkeypatch.setattr("flaskapi.training.finetune.RATE", 1.0)
+    finetuner = Finetuner(SHIPPED, dataset, RECIPE._replace(steps=5))
+    learned = finetuner.learn(labelled)
+    assert 0 == learned.share
+    images = dataset.test_images.reshape(-1, 28, 28, 1).astype(np.float32) / 255
+    np.testing.assert_allclose(
+        finetuner.classify(learned._replace(temperature=1.0), images),
+        finetuner.classify(finetuner.serving, images),
+        atol=1e-6,
+    )
+
+
+def test_the_temperature_of_a_copy_divides_its_logits(
+    dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray]
+) -> None:
+    finetuner = Finetuner(SHIPPED, dataset, RECIPE._replace(steps=1))
+    images = labelled[0].reshape(-1, 28, 28, 1).astype(np.float32) / 255
+    plain = finetuner.classify(finetuner.serving, images)
+    cold = finetuner.classify(Learned(finetuner.serving.weights, 1.0, 2.0), images)
+    expected = np.sqrt(plain) / np.sqrt(plain).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(cold, expected, atol=1e-4)

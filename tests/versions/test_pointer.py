@@ -51,7 +51,7 @@ def test_a_version_that_broke_is_left_and_not_taken_again() -> None:
     before = Pointer().promote("a", "ann").promote("b", "ann")
     after = before.leave("b", "It raised.", Served("a", 1), "process 7")
     assert ("a", 3, {"b": "It raised."}) == (after.version, after.generation, after.broken)
-    with pytest.raises(VersionError, match=r"b broke while it served: It raised\."):
+    with pytest.raises(VersionError, match=r"b failed while it served: It raised\."):
         after.promote("b", "ann")
     assert "b" == after.forgive("b").promote("b", "ann").version
 

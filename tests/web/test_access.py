@@ -35,14 +35,27 @@ OPEN = {  # to everybody; whatever is not named here is for operators
             "/docs/<name>",
             "/problems/",
             "/problems/<name>",
+            "/v2",
+            "/v2/health/live",
+            "/v2/health/ready",
+            *(
+                f"/v2/models/<name>{version}{part}"
+                for version in ("", "/versions/<version>")
+                for part in ("", "/ready")
+            ),
         )
     },
     ("GET", "/static/<path:filename>"),
+    ("POST", "/mcp"),  # each tool asks for its own key: `test_mcp.py`
     # Whoever has the id.
     *{(method, "/submissions/<uuid:id>/label") for method in ("PUT", "DELETE")},
 }
 # To everybody, unless PREDICT_KEY_REQUIRED.
 PREDICTIONS = {("POST", path) for path in ("/predict", "/predict/number", "/predict/batch")}
+# The same, of another protocol: `test_inference.py` asks for them.
+INFERENCES = {
+    ("POST", f"/v2/models/<name>{version}/infer") for version in ("", "/versions/<version>")
+}
 
 
 @pytest.fixture
@@ -67,7 +80,7 @@ def test_every_route_is_open_on_purpose_or_for_operators(tmp_path: Path) -> None
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"OPTIONS"}
     }
-    assert routes >= OPEN | PREDICTIONS
+    assert routes >= OPEN | PREDICTIONS | INFERENCES
     closed = {route for route in routes if route not in OPEN and ("GET", route[1]) not in OPEN}
     for expected in (403, 401):
         for method, rule in closed:
@@ -105,7 +118,7 @@ def test_every_view_declares_its_scope(tmp_path: Path) -> None:
             else "open"
             if route in OPEN
             else "predict"
-            if route in PREDICTIONS
+            if route in PREDICTIONS | INFERENCES
             else "label"
             if route in LABEL
             else "operate"
@@ -178,7 +191,7 @@ def test_a_key_has_its_own_limit_instead_of_its_clients(tmp_path: Path, is_requi
     refused = predict("bob")
     assert (429, "rate-limited") == read_problem(refused)
     assert 1 <= int(refused.headers["Retry-After"]) <= 3600
-    assert re.search("its limit: 2 per hour", refused.get_json()["detail"])
+    assert re.search("its limit, 2 per hour", refused.get_json()["detail"])
     assert [200, 429] == [predict("eve").status_code for _ in range(2)]
     store_of(app).close()
 

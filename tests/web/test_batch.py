@@ -257,16 +257,21 @@ def test_what_is_wrong_with_the_whole_is_a_problem_of_the_whole(client: FlaskCli
 def bad_requests() -> list[tuple[dict[str, Any], int, str, str]]:
     return [
         ({}, 400, "missing-image", "empty"),
-        (body(b"words"), 415, "unsupported-image", "no archive"),
+        (body(b"words"), 415, "unsupported-image", "not a supported archive"),
         (body(b"words", "text/plain"), 415, "unsupported-image", "text/plain"),
         (body(b"words", "application/x-www-form-urlencoded"), 400, "missing-image", "curl"),
-        (body(make_zip(ALL)[:-30], "application/zip"), 400, "invalid-request", "cut off"),
+        (body(make_zip(ALL)[:-30], "application/zip"), 400, "invalid-request", "truncated"),
         (body(make_zip([])), 400, "missing-image", "no image"),
         (body(b"BZh91AY&SY"), 415, "unsupported-image", "bzip2"),
         (form([]), 400, "missing-image", "'file'"),
         ({"data": {"note": "7", "file": (io.BytesIO(b""), "")}}, 400, "missing-image", "'file'"),
         ({"data": {"file": (io.BytesIO(b""), "")}}, 400, "missing-image", "'file'"),
-        (body(b"--XX\r\n", "multipart/form-data; boundary=XX"), 400, "invalid-request", "cut off"),
+        (
+            body(b"--XX\r\n", "multipart/form-data; boundary=XX"),
+            400,
+            "invalid-request",
+            "truncated",
+        ),
         (body(b"--XX\r\n", "multipart/form-data"), 400, "invalid-request", "boundary"),
         ({"json": {"images": []}}, 400, "missing-image", '"images"'),
         ({"json": {"image": ""}}, 400, "missing-image", '"images"'),
@@ -283,7 +288,7 @@ def test_an_archive_that_breaks_off_leaves_what_was_read_and_says_so_last(
         assert NAMES[: len(read)] == [result["name"] for result in read]
         assert read
         assert ("the body", 400) == (last["name"], last["error"]["status"])
-        assert "cut off" in last["error"]["detail"]
+        assert "truncated" in last["error"]["detail"]
 
 
 def test_a_form_that_breaks_off_leaves_what_was_read_and_says_so_last(client: FlaskClient) -> None:

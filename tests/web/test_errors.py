@@ -122,14 +122,14 @@ def test_all_problems_are_listed_in_plain_text(client: FlaskClient) -> None:
 
 
 def test_an_address_that_is_not_there_leads_to_what_is(client: FlaskClient) -> None:
-    assert "the page, GET /, and POST /predict" in client.get("/index.html").get_json()["detail"]
+    assert "the page, GET /, or POST /predict" in client.get("/index.html").get_json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["/submissions/7", "/submissions/7/label", "/retrainings/7"])
 def test_who_mistypes_an_id_is_told_how_ids_are_written(path: str, client: FlaskClient) -> None:
     response = client.get(path)
     assert (404, "not-found") == read_problem(response)
-    assert "An id is written as answers have it" in response.get_json()["detail"]
+    assert "An id has the form" in response.get_json()["detail"]
 
 
 def test_there_is_no_explanation_of_an_unknown_problem(client: FlaskClient) -> None:
@@ -147,7 +147,7 @@ def test_a_crash_tells_the_caller_nothing_and_the_log_everything_under_the_same_
     )
     assert (500, "internal-error") == read_problem(response)
     assert (
-        "Something went wrong in the service; its log has it under the same request_id."
+        "An error occurred in the service; its log has the details under this request_id."
         == response.get_json()["detail"]
     )
     assert not [

@@ -16,8 +16,9 @@ from werkzeug.test import EnvironBuilder
 
 from flaskapi import create_app
 from flaskapi.errors import OverloadedError
-from flaskapi.web.gate import Gate, copy_body, receive
+from flaskapi.web.gate import SMALL_BYTES, Gate, copy_body, receive
 
+LARGE = SMALL_BYTES + 1  # a body that takes no turn
 SEVEN = encode(draw_digit(7, side=28))
 
 
@@ -43,7 +44,7 @@ def test_so_many_compute_at_once_and_not_one_more() -> None:
 
     def work() -> None:
         nonlocal at_once, most
-        with gate.computing():
+        with gate.computing(LARGE):
             with lock:
                 at_once += 1
                 most = max(most, at_once)
@@ -59,14 +60,44 @@ def test_so_many_compute_at_once_and_not_one_more() -> None:
     assert 2 == most
 
 
+def test_small_work_is_done_one_after_the_other_and_large_work_beside_it() -> None:
+    """What holds its turn for long is no small work: others go on beside it."""
+    gate, order = Gate(3, 1), list[str]()
+
+    def work(name: str, body_bytes: int) -> None:
+        with gate.computing(body_bytes):
+            order.append(name)
+
+    def start(name: str, body_bytes: int) -> threading.Thread:
+        thread = threading.Thread(target=work, args=(name, body_bytes), daemon=True)
+        thread.start()
+        return thread
+
+    with gate.computing(SMALL_BYTES):
+        small = start("small", SMALL_BYTES)
+        start("large", SMALL_BYTES + 1).join(5)
+        small.join(5)
+        assert ["large", "small"] == order
+    with gate.computing(SMALL_BYTES):
+        pass  # the turn is free again
+
+
 def test_who_waits_too_long_or_in_too_long_a_queue_is_refused() -> None:
     gate = Gate(1, 1, wait_s=0.05)
     full = Gate(1, 1, wait_s=9, most_waiting=0)
-    with gate.computing(), pytest.raises(OverloadedError, match=r"0\.05 s"), gate.computing():
+    with (
+        gate.computing(LARGE),
+        pytest.raises(OverloadedError, match=r"0\.05 s"),
+        gate.computing(LARGE),
+    ):
         pass
-    with full.computing(), pytest.raises(OverloadedError, match="Too many"), full.computing():
+    with (
+        full.computing(LARGE),
+        pytest.raises(OverloadedError, match="Too many"),
+        full.computing(LARGE),
+    ):
         pass
-    with gate.computing(), full.computing():
+    with gate.computing(LARGE), full.computing(LARGE):
         pass  # what was refused left nothing taken
 
 
@@ -76,7 +107,7 @@ def test_many_images_never_take_the_last_slot() -> None:
         other = threading.Thread(target=_work_on_many, args=(gate,), daemon=True)
         other.start()
         for _ in range(20):
-            with gate.computing():
+            with gate.computing(LARGE):
                 pass_time(0.001)
         assert other.is_alive()  # it waits for the one slot of those with many
     other.join(5)
@@ -165,7 +196,7 @@ def test_a_slow_sender_waits_outside(tmp_path: Path) -> None:
 def test_overload_is_a_problem_that_says_when_to_come_back(app: Flask) -> None:
     gate = Gate(1, 1, wait_s=0.01)
     app.extensions["flaskapi-gate"] = gate
-    with gate.computing():
+    with gate.computing(LARGE):
         answer = app.test_client().post("/predict", data=SEVEN, content_type="image/png")
     assert (503, "5") == (answer.status_code, answer.headers["Retry-After"])
     assert (503, "overloaded") == read_problem(answer)

@@ -52,12 +52,15 @@ def test_many_labels_are_kept_together_and_what_is_wrong_with_one_stops_no_other
         ([], "no list 'labels'"),
         ({"labels": []}, "no list 'labels'"),
         ({"labels": [1], "more": 1}, "no list 'labels'"),
-        ({"labels": [{"id": SOME_ID, "digit": 1}] * (MOST_LABELS + 1)}, f"at most {MOST_LABELS}"),
+        (
+            {"labels": [{"id": SOME_ID, "digit": 1}] * (MOST_LABELS + 1)},
+            f"at most {MOST_LABELS} together",
+        ),
         ({"labels": [{"id": SOME_ID, "digit": 1}, {"id": "7", "digit": 1}]}, "labels[1]"),
         ({"labels": [{"digit": 1}]}, "labels[0]: The field 'id'"),
         ({"labels": [{"id": SOME_ID, "digit": 10}]}, "labels[0]: The field 'digit'"),
         ({"labels": [{"id": SOME_ID, "withdraw": False}]}, "labels[0]: The field 'withdraw'"),
-        ({"labels": ["7"]}, "labels[0]: The JSON is no object"),
+        ({"labels": ["7"]}, "labels[0]: The JSON is not an object"),
     ],
 )
 def test_what_is_no_list_of_labels_is_refused_by_name_and_none_is_kept(

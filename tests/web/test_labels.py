@@ -67,11 +67,11 @@ def test_an_operators_label_goes_before_a_senders_who_is_told_so(keeping: Flask)
     assert ("4", "operator") == in_force(client.put(label, json={"digit": 4}, headers=ada))
     response = client.put(label, json=NINE)
     assert ("4", "operator") == in_force(response)
-    assert "an operator's label stands" in response.get_json()["note"]
+    assert "An operator's label outweighs" in response.get_json()["note"]
     response = client.delete(label)
     assert ("4", "operator") == in_force(response)
     assert response.get_json()["note"].startswith(
-        "What senders said is taken back; an operator's label stands"
+        "The senders' labels are withdrawn. An operator's label outweighs"
     )
     assert "note" not in client.put(label, json=NINE, headers=ada).get_json()
     assert (None, None) == in_force(client.delete(label, headers=ada))

@@ -1,6 +1,8 @@
-"""A process that has taken too much memory is replaced."""
+"""A process gives memory back, and one that has taken too much is replaced."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -21,3 +23,31 @@ def test_the_memory_of_this_process_is_read_in_bytes() -> None:
     block = bytearray(b"\1") * 50_000_000
     assert 45_000_000 < resident_bytes() - before < 120_000_000
     del block
+
+
+# Blocks and small pieces by turns: where they lie beside each other, the pieces hold all of it.
+PROGRAM = """
+import sys
+from flaskapi.web.memory import give_back_memory, resident_bytes
+if sys.argv[1] == "gives back":
+    give_back_memory()
+del bytearray(b"1" * 4_000_000)[:]  # from then on glibc takes such blocks from its heap
+before = resident_bytes()
+pairs = [(bytearray(b"1") * 1_000_000, bytes(5000)) for _ in range(100)]
+pieces = [piece for _, piece in pairs]
+del pairs
+print((resident_bytes() - before) // 1_000_000)
+"""
+
+
+@pytest.mark.process
+def test_what_was_freed_does_not_stay_with_the_process() -> None:
+    held = {
+        how: int(
+            subprocess.run(
+                [sys.executable, "-c", PROGRAM, how], check=True, capture_output=True
+            ).stdout
+        )
+        for how in ("gives back", "keeps")
+    }
+    assert held["gives back"] < 10 < 30 < held["keeps"]

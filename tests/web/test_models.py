@@ -217,7 +217,7 @@ def test_what_the_shadow_answered_otherwise_is_listed_with_both_answers(
     ("method", "path", "body", "said"),
     [
         ("PUT", "/models/serving", {}, "'version' must be the name of a version"),
-        ("PUT", "/models/serving", [], "no object"),
+        ("PUT", "/models/serving", [], "not an object"),
         ("PUT", "/models/serving", {"name": "x"}, "'name' is unknown"),
         ("POST", "/models/rollback", {"generation": "1"}, "must be a whole number"),
         ("PUT", "/models/shadow", {"version": MODEL_FILE, "share": 0}, "above 0"),

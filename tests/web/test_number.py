@@ -152,13 +152,13 @@ def test_a_number_that_cannot_be_as_the_caller_says_is_answered_as_uncertain(
             for bad in ("", "0", "21", "-1", "all", "1000000")
         ),
         ("length=3&pattern=dddd", "'length' is 3, but the 'pattern' has 4 characters"),
-        ("length=3&length=4", "'length' more than once"),
+        ("length=3&length=4", "'length' is given more than once"),
         (
             "pattern=ddd&digits=3",
-            "'digits' is unknown; the query can have 'length' or 'pattern' or 'alternatives' or "
+            "'digits' is unknown; this route takes 'length' or 'pattern' or 'alternatives' or "
             "'check' or 'include' or 'keep'",
         ),
-        ("include=normalized", "'include' is 'normalized'; it can be 'picture'"),
+        ("include=normalized", "'include' is 'normalized'; it must be 'picture'"),
     ],
 )
 def test_a_bad_query_is_refused_and_its_field_named(

@@ -484,17 +484,17 @@ def test_a_retraining_is_asked_for_watched_and_its_outcome_said(
     assert {"since": "2026-11-01"} == taken.options
     retrainings.hear(store, taken, 0.25, "Training.\n")
     expect(entry.get_by_role("progressbar")).to_have_js_property("value", 0.25)
-    figures = {"held_back": 74, "fixed": 11, "broken": 0, "mnist_wrong": [34, 33]}
-    figures |= {"learned": 226, "suspicious": 3}
+    figures = {"learned": 74, "better": 11, "worse": 0, "mnist_wrong": [34, 33]}
+    figures |= {"suspicious": 3}
     log = "Training.\nIt is better, and serves."
     retrainings.finish(store, taken, "promoted", log, version=names[0], figures=figures)
-    expect(entry).to_contain_text("Your 74 labels held back: 11 fixed, 0 broken.")
+    expect(entry).to_contain_text("Of 74 labelled pictures 11 are answered better, 0 worse.")
     expect(entry).to_contain_text("Of MNIST's test set 33 wrong, before 34.")
     entry.locator("summary").click()
     expect(entry.locator("pre")).to_have_text(log)
     page.reload()
-    expect(page.locator("#versions").get_by_role("row", name="Labels held back")).to_contain_text(
-        "11 fixed, 0 broken"
+    expect(page.locator("#versions").get_by_role("row", name="Labelled pictures")).to_contain_text(
+        "11 better, 0 worse"
     )
     check_looks(page)
 

@@ -64,7 +64,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
         ),
         400,
         "missing-image",
-        "there are: 'picture', 'mask'",
+        "the form has 'picture', 'mask'",
     ),
     "a field without anything": (
         multipart(part(b"Content-Disposition: form-data", content=b"words")),
@@ -88,7 +88,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
         multipart(part(b'Content-Disposition: form-data; name="file"', content=b"d29yZHM=")),
         400,
         "missing-image",
-        "came as text",
+        "sent as text",
     ),
     "no file chosen": (
         multipart(part(FILE.replace(b"7.png", b""), content=b"")),
@@ -122,8 +122,8 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
         "unsupported-image",
         "POST /predict/batch",
     ),
-    "an empty multipart body": (multipart(end=b""), 400, "invalid-request", "cut off"),
-    "a part cut off": (multipart(part(FILE), end=b""), 400, "invalid-request", "cut off"),
+    "an empty multipart body": (multipart(end=b""), 400, "invalid-request", "truncated"),
+    "a part cut off": (multipart(part(FILE), end=b""), 400, "invalid-request", "truncated"),
     "another boundary": (
         multipart(part(FILE), kind="multipart/form-data; boundary=YY"),
         400,
@@ -151,7 +151,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
         text('{"image": "a-b/"}'),
         400,
         "missing-image",
-        "the sign '-' at 1",
+        "the character '-' at 1",
     ),
     "base64 with a letter of another alphabet": (
         text('{"image": "\u00e4\u00e4\u00e4\u00e4"}'),
@@ -203,7 +203,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
         {"data": gzip.compress(PNG)[:-20], "headers": {"Content-Encoding": "gzip"}},
         400,
         "invalid-request",
-        "cut off",
+        "truncated",
     ),
     "a damaged packed body": (
         {"data": b"\x1f\x8b\x08words" * 9, "headers": {"Content-Encoding": "gzip"}},

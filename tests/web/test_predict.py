@@ -84,10 +84,10 @@ def test_what_the_network_saw_is_shown_when_asked_for(
     ("query", "named"),
     [
         ("include=", "'include' is ''"),
-        ("include=everything", "'include' is 'everything'; it can be 'normalized' or 'picture'"),
+        ("include=everything", "'include' is 'everything'; it must be 'normalized' or 'picture'"),
         ("include=normalized,noticed", "'include' is 'normalized,noticed'"),
-        ("include=normalized&include=normalized", "'include' more than once"),
-        ("inlcude=normalized", "'inlcude' is unknown; the query can have 'include'"),
+        ("include=normalized&include=normalized", "'include' is given more than once"),
+        ("inlcude=normalized", "'inlcude' is unknown; this route takes 'include'"),
         ("include=normalized&debug", "'debug' is unknown"),
     ],
 )

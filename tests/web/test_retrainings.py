@@ -72,7 +72,7 @@ def test_a_day_to_begin_with_and_whether_to_promote_can_be_said(keeping: Flask) 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ([], "no object"),
+        ([], "not an object"),
         ({"until": "2026-11-01"}, "'until' is unknown"),
         ({"since": "yesterday"}, "'since' must be a day"),
         ({"since": 20261101}, "'since' must be a day"),

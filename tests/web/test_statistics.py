@@ -88,7 +88,7 @@ def test_of_another_model_and_of_other_days_there_is_nothing(client: FlaskClient
         ({"since": "yesterday"}, "'since' is 'yesterday'"),
         ({"since": "2026-02-30"}, "there is no such day"),
         ({"since": "2026-02-03", "until": "2026-02-03"}, "'until' is 2026-02-03"),
-        ({"since": "2020-01-01", "until": "2026-01-01"}, "are 2,192 days; at most 400"),
+        ({"since": "2020-01-01", "until": "2026-01-01"}, "are 2,192 days; ask for at most 400"),
         ({"day": "2026-02-03"}, "'day' is unknown"),
     ],
 )

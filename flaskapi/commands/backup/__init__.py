@@ -1,4 +1,4 @@
-"""`backup` and `restore`: all that cannot be made again, in one folder, while the service runs."""
+"""`backup` and `restore`: everything that cannot be made again, in one folder."""
 
 import argparse
 import os
@@ -33,42 +33,42 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     backing.add_argument("folder", type=Path, metavar="FOLDER")
     backing.set_defaults(run=back_up, writes_folder=True, replaces_folder=True)
-    restoring = commands.add_parser("restore", help="put back what `backup` wrote")
+    restoring = commands.add_parser("restore", help="restore a backup that `backup` wrote")
     restoring.add_argument("folder", type=Path, metavar="FOLDER")
     restoring.add_argument(
         "--overwrite",
         action="store_true",
-        help="also where there is a database with rows, or another key, setting or version",
+        help="replace rows, keys, settings and versions that differ",
     )
     restoring.set_defaults(run=restore)
 
 
 def back_up(options: argparse.Namespace) -> None:
-    """Write a backup, whole or not at all, that nobody else on this machine can read."""
+    """Write a backup, whole or not at all; only its owner can read it."""
     from flaskapi.app import find_address, make_app
     from flaskapi.submissions.backup import copy_database, count_rows
 
     app, target = make_app(), options.folder.absolute()
-    # A folder does not take the place of a link, wherever that leads.
+    # A link is not replaced by a folder, whatever its target.
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
-        raise FlaskapiError(f"{target} is there already, and not an empty folder.")
+        raise FlaskapiError(f"{target} exists already, and is not an empty folder.")
     with unfinished(target) as folder:
         for name in (DATABASE, INSTANCE, VERSIONS):
             (folder / name).mkdir(mode=0o700)
         copy_instance(Path(app.instance_path), folder / INSTANCE)
         copy_versions(app.config["VERSIONS_PATH"], folder / VERSIONS)
         copied = None
-        # What was kept before STORE was off is there all the same.
+        # Submissions from before STORE was off still exist.
         if app.config["STORE"] != "off" or count_rows(find_address(app)):
             copied = copy_database(find_address(app), folder / DATABASE)._asdict()
         write_list(folder, copied)
         check_whole(folder)
     rows = sum(copied["rows"].values()) if copied else 0
-    print(f"Wrote {target}: {rows:,} rows, and all files are as their sums say.")
+    print(f"Wrote {target}: {rows:,} rows. All files match their checksums.")
 
 
 def restore(options: argparse.Namespace) -> None:
-    """Put a backup back, after all of it was checked."""
+    """Restore a backup, after all of it was checked."""
     from flaskapi.app import find_address, make_app
     from flaskapi.submissions.backup import Copied, check_known, count_rows, put_back
 
@@ -81,8 +81,8 @@ def restore(options: argparse.Namespace) -> None:
     address = find_address(app)
     if copied and not address.startswith(copied.kind):
         raise FlaskapiError(
-            f"The backup is of {copied.kind}, and the settings name another kind of database: set "
-            "DATABASE_URL as it was."
+            f"The backup is of {copied.kind}, but the settings name another kind of database: set "
+            "DATABASE_URL to one of that kind."
         )
     if not options.overwrite:
         filled = [name for name, rows in count_rows(address).items() if rows and copied]
@@ -94,12 +94,12 @@ def restore(options: argparse.Namespace) -> None:
         put_back(address, folder / DATABASE, copied)
         now = count_rows(address)
         if any(now[name] != rows for name, rows in copied.rows.items()):
-            print("Since the backup was put back, the service has kept more.")
-    print(f"Put back the backup of {listed['made_at']}. Restart the service: deploy/roll.")
+            print("Meanwhile the service has kept more submissions.")
+    print(f"Restored the backup of {listed['made_at']}. Restart the service: deploy/roll.")
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:
-    """The settings of a backup, where this instance has none of its own and no variable is set."""
+    """The settings of a backup, if this instance has none of its own and no variable is set."""
     from flaskapi.app import make_app
 
     path = folder / INSTANCE / "config.toml"
@@ -111,10 +111,10 @@ def _settings_of(folder: Path) -> dict[str, Any]:
 
 
 def _refuse_other(folder: Path, targets: dict[str, Path], filled: list[str]) -> None:
-    """Say what a restore would write over.
+    """Refuse a restore that would replace something.
 
     Raises:
-        FlaskapiError: there is something, and it is not the same.
+        FlaskapiError: something exists already and differs.
     """
     others = [f"rows in the table {name}" for name in filled]
     for name, target in targets.items():
@@ -126,6 +126,6 @@ def _refuse_other(folder: Path, targets: dict[str, Path], filled: list[str]) -> 
                 others.append(str(there))
     if others:
         raise FlaskapiError(
-            f"There is something here already: {', '.join(others[:5])}. "
-            "To write over it: restore --overwrite."
+            f"These exist already and differ: {', '.join(others[:5])}. "
+            "To replace them: restore --overwrite."
         )

@@ -1,4 +1,4 @@
-"""A backup's folder: its files, the list that says what they are, and how they are copied."""
+"""A backup's folder: its files, the list of them, and how they are copied."""
 
 import contextlib
 import hashlib
@@ -21,7 +21,7 @@ _INSTANCE_FILES = ("*.key", "*.toml")
 
 @contextlib.contextmanager
 def unfinished(target: Path) -> Iterator[Path]:
-    """Give a folder beside the target, which takes its name once it is whole."""
+    """Give a folder beside the target, which is renamed to it once it is complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     folder.mkdir(mode=0o700)
@@ -44,7 +44,7 @@ def copy_instance(instance: Path, folder: Path) -> None:
 
 
 def copy_versions(versions: Path, folder: Path) -> None:
-    """Copy the versions and which one serves; a promotion waits until that is done."""
+    """Copy the versions and the pointer to the serving one; promotions wait meanwhile."""
     # Not at the top: a command's help needs no model.
     from flaskapi.versions.registry import POINTER
 
@@ -60,7 +60,7 @@ def copy_versions(versions: Path, folder: Path) -> None:
 
 
 def put_back_versions(folder: Path, versions: Path) -> None:
-    """Each version, and which one serves last."""
+    """Copy each version, and then the pointer to the serving one."""
     # Not at the top: a command's help needs no model.
     from flaskapi.versions.registry import POINTER
     from flaskapi.versions.version import SUBMISSIONS
@@ -74,7 +74,7 @@ def put_back_versions(folder: Path, versions: Path) -> None:
             target.mkdir(mode=0o755, exist_ok=True)
             target.chmod(0o755)
             for file in find_files(path):
-                # Others may read a version, but not which submissions it was learned from.
+                # Others may read a version, but not the ids of the submissions in it.
                 mode = 0o600 if file.name == SUBMISSIONS else 0o644
                 _copy(file, target / file.name, mode)
         if (folder / POINTER).exists():
@@ -82,14 +82,14 @@ def put_back_versions(folder: Path, versions: Path) -> None:
 
 
 def put_back_files(folder: Path, target: Path, mode: int) -> None:
-    """Put the files of a folder into another, with these rights."""
+    """Copy the files of a folder into another, with these permissions."""
     target.mkdir(parents=True, exist_ok=True)
     for path in find_files(folder):
         _copy(path, target / path.name, mode)
 
 
 def _copy(source: Path, target: Path, mode: int) -> None:
-    """Copy a file with its times, whole or not at all; a link at the target's place is replaced."""
+    """Copy a file with its times, whole or not at all; a link at the target is replaced."""
     own = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         with (
@@ -107,7 +107,7 @@ def _copy(source: Path, target: Path, mode: int) -> None:
 
 
 def write_list(folder: Path, database: dict[str, Any] | None) -> None:
-    """Write what a backup holds: of each file its size and SHA-256, of the database its rows."""
+    """Write the list of a backup: each file's size and SHA-256, the rows of the database."""
     files = {
         str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": digest(path)}
         for path in find_files(folder)
@@ -121,21 +121,21 @@ def write_list(folder: Path, database: dict[str, Any] | None) -> None:
 
 
 def check_whole(folder: Path) -> dict[str, Any]:
-    """Read a backup's list, and hold every file against it.
+    """Read a backup's list, and check every file against it.
 
     Raises:
-        FlaskapiError: it is no backup, of a newer form, or not whole.
+        FlaskapiError: it is not a backup, has a newer format, or is incomplete.
     """
     try:
         listed: dict[str, Any] = json.loads((folder / LIST).read_text("utf-8"))
         form, files = listed["format"], listed["files"]
         listed["made_at"], listed["database"]
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise FlaskapiError(f"{folder} is no backup: it has no {LIST}.") from error
+        raise FlaskapiError(f"{folder} is not a backup: it has no {LIST}.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise FlaskapiError(f"{folder / LIST} cannot be read: {error!r}") from error
     if not isinstance(form, int) or form > FORMAT:
-        raise FlaskapiError(f"The backup is of the form {form}, which is newer than this code.")
+        raise FlaskapiError(f"The backup has the format {form}, which is newer than this code.")
     there = {str(path.relative_to(folder)): path for path in find_files(folder)}
     there.pop(LIST, None)
     wrong = sorted(set(there) ^ set(files))
@@ -146,14 +146,14 @@ def check_whole(folder: Path) -> dict[str, Any]:
     ]
     if wrong:
         raise FlaskapiError(
-            f"{folder}: the backup is not whole: {', '.join(wrong[:5])} is missing, too much or "
-            "damaged."
+            f"{folder}: the backup is not intact. Missing, extra or damaged: "
+            f"{', '.join(wrong[:5])}."
         )
     return listed
 
 
 def find_files(folder: Path) -> list[Path]:
-    """All files of a folder and of those in it, in their order; links are given, not followed."""
+    """All files of a folder and its subfolders, sorted; links are given, not followed."""
     return sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
 
 

@@ -37,6 +37,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         action="store_true",
         help="numbers, with labels as evaluate --number takes them, not digits",
     )
+    exporting.add_argument(
+        "--format",
+        choices=("folder", "label-studio"),
+        default="folder",
+        help="a folder of images, or tasks.json for Label Studio, which has the images in it",
+    )
     exporting.set_defaults(run=export, writes_folder=True)
     importing = commands.add_parser(
         "import", help="read labelled images and keep them with their labels"
@@ -44,8 +50,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     importing.add_argument(
         "folder",
         type=Path,
-        metavar="DIR",
-        help="holds images and labels.csv (file,label), or MNIST's files",
+        metavar="PATH",
+        help="a folder with images and labels.csv (file,label), MNIST's files, or Label Studio's "
+        "JSON",
     )
     importing.add_argument(
         "--number", action="store_true", help="the labels are numbers, such as 05221859 or 12|345"
@@ -56,10 +63,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def export(options: argparse.Namespace) -> int:
     """Write what was kept into a folder; the status is 1 where an image could not be written."""
     from flaskapi.commands.exchange.exports import export
+    from flaskapi.commands.exchange.label_studio import export_tasks
     from flaskapi.submissions.exchange import Wanted
 
+    write = export_tasks if options.format == "label-studio" else export
     with open_store() as store:
-        done = export(
+        done = write(
             store,
             options.folder,
             Wanted(options.number, options.labelled, options.since, options.until),
@@ -91,4 +100,6 @@ def import_labelled(options: argparse.Namespace) -> int:
         f"Kept {done.kept:,} images with their labels; {done.there:,} were there already, "
         f"{done.failed:,} got no answer."
     )
+    if done.labelled:
+        print(f"Labelled {done.labelled:,} submissions that were kept.")
     return 1 if done.failed else 0

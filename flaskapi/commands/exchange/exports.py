@@ -53,12 +53,7 @@ def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
         FlaskapiError: there is something in the folder, or the store cannot be used.
         OSError: it cannot be written into.
     """
-    # What people sent is nobody else's on this machine.
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise FlaskapiError(
-            f"{folder}: there is something in it. An export takes an empty folder, or makes one."
-        )
+    make_folder(folder)
     counts, failed = {LABELLED: 0, UNLABELLED: 0}, 0
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(
@@ -71,15 +66,10 @@ def export(store: Store, folder: Path, wanted: Wanted) -> Exported:
             progress.update()
             if table not in tables:  # its label was withdrawn meanwhile
                 continue
-            try:
-                png = convert_to_png(one.image)
-            except (
-                Exception
-            ) as error:  # it was decoded once; of what is damaged Pillow says so in many ways
+            if (png := to_png(one)) is None:
                 failed += 1
-                tqdm.write(f"error: {one.id}: cannot be made a PNG: {error}", file=sys.stderr)
                 continue
-            with _whole(folder / f"{one.id}.png") as path:
+            with whole(folder / f"{one.id}.png") as path:
                 path.write_bytes(png)
             tables[table].writerow(_row(one))
             counts[table] += 1
@@ -98,31 +88,55 @@ def _row(one: Submission) -> tuple[Any, ...]:
     sha256 = hashlib.sha256(
         one.image
     ).hexdigest()  # of what was sent, by which `import` knows it in another form
-    return (f"{one.id}.png", _as_evaluated(one), *about, sha256)
+    return (f"{one.id}.png", one.label and as_evaluated(one.label, one.lines), *about, sha256)
 
 
-def _as_evaluated(one: Submission) -> str | None:
-    """The label as `evaluate` takes it: of a number with `|` between lines, which are those that
-    were read if they have as many digits.
+def make_folder(folder: Path) -> None:
+    """Make the folder of an export; one that is there must be empty.
+
+    Raises:
+        FlaskapiError: there is something in it.
+        OSError: it cannot be made.
     """
-    label, lines = one.label, one.lines or []
-    if not label or not label.isdigit() or len(lines) < 2 or len(label) != sum(map(len, lines)):
-        return label
+    # What people sent is nobody else's on this machine.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FlaskapiError(
+            f"{folder}: there is something in it. An export takes an empty folder, or makes one."
+        )
+
+
+def to_png(one: Submission) -> bytes | None:
+    """Make a PNG of what was sent; None where it cannot be, which is said."""
+    try:
+        return convert_to_png(one.image)
+    except Exception as error:  # Pillow says in many ways that a file is damaged
+        tqdm.write(f"error: {one.id}: cannot be made a PNG: {error}", file=sys.stderr)
+        return None
+
+
+def as_evaluated(said: str, lines: list[str] | None) -> str:
+    """A number as `evaluate` takes it, with `|` between lines, which are those that were read if
+    they have as many digits; a digit, and `none`, as they are.
+    """
+    if not said.isdigit() or len(lines or []) < 2 or len(said) != sum(map(len, lines or [])):
+        return said
+    assert lines is not None
     ends = [sum(map(len, lines[:place])) for place in range(len(lines) + 1)]
-    return "|".join(label[begin:end] for begin, end in itertools.pairwise(ends))
+    return "|".join(said[begin:end] for begin, end in itertools.pairwise(ends))
 
 
 @contextlib.contextmanager
 def _table(path: Path) -> Iterator[Any]:
     """Write a table that takes its name at the end."""
-    with _whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         yield writer
 
 
 @contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Path]:
+def whole(path: Path) -> Iterator[Path]:
     """Give a file to write that takes its name when all went well, else goes."""
     unfinished = path.with_name(f".{path.name}.part")
     try:

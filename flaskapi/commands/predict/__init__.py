@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `predict`."""
     predicting = commands.add_parser(
-        "predict", help="read files, folders, archives or standard input; no server is needed"
+        "predict", help="read files, folders, archives or standard input, without a server"
     )
     predicting.add_argument(
         "paths",
@@ -23,7 +23,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="an image, a folder, a ZIP, tar or tar.gz, or - for standard input",
     )
     predicting.add_argument(
-        "--number", action="store_true", help="read a number in each image, not one digit"
+        "--number", action="store_true", help="read each image as a number, not as one digit"
     )
     predicting.add_argument(
         "--output",
@@ -32,22 +32,22 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="parquet needs the extra 'parquet'",
     )
     predicting.add_argument(
-        "--to", type=Path, metavar="FILE", help="write there instead of standard output"
+        "--to", type=Path, metavar="FILE", help="write to this file instead of standard output"
     )
     predicting.add_argument(
         "--workers",
         type=int,
         default=1,
         metavar="N",
-        help="processes that read at the same time (1)",
+        help="how many processes read at the same time (1)",
     )
     predicting.set_defaults(run=predict)
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Read many images; the status is 1 where any got no answer."""
-    # Read by libraries when they are imported: processes use the cores, and threads would only get
-    # in their way.
+    """Read many images; the exit status is 1 if any has no answer."""
+    # Libraries read these when they are imported: processes use the cores, so threads would only
+    # slow them down.
     os.environ |= {
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

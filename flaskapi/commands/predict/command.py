@@ -1,4 +1,4 @@
-"""`python -m flaskapi predict`: images in, rows out, and what went wrong on standard error."""
+"""`python -m flaskapi predict`: images in, rows out, errors to standard error."""
 
 import contextlib
 import os
@@ -23,13 +23,13 @@ from flaskapi.reading.reader import Reader
 from flaskapi.sources import Allowance, Item
 from flaskapi.sources.paths import count_images, read_paths
 
-INTERRUPTED, READER_GONE = 130, 141  # 128 and the signal's number, as shells have it
+INTERRUPTED, READER_GONE = 130, 141  # 128 and the signal's number, as in shells
 _BATCH, _BATCH_S = 64, 0.1
 _REPEATED_S = 0.5
 
 
 class PredictOrder(NamedTuple):
-    """What the command line asks for; `to` is None for standard output."""
+    """The options of the command; `to` is None for standard output."""
 
     paths: list[str]
     route: Route
@@ -39,16 +39,16 @@ class PredictOrder(NamedTuple):
 
 
 def predict_paths(order: PredictOrder) -> int:
-    """Read what the paths name and write a row for each image. Returns the exit status.
+    """Read the images at the paths and write a row for each. Returns the exit status.
 
     Raises:
         FlaskapiError: nothing can be read or written at all.
     """
     check_form(order.form)
     if order.form == "parquet" and order.to is None and sys.stdout.isatty():
-        raise FlaskapiError("Parquet is not for a terminal: add --to FILE, or send it into a pipe.")
+        raise FlaskapiError("A terminal cannot show Parquet: add --to FILE, or use a pipe.")
     if order.to and not order.to.absolute().parent.is_dir():
-        raise FlaskapiError(f"{order.to}: there is no such folder to write into.")
+        raise FlaskapiError(f"{order.to}: the folder for this file does not exist.")
     reader, config = load_reader(order.route)
     items = read_paths(order.paths, sys.stdin.buffer, Allowance(config["MAX_REQUEST_BYTES"]))
     with (
@@ -63,13 +63,13 @@ def predict_paths(order: PredictOrder) -> int:
         except KeyboardInterrupt:
             interrupts.come_no_more()
             progress.close()
-            print("Interrupted; what was done is written.", file=sys.stderr)
+            print("Interrupted. The rows so far are written.", file=sys.stderr)
             return INTERRUPTED
-        except BrokenPipeError:  # whoever read it has enough, as `head` does
+        except BrokenPipeError:  # the reader, such as `head`, has enough
             _forget_standard_output()
             return READER_GONE
     if failed:
-        print(f"{failed:,} got no answer.", file=sys.stderr)
+        print(f"Images without an answer: {failed:,}.", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -81,15 +81,15 @@ def _read(items: Iterator[Item], reader: Reader, order: PredictOrder) -> Generat
 
 
 def _make_progress(paths: list[str]) -> "tqdm[Any]":
-    """A bar on a terminal, nothing elsewhere."""
+    """A progress bar on a terminal, nothing elsewhere."""
     return tqdm(
         total=count_images(paths) if sys.stderr.isatty() else None, unit=" images", disable=None
     )
 
 
 class _Output:
-    """A file to write into, and whether what it holds is whole and worth a name; until somebody
-    says so it is not.
+    """A file to write to, and whether its content is complete enough to keep; until this is set it
+    is not.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -97,8 +97,8 @@ class _Output:
 
 
 class _Passage:
-    """Passes results on to a writer, in batches, each of which Ctrl-C finds either written or
-    not.
+    """Pass results on to a writer, in batches. At Ctrl-C each batch is written completely or not
+    at all.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class _Passage:
         self._failed, self._rows, self._is_sound = 0, 0, True
 
     def pass_on(self, results: Iterator[Result]) -> int:
-        """Write every result. Returns how many are errors."""
+        """Write every result. Returns the number of errors."""
         batch, begun_s, is_done = list[Result](), time.monotonic(), False
         try:
             for result in results:
@@ -134,7 +134,7 @@ class _Passage:
     def _write(self, batch: list[Result]) -> None:
         errors = [result for result in batch if "error" in result]
         with self._interrupts.held_back():
-            self._is_sound = False  # where it fails, what went out may end within a row
+            self._is_sound = False  # if it fails, the output may end within a row
             self._writer.write(batch)
             self._is_sound = True
             self._rows += len(batch)
@@ -148,8 +148,8 @@ class _Passage:
                 )
 
     def _close(self, is_done: bool) -> None:
-        """Close the writer: after a failure of its own only to let go, else what it wrote is whole,
-        whatever stopped the work.
+        """Close the writer. After a failure of the writer itself this only frees it; otherwise the
+        output is complete, whatever stopped the work.
         """
         try:
             self._writer.close()
@@ -161,15 +161,15 @@ class _Passage:
 
 
 def _printable(text: str) -> str:
-    """A name out of an archive may hold what a terminal would obey, or a line's end and a line that
-    is not ours.
+    """Escape a name from an archive: it may contain control characters for a terminal, or a line
+    end and a false line.
     """
     return text if text.isprintable() else repr(text)
 
 
 class _Interrupts:
-    """Ctrl-C as Python knows it, but never within a stretch that must be done whole: then it comes
-    after it.
+    """Handle Ctrl-C as Python does, but never within a section that must be completed: then it is
+    handled afterwards.
     """
 
     def __init__(self) -> None:
@@ -183,8 +183,8 @@ class _Interrupts:
         signal.signal(signal.SIGINT, self._before)
 
     def _come(self, number: int, frame: FrameType | None) -> None:
-        """Keys that are hit twice count once; those that are hit again later count again, in case
-        the first was lost.
+        """Two key presses at once count as one. Later ones count again, in case the first was
+        lost.
         """
         is_repeated, self._last_s = time.monotonic() - self._last_s < _REPEATED_S, time.monotonic()
         if is_repeated:
@@ -205,28 +205,28 @@ class _Interrupts:
             raise KeyboardInterrupt
 
     def end(self) -> None:
-        """From here on it only remains to finish, and nothing comes any more."""
+        """Only the end of the work is left; no interrupt is raised from here on."""
         self._depth += 1
 
     def come_no_more(self) -> None:
-        """Leave it at that for good: Python's own end would be interrupted, and say so at
-        length.
+        """Ignore interrupts permanently: Python's own shutdown would be interrupted, with a long
+        message.
         """
         self._before = signal.SIG_IGN
 
 
 @contextlib.contextmanager
 def _open_output(path: Path | None) -> Iterator[_Output]:
-    """Open standard output, or a file that takes its name when it is whole: at the end, or where
-    the work stops before it.
+    """Open standard output, or a file that gets its name once it is complete: at the end, or when
+    the work stops earlier.
     """
-    # Opened by its name it might be closed to whom root became.
+    # Opening it by its name could fail for the user that root became.
     if path is None or path == Path("/dev/stdout"):
         yield _Output(sys.stdout.buffer)
         return
     if path.is_symlink() or (
         path.exists() and not path.is_file()
-    ):  # a pipe, a device, /dev/stdout: not to be replaced
+    ):  # a pipe, a device, /dev/stdout: these are not replaced
         with path.open("wb") as file:
             yield _Output(file)
         return
@@ -241,7 +241,7 @@ def _open_output(path: Path | None) -> Iterator[_Output]:
                 if output.is_whole:
                     _name(file.name, path, file)
             finally:
-                with contextlib.suppress(FileNotFoundError):  # it has its name
+                with contextlib.suppress(FileNotFoundError):  # it already has its name
                     os.unlink(file.name)
 
 
@@ -258,6 +258,6 @@ def _umask() -> int:
 
 
 def _forget_standard_output() -> None:
-    """Let Python's last flush, which would fail as well, go nowhere."""
+    """Discard Python's last flush, which would fail as well."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

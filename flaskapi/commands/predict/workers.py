@@ -1,6 +1,4 @@
-"""Several processes that read images, each with a classifier of its own; the order stays that of
-the images.
-"""
+"""Several processes read images, each with its own classifier; the order of the images is kept."""
 
 import contextlib
 import multiprocessing
@@ -21,15 +19,14 @@ from flaskapi.reading.reader import Reader
 from flaskapi.sources import Item
 
 Result = dict[str, Any]
-CHUNK, CHUNK_BYTES = 64, 1 << 22  # what goes to a process at a time, whichever is less
+CHUNK, CHUNK_BYTES = 64, 1 << 22  # sent to a process at a time, the smaller of the two
 _AHEAD = 2  # chunks that wait for each process
-# Of a worker process, which does nothing else; never filled in any other.
+# Used only in a worker process.
 _reader: list[Reader] = []
 
 
 def load_reader(route: Route) -> tuple[Reader, dict[str, Any]]:
-    """Make what reads images with the model and the settings that a web process has, and give the
-    settings too.
+    """Make a reader with the model and the settings of a web process, and give these settings too.
 
     Raises:
         ModelUnavailableError: there is no model.
@@ -41,7 +38,7 @@ def load_reader(route: Route) -> tuple[Reader, dict[str, Any]]:
 
 
 def read_by_workers(items: Iterable[Item], route: Route, workers: int) -> Iterator[Result]:
-    """Read items in several processes, at most a few chunks ahead of what is taken.
+    """Read items in several processes, at most a few chunks ahead of the consumer.
 
     Raises:
         ModelUnavailableError: there is no model.
@@ -59,7 +56,7 @@ def read_by_workers(items: Iterable[Item], route: Route, workers: int) -> Iterat
             yield from waiting.popleft().result()
     except BrokenProcessPool as error:
         raise WorkerDiedError(
-            "One of the processes ended before its work was done: killed, or for want of memory."
+            "A worker process ended early: it was killed, or memory ran out."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -79,8 +76,8 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 @contextlib.contextmanager
 def _uninterrupted_children() -> Iterator[None]:
-    """Let processes that are started within take no notice of Ctrl-C, which a terminal sends to
-    all; the first one ends them.
+    """Let processes that are started here ignore Ctrl-C, which a terminal sends to all of them;
+    the parent ends them.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -90,7 +87,7 @@ def _uninterrupted_children() -> Iterator[None]:
 
 
 def _begin() -> None:
-    """End with the process that started this one, even where that was killed."""
+    """End this process together with its parent, even if that is killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1,5 +1,5 @@
-"""Results as CSV, NDJSON or Parquet, a batch at a time, so that what is written is whole whenever
-it stops.
+"""Write results as CSV, NDJSON or Parquet, in batches, so that the output is complete whenever it
+stops.
 """
 
 import csv
@@ -13,7 +13,7 @@ from flaskapi.reading.many import Route
 
 Form = Literal["csv", "ndjson", "parquet"]
 Result = dict[str, Any]
-ROW_GROUP = 10_000  # rows that Parquet keeps in memory and writes together
+ROW_GROUP = 10_000  # rows that Parquet holds in memory and writes together
 PARQUET_EXTRA = (
     "This needs the extra 'parquet': .venv/bin/pip install --constraint requirements.txt "
     "--editable '.[parquet]'"
@@ -21,7 +21,7 @@ PARQUET_EXTRA = (
 
 
 class RowWriter(Protocol):
-    """Writes batches of results; what was written is a whole file of its kind once it is closed."""
+    """Writes batches of results; after `close` the output is a valid file."""
 
     def write(self, results: Sequence[Result]) -> None: ...
 
@@ -29,11 +29,11 @@ class RowWriter(Protocol):
 
 
 def check_form(form: Form) -> None:
-    """See that a form can be written. What that takes a second to import is imported here, before
-    there is a file to lose.
+    """Check that a format can be written. Libraries that take a second to import are imported here,
+    before the output file is opened.
 
     Raises:
-        FlaskapiError: Parquet, and pyarrow is not installed.
+        FlaskapiError: Parquet is requested, but pyarrow is not installed.
     """
     if form == "parquet":
         try:
@@ -45,15 +45,15 @@ def check_form(form: Form) -> None:
 
 
 def make_writer(form: Form, file: IO[bytes], route: Route) -> RowWriter:
-    """Make the writer of a form, which leaves the file open."""
+    """Make the writer of a format; the caller closes the file."""
     if form == "parquet":
         return _ParquetWriter(file, route)
     return _LineWriter(file, _csv_lines(route) if form == "csv" else _ndjson_lines)
 
 
 def _row(result: Result, route: Route) -> tuple[Any, ...]:
-    """The columns of a table: the name, the digit or the number, its confidence, whether it is
-    uncertain, the error's text.
+    """The columns of a row: the name, the digit or the number, its confidence, whether it is
+    uncertain, the text of an error.
     """
     error = result.get("error")
     return (
@@ -97,7 +97,7 @@ def _csv_lines(route: Route) -> Callable[[Sequence[Result]], bytes]:
 class _LineWriter:
     def __init__(self, file: IO[bytes], lines: Callable[[Sequence[Result]], bytes]) -> None:
         self._file, self._lines = file, lines
-        self.write([])  # CSV's header, also where there will be no line
+        self.write([])  # the header of the CSV, even if no row follows
 
     def write(self, results: Sequence[Result]) -> None:
         self._file.write(self._lines(results))
@@ -141,7 +141,7 @@ class _ParquetWriter:
 
 
 class _Counted:
-    """A file that knows how much was written into it, which a pipe does not, and Parquet asks."""
+    """A file that counts its bytes: Parquet asks for the position, and pipes have none."""
 
     closed = False
 
@@ -159,4 +159,4 @@ class _Counted:
         self._file.flush()
 
     def close(self) -> None:
-        self._file.flush()  # whoever opened it closes it
+        self._file.flush()  # the caller closes it

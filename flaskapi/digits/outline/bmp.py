@@ -24,8 +24,8 @@ def read(data: bytes) -> Outline:
         end = offset + length if length else len(data)
         if width * height > MOST_RUN_PIXELS or min(end, len(data)) - offset > MOST_RUN_BYTES:
             raise TooLargeError(
-                f"The image is a BMP of runs; at most {MOST_RUN_PIXELS:,} pixels in "
-                f"{MOST_RUN_BYTES:,} bytes of them are read."
+                f"The image is a run-length encoded BMP; at most {MOST_RUN_PIXELS:,} pixels in "
+                f"{MOST_RUN_BYTES:,} bytes are allowed."
             )
     else:
         end = offset + (width * bits + 31) // 32 * 4 * height

@@ -13,7 +13,7 @@ MOST_TEXT_BYTES = 1 << 20  # of a compressed text that may say how the picture i
 SIMPLE_PIXELS, SIMPLE_BYTES = 1_000_000, 1 << 20
 # Half a byte for a pixel is a photograph of high quality.
 LINEAR_BYTES = 1 << 20
-DAMAGED = "The image cannot be decoded whole: it is truncated or damaged."
+DAMAGED = "The image cannot be decoded completely: it is truncated or damaged."
 
 
 class Outline(NamedTuple):
@@ -27,6 +27,7 @@ class Outline(NamedTuple):
     memory: int  # bytes that decoding takes, or goes through, at most
     orientation: int = 1  # as EXIF numbers them
     is_simple: bool = True  # no rare structure, whose cost is not a matter of its size alone
+    is_grey: bool = False  # a byte for each pixel, none transparent, row by row, as MNIST's are
     is_linear: bool = False  # decoded in one pass at the size that is asked for, as photographs are
 
     @property
@@ -40,7 +41,7 @@ class Outline(NamedTuple):
 
 def too_many(parts: str, most: int) -> TooLargeError:
     """The error for a file with too many parts of a kind."""
-    return TooLargeError(f"The image file has too many {parts}; at most {most:,} are read.")
+    return TooLargeError(f"The image file has too many {parts}; at most {most:,} are allowed.")
 
 
 def damaged() -> InvalidImageError:

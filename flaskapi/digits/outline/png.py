@@ -36,6 +36,9 @@ def read(data: bytes) -> Outline:
         place,
         width * height * channels * (2 if wide else 1) + len(data),
         _orientation(data, chunks),
+        # 8 bits, luminance alone, not interlaced.
+        is_grey=(data[_START + 16], colours, data[_START + 20]) == (8, 0, 0)
+        and all(kind != b"tRNS" for kind, _, _ in chunks),
     )
 
 

@@ -122,7 +122,7 @@ class _Page(_Fields):
         self._compression = self.value(_COMPRESSION, 1)
         if self._compression not in _COMPRESSIONS:
             raise UnsupportedImageError(
-                f"The image is a TIFF of compression {self._compression}, which is not read."
+                f"The image is a TIFF with compression {self._compression}, which is not supported."
             )
         for tag in _NEEDED & fields.keys() - {_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES}:
             field = fields[tag]

@@ -25,7 +25,7 @@ export async function showModels() {
 
 async function load() {
   const [page, { retrainings }] = await Promise.all([ask("models"), ask("retrainings?limit=100")]);
-  changed = Object.fromEntries(retrainings.filter(({ version, figures }) => version && figures?.fixed !== undefined).map(({ version, figures }) => [version, figures]));
+  changed = Object.fromEntries(retrainings.filter(({ version, figures }) => version && figures?.better !== undefined).map(({ version, figures }) => [version, figures]));
   versions = page.models;
   take(page);
   next = below(page.next);
@@ -95,7 +95,7 @@ function showVersions() {
     [t("Network"), ({ figures }) => [figures.network ?? "", ...(figures.weights ? [h("br"), h("span", { className: "quiet" }, t("{0} weights", many(figures.weights)))] : [])]],
     [t("Hours of training"), ({ figures }) => (figures.hours === undefined ? [] : [figures.hours.toFixed(1)])],
     [t("Labels learned from"), ({ learned_from: learned }) => (learned === null ? [] : [many(learned)])],
-    [t("Labels held back"), ({ name }) => (changed[name] ? [t("{0} fixed, {1} broken", many(changed[name].fixed), many(changed[name].broken))] : [])],
+    [t("Labelled pictures"), ({ name }) => (changed[name] ? [t("{0} better, {1} worse", many(changed[name].better), many(changed[name].worse))] : [])],
     [t("Right, of its test set"), ({ figures }) => (figures.accuracy?.test === undefined ? [] : [PERCENT2.format(figures.accuracy.test)])],
     ...evaluated.map((name) => [t(name.replaceAll("_", " ")), figure(name)]),
   ];

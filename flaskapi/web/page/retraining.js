@@ -50,7 +50,7 @@ function outcome({ state, figures, version }) {
   if (state === "requested") return [t("No worker has taken it yet. One runs by:"), h("code", { className: "inline" }, ".venv/bin/python -m flaskapi retrain --watch")];
   if (!figures) return [];
   const told = [];
-  if (figures.fixed !== undefined) told.push(t("Your {0} labels held back: {1} fixed, {2} broken.", many(figures.held_back), many(figures.fixed), many(figures.broken)));
+  if (figures.better !== undefined) told.push(t("Of {0} labelled pictures {1} are answered better, {2} worse.", many(figures.learned), many(figures.better), many(figures.worse)));
   if (figures.mnist_wrong) told.push(t("Of MNIST's test set {0} wrong, before {1}.", many(figures.mnist_wrong[1]), many(figures.mnist_wrong[0])));
   return [...(version ? [h("b", {}, version), " "] : []), told.join(" ") || (figures.reasons ?? []).join(" ")];
 }

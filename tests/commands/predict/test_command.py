@@ -75,7 +75,7 @@ def test_rows_go_to_standard_output_errors_to_standard_error_and_the_status_tell
         line.split(b",")[0].split(b"/")[-1] for line in out.splitlines()
     ]
     assert err.startswith(b"error: %s/bad.png: This is not an image" % os.fsencode(tmp_path))
-    assert err.endswith(b"\n1 got no answer.\n")
+    assert err.endswith(b"\nImages without an answer: 1.\n")
 
 
 def test_lines_are_those_of_the_endpoint(archive: Path, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_folder_that_is_not_there_is_said_before_the_work(
 ) -> None:
     assert 1 == main(["predict", str(archive), "--to", str(tmp_path / "none" / "out")])
     assert (
-        f"error: {tmp_path}/none/out: there is no such folder to write into.\n"
+        f"error: {tmp_path}/none/out: the folder for this file does not exist.\n"
         == capsys.readouterr().err
     )
 
@@ -238,7 +238,7 @@ def test_ctrl_c_leaves_what_was_done_written_whole(form: str, workers: int, tmp_
     for _ in range(2):
         os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert (130, b"Interrupted; what was done is written.\n") == (process.returncode, err)
+    assert (130, b"Interrupted. The rows so far are written.\n") == (process.returncode, err)
     if form == "parquet":
         rows = pyarrow.parquet.read_table(target).to_pylist()
     else:
