@@ -41,6 +41,7 @@ POLICY = "; ".join(
 
 _FILE = {"type": "string"}
 _PAGE = {"text/html": _FILE}
+_PARTS = dict.fromkeys(TYPES.values(), _FILE) | {TYPES[".webmanifest"]: {"type": "object"}}
 
 
 def init_app(app: Flask) -> None:
@@ -66,7 +67,7 @@ def operations() -> Response:
 
 
 @blueprint.get("/page/<name>")
-@described(dict.fromkeys(TYPES.values(), _FILE), headers=FILE_HEADERS)
+@described(_PARTS, headers=FILE_HEADERS)
 @open_to_all
 def part(name: str) -> Response:
     """One of the files of the pages."""

@@ -8,13 +8,43 @@ from typing import Any
 
 import pytest
 from browsers import TIMEOUT_MS, Site, chromium, why_no_chromium
+from described import Description
 from fakes import FixedClassifier, FixedDetector
 from flask.testing import FlaskClient
+from operators import make_app
 from playwright.sync_api import Browser, BrowserContext, Page
+from werkzeug.test import TestResponse
 
 from flaskapi import create_app
 
 Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def description(tmp_path_factory: pytest.TempPathFactory) -> Description:
+    return Description(make_app(tmp_path_factory.mktemp("described"), STORE="off"))
+
+
+@pytest.fixture(autouse=True)
+def _answers_are_as_described(
+    monkeypatch: pytest.MonkeyPatch, description: Description
+) -> Iterator[None]:
+    """The rule that every answer which a test here is given is one that `/openapi.json` has."""
+    faults = list[str]()
+    ask = FlaskClient.open
+
+    def watch(client: FlaskClient, *args: Any, **options: Any) -> TestResponse:
+        answer = ask(client, *args, **options)
+        request = answer.request
+        if fault := description.find_fault(
+            client.application, request.method, request.path, answer
+        ):
+            faults.append(f"{request.method} {request.path}: {fault}")
+        return answer
+
+    monkeypatch.setattr(FlaskClient, "open", watch)
+    yield
+    assert [] == faults
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,11 @@ IN_NO_VIEW = {
 } | {errors.VersionError}
 
 
+@pytest.fixture(autouse=True)
+def _answers_are_as_described() -> None:
+    """Not here: errors are raised where there is none of their kind."""
+
+
 @pytest.fixture
 def client(unchanged: tuple[FlaskClient, FixedClassifier]) -> FlaskClient:
     return unchanged[0]

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from described import Description
 from flask import Flask
 from flask.testing import FlaskClient
 from operators import in_full, make_app, operator, store_of
+from werkzeug.test import Client
 
 from flaskapi.contract import bodies
 from flaskapi.contract.problems import PROBLEMS
@@ -176,3 +178,25 @@ print("apispec" in sys.modules, "flask_swagger_ui" in sys.modules)
         check=True,
     )
     assert ["False", "True", "False"] == done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        ({"status": "live"}, None),
+        ({"status": "dead"}, '"dead" is not one of "live", at'),
+        ({}, '"status" is a required property, at'),
+        (("no JSON", 200), "the type text/html"),
+        (({"status": "live"}, 418), "the status 418"),
+    ],
+)
+def test_an_answer_that_is_not_described_is_noticed(
+    tmp_path: Path, description: Description, answer: Any, fault: str | None
+) -> None:
+    """By what looks at every answer that the tests beside this one are given."""
+    app = make_app(tmp_path, STORE="off")
+    app.view_functions["operations.live"] = lambda: answer
+    given = Client(app).get("/health/live")
+    found = description.find_fault(app, "GET", "/health/live", given)
+    assert (fault is None) == (found is None)
+    assert (found or "").startswith(fault or "")
