@@ -16,13 +16,13 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OPENCV_FOR_THRE
 atexit.register(os._exit, 0)
 
 from flaskapi import create_app  # noqa: E402 the path and the environment come first
-from flaskapi.web.memory import give_large_pieces_back, watch_memory  # noqa: E402
+from flaskapi.web.memory import give_memory_back, watch_memory  # noqa: E402
 
 # How long a thread that comes back from the database waits for one that computes, at most, in seconds; Python's own is 0.005.
 sys.setswitchinterval(0.0005)
 
-give_large_pieces_back()
 # Settings go into config.toml in the instance folder; Apache's SetEnv does not reach Python's environment.
 application = create_app({"METRICS_PATH": "metrics"})
 application.extensions["flaskapi"].models.watch()  # from the start: also one that is asked nothing serves what is promoted, and says so
+give_memory_back()
 watch_memory(application.config["PROCESS_MEMORY_BYTES"])
