@@ -11,7 +11,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requi
 # Processes that test at the same time.
 WORKERS ?= 2
 
-.PHONY: help run test check lint train bench lock audit sbom clean
+.PHONY: help run test check lint train bench fuzz lock audit sbom clean
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
@@ -35,6 +35,10 @@ train: .venv/all ## train the shipped network, or NETWORK=detector; DATA=folder 
 
 bench: .venv/all apache ## measure what docs/figures.md reports (minutes)
 	$(BIN)/python -m benchmarks
+
+fuzz: .venv/all ## throw made-up input at each way in, MINUTES=1 each; installs Atheris (129 MB)
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check atheris==3.0.0
+	$(BIN)/python -m benchmarks fuzz --minutes $(or $(MINUTES),1)
 
 lock: .venv/all ## pin what serving needs with the hashes of its files: deploy/requirements-serve.txt (minutes)
 	$(BIN)/python deploy/lock

@@ -9,6 +9,7 @@ from benchmarks import (
     bulk,
     conditions,
     files,
+    fuzz,
     instructions,
     machines,
     moving,
@@ -47,6 +48,12 @@ def main() -> None:
         "only", nargs="*", metavar="WORD", help="take only steps whose name has one of these"
     )
     standing.set_defaults(run=lambda options: resilience.main(options.only))
+    trying = commands.add_parser("fuzz", help=fuzz.__doc__)
+    trying.add_argument(
+        "--minutes", type=float, default=1.0, help="of each; %(default)s by default"
+    )
+    trying.add_argument("only", nargs="*", metavar="WORD", help="only ways whose name has one")
+    trying.set_defaults(run=lambda options: fuzz.main(options.minutes, options.only))
     commands.add_parser("promotions", help=promotions.__doc__).set_defaults(
         run=lambda _: promotions.main()
     )

@@ -18,9 +18,9 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OPENCV_FOR_THRE
 # processor, in which, at a reload of Apache, there is no socket for requests.
 atexit.register(os._exit, 0)
 
-from flaskapi.web.memory import give_back_memory, watch_memory  # noqa: E402 the path and the environment come first
+from flaskapi.web.memory import configure_malloc, trim_memory, watch_memory  # noqa: E402 the path and the environment come first
 
-give_back_memory()
+configure_malloc()
 
 from flaskapi import create_app  # noqa: E402 what is imported takes memory
 
@@ -30,4 +30,5 @@ sys.setswitchinterval(0.0005)
 # Settings go into config.toml in the instance folder; Apache's SetEnv does not reach Python's environment.
 application = create_app({"METRICS_PATH": "metrics"})
 application.extensions["flaskapi"].models.watch()  # from the start: also one that is asked nothing serves what is promoted, and says so
+trim_memory()
 watch_memory(application.config["PROCESS_MEMORY_BYTES"])

@@ -64,7 +64,7 @@ class Worker:
         while not self._stopped.is_set():
             try:
                 self._note()
-                taken = retrainings.take(self._store, self._name)
+                taken = retrainings.claim(self._store, self._name)
             except StoreUnavailableError as error:
                 log.error("retrain: %s", error)
                 taken = None

@@ -4,6 +4,7 @@ folder.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 import logging
@@ -20,6 +21,7 @@ from flaskapi.steps import STEPS, Spent, measure
 from flaskapi.web.access import is_known_operator
 from flaskapi.web.described import described
 from flaskapi.web.gauges import Gauges
+from flaskapi.web.metrics_files import KINDS, merge_ended, reading
 from flaskapi.web.scopes import open_to_all
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def create_metrics(shared_path: Path | None) -> Metrics:
     if shared_path is not None:
         try:
             shared_path = _folder_of_this_server(shared_path)
-            for kind in ("counter", "histogram"):
+            for kind in KINDS:
                 _take_room(shared_path / f"{kind}_{os.getpid()}.db")
         except OSError as error:
             logging.getLogger("flaskapi").error(
@@ -55,6 +57,8 @@ def create_metrics(shared_path: Path | None) -> Metrics:
         # Read when prometheus_client is first imported, which is why no module here imports it at
         # its top.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared_path)
+        with contextlib.suppress(OSError):  # a full disk: they stay as they are
+            merge_ended(shared_path)
     return Metrics(shared_path)
 
 
@@ -190,8 +194,9 @@ class Metrics:
         if self._shared_path is not None:
             registry = type(registry)()
             MultiProcessCollector(registry, str(self._shared_path))  # type: ignore[no-untyped-call]
-        text: bytes = generate_latest(registry)
-        return text
+            with reading(self._shared_path):
+                return bytes(generate_latest(registry))
+        return bytes(generate_latest(registry))
 
 
 def init_app(app: Flask) -> None:

@@ -14,6 +14,7 @@ from servers import Server, apache
 from waiting import until
 
 pytestmark = pytest.mark.apache
+PNG = encode(draw_digit(7, side=28))
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -25,7 +26,7 @@ def test_both_logs_are_json_and_tell_of_the_same_request(folder: Path) -> None:
         LOG_FILE='"log/flaskapi.json"',
     ) as server:
         headers = {"content_type": "image/png", "X_Request_ID": "both-1", "traceparent": TRACE}
-        server.ask("/predict?key=secret", encode(draw_digit(7, side=28)), **headers)
+        server.ask("/predict?key=secret", PNG, **headers)
         for path in ("/n%c3%a9%22%5c%01", "/", '/a"b'):
             send(server, path)
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as strange:
@@ -59,3 +60,23 @@ def send(server: Server, path: str) -> None:
     connection.endheaders()
     connection.getresponse().read()
     connection.close()
+
+
+def test_metrics_are_of_all_processes_whichever_is_asked(server: Server) -> None:
+    steps = 'flaskapi_step_duration_seconds_count{step="decode"}'
+    before = read(server)
+    for _ in range(6):
+        assert 200 == server.ask("/predict", PNG, content_type="image/png").status
+    found = [read(server) for _ in range(6)]
+    assert {before.get(steps, 0) + 6} == {one[steps] for one in found}
+    for one in found:
+        assert 3 == sum(n for name, n in one.items() if "flaskapi_model_processes{" in name)
+        assert 1 == one["flaskapi_store_up"]
+
+
+def read(server: Server) -> dict[str, float]:
+    lines = server.ask("/metrics").body.decode().splitlines()
+    return {
+        name: float(value)
+        for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")
+    }

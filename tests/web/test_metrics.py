@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from fakes import draw_digit, encode
 from flask.testing import FlaskClient
+from prometheus_client.mmap_dict import MmapedDict
 
 import flaskapi
+from flaskapi.web import metrics_files
 
 PNG = encode(draw_digit(7, side=28))
 SERVER = """
@@ -140,3 +142,45 @@ for digit in range(10):
     assert 2 == len(files)
     for file in files:
         assert 2**18 == file.stat().st_size == file.stat().st_blocks * 512
+
+
+@pytest.mark.process
+def test_what_ended_processes_counted_is_in_one_file_and_none_of_it_is_lost(
+    tmp_path: Path,
+) -> None:
+    """After as many rolls as there may be, a scrape reads few files."""
+    count = 'flaskapi_requests_total{route="/health/live",status="200"} '
+    for number in range(1, 5):
+        assert f"{count}{number}.0" in serve(tmp_path)
+    names = sorted(file.name for file in tmp_path.glob("shared/*/counter_*.db"))
+    assert 2 == len(names)
+    assert "counter_0.db" == names[0]
+
+
+def test_files_of_running_processes_are_left_alone_and_a_full_disk_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = [4194305, 4194306]  # more than Linux's largest process id
+    for process, value in zip([os.getpid(), *dead], (1.0, 10.0, 100.0), strict=True):
+        values = MmapedDict(str(tmp_path / f"counter_{process}.db"))
+        values.write_value("key", value, 0.0)
+        values.close()
+
+    def read(name: str) -> list[float]:
+        found = MmapedDict.read_all_values_from_file(str(tmp_path / name))
+        return [value for _, value, *_ in found]
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(metrics_files.os, "posix_fallocate", fail)
+        with pytest.raises(OSError, match="No space"):
+            metrics_files.merge_ended(tmp_path)
+    assert [[10.0], [100.0]] == [read(f"counter_{process}.db") for process in dead]
+    metrics_files.merge_ended(tmp_path)
+    assert [1.0] == read(f"counter_{os.getpid()}.db")
+    assert [110.0] == read("counter_0.db")
+    assert {".lock", "counter_0.db", f"counter_{os.getpid()}.db"} == {
+        file.name for file in tmp_path.iterdir()
+    }
