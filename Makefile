@@ -18,7 +18,7 @@ help:
 run: .venv/serve ## serve the shipped model at http://HOST:PORT (127.0.0.1:8000) until Ctrl-C
 	@deploy/run
 
-test: .venv/all apache chromium ## set up everything, then run every test and the linters
+test: .venv/all apache chromium valgrind ## set up everything, then run every test and the linters
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
 	$(MAKE) --no-print-directory lint
 
@@ -88,3 +88,11 @@ chromium:
 		echo "Installing chromium with apt-get, for the tests of the pages ..." && \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
 		echo "No chromium, and no root to install it: the tests of the pages will skip."
+
+# Valgrind counts instructions for one test.
+.PHONY: valgrind
+valgrind:
+	@command -v valgrind >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		echo "Installing valgrind with apt-get, for the count of instructions ..." && \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends valgrind >/dev/null; } || \
+		echo "No valgrind, and no root to install it: the count of instructions will skip."
