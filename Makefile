@@ -18,7 +18,7 @@ help:
 run: .venv/serve ## serve the shipped model at http://HOST:PORT (127.0.0.1:8000) until Ctrl-C
 	@deploy/run
 
-test: .venv/all apache chromium promtool ## set up everything, then run every test and the linters
+test: .venv/all apache chromium promtool valgrind ## set up everything, then run every test and the linters
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
 	$(MAKE) --no-print-directory lint
 
@@ -101,3 +101,11 @@ promtool: .venv/bin/python
 		{ apt-get download -qq prometheus 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get download -qq prometheus; }; } && \
 		dpkg-deb --extract prometheus_*.deb . && mv usr/bin/promtool ../bin/ && cd .. && rm -r prometheus; } || \
 		echo "No promtool could be had: the tests of the alerts will skip."
+
+# Valgrind counts instructions for one test.
+.PHONY: valgrind
+valgrind:
+	@command -v valgrind >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		echo "Installing valgrind with apt-get, for the count of instructions ..." && \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends valgrind >/dev/null; } || \
+		echo "No valgrind, and no root to install it: the count of instructions will skip."

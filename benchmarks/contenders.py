@@ -84,7 +84,10 @@ def find_contenders(database: str | None, checkouts: Sequence[Path] = ()) -> lis
         ),
         Contender("BentoML", _peer("bentoml", ["bentoml==1.4.40"], _bentoml)),
         Contender(
-            "MLServer", _peer("mlserver", ["mlserver==1.7.1"], _mlserver), _write_numbers, False
+            "MLServer",  # with a newer uvloop its workers end at once
+            _peer("mlserver", ["mlserver==1.7.1", "uvloop==0.21.0"], _mlserver),
+            _write_numbers,
+            decodes=False,
         ),
     ]
 
@@ -197,8 +200,8 @@ def _wait(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
             urllib.request.urlopen(urllib.request.Request(address, b"{}"), timeout=5).close()
             return
         except urllib.error.HTTPError as error:
-            if error.code < 500:  # it is ready, and refuses what was sent
-                return
+            if error.code < 500 and b"not ready" not in error.read():
+                return  # it is ready, and refuses what was sent
         except OSError:
             pass
         time.sleep(0.02)

@@ -55,9 +55,10 @@ def prepare(missing: str | None = None) -> Iterator[tuple[Path, Path]]:
 
 def write_upload(script: Path, image: bytes, field: str = "file") -> Path:
     """Write what makes wrk upload an image as a form."""
+    kind = "image/jpeg" if image.startswith(b"\xff\xd8") else "image/png"
     head = (
         f'--x\r\nContent-Disposition: form-data; name="{field}"; filename="7.png"\r\n'
-        "Content-Type: image/png\r\n\r\n"
+        f"Content-Type: {kind}\r\n\r\n"
     )
     return write_body(
         script, head.encode() + image + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
