@@ -201,6 +201,7 @@ def upgrade(machine: Machine, place: Place, options: argparse.Namespace) -> None
         pictures = options.check or release / "examples"
         steps.check_beside(machine, release, pictures)
         undo.callback(point, place, "previous", place.find("previous"))
+        undo.callback(settle_tables, machine, before, release)
         undo.callback(go_back, machine, place, before)
         migrate(machine, place, before, release, undo)
         switch(machine, place, before, release)
@@ -216,11 +217,13 @@ def roll_back(machine: Machine, place: Place, options: argparse.Namespace) -> No
         raise FailedError("There is no release before this one.")
     with steps.undone(machine) as undo:
         undo.callback(point, place, "previous", before)
+        undo.callback(settle_tables, machine, now, before)
         undo.callback(go_back, machine, place, now)
         migrate(machine, place, now, before, undo)
         switch(machine, place, now, before)
         steps.check_answers(steps.find_address(place), options.check or before / "examples")
     finish(machine, place, before, worker=bool(steps.read_note(before).get("worker")))
+    settle_tables(machine, before, now)
     machine.say(f"Rolled back: {now.name} -> {before.name}.")
 
 
@@ -241,10 +244,20 @@ def migrate(
     target = place.backups / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-before-{wanted}"
     machine.say(f"Tables: from {was} to {wanted}, after a backup into {target} ...")
     steps.flaskapi(machine, old, "backup", target)
-    # Which of the two is newer, knows the other's tables too.
-    knows = new if wanted > was else old
-    steps.flaskapi(machine, knows, "store", "migrate", wanted)
-    undo.callback(steps.flaskapi, machine, knows, "store", "migrate", was)
+    settle_tables(machine, new, old)
+    undo.callback(settle_tables, machine, old, new)
+
+
+def settle_tables(machine: Machine, release: Path, other: Path) -> None:
+    """Bring the tables to what a release needs, from what another needs.
+
+    Where processes of newer code run meanwhile, one that first uses the store then brings the
+    tables up again: so this is done once more when the last of them has ended.
+    """
+    wanted, theirs = (str(read_note(one).get("revision")) for one in (release, other))
+    if wanted != theirs:
+        newer = release if wanted > theirs else other  # it knows the tables of both
+        steps.flaskapi(machine, newer, "store", "migrate", wanted)
 
 
 def switch(machine: Machine, place: Place, old: Path, new: Path) -> None:

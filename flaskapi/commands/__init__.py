@@ -85,7 +85,8 @@ def find_written(options: argparse.Namespace) -> Iterator[Path]:
     for name in names:
         if path := getattr(options, name, None):
             yield Path(path)
-            if getattr(options, "replaces_folder", False):
+            # A backup takes its folder's place; of many that are kept each lies within it.
+            if getattr(options, "replaces_folder", False) and not getattr(options, "keep", None):
                 yield Path(path).absolute().parent
 
 

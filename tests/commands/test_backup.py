@@ -15,7 +15,8 @@ from databases import Postgres
 from fakes import make_submission
 from waiting import until
 
-from flaskapi.__main__ import main
+from flaskapi.__main__ import main, make_parser
+from flaskapi.commands import find_written
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.keys import find_key, make_key
 from flaskapi.submissions.listing import get_submission
@@ -287,6 +288,8 @@ def test_of_backups_with_a_time_for_a_name_the_newest_stay(
     for name in (*old, "by-hand", "2026-99-99T000000Z"):
         (folder / name / "backup.json").write_text("{}")
     store.record([make_submission()])
+    into = make_parser().parse_args(["backup", str(folder), "--keep", "2"])
+    assert [folder] == list(find_written(into)), "the folder above need not be writable"
     assert 0 == main(["backup", str(folder), "--keep", "2"])
     (new,) = {path.name for path in folder.iterdir()} - others - set(old)
     assert {*others, old[2], new} == {path.name for path in folder.iterdir()}

@@ -281,10 +281,11 @@ def test_an_upgrade_is_checked_backed_up_migrated_and_rolled_in_this_order(
     ("broken", "undone"),
     [
         ("beside", []),
-        ("backup", []),
-        ("store migrate r0006", []),
-        ("roll", ["store migrate r0005", "roll"]),
-        ("answers", ["store migrate r0005", "roll"]),
+        ("backup", ["store migrate r0005"]),
+        ("store migrate r0006", ["store migrate r0005"]),
+        # Once more, for a new process may have brought the tables up again meanwhile.
+        ("roll", ["store migrate r0005", "roll", "store migrate r0005"]),
+        ("answers", ["store migrate r0005", "roll", "store migrate r0005"]),
     ],
 )
 def test_an_upgrade_that_fails_leaves_what_served_before(
@@ -341,7 +342,7 @@ def test_a_rollback_takes_the_tables_back_by_the_code_that_knows_both(
     point(place, "previous", old)
     monkeypatch.setattr(steps, "check_answers", lambda *_: None)
     options.run(machine, place, options)
-    assert ["store migrate r0005"] == [one[-19:] for one in machine.did if "migrate" in one]
+    assert ["store migrate r0005"] * 2 == [one[-19:] for one in machine.did if "migrate" in one]
     assert (old, new) == (place.find("current"), place.find("previous"))
 
 
