@@ -345,7 +345,7 @@ class RetrainingRow(TypedDict):
     """A retraining as a list has it."""
 
     id: UUID
-    state: Literal["requested", "running", "promoted", "stayed", "failed"]
+    state: Literal["requested", "running", "promoted", "stayed", "withdrawn", "failed"]
     progress: SHARE
     requested_by: str | None
     requested_at: MOMENT

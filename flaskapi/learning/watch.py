@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -26,6 +27,10 @@ HEAR_S = 5.0  # between two signs of life
 NOTE_S = 30.0  # between two notes that there is a worker
 POLL_S = 3.0  # between two looks for a request
 ENDING_S = 10.0  # that a child has to end
+# What TensorFlow tells of processors and of its own log, which no setting silences.
+NOISE = re.compile(
+    r"WARNING: All log messages before absl|[IW]\d{4} \d\d:\d\d:|[IW]\d{4} \d+\.\d+ "
+)
 log = logging.getLogger("flaskapi")
 
 
@@ -100,8 +105,8 @@ class Worker:
                 if not self._is_still_ours(taken, said):
                     _end(child.process)
                     log.error(
-                        "retrain: %s was given to another worker, because this one did not report "
-                        "in time",
+                        "retrain: %s was withdrawn, or given to another worker because this one "
+                        "did not report in time",
                         taken.id,
                     )
                     return
@@ -158,7 +163,7 @@ class _Said:
             found = json.loads(line)
             self.progress = float(found.get("progress", self.progress))
         except (ValueError, AttributeError):
-            self.log += line
+            self.log += "" if NOISE.match(line) else line
             return True
         if said := found.get("say"):
             self.log += f"{said}\n"

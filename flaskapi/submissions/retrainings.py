@@ -12,11 +12,12 @@ from flaskapi.submissions import Store
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.tables import chores, retrainings
 
-REQUESTED, RUNNING, PROMOTED, STAYED, FAILED = (
+REQUESTED, RUNNING, PROMOTED, STAYED, WITHDRAWN, FAILED = (
     "requested",
     "running",
     "promoted",
     "stayed",
+    "withdrawn",
     "failed",
 )
 SILENT = timedelta(minutes=3)  # after which a worker that was not heard of is given up
@@ -180,6 +181,22 @@ def finish(
     }
     done = {} if state == FAILED else {"progress": 1.0}
     return _update(store, taken, change | done | {"log": log[-LOG_CHARACTERS:]})
+
+
+def withdraw(store: Store, id: UUID) -> bool:
+    """End a retraining that has not ended. Tells whether it had not; its worker stops when it
+    reports next.
+
+    Raises:
+        StoreUnavailableError: the database cannot be reached or written.
+    """
+    of = retrainings.c
+    query = (
+        sa.update(retrainings)
+        .where((of.id == id) & of.state.in_((REQUESTED, RUNNING)))
+        .values({"state": WITHDRAWN, "finished_at": datetime.now(UTC)})
+    )
+    return store.run(lambda connection: connection.execute(query).rowcount) > 0
 
 
 def give_back(store: Store, taken: Retraining) -> bool:

@@ -2,7 +2,7 @@
 --watch` runs it; no web process ever trains.
 """
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, jsonify, request, url_for
 
 from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.answers import write_moment
-from flaskapi.errors import InvalidRequestError, NotFoundError
+from flaskapi.errors import ConflictError, InvalidRequestError, NotFoundError
 from flaskapi.web.access import operator_name, operators_only
 from flaskapi.web.described import described
 from flaskapi.web.payload import read_document, read_query
@@ -79,6 +79,20 @@ def watch(id: UUID) -> dict[str, Any]:
     return _describe(_find(id))
 
 
+@blueprint.delete("/retrainings/<uuid:id>")
+@described(documents.RETRAINING, errors=(ConflictError,))
+@operators_only
+def withdraw(id: UUID) -> dict[str, Any]:
+    """Withdraw a retraining that has not ended."""
+    from flaskapi.submissions import retrainings
+
+    read_query(request)
+    found = _find(id)
+    if not retrainings.withdraw(services().store, id):
+        raise ConflictError(f"The retraining has ended: {found.state}. Nothing can be withdrawn.")
+    return _describe(_find(id))
+
+
 def _find(id: UUID) -> "Retraining":
     from flaskapi.submissions import retrainings
 
@@ -125,6 +139,15 @@ def _summarize(found: "Retraining") -> dict[str, Any]:
     return described
 
 
+def _note_on_worker() -> str:
+    from flaskapi.submissions import retrainings
+
+    outlook = retrainings.look(services().store, datetime.now(UTC))
+    if outlook.worker_is_alive:
+        return f"A worker is there; {outlook.waiting:,} retrainings wait for one."
+    return f"No worker was heard of in the last three minutes. {_WAITS}"
+
+
 def _describe(found: "Retraining") -> dict[str, Any]:
     moments = {name: getattr(found, name) for name in ("requested_at", "heard_at", "finished_at")}
     return {
@@ -138,5 +161,5 @@ def _describe(found: "Retraining") -> dict[str, Any]:
         "version": found.version,
         "figures": found.figures,
         "log": found.log,
-        **({"note": _WAITS} if found.state == "requested" else {}),
+        **({"note": _note_on_worker()} if found.state == "requested" else {}),
     }

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from waiting import until
 
-from flaskapi.learning.watch import Worker
+from flaskapi.learning.watch import Worker, _Said
 from flaskapi.submissions import retrainings
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.retrainings import SILENT, Retraining
@@ -131,15 +131,15 @@ def test_a_candidate_that_does_not_serve_is_said_to_have_stayed(
         ),
         pytest.param(
             "os.kill(os.getpid(), signal.SIGSEGV)",
-            "ended by SIGSEGV before it was done",
+            "ended early, by SIGSEGV",
             id="crash",
         ),
         pytest.param(
             "sys.exit('error: [Errno 28] No space left on device')",
-            "No space left on device\nThe training ended with status 1 before it was done",
+            "No space left on device\nThe training ended early, with status 1",
             id="disk full",
         ),
-        pytest.param("pass", "ended with status 0 before it was done", id="no result"),
+        pytest.param("pass", "ended early, with status 0", id="no result"),
         pytest.param(
             f"print({DONE!r}, flush=True); os.abort()",
             "ended by SIGABRT",
@@ -242,3 +242,25 @@ def test_the_command_waits_for_requests_and_ends_at_sigterm(
         reason.split(" A quarter")[0],
     )
     assert reason in found.log
+
+
+@pytest.mark.parametrize(
+    ("line", "is_kept"),
+    [
+        (
+            "WARNING: All log messages before absl::InitializeLog() is called are written to ...\n",
+            0,
+        ),
+        (
+            "I0000 00:00:1796054118.085055    7297 port.cc:153] oneDNN operations are on.\n",
+            0,
+        ),
+        ("W0000 00:00:1796054118.085055    7297 gpu_device.cc:2342] Cannot dlopen.\n", 0),
+        ("E0000 00:00:1796054118.085055    7297 cuda.cc:1] An error stays.\n", 1),
+        ("Traceback (most recent call last):\n", 1),
+    ],
+)
+def test_what_tensorflow_tells_of_itself_is_not_in_the_log(line: str, is_kept: int) -> None:
+    said = _Said("")
+    assert said.read(line)
+    assert (line if is_kept else "") == said.log

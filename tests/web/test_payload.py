@@ -189,10 +189,15 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
         text('{"image": [true, "a"]}'),
         400,
         "invalid-request",
-        "it holds True",
+        "it contains True",
     ),
     "pixels that are not a number": (text('{"image": [NaN]}'), 400, "invalid-request", "nan"),
-    "pixels too deep": (text('{"image": [[[[[0]]]]]}'), 400, "invalid-request", "too deep"),
+    "pixels too deep": (
+        text('{"image": [[[[[0]]]]]}'),
+        400,
+        "invalid-request",
+        "it contains nested lists",
+    ),
     "a body packed otherwise": (
         {"data": b"\x0b\x02\x80words\x03", "headers": {"Content-Encoding": "br"}},
         415,

@@ -1,6 +1,7 @@
 """Asking for a retraining and watching it; who may, `test_access.py` holds."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -114,3 +115,34 @@ def test_they_are_listed_the_newest_first_without_what_is_long(keeping: Flask) -
 def test_a_page_that_cannot_be_is_refused(keeping: Flask, query: str) -> None:
     response = keeping.test_client().get(f"/retrainings?{query}", headers=operator(keeping))
     assert (400, "invalid-request") == read_problem(response)
+
+
+def test_one_that_has_not_ended_can_be_withdrawn_and_its_worker_loses_it(keeping: Flask) -> None:
+    client, store = keeping.test_client(), store_of(keeping)
+    with_key = operator(keeping)
+    first, second = (
+        client.post("/retrainings", headers=with_key).get_json()["id"] for _ in range(2)
+    )
+    taken = retrainings.claim(store, "a worker")
+    assert taken is not None
+    assert first == str(taken.id)
+    for id in (first, second):
+        answer = client.delete(f"/retrainings/{id}", headers=with_key).get_json()
+        assert "withdrawn" == answer["state"]
+        assert answer["finished_at"]
+    assert not retrainings.hear(store, taken, 0.5, "Training.")
+    assert retrainings.claim(store, "another worker") is None
+    again = client.delete(f"/retrainings/{first}", headers=with_key)
+    assert (409, "conflict") == read_problem(again)
+    assert 404 == client.delete(f"/retrainings/{SOME_ID}", headers=with_key).status_code
+
+
+def test_whether_there_is_a_worker_is_said_at_once(keeping: Flask) -> None:
+    client, store = keeping.test_client(), store_of(keeping)
+    with_key = operator(keeping)
+    note = client.post("/retrainings", headers=with_key).get_json()["note"]
+    assert "No worker was heard of in the last three minutes." in note
+    assert "retrain --watch" in note
+    retrainings.note_worker(store, datetime.now(UTC))
+    note = client.post("/retrainings", headers=with_key).get_json()["note"]
+    assert "A worker is there; 2 retrainings wait for one." == note

@@ -66,7 +66,7 @@ def test_only_sevens_are_a_drift_of_what_digits_there_are(client: FlaskClient) -
     measure = ask(client)["drift"]["measures"]["digit"]
     assert measure["index"] > 0.25
     assert "other than what the network learned from" == measure["meaning"]
-    assert measure["advice"].startswith("See whether")
+    assert measure["advice"].startswith("Is this mix expected")
 
 
 def test_of_another_model_and_of_other_days_there_is_nothing(client: FlaskClient) -> None:

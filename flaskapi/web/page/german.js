@@ -272,6 +272,8 @@ export default {
   "running": "läuft",
   "promoted": "eingesetzt",
   "not promoted": "nicht eingesetzt",
+  "Withdraw it": "Zurückziehen",
+  "About {0} more labels of this kind would probably do.": "Etwa {0} weitere Angaben dieser Art würden wohl genügen.",
   "failed": "gescheitert",
   "None was asked for yet.": "Noch wurde keines angefordert.",
   "Progress": "Fortschritt",

@@ -8,7 +8,7 @@ import { attempt, fail } from "./trouble.js";
 import { t } from "./words.js";
 
 const WATCH_MS = 3000;
-const STATES = { requested: "requested", running: "running", promoted: "promoted", stayed: "not promoted", failed: "failed" };
+const STATES = { requested: "requested", running: "running", promoted: "promoted", stayed: "not promoted", withdrawn: "withdrawn", failed: "failed" };
 let next = null, watching = 0, again = null;
 
 /**
@@ -50,6 +50,7 @@ function outcome({ state, figures, version }) {
   if (state === "requested") return [t("No worker has taken it yet. One runs by:"), h("code", { className: "inline" }, ".venv/bin/python -m flaskapi retrain --watch")];
   if (!figures) return [];
   const told = [];
+  if (state === "stayed" && figures.wanted) told.push(t("About {0} more labels of this kind would probably do.", many(figures.wanted)));
   if (figures.better !== undefined) told.push(t("Of {0} labelled pictures {1} are answered better, {2} worse.", many(figures.learned), many(figures.better), many(figures.worse)));
   if (figures.mnist_wrong) told.push(t("Of MNIST's test set {0} wrong, before {1}.", many(figures.mnist_wrong[1]), many(figures.mnist_wrong[0])));
   return [...(version ? [h("b", {}, version), " "] : []), told.join(" ") || (figures.reasons ?? []).join(" ")];
@@ -64,7 +65,11 @@ async function showDetail(entry) {
     const used = figures ? [t("Learned from {0} labelled pictures; {1} were suspicious.", many(figures.learned), many(figures.suspicious))] : [];
     const asked = [options.since ? t("Labels since {0}.", options.since) : "", options.promote === false ? t("It was not to serve.") : ""].filter(Boolean);
     const why = one.state === "stayed" ? figures?.reasons ?? [] : [];
-    entry.body.replaceChildren(...why.map((reason) => h("p", { lang: "en" }, reason)), ...[...asked, ...used].map((line) => h("p", {}, line)),
+    const withdraw = h("button", { type: "button", textContent: t("Withdraw it"), onclick: () => attempt(async () => {
+      await ask(`retrainings/${one.id}`, { method: "DELETE" });
+      await showDetail(entry);
+    }, undefined, withdraw) });
+    entry.body.replaceChildren(...(isOver(one) ? [] : [withdraw]), ...why.map((reason) => h("p", { lang: "en" }, reason)), ...[...asked, ...used].map((line) => h("p", {}, line)),
       log ? h("pre", { className: "log", tabIndex: 0, lang: "en", "aria-label": t("Log and report"), role: "region" }, log) : h("p", { className: "quiet" }, t("The log is empty.")));
   } catch (problem) {
     fail(problem, () => showDetail(entry));
