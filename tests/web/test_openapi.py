@@ -87,11 +87,11 @@ def test_a_route_refuses_each_query_that_is_not_described(tmp_path: Path) -> Non
         )
         if route.rule.startswith("/submissions/") and answer.status_code == 404:
             continue
-        known = " or ".join(map(repr, route.operation.query)) or "nothing"
-        assert (400, f"The query's 'bogus' is unknown; the query can have {known}.") == (
-            answer.status_code,
-            answer.get_json()["detail"],
-        ), route.rule
+        known = [f"{name!r}" for name in route.operation.query] or ["none"]
+        said = answer.get_json()["detail"]
+        assert 400 == answer.status_code, route.rule
+        assert "'bogus' is unknown" in said, route.rule
+        assert all(name in said for name in known), route.rule
     store_of(app).close()
 
 
