@@ -37,6 +37,11 @@ META = "io.modelcontextprotocol/"
 ENVELOPE = {f"{META}protocolVersion": STATELESS, f"{META}clientCapabilities": {}}
 
 
+@pytest.fixture(autouse=True)
+def _answers_are_as_described() -> None:
+    """Not here: an error of JSON-RPC has the status of what went wrong in a tool."""
+
+
 def converse(app: Flask, mode: str, talk: Callable[[Client], Awaitable[None]], **key: str) -> None:
     """Let the official client talk to the service over HTTP."""
 
