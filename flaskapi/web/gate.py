@@ -27,7 +27,7 @@ MOST_WAITING = 96
 # Of a request with no larger a body, work is mostly Python. Threads that do such work at once hand
 # the interpreter's lock to and fro, for half as much time again (measured); so they take turns.
 SMALL_BYTES = 1 << 16
-TURN_S = 0.02  # that one waits for its turn at most: what takes longer is no small work
+TURN_S = 0.05  # that one waits for its turn at most: what takes longer is no small work
 BODY_S = 300.0  # the longest time that a body may take to arrive
 _IN_MEMORY_BYTES = 1 << 18
 _BLOCK_BYTES = 1 << 16
