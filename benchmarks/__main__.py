@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks import (
     bulk,
+    circle,
     conditions,
     files,
     fuzz,
@@ -37,6 +38,9 @@ def main() -> None:
     commands.add_parser("startup", help=startup.__doc__).set_defaults(run=lambda _: startup.main())
     commands.add_parser("reading", help=reading.__doc__).set_defaults(run=lambda _: reading.main())
     commands.add_parser("bulk", help=bulk.__doc__).set_defaults(run=lambda _: bulk.main())
+    learning = commands.add_parser("circle", help=circle.__doc__)
+    learning.add_argument("data", type=Path, help="where MNIST lies, as for train_mnist.py")
+    learning.set_defaults(run=lambda options: circle.main(options.data))
     counting = commands.add_parser("instructions", help=instructions.__doc__)
     counting.add_argument("--write", action="store_true", help="store them, to be compared with")
     counting.set_defaults(run=lambda options: instructions.main(write=options.write))

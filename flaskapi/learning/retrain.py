@@ -1,8 +1,9 @@
 """One retraining: the order of the steps."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 LEAST = 20  # labelled images; fewer can hardly show that a candidate is better
 BEGUN, TRAINED, COMPILED = 0.1, 0.85, 0.95  # the share of the time that is over then, about
+CROSSED = 0.8  # of the time that training takes, what the copies of the folds take
 Progress = Callable[[float, str], None]
 
 
@@ -190,24 +192,41 @@ def _train(
     recipe = FinetuneRecipe(seed=order.seed)
     recipe = recipe if order.steps is None else recipe._replace(steps=order.steps)
     finetuner = Finetuner(source, dataset, recipe)
-    pixels, labels = to_arrays(learned)
-    folds = np.array(assign_folds(learned))
-    trainings = len(set(folds.tolist())) + 1
-    done = 0
+    crossed = cross(finetuner, learned, lambda share: progress(_between(CROSSED * share), ""))
+    arrays = to_arrays(learned)
+    candidate = finetuner.learn(
+        arrays, lambda share: progress(_between(CROSSED + (1 - CROSSED) * share), "")
+    )
+    model, card = finetuner.finish(candidate, arrays)
+    save_artifact(model, card, target)
+    return crossed
 
-    def told(share: float) -> None:
-        progress(BEGUN + (TRAINED - BEGUN) * (done + share) / trainings, "")
 
+def _between(share: float) -> float:
+    """Of all that is done, while it is trained."""
+    return BEGUN + (TRAINED - BEGUN) * share
+
+
+def _tell_part(told: Callable[[float], None], done: int, parts: int, share: float) -> None:
+    told((done + share) / parts)
+
+
+def cross(
+    finetuner: "Finetuner", examples: Sequence[Example], told: Callable[[float], None]
+) -> Crossed:
+    """Ask of each example the model that serves, and a copy that has learned all other folds."""
+    pixels, labels = to_arrays(examples)
+    folds = np.array(assign_folds(examples))
+    there = sorted(set(folds.tolist()))
     before = ask(CopyOf(finetuner, finetuner.serving), pixels)
     after = np.zeros_like(before)
-    for fold in sorted(set(folds.tolist())):
+    for done, fold in enumerate(there):
         others = folds != fold
-        copy = finetuner.learn((pixels[others], labels[others]), told)
+        copy = finetuner.learn(
+            (pixels[others], labels[others]),
+            partial(_tell_part, told, done, len(there)),
+        )
         after[~others] = ask(CopyOf(finetuner, copy), pixels[~others])
-        done += 1
-    candidate = finetuner.learn((pixels, labels), told)
-    model, card = finetuner.finish(candidate, (pixels, labels))
-    save_artifact(model, card, target)
     return Crossed(before, after)
 
 

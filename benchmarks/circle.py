@@ -1,0 +1,211 @@
+"""Retrainings on seven hands that the shipped model reads badly, with forty labels and two hundred;
+and a thousand circles in which nothing is to be gained, drawn from recorded answers.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from flaskapi.arrays import Bytes
+from flaskapi.digits.normalize import normalize_digit
+from flaskapi.learning import Example, to_arrays
+from flaskapi.learning.judge import Judgement, Pair, ask, pair_answers, rank, sign_test, spend
+from flaskapi.learning.retrain import CopyOf, cross
+from flaskapi.submissions.identifiers import new_id
+from tests.servers import ROOT
+
+if TYPE_CHECKING:
+    from flaskapi.training.finetune import Finetuner
+
+MODEL = ROOT / "models" / "my_model.h5"
+COUNTS, FRESH = (40, 200), 400
+CIRCLES, FIRST, MORE, LOOKS = 1000, 40, 20, 10  # labels at first, and more for each look after it
+UNCERTAIN_BELOW = 0.95
+COLUMNS = (
+    "hand",
+    "labels",
+    "misread, unsure",
+    "better, worse",
+    "fixed, broken",
+    "p",
+    "promoted",
+    "others misread",
+    "others unsure",
+    "MNIST, wrong",
+    "s",
+)
+
+Random = np.random.Generator
+
+
+class Hand(NamedTuple):
+    """How a hand writes MNIST's digits otherwise; angles in radians."""
+
+    slant: float = 0
+    turn: float = 0
+    wide: float = 1
+    bend: float = 0
+    pen: int = 0  # pixels added to each stroke at 56 a digit
+    barred: bool = False  # a 7 with a bar, and a 0 with a stroke through it
+
+
+HANDS = {
+    "a 7 with a bar, leaning left": Hand(slant=-0.95, barred=True),
+    "leaning right": Hand(slant=0.95),
+    "wide": Hand(wide=2.3, slant=-0.4),
+    "narrow": Hand(wide=0.45),
+    "turned": Hand(turn=0.75),
+    "crossed 0 and 7, leaning": Hand(slant=0.75, barred=True),
+    "bent, bold": Hand(bend=0.9, pen=9),
+}
+
+
+def main(data: Path) -> None:
+    """Print a table of the hands, and how often a circle without gain promotes."""
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
+    from flaskapi.sources.mnist import load_dataset
+    from flaskapi.training.finetune import Finetuner, FinetuneRecipe
+
+    dataset = load_dataset(data)
+    finetuner = Finetuner(MODEL, dataset, FinetuneRecipe())
+    # What the shipped model was not trained with.
+    held_out = np.random.default_rng(0).permutation(len(dataset.train_images))[:5000]
+    images, labels = dataset.train_images[held_out], dataset.train_labels[held_out]
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    each = max(COUNTS) + FRESH
+    for place, (name, hand) in enumerate(HANDS.items()):
+        part = slice(place * each, (place + 1) * each)
+        written = write(hand, images[part], labels[part])
+        for count in COUNTS:
+            examples = to_examples(written[:count], labels[part][:count])
+            fresh = written[max(COUNTS) :], labels[part][max(COUNTS) :]
+            print(
+                retrain_on(
+                    name, finetuner, examples, fresh, (dataset.test_images, dataset.test_labels)
+                )
+            )
+    ordinary = to_examples(images[-800:], labels[-800:])
+    crossed = cross(finetuner, ordinary, lambda share: None)
+    pairs = pair_answers(*crossed, to_arrays(ordinary)[1], [""] * len(ordinary), UNCERTAIN_BELOW)
+    for how, fair in (("as recorded", False), ("with sides drawn by a coin", True)):
+        share = simulate(pairs, np.random.default_rng(0), fair=fair)
+        print(
+            f"Of {CIRCLES} circles without gain, {how}, {LOOKS} looks each, {share:.1%} promoted."
+        )
+
+
+def write(hand: Hand, images: Bytes, labels: Bytes) -> Bytes:
+    """Write digits of MNIST with a hand, as the network sees them, `uint8 (n, 28, 28)`."""
+    return np.stack(
+        [_write(hand, image, int(label)) for image, label in zip(images, labels, strict=True)]
+    )
+
+
+def _write(hand: Hand, image: Bytes, label: int) -> Bytes:
+    image = image.copy()
+    if hand.barred and label == 7:
+        cv2.line(image, (8, 15), (21, 14), 255, 2, cv2.LINE_AA)
+    if hand.barred and label == 0:
+        cv2.line(image, (20, 5), (8, 23), 255, 2, cv2.LINE_AA)
+    canvas, side = np.zeros((112, 112), np.uint8), 56
+    canvas[28:84, 28:84] = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+    cos, sin = np.cos(hand.turn), np.sin(hand.turn)
+    lean = np.array([[hand.wide, -hand.slant * hand.wide], [0, 1]])
+    matrix = np.array([[cos, -sin], [sin, cos]]) @ lean
+    shift = np.array([[side], [side]]) - matrix @ np.array([[side], [side]])
+    drawn = cv2.warpAffine(canvas, np.hstack([matrix, shift]), (112, 112), flags=cv2.INTER_CUBIC)
+    if hand.bend:
+        down, across = np.mgrid[0:112, 0:112].astype(np.float32)
+        away = (down - side) ** 2 / side
+        drawn = cv2.remap(drawn, across + np.float32(hand.bend) * away, down, cv2.INTER_LINEAR)
+    if hand.pen:
+        drawn = cv2.dilate(drawn, np.ones((hand.pen, hand.pen), np.uint8))
+    return np.rint(255 * normalize_digit(255 - drawn).pixels).astype(np.uint8)
+
+
+def to_examples(images: Bytes, labels: Bytes) -> list[Example]:
+    """What people would have labelled."""
+    return [
+        Example(
+            hashlib.sha256(image.tobytes()).digest(),
+            (new_id(),),
+            image.tobytes(),
+            int(label),
+            "operator",
+            False,
+        )
+        for image, label in zip(images, labels, strict=True)
+    ]
+
+
+def retrain_on(
+    name: str,
+    finetuner: "Finetuner",
+    examples: Sequence[Example],
+    fresh: tuple[Bytes, Bytes],
+    test: tuple[Bytes, Bytes],
+) -> str:
+    """Retrain on some labels, and say what came of it, as a row of the table."""
+    started_s = time.perf_counter()
+    labels = to_arrays(examples)[1]
+    crossed = cross(finetuner, examples, lambda share: None)
+    candidate = finetuner.learn(to_arrays(examples))
+    took_s = time.perf_counter() - started_s
+    pairs = pair_answers(*crossed, labels, [""] * len(examples), UNCERTAIN_BELOW)
+    serving, new = (CopyOf(finetuner, one) for one in (finetuner.serving, candidate))
+    mnist, others = (
+        pair_answers(
+            ask(serving, pixels), ask(new, pixels), known, [""] * len(known), UNCERTAIN_BELOW
+        )
+        for pixels, known in (test, fresh)
+    )
+    judgement = Judgement(mnist, pairs)
+    unsure = [sum(outcome.uncertain for outcome in side) for side in zip(*others, strict=True)]
+    wrong = [sum(not outcome.right for outcome in side) for side in zip(*others, strict=True)]
+    errors = [sum(not outcome.right for outcome in side) for side in zip(*mnist, strict=True)]
+    before = [pair.before for pair in pairs]
+    misread = sum(not one.right for one in before)
+    figures = (
+        name,
+        len(examples),
+        f"{misread}, {sum(one.right and one.uncertain for one in before)}",
+        f"{len(judgement.better)}, {len(judgement.worse)}",
+        f"{len(judgement.fixed)}, {len(judgement.broken)}",
+        f"{judgement.p_value:.2g}",
+        "no: " + " ".join(judgement.reasons) if judgement.reasons else "yes",
+        f"{wrong[0]} -> {wrong[1]} of {len(others)}",
+        f"{unsure[0]} -> {unsure[1]}",
+        f"{errors[0]} -> {errors[1]}",
+        f"{took_s:.0f}",
+    )
+    return "| " + " | ".join(map(str, figures)) + " |"
+
+
+def simulate(pairs: Sequence[Pair], rng: Random, *, fair: bool) -> float:
+    """Draw circles from recorded pairs of answers, each asked again with more labels. Gives the
+    share of those that promote at any look.
+
+    Args:
+        fair: which of both answers is the candidate's is drawn by a coin, so that nothing is
+            gained for sure.
+    """
+    changes = np.array([np.sign(rank(after) - rank(before)) for before, after in pairs])
+    return float(np.mean([_promotes(changes, rng, fair) for _ in range(CIRCLES)]))
+
+
+def _promotes(changes: npt.NDArray[np.int64], rng: Random, fair: bool) -> bool:
+    drawn = rng.choice(changes, FIRST + MORE * (LOOKS - 1), replace=False)
+    if fair:
+        drawn = drawn * rng.choice([-1, 1], len(drawn))
+    for look in range(1, LOOKS + 1):
+        seen = drawn[: FIRST + MORE * (look - 1)]
+        if sign_test(int((seen > 0).sum()), int((seen < 0).sum())) < spend(look):
+            return True
+    return False
