@@ -116,8 +116,8 @@ def test_a_library_of_serving_is_not_looked_for_in_the_extra(
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
     assert 1 == main(["predict", "examples/7.png"])
     assert capsys.readouterr().err.endswith(
-        "is not installed for this Python, /usr/bin/python3, and serving needs it. Use "
-        ".venv/bin/python, which `make run` sets up.\n"
+        "is not installed for this Python, /usr/bin/python3, but serving needs it. Use "
+        ".venv/bin/python, which `make run` installs.\n"
     )
 
 

@@ -26,7 +26,7 @@ class Count(NamedTuple):
     uncertain: int  # read rightly, and not surely
 
 
-class Advice(NamedTuple):
+class LabelAdvice(NamedTuple):
     """What there is to be gained, before any training."""
 
     counts: dict[int, Count]  # by the digit, or NO_DIGIT
@@ -41,7 +41,7 @@ class Advice(NamedTuple):
         )
 
 
-def advise(said: Sequence[Pair], look: int, following: Sequence[str]) -> Advice:
+def advise(said: Sequence[Pair], look: int, following: Sequence[str]) -> LabelAdvice:
     """Say what the labels can show.
 
     Args:
@@ -57,7 +57,7 @@ def advise(said: Sequence[Pair], look: int, following: Sequence[str]) -> Advice:
     unsure = Counter(label for label, right, worth in kinds if right and worth < BEST)
     counts = {label: Count(every[label], misread[label], unsure[label]) for label in sorted(every)}
     gained = sum(worth < BEST for _, _, worth in kinds)
-    return Advice(counts, _find_wanted(len(said), gained, look), tuple(following))
+    return LabelAdvice(counts, _find_wanted(len(said), gained, look), tuple(following))
 
 
 def _find_wanted(labelled: int, gained: int, look: int) -> int | None:
@@ -81,7 +81,7 @@ def find_next(store: Store) -> list[str]:
     return [str(row["id"]) for row in rows if row["lines"] is None]
 
 
-def describe(advice: Advice) -> str:
+def describe(advice: LabelAdvice) -> str:
     """What there is, digit by digit, and what would help."""
     lines = [
         f"  {'no digit' if label == NO_DIGIT else label}: {count.labelled:,} labelled, "
@@ -96,7 +96,7 @@ def describe(advice: Advice) -> str:
     return "\n".join([head, *lines, describe_next(advice)])
 
 
-def describe_next(advice: Advice) -> str:
+def describe_next(advice: LabelAdvice) -> str:
     """The next step, for a person."""
     where = "Label next what it is least sure of: `/operations` shows it in that order."
     if advice.wanted == 0:
@@ -106,7 +106,7 @@ def describe_next(advice: Advice) -> str:
     return f"About {advice.wanted:,} more labels of this kind would probably do. {where}"
 
 
-def to_plain(advice: Advice) -> dict[str, Any]:
+def to_plain(advice: LabelAdvice) -> dict[str, Any]:
     """The same as plain values."""
     return {
         "by_digit": {

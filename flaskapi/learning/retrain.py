@@ -12,7 +12,7 @@ import numpy as np
 from flaskapi.arrays import Bytes, Floats
 from flaskapi.errors import VersionError
 from flaskapi.learning import Example, to_arrays
-from flaskapi.learning.advise import Advice, advise, describe, describe_next, find_next
+from flaskapi.learning.advise import LabelAdvice, advise, describe, describe_next, find_next
 from flaskapi.learning.choose import Chosen, Doubt, choose, rank_doubts
 from flaskapi.learning.folds import assign_folds
 from flaskapi.learning.judge import Judgement, ask, compare, count_wrong, pair_answers
@@ -48,7 +48,7 @@ class RetrainingResult(NamedTuple):
 
     serving: str  # the version that serves
     chosen: Chosen
-    advice: Advice
+    advice: LabelAdvice
     candidate: str | None = None  # the version that was made
     judgement: Judgement | None = None
     # Labels that were used, the most doubtful first: how likely those who had not learned them take

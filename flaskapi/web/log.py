@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, Response, g, json, request
-from flask.logging import default_handler
+from flask.logging import default_handler, has_level_handler
 
 from flaskapi.config import wants_color
 from flaskapi.errors import SettingError
@@ -43,7 +43,8 @@ def init_app(app: Flask) -> None:
     ours = _make_handler(form, file)
     default_handler.setFormatter(_Text())
     app.logger.removeHandler(default_handler)
-    app.logger.addHandler(ours or default_handler)
+    if ours or not has_level_handler(app.logger):
+        app.logger.addHandler(ours or default_handler)
     app.logger.setLevel(app.config["LOG_LEVEL"])
     if form != "text":
         app.after_request(_log_request)

@@ -120,12 +120,12 @@ def test_neither_kind_serves_as_the_other(
         compile_artifact(tmp_path / f"{name}.h5", tmp_path / f"{name}.onnx")
     with pytest.raises(
         ModelUnavailableError,
-        match="does not answer ten probabilities; is it another kind of model",
+        match="its output is not ten probabilities; is it another kind of model",
     ):
         load_classifier(tmp_path / "detector.h5", tmp_path / "cache")
     for name in ("my_model", "flat"):
         with pytest.raises(
             ModelUnavailableError,
-            match="does not answer as a detector does; is it another kind of model",
+            match="its output is not a detector's; is it another kind of model",
         ):
             load_detector(tmp_path / f"{name}.h5", tmp_path / "cache")

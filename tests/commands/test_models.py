@@ -247,5 +247,5 @@ def test_figures_are_not_recorded_into_a_file_that_does_not_serve(
     (tmp_path / "labels.csv").write_text("file,label\n7.png,7\n")
     before = model.read_bytes()
     assert 1 == main(["evaluate", str(tmp_path), "--record"])
-    assert f"what serves is version {names[0]}" in capsys.readouterr().err
+    assert f"the serving version is {names[0]}" in capsys.readouterr().err
     assert before == model.read_bytes()

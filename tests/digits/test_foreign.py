@@ -84,7 +84,7 @@ def test_the_colour_of_an_ink_is_seen(files: dict[Foreign, bytes]) -> None:
 def test_a_locked_pdf_and_a_page_that_is_not_there_are_named(
     files: dict[Foreign, bytes],
 ) -> None:
-    with pytest.raises(InvalidImageError, match="no such page; it has 1"):
+    with pytest.raises(InvalidImageError, match="does not have this page; it has 1"):
         decode_foreign(files["PDF"], "PDF", max_pixels=6000, max_side_px=99, page=2)
     locked = files["PDF"].replace(
         b"trailer\n<<",

@@ -15,7 +15,7 @@ from labelled import Sent, normalize, say, send, write_digit, write_otherwise
 from trainings import draw_few_pictures
 
 from flaskapi.errors import VersionError
-from flaskapi.learning.advise import Advice
+from flaskapi.learning.advise import LabelAdvice
 from flaskapi.learning.choose import Chosen
 from flaskapi.learning.judge import ask
 from flaskapi.learning.retrain import RetrainingResult, RetrainOrder, promote, retrain
@@ -24,7 +24,7 @@ from flaskapi.submissions.database import Database
 from flaskapi.versions.pointer import MODEL_FILE
 from flaskapi.versions.registry import Registry
 
-NO_ADVICE = Advice({}, None, ())
+NO_ADVICE = LabelAdvice({}, None, ())
 MODEL = Path(__file__).parents[2] / "models" / "my_model.h5"
 
 
