@@ -132,8 +132,8 @@ def test_where_the_owner_may_not_write_is_said_before_any_work(
     done = run(["-m", "flaskapi", *command, str(target)], instance, FLASKAPI_STORE="on")
     assert (1, "", 1) == (done.returncode, done.stdout, done.stderr.count("\n"))
     assert (
-        f"error: {target}: {OTHER} may not write into {roots}. Root runs this as {OTHER}, who owns "
-        f"the service's files: name a folder that {OTHER} may write to, as under /tmp.\n"
+        f"error: {target}: {OTHER} may not write to {roots}. Root runs this as {OTHER}, who owns "
+        f"the service's files: name a folder that {OTHER} may write to, such as one under /tmp.\n"
     ) == done.stderr
     assert [] == [*roots.iterdir()]
 
@@ -145,7 +145,7 @@ def test_a_backup_replaces_an_empty_folder_and_so_needs_the_folder_around_it(
     target.mkdir()
     os.chown(target, OTHER, OTHER)
     done = run(["-m", "flaskapi", "backup", str(target)], instance)
-    assert f"{OTHER} may not write into {instance.parent}. " in done.stderr
+    assert f"{OTHER} may not write to {instance.parent}. " in done.stderr
 
 
 def test_what_the_owner_may_not_read_is_named_with_the_cure(instance: Path) -> None:
@@ -153,8 +153,8 @@ def test_what_the_owner_may_not_read_is_named_with_the_cure(instance: Path) -> N
     closed.mkdir(mode=0o700)
     done = run(["-m", "flaskapi", "import", str(closed)], instance, FLASKAPI_STORE="on")
     assert (
-        f"error: {closed}/labels.csv: Permission denied. Root runs this as {OTHER}, who owns the "
-        f"service's files: let {OTHER} open that, or copy it, as under /tmp.\n"
+        f"error: {closed}/unlabelled.csv: Permission denied. Root runs this as {OTHER}, who owns "
+        f"the service's files: let {OTHER} open it, or copy it to /tmp.\n"
     ) == done.stderr
 
 
@@ -172,7 +172,7 @@ def test_a_folder_that_a_setting_names_counts_too(instance: Path, setting: str) 
         (["check"], "Ready: store sqlite.", "submissions.db is a link"),
         (["keys", "make", "ada"], "The key of ada", "submissions.db is a link"),
         (["housekeeping"], "Housekeeping erased 0", "submissions.db is a link"),
-        (["backup", "{}/kept"], "is there already", "is there already"),
+        (["backup", "{}/kept"], "exists already", "exists already"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -307,7 +307,7 @@ def test_a_folder_in_which_others_placed_something_is_not_given(folder: Path, ki
     else:
         (folder / "mine" / "other").touch()
         os.chown(folder / "mine" / "other", OTHER, OTHER)
-    with pytest.raises(FlaskapiError, match="has files of others"):
+    with pytest.raises(FlaskapiError, match="contains files of others"):
         give(folder / "mine")
     assert {0} == {path.stat().st_uid for path in (folder / "mine", folder / "secret")}
 

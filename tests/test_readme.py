@@ -258,6 +258,6 @@ def test_the_commands_for_label_studio_run(
     exporting, importing = re.findall(r"-m flaskapi (.*?) *#", section("Label Studio"))
     assert 0 == main(exporting.split())
     (tmp_path / "for-label-studio" / "tasks.json").rename(importing.split()[1])
-    for printed in ("Labelled 1 submissions", "1 were there already"):
+    for printed in ("labelled 1 that were kept", "1 were there already"):
         assert 0 == main(importing.split())
         assert printed in capfd.readouterr().out

@@ -11,6 +11,7 @@ MOST_LABELS = 200  # in one request
 NUMBER_FORM = f"[0-9]{{1,{MOST_DIGITS}}}"
 
 BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+_RAW = {"type": "string", "contentMediaType": "application/octet-stream"}  # no picture by itself
 _PIXEL = {"type": "number", "minimum": 0, "maximum": 255}
 _ROW = {"type": "array", "items": _PIXEL, "minItems": 28, "maxItems": 28}
 _PIXELS = {
@@ -181,7 +182,7 @@ INFERENCE = RequestBody(
             "InferenceJson",
             inputs=_some({"type": "object", "required": ["name", "shape", "datatype"]}),
         ),
-        "application/octet-stream": BINARY,
+        "application/octet-stream": _RAW,
     },
     "Images as tensors of the Open Inference Protocol, in JSON, or raw behind the JSON.",
 )

@@ -133,15 +133,15 @@ def _contents(
 def _read_strictly(
     content: bytes, boundary: str, most_parts: int, most_field_bytes: int
 ) -> Iterator[tuple[_Part, bytes]]:
-    value = b""
-    with PushMultipartParser(
-        boundary.encode("latin-1", "replace"), max_segment_count=most_parts
-    ) as parser:
+    value, delimiter = b"", boundary.encode("latin-1", "replace")
+    with PushMultipartParser(delimiter, max_segment_count=most_parts) as parser:
         for event in parser.parse(content):
             if isinstance(event, MultipartSegment):
                 part = _Part(event.name or "", event.filename, event.content_type or "")
             elif event is not None:  # all of it at once, for the form was given at once
                 value = event
+                if value.startswith(b"--" + delimiter):  # as Werkzeug's client ends an empty part
+                    raise MultipartError("A part has no line end of its own.")
                 part.check_size(value, most_field_bytes)
             else:
                 yield part, value

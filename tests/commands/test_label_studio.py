@@ -145,8 +145,7 @@ def test_what_was_labelled_in_label_studio_labels_what_is_kept(
     (file.parent / "four.png").write_bytes(encode(draw_digit(4, side=28)))
     assert 0 == main(["import", str(file)])
     said = capsys.readouterr().out
-    assert "Kept 1 images with their labels; 1 were there already, 0 got no answer." in said
-    assert "Labelled 2 submissions that were kept." in said
+    assert "Kept 1 images with their labels, labelled 2 that were kept; 1 were there" in said
     expected = {1: "1", 2: None, 3: "7", 4: "none", 5: None}
     found = labels(store)
     assert expected == {place: found.pop(id_of(place))[0] for place in expected}
@@ -157,7 +156,7 @@ def test_what_was_labelled_in_label_studio_labels_what_is_kept(
     ]
 
     assert 0 == main(["import", str(file)])
-    assert "Kept 0 images with their labels; 4 were there already" in capsys.readouterr().out
+    assert "labelled 0 that were kept; 4 were there already" in capsys.readouterr().out
     assert 6 == len(labels(store))
     store.close()
 
@@ -170,7 +169,7 @@ def test_numbers_that_were_labelled_there_label_what_is_kept(
     keep(store, *({"id": id_of(place)} | number for place in (6, 7)))
     file = WRITTEN / f"numbers-{form}.json"
     assert 0 == main(["import", str(file), "--number"])
-    assert "Labelled 2 submissions that were kept." in capsys.readouterr().out
+    assert "labelled 2 that were kept" in capsys.readouterr().out
     assert {id_of(6): ("12", "operator"), id_of(7): ("12", "operator")} == labels(store)
     assert ["12", "1|2"] == [image.label for image in load_labelled(file, numbers=True)]
     store.close()
@@ -182,7 +181,7 @@ def test_where_nothing_of_it_is_kept_the_images_are_read_out_of_the_file(
     """And an image that is nowhere is named."""
     assert 1 == main(["import", str(WRITTEN / "digits-json.json")])
     said = capsys.readouterr()
-    assert "Kept 3 images with their labels; 0 were there already, 1 got no answer." in said.out
+    assert "Kept 3 images with their labels, labelled 0 that were kept; 0 were there" in said.out
     assert "error: task 12: Its image, '/data/upload/3/d002f3da-four.png', is not among" in said.err
     assert ["1", "7", "none"] == sorted(str(label) for label, _ in labels(store).values())
     (seven,) = (id for id, (label, _) in labels(store).items() if label == "7")

@@ -64,14 +64,19 @@ def send(server: Server, path: str) -> None:
 
 def test_metrics_are_of_all_processes_whichever_is_asked(server: Server) -> None:
     steps = 'flaskapi_step_duration_seconds_count{step="decode"}'
+    until(lambda: 3 == processes_in(read(server)))  # the last has just begun
     before = read(server)
     for _ in range(6):
         assert 200 == server.ask("/predict", PNG, content_type="image/png").status
     found = [read(server) for _ in range(6)]
     assert {before.get(steps, 0) + 6} == {one[steps] for one in found}
     for one in found:
-        assert 3 == sum(n for name, n in one.items() if "flaskapi_model_processes{" in name)
+        assert 3 == processes_in(one)
         assert 1 == one["flaskapi_store_up"]
+
+
+def processes_in(found: dict[str, float]) -> float:
+    return sum(n for name, n in found.items() if "flaskapi_model_processes{" in name)
 
 
 def read(server: Server) -> dict[str, float]:

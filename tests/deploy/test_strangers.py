@@ -201,7 +201,7 @@ def test_a_process_with_too_much_memory_is_replaced_and_no_request_fails(folder:
 
         until(is_replaced, every_s=0)
         assert 2 == len(set(before) & set(server.daemons())), "one of them is replaced"
-        assert "another takes its place" in server.log("*")
+        assert "another replaces it" in server.log("*")
 
 
 def test_over_https_browsers_are_told_to_stay_with_it(folder: Path) -> None:

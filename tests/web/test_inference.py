@@ -282,7 +282,7 @@ def test_raw_numbers_that_are_none_are_refused(client: FlaskClient) -> None:
         raw = bytes(4 * 783) + bytes.fromhex(bits)
         refused = ask(client, raw_of("FP32", [1, 784], 4 * 784), raw)
         assert (400, "invalid-request") == read_problem(refused)
-        assert "images'[0]: There are numbers from" in refused.get_json()["error"]
+        assert "images'[0]: The numbers are from" in refused.get_json()["error"]
 
 
 @pytest.mark.parametrize(
