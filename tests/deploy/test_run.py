@@ -66,6 +66,7 @@ def test_it_serves_until_ctrl_c_and_says_what_with(
         path = str(tmp_path)
     with running(folder, path) as server:
         assert server.ask("/predict", SEVEN, content_type="image/png").json["digit"] == 7
+        until(lambda: "The page is there" in server.log("run"))
         for path in ("/predict", "/predict/batch"):
             with slow_senders(server, 150, path):
                 begun_s = time.monotonic()

@@ -142,7 +142,7 @@ def test_a_candidate_that_does_not_serve_is_said_to_have_stayed(
         pytest.param("pass", "ended early, with status 0", id="no result"),
         pytest.param(
             f"print({DONE!r}, flush=True); os.abort()",
-            "ended by SIGABRT",
+            "ended early, by SIGABRT",
             id="a result, and then a crash",
         ),
     ],
