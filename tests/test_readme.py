@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from live import serving
+from waiting import in_thread
 
 from flaskapi import create_app
 from flaskapi.__main__ import main
@@ -234,7 +235,8 @@ def test_the_example_of_the_model_context_protocol_runs(
     said = section("Model Context Protocol")
     (code,) = re.findall(r"\n\n( {4}import asyncio.*?)\n\n\| tool", said, re.S)
     with serving(shipped) as host:
-        exec(textwrap.dedent(code).replace("127.0.0.1:8000", host), {})
+        source = textwrap.dedent(code).replace("127.0.0.1:8000", host)
+        in_thread(lambda: exec(source, {}))
     assert "0551234678\n" == capsys.readouterr().out
     sent, begins = re.findall(r"curl -d '(.*)' http.*/mcp\n {4}(.*)…", said)[0]
     answer = shipped.test_client().post("/mcp", data=sent)

@@ -2,11 +2,18 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE_S = 60  # on a machine that has much else to do
+
+
+def in_thread(work: Callable[[], T]) -> T:
+    """Do something in a thread of its own: a browser's event loop may run in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
 
 
 def until(

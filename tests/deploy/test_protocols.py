@@ -9,6 +9,7 @@ import tritonclient.http as triton
 from fakes import draw_digit, encode
 from mcp import Client
 from servers import Server
+from waiting import in_thread
 
 pytestmark = pytest.mark.apache
 
@@ -39,4 +40,4 @@ def test_an_assistant_is_answered_by_any_process(server: Server) -> None:
                 == (await client.call_tool("label", said)).structured_content["label_source"]
             )
 
-    asyncio.run(talk())
+    in_thread(lambda: asyncio.run(talk()))

@@ -22,6 +22,7 @@ from mcp.client.streamable_http import streamable_http_client
 from operators import SOME_ID, bearing, make_app, operator, store_of
 from PIL import Image
 from problems import read_problem
+from waiting import in_thread
 
 from flaskapi import create_app
 from flaskapi.contract.tools import TOOLS, check_arguments
@@ -52,7 +53,7 @@ def converse(app: Flask, mode: str, talk: Callable[[Client], Awaitable[None]], *
                 await talk(client)
 
     with serving(app) as host:
-        asyncio.run(connect(host))
+        in_thread(lambda: asyncio.run(connect(host)))
 
 
 def send(
