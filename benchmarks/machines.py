@@ -32,7 +32,7 @@ CLEAN = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=
 # A release that is ready and reads well by itself, and under Apache answers 500 to the installer's
 # own questions alone; its tables are of another version.
 BROKEN = f"""
-cp flaskapi/web/predict.py /root/predict.py
+cp flaskapi/web/predict.py /srv/predict.py
 cat >> flaskapi/web/predict.py <<'END'
 
 
@@ -64,14 +64,12 @@ END
 
 
 class Tree:
-    """A Debian in a folder, with this checkout in /root/src."""
+    """A Debian in a folder, with this checkout in /srv/flaskapi."""
 
     def __init__(self, folder: Path, suite: str, certificates: Path | None) -> None:
         self.path, self.port = folder / suite, free_port()
         if not (self.path / "etc").is_dir():
-            _run(
-                "debootstrap", "--variant=minbase", suite, self.path, "http://deb.debian.org/debian"
-            )
+            _run("debootstrap", "--variant=minbase", suite, self.path)
         policy = self.path / "usr/sbin/policy-rc.d"  # Debian's packages start nothing here
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
@@ -92,7 +90,7 @@ class Tree:
         time.sleep(1)
 
     def _copy_checkout(self) -> None:
-        target = self.path / "root/src"
+        target = self.path / "srv/flaskapi"
         shutil.rmtree(target, ignore_errors=True)
         listed = _run("git", "ls-files", "-co", "--exclude-standard", "-z", cwd=ROOT)
         for name in filter(None, listed.split("\0")):
@@ -103,7 +101,7 @@ class Tree:
     def run(self, command: str, status: int = 0) -> str:
         """Run a shell's command in it, in the checkout, and give what it printed."""
         inside = ("nsenter", "--target", self._pid, "--mount", "--pid", "--uts", "--ipc")
-        full = f"cd /root/src && {command}"
+        full = f"cd /srv/flaskapi && {command}"
         done = subprocess.run(
             [*inside, "env", "-i", *CLEAN.split(), "chroot", self.path, "bash", "-ec", full],
             stdout=subprocess.PIPE,
@@ -219,7 +217,7 @@ def _show(first: Tree, second: Tree, url: str) -> None:
     first.run(BROKEN)
     under_load("a broken upgrade", lambda: first.run("deploy/install --upgrade", status=1))
     assert before == first.run("readlink /var/www/flaskapi/current")
-    first.run("cp /root/predict.py flaskapi/web/predict.py")
+    first.run("cp /srv/predict.py flaskapi/web/predict.py")
     under_load("upgrade with new tables", lambda: first.run("deploy/install --upgrade"))
     under_load("rollback with its tables", lambda: first.run("deploy/install --rollback"))
     assert before == first.run("readlink /var/www/flaskapi/current")
