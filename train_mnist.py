@@ -44,7 +44,10 @@ def main() -> int:
         from flaskapi.training.detector import DetectorRecipe, train_detector
 
         precision = options.precision or choose_precision()
-        pages = DetectorRecipe(seed=options.seed, precision=precision)._replace(**chosen)
+        pages = DetectorRecipe(seed=options.seed, precision=precision)
+        if options.epochs is not None:
+            chosen["cooling_epochs"] = pages.cooling_epochs * options.epochs // pages.epochs
+        pages = pages._replace(**chosen)
         model, card, training = train_detector(dataset, pages, backup=options.backup)
         found = (
             "{digits} digits, {found} found, {right} read correctly, {false_alarms} false alarms"

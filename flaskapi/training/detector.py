@@ -1,6 +1,7 @@
 """Train the network that finds digits in larger pictures."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from flaskapi.training.loop import KEEP_EVERY_S, Batch, Training, TrainingPart
 from flaskapi.training.networks import FusedNormalization, detector
 from flaskapi.training.train import identity, origin
 
-LARGEST_RATE = 2e-3
+LARGEST_RATE = 1.5e-3
 VALIDATION_PAGES, CALIBRATION_PAGES = 256, 1500
 MATCH = 0.5  # widths or heights of a digit from its middle: an answer as near to it is for it
 
@@ -29,7 +30,8 @@ MATCH = 0.5  # widths or heights of a digit from its middle: an answer as near t
 class DetectorRecipe(NamedTuple):
     """Everything that decides what comes out of a training."""
 
-    epochs: int = 100
+    epochs: int = 100  # of which the last `cooling_epochs` end with small steps
+    cooling_epochs: int = 20
     steps: int = 500  # of an epoch
     batch_size: int = 32
     seed: int = 0
@@ -127,32 +129,20 @@ def train_detector(
     (held_images, images), (held_labels, labels) = (
         np.split(part[order], [recipe.validation]) for part in dataset[:2]
     )
-    pages = Pages(images, labels, recipe)
     rng = np.random.default_rng(recipe.seed)
     learner = make_learner(recipe.precision)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        LARGEST_RATE / 20,
-        recipe.epochs * recipe.steps,
-        alpha=0.001,
-        warmup_target=LARGEST_RATE,
-        warmup_steps=recipe.steps,
-    )
-    learner.compile(
-        keras.optimizers.AdamW(schedule, weight_decay=0.01, use_ema=True, ema_momentum=0.999),
-        loss=detection_loss,
-        jit_compile=False,  # XLA's convolutions on processors are slower
-    )
     validation = draw_batch(held_images, held_labels, VALIDATION_PAGES, rng)
     training = Training(
-        [TrainingPart("detector", recipe.epochs, recipe.steps, 1.0)],
+        _parts(recipe),
         folder=backup,
-        identity=recipe._asdict() | identity(dataset),
+        identity=recipe._replace(epochs=0, cooling_epochs=0)._asdict() | identity(dataset),
         keep_every_s=keep_every_s,
     )
-    training.fit(
-        "detector",
+    _fit(
+        training,
+        recipe,
         learner,
-        pages.make,
+        Pages(images, labels, recipe),
         validate=lambda: learner.evaluate(*validation, batch_size=32, verbose=0, return_dict=True),
     )
     model = detector((None, None, 1))
@@ -169,6 +159,51 @@ def train_detector(
         "hours": round(training.hours, 3),
     }
     return model, card, training
+
+
+def _parts(recipe: DetectorRecipe) -> list[TrainingPart]:
+    """Steps that stay large first, which leave open how many epochs there are; then smaller ones,
+    as in Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations"
+    (2024).
+    """
+    cooling = min(recipe.cooling_epochs, recipe.epochs)
+    parts = [
+        TrainingPart("detector", recipe.epochs - cooling, recipe.steps, 1.0, is_open=cooling > 0),
+        TrainingPart("detector-cool", cooling, recipe.steps, 1.0),
+    ]
+    return [part for part in parts if part.epochs]
+
+
+def _fit(
+    training: Training,
+    recipe: DetectorRecipe,
+    learner: keras.Model,
+    pages: Pages,
+    validate: Callable[[], dict[str, float]],
+) -> None:
+    """Go through the parts of a training, each with its own schedule."""
+    before = 0
+    for part in _parts(recipe):
+        schedule = keras.optimizers.schedules.CosineDecay(
+            LARGEST_RATE / 20,
+            part.total,
+            alpha=1.0 if part.is_open else 0.001,
+            warmup_target=LARGEST_RATE,
+            warmup_steps=recipe.steps,
+        )
+        learner.compile(
+            keras.optimizers.AdamW(schedule, weight_decay=0.01, use_ema=True, ema_momentum=0.999),
+            loss=detection_loss,
+            jit_compile=False,  # XLA's convolutions on processors are slower
+        )
+        training.fit(
+            part.name, learner, functools.partial(_make_after, pages, before), validate=validate
+        )
+        before += part.total
+
+
+def _make_after(pages: Pages, first: int, step: int) -> Batch:
+    return pages.make(first + step)
 
 
 class Found(NamedTuple):
