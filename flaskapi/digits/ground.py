@@ -130,24 +130,27 @@ def find_polarity(
     # of the logarithm, in a window not much wider than a stroke, the ink has more.
     skewness, plain = max(
         (
-            (_skewness(image, side, share, is_factor=True), _skewness(image, side, share))
-            for side, share in NARROW_LOOKS
+            (_skewness(small, share, is_factor=True), _skewness(small, share))
+            for small, share in ((_reduce(image, side), share) for side, share in NARROW_LOOKS)
         ),
         key=lambda found: abs(found[0]),
     )
     is_alike = skewness * plain > 0 and abs(plain) > LEAST_PLAIN_SKEWNESS
     if abs(skewness) < LEAST_SKEWNESS or not is_alike:
-        narrow, skewness = skewness, _skewness(image, side_px, slow_share)
+        narrow, skewness = skewness, _skewness(_reduce(image, side_px), slow_share)
         if narrow * skewness < 0 and is_alike and abs(narrow) > LEAST_DOUBT:
             return None
     return skewness < 0 if abs(skewness) > LEAST_SKEWNESS else None
 
 
-def _skewness(image: Image, side_px: int, slow_share: float, *, is_factor: bool = False) -> float:
-    """How much rarer what is lighter than its surroundings is than what is darker."""
+def _reduce(image: Image, side_px: int) -> Floats:
     scale = min(1, side_px / max(image.shape))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _skewness(small: Floats, slow_share: float, *, is_factor: bool = False) -> float:
+    """How much rarer what is lighter than its surroundings is than what is darker."""
     if is_factor:
         small = np.log(small + DARKEST)
     window = int(max(small.shape) * slow_share) | 1

@@ -179,14 +179,24 @@ def _find_parts(
     """Connected parts, `(n, 5)`: left, top, width, height and area; and, `(n,)`, which may be
     digits, not lines, and which are boxes.
     """
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    inked, left, top = crop_to_ink(mask)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
     parts = np.asarray(stats[1:])
-    is_frame = np.isin(np.arange(1, len(stats)), find_frames(mask, labels, parts, DIGIT_PX))
+    is_frame = np.isin(np.arange(1, len(stats)), find_frames(inked, labels, parts, DIGIT_PX))
+    parts[:, :2] += left, top
     return (
         parts,
         (parts[:, 2] < 0.95 * mask.shape[1]) & (parts[:, 3] < len(mask)) & ~is_frame,
         is_frame,
     )
+
+
+def crop_to_ink(mask: Image) -> tuple[Image, int, int]:
+    """The part of a mask that holds all its ink, and where it begins: left and top. One without ink
+    stays whole: OpenCV does not survive looking for connected parts in nothing.
+    """
+    left, top, width, height = cv2.boundingRect(mask)
+    return (mask[top : top + height, left : left + width], left, top) if width else (mask, 0, 0)
 
 
 def _without_lines(mask: Image) -> Image:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flaskapi.digits.page import Edges, Page
+from flaskapi.digits.page import Edges, Page, crop_to_ink
 
 OWNED = 0.5  # of a part's ink, in the boxes of digits: it belongs to them
 GROWN = 0.06  # of a box's sides: digits reach out of their boxes a little
@@ -50,20 +50,24 @@ def find_parts(page: Page, digits: Sequence[Edges]) -> list[InkPart]:
             max(0, round(top - down)) : max(0, round(bottom + down)),
             max(0, round(left - across)) : max(0, round(right + across)),
         ] = 1
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(page.mask, connectivity=8)
-    inside = np.bincount(labels[owned.view(bool)], minlength=count)
-    strengths = np.bincount(labels.ravel(), page.ink.ravel(), count) / np.maximum(stats[:, 4], 1)
+    if cv2.countNonZero(page.mask & (1 - owned)) <= OWNED * LEAST_PX:
+        return []
+    inked, x0, y0 = crop_to_ink(page.mask)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
+    is_owned = owned[y0 : y0 + len(inked), x0 : x0 + inked.shape[1]].view(bool)
+    inside = np.bincount(labels[is_owned], minlength=count)
     parts = []
     for label in np.flatnonzero((inside < OWNED * stats[:, 4]) & (stats[:, 4] >= LEAST_PX)):
         if label == 0:
             continue
         x, y, w, h, _ = (int(value) for value in stats[label])
-        at_border = x == 0 or y == 0 or x + w == width or y + h == height
         ink = labels[y : y + h, x : x + w] == label
+        x, y = x + x0, y + y0
+        at_border = x == 0 or y == 0 or x + w == width or y + h == height
         parts.append(
             InkPart(
                 (x, y, x + w, y + h),
-                float(strengths[label]),
+                float(page.ink[y : y + h, x : x + w][ink].mean()),
                 at_border,
                 _cross(ink),
                 _fit(ink)[1],
