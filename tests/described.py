@@ -48,8 +48,6 @@ class Description:
             rule, _ = app.url_map.bind("localhost").match(path, method, return_rule=True)
         except (HTTPException, RequestRedirect):
             return None
-        if rule.rule == "/mcp":  # JSON-RPC has documents of its own, for errors too
-            return None
         path = rule.rule.replace("<uuid:", "<").replace("<", "{").replace(">", "}")
         operation = self._document["paths"].get(path, {})
         found: dict[str, Any] | None = operation.get("get" if method == "HEAD" else method.lower())

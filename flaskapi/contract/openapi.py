@@ -13,10 +13,10 @@ from flaskapi.contract.operations import DescribedRoute, RequestBody
 from flaskapi.contract.problems import PROBLEMS, STATUS, name_of
 from flaskapi.contract.schemas import Schemas
 
-PROBLEM = "application/problem+json"
 _ABOUT = """Handwritten digits and numbers, read from pictures.
 
 Every error is `application/problem+json` (RFC 9457); its `type` leads to what it means.
+Those of `/v2` are `application/json`, and those of `/mcp` JSON-RPC's, with the same members.
 Every answer has `X-Request-ID`: the caller's own, if it sent a sane one, else a new one.
 A server before the service may answer 502, 503 and 504 by itself, in the same shape.
 The media types of an answer are chosen by the header `Accept`."""
@@ -157,12 +157,14 @@ def _answers(route: DescribedRoute, schemas: Schemas) -> dict[str, Any]:
     }
     if "ETag" in operation.headers:
         answers["304"] = {"description": "The caller has it already.", "headers": _headers()}
+    for status, meaning in operation.without_body.items():
+        answers[str(status)] = {"description": meaning, "headers": _headers()}
     for status, names in sorted(_problems(route).items()):
         lasting = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
         answers[str(status)] = {
             "description": " ".join(f"`{name}`: {PROBLEMS[name]}" for name in names),
             "headers": _headers(*lasting.get(status, ())),
-            **_content({PROBLEM: schemas.of(operation.problem)}),
+            **_content({kind: schemas.of(what) for kind, what in operation.problem.items()}),
         }
     return answers
 

@@ -8,6 +8,7 @@ from flaskapi.contract.queries import NOTHING, Query
 from flaskapi.errors import FlaskapiError
 
 JSON = "application/json"
+PROBLEM = "application/problem+json"
 
 
 class RequestBody(NamedTuple):
@@ -32,7 +33,8 @@ class Operation(NamedTuple):
     body: RequestBody | None = None
     errors: Sequence[type[FlaskapiError]] = ()
     headers: Mapping[str, str] = {}
-    problem: Any = Problem  # the document of an error
+    problem: Mapping[str, Any] = {PROBLEM: Problem}  # the document of an error, by media type
+    without_body: Mapping[int, str] = {}  # other good answers, by status, with their meaning
 
 
 class DescribedRoute(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from flaskapi.contract.documents import Problem
-from flaskapi.contract.operations import JSON, Operation, RequestBody
+from flaskapi.contract.operations import JSON, PROBLEM, Operation, RequestBody
 from flaskapi.contract.queries import NOTHING, Query
 from flaskapi.errors import FlaskapiError
 
@@ -22,6 +22,7 @@ def described(
     errors: Sequence[type[FlaskapiError]] = (),
     headers: Mapping[str, str] | None = None,
     problem: Any = Problem,
+    without_body: Mapping[int, str] | None = None,
 ) -> Callable[[V], V]:
     """Note at a view what it takes and answers; see `contract/operations.py`.
 
@@ -33,10 +34,14 @@ def described(
         body: what can be sent.
         errors: those that do not follow from query, body, scope, limit and address.
         headers: those of a good answer, with their meaning.
-        problem: the type of the document of an error.
+        problem: the type of the document of an error; or by media type what is answered.
+        without_body: other good answers, by status, with their meaning.
     """
     content = answer if isinstance(answer, Mapping) else {} if answer is None else {JSON: answer}
-    operation = Operation(content, status, query, body, errors, headers or {}, problem)
+    fault = problem if isinstance(problem, Mapping) else {PROBLEM: problem}
+    operation = Operation(
+        content, status, query, body, errors, headers or {}, fault, without_body or {}
+    )
 
     def mark(view: V) -> V:
         view.operation = operation  # type: ignore[attr-defined]  # a function takes it, and what wraps it takes it over

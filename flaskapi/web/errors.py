@@ -7,6 +7,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from flaskapi import errors
 from flaskapi.contract import problems
+from flaskapi.contract.operations import JSON, PROBLEM
 from flaskapi.contract.problems import PROBLEMS, STATUS, detail_of, make_document, name_of
 from flaskapi.web.described import described
 from flaskapi.web.request_id import request_id
@@ -29,11 +30,10 @@ def problem(name: str, status: int, detail: str, **more: Any) -> Response:
     members.
     """
     document = make_document(name, status, detail, base=request.root_path, request_id=request_id())
-    if request.path.startswith("/v2/"):  # clients of the Open Inference Protocol look for this
-        document["error"] = detail
-    response = Response(
-        json.dumps(document | more) + "\n", status, content_type="application/problem+json"
-    )
+    kind = PROBLEM
+    if request.path.startswith("/v2/"):  # clients of the Open Inference Protocol look for these
+        document["error"], kind = detail, JSON
+    response = Response(json.dumps(document | more) + "\n", status, content_type=kind)
     if status == 503:
         wait_s = OVERLOADED_RETRY_AFTER_S if name == "overloaded" else RETRY_AFTER_S
         response.headers["Retry-After"] = str(wait_s)

@@ -38,6 +38,7 @@ from flaskapi.web.services import services
 from flaskapi.web.tensors import JSON_LENGTH, read_inference
 
 blueprint = Blueprint("inference", __name__, url_prefix="/v2")
+_FAULT = {JSON: documents.InferenceProblem}
 _TOGETHER = 64  # images that are kept in one transaction
 
 
@@ -46,7 +47,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("")
-@described(documents.InferenceServer, query=None, problem=documents.InferenceProblem)
+@described(documents.InferenceServer, query=None, problem=_FAULT)
 @open_to_all
 def describe_server() -> dict[str, Any]:
     """Name the server, and the extensions of the protocol that it knows."""
@@ -58,7 +59,7 @@ def describe_server() -> dict[str, Any]:
 
 
 @blueprint.get("/health/live")
-@described(documents.InferenceLive, query=None, problem=documents.InferenceProblem)
+@described(documents.InferenceLive, query=None, problem=_FAULT)
 @open_to_all
 def live() -> dict[str, bool]:
     """The process runs."""
@@ -70,7 +71,7 @@ def live() -> dict[str, bool]:
     documents.InferenceReady,
     query=None,
     errors=(ModelUnavailableError,),
-    problem=documents.InferenceProblem,
+    problem=_FAULT,
 )
 @open_to_all
 def ready() -> dict[str, bool] | Response:
@@ -81,7 +82,7 @@ def ready() -> dict[str, bool] | Response:
 
 @blueprint.get("/models/<name>")
 @blueprint.get("/models/<name>/versions/<version>")
-@described(documents.InferenceModel, query=None, problem=documents.InferenceProblem)
+@described(documents.InferenceModel, query=None, problem=_FAULT)
 @open_to_all
 def describe(name: str, version: str | None = None) -> dict[str, Any]:
     """Say what the model takes and gives."""
@@ -94,7 +95,7 @@ def describe(name: str, version: str | None = None) -> dict[str, Any]:
     documents.InferenceModelReady,
     query=None,
     errors=(ModelUnavailableError,),
-    problem=documents.InferenceProblem,
+    problem=_FAULT,
 )
 @open_to_all
 def model_ready(name: str, version: str | None = None) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def model_ready(name: str, version: str | None = None) -> dict[str, Any]:
     query=queries.INFERENCE,
     body=bodies.INFERENCE,
     errors=PICTURE_ERRORS,
-    problem=documents.InferenceProblem,
+    problem=_FAULT,
 )
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required

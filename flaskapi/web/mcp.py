@@ -14,6 +14,7 @@ from flask import Blueprint, Flask, Response, current_app, json, request
 from flaskapi.contract import bodies, documents
 from flaskapi.contract.answers import add_id, as_number_answer
 from flaskapi.contract.keeping import Kept
+from flaskapi.contract.operations import JSON
 from flaskapi.contract.problems import detail_of
 from flaskapi.contract.release import find_release
 from flaskapi.contract.tools import INSTRUCTIONS, TOOLS, check_arguments
@@ -22,6 +23,7 @@ from flaskapi.errors import (
     ForbiddenError,
     InvalidRequestError,
     MissingImageError,
+    NotFoundError,
     RateLimitedError,
     UnauthorizedError,
 )
@@ -65,17 +67,25 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.post("/mcp")
-@described(documents.ToolAnswer, body=bodies.MESSAGE, errors=(ForbiddenError,))
+@described(
+    documents.ToolAnswer,
+    body=bodies.MESSAGE,
+    errors=(ForbiddenError, UnauthorizedError, NotFoundError, RateLimitedError),
+    problem={JSON: documents.ToolAnswer},
+    without_body={202: "A notification, which nothing answers."},
+)
 @open_to_all
 def answer() -> Response:
     """Answer one message. Each tool asks for the key that it needs."""
-    read_query(request)
-    if request.origin is not None:
-        # A page could make a browser of this network ask, by a name that leads here (DNS
-        # rebinding). Programs send no origin.
-        raise ForbiddenError("This is for programs; a page of another address may not ask here.")
     identifier = None
     try:
+        read_query(request)
+        if request.origin is not None:
+            # A page could make a browser of this network ask, by a name that leads here (DNS
+            # rebinding). Programs send no origin.
+            raise ForbiddenError(
+                "This is for programs; a page of another address may not ask here."
+            )
         receive(request)
         message = _read_message()
         identifier = message.get("id")

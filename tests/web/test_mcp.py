@@ -376,7 +376,10 @@ def test_a_page_of_another_address_may_not_ask(client: FlaskClient) -> None:
     """Nor one of this: a name that leads here makes any page one of this address."""
     for origin in ("https://evil.example", "http://localhost", "null"):
         refused = send(client, "tools/list", headers={"Origin": origin})
-        assert (403, "forbidden") == read_problem(refused)
+        assert (403, "/problems/forbidden") == (
+            refused.status_code,
+            refused.get_json()["error"]["data"]["type"],
+        )
 
 
 def test_there_is_no_stream_and_no_session(client: FlaskClient) -> None:
