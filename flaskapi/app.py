@@ -11,7 +11,8 @@ from flask import Flask
 from flaskapi.config import find_instance_path, load_config
 from flaskapi.digits import apart
 from flaskapi.errors import ModelUnavailableError, StoreUnavailableError
-from flaskapi.reading import digit, number
+from flaskapi.reading import digit
+from flaskapi.reading.number import warm_up
 from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.submissions import NoStore, Store
 
@@ -86,7 +87,8 @@ def create_app(
     registry = make_registry(app)
     serving: Models = Fixed(classifier) if classifier else _load_versions(app, store, registry)
     if classifier is None:
-        detector = _load_detector(app, serving.lease())
+        detector = make_detector(app)
+        warm_up(serving.lease(), detector)
     app.extensions["flaskapi"] = Services(
         serving,
         detector or NoDetector("No detector was given."),
@@ -211,17 +213,12 @@ def _load_versions(app: Flask, store: Store, registry: "Registry") -> "Switch":
     )
 
 
-def _load_detector(app: Flask, classifier: Classifier) -> Detector:
-    """Load the detector of the settings, and warm up both networks; if it cannot be loaded, the
-    detector is the reason.
-    """
+def make_detector(app: Flask) -> "Detector":
+    """Load the detector of the settings; if it cannot be loaded, the detector is the reason."""
     from flaskapi.serving.detector import NoDetector, load_detector
 
-    detector: Detector
     try:
-        detector = load_detector(app.config["DETECTOR_PATH"], app.config["CACHE_PATH"])
+        return load_detector(app.config["DETECTOR_PATH"], app.config["CACHE_PATH"])
     except ModelUnavailableError as error:
         app.logger.error("not ready: %s", error)
-        detector = NoDetector(str(error))
-    number.warm_up(classifier, detector)
-    return detector
+        return NoDetector(str(error))

@@ -153,13 +153,13 @@ def _show_progress(app: Any, registry: Any, options: argparse.Namespace) -> "Ret
     """Retrain with a progress bar, or with lines for the worker."""
     from tqdm import tqdm
 
-    from flaskapi.app import make_database
+    from flaskapi.app import make_database, make_detector
     from flaskapi.learning.retrain import retrain as retrain_now
 
-    order, store = _order(app.config, options), make_database(app)
+    order, store, detector = _order(app.config, options), make_database(app), make_detector(app)
     try:
         if options.json:
-            return retrain_now(store, registry, order, _tell_worker())
+            return retrain_now(store, registry, order, _tell_worker(), detector)
         with tqdm(
             total=100,
             unit="%",
@@ -172,7 +172,7 @@ def _show_progress(app: Any, registry: Any, options: argparse.Namespace) -> "Ret
                 if said:
                     bar.set_postfix_str(said)
 
-            return retrain_now(store, registry, order, tell)
+            return retrain_now(store, registry, order, tell, detector)
     finally:
         store.close()
 

@@ -8,7 +8,7 @@ from flaskapi.evaluation.measures import Outcome
 from flaskapi.evaluation.pictures import Gallery, Picture, render_pictures
 from flaskapi.labels import NO_DIGIT
 from flaskapi.learning.advise import describe, to_plain
-from flaskapi.learning.choose import Doubt
+from flaskapi.learning.choose import Doubt, NumberDigits
 from flaskapi.learning.judge import Judgement, Pair, figures
 from flaskapi.learning.retrain import RetrainingResult
 
@@ -24,6 +24,7 @@ def render_text(done: RetrainingResult, *, promoted: bool) -> str:
         f" {len(chosen.suspicious):,} suspicious, {len(chosen.contradicted):,} on which operators "
         f"disagree,"
         f" {chosen.unsupported:,} with labels of senders only, of whom no two agree.",
+        *_tell_numbers(chosen.numbers),
         describe(done.advice),
     ]
     if chosen.suspicious:
@@ -56,6 +57,20 @@ def render_text(done: RetrainingResult, *, promoted: bool) -> str:
     if done.judgement and not done.reasons:
         lines.append(f"{done.candidate} is better, and {'serves' if promoted else 'may serve'}.")
     return "\n".join(lines).rstrip()
+
+
+def _tell_numbers(numbers: NumberDigits) -> list[str]:
+    lines = []
+    if numbers.numbers:
+        lines.append(
+            f"Of these, {len(numbers.examples):,} are the digits of {numbers.numbers:,} labelled "
+            f"numbers."
+        )
+    if numbers.not_found:
+        lines.append(
+            f"{numbers.not_found:,} labelled numbers give none: not all of their digits were found."
+        )
+    return lines
 
 
 def _list(doubts: Sequence[Doubt]) -> list[str]:
@@ -104,6 +119,8 @@ def to_figures(done: RetrainingResult) -> dict[str, Any]:
         "review_ids": [doubt.example.name for doubt in done.review[:NAMED]],
         "contradicted": len(chosen.contradicted),
         "unsupported": chosen.unsupported,
+        "numbers": chosen.numbers.numbers,
+        "numbers_not_found": chosen.numbers.not_found,
         "reasons": list(done.reasons),
         **to_plain(done.advice),
     }

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
 import numpy as np
 
@@ -13,13 +14,23 @@ from flaskapi.arrays import Bytes, Floats
 from flaskapi.errors import VersionError
 from flaskapi.learning import Example, to_arrays
 from flaskapi.learning.advise import LabelAdvice, advise, describe, describe_next, find_next
-from flaskapi.learning.choose import Chosen, Doubt, choose, rank_doubts
+from flaskapi.learning.choose import (
+    NO_NUMBERS,
+    Chosen,
+    Doubt,
+    choose,
+    find_number_digits,
+    rank_doubts,
+)
 from flaskapi.learning.folds import assign_folds
 from flaskapi.learning.judge import Judgement, ask, compare, count_wrong, pair_answers
+from flaskapi.reading.protocols import Detector
+from flaskapi.reading.reader import Reader
 from flaskapi.serving.classifier import load_classifier
 from flaskapi.sources.mnist import Dataset
 from flaskapi.submissions import Store
 from flaskapi.submissions.labelled import read_labelled
+from flaskapi.submissions.listing import get_submission
 from flaskapi.versions.pointer import MODEL_FILE
 from flaskapi.versions.registry import Registry
 
@@ -60,7 +71,11 @@ class RetrainingResult(NamedTuple):
 
 
 def retrain(
-    store: Store, registry: Registry, order: RetrainOrder, progress: Progress
+    store: Store,
+    registry: Registry,
+    order: RetrainOrder,
+    progress: Progress,
+    detector: Detector | None = None,
 ) -> RetrainingResult:
     """Make a candidate of the serving model and the labelled submissions, register it as a version,
     and judge it.
@@ -70,6 +85,7 @@ def retrain(
         registry: has the serving model, and gets the candidate.
         order: what to do.
         progress: is told how far it is, 0 to 1, and what is done now.
+        detector: finds the digits of labelled numbers; None leaves numbers out.
 
     Raises:
         FlaskapiError: the store, MNIST, the serving model or that of MODEL_PATH cannot be read, or
@@ -79,8 +95,15 @@ def retrain(
     pointer = registry.read()
     serving = registry.load(pointer.version)
     labelled = read_labelled(store, order.since)
+    numbers = NO_NUMBERS
+    if detector is not None:
+        cut = partial(_cut, store, Reader(serving, detector))
+        numbers = find_number_digits(read_labelled(store, order.since, numbers=True), cut)
     chosen = choose(
-        labelled, lambda examples: ask(serving, to_arrays(examples)[0]), order.uncertain_below
+        labelled,
+        lambda examples: ask(serving, to_arrays(examples)[0]),
+        order.uncertain_below,
+        numbers,
     )
     look = 1 + _count_candidates(registry, serving.version)
     names = [one.name for one in chosen.learned]
@@ -106,7 +129,7 @@ def retrain(
         )
         progress(TRAINED, "Compiling the candidate.")
         candidate = load_classifier(artifact, Path(folder))
-        ids = sorted(str(id) for one in chosen.learned for id in one.ids)
+        ids = sorted({str(id) for one in chosen.learned for id in one.ids})
         version = registry.add(artifact, submissions=ids)
     progress(COMPILED, "Comparing both models.")
     wrong_at_first = count_wrong(first, dataset.test_images, dataset.test_labels) if first else None
@@ -135,6 +158,15 @@ def retrain(
         reasons=tuple(reasons),
         test_images=dataset.test_images,
     )
+
+
+def _cut(store: Store, reader: Reader, id: UUID, number: str) -> list[bytes] | None:
+    """The digits of a submission with that number, as the network sees them."""
+    submission = get_submission(store, id)
+    digits = reader.cut(submission.image, number) if submission else None
+    if digits is None:
+        return None
+    return [np.rint(255 * digit).astype(np.uint8).tobytes() for digit in digits]
 
 
 def _count_candidates(registry: Registry, serving: str) -> int:

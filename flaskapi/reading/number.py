@@ -4,10 +4,10 @@ import contextlib
 import math
 from typing import NamedTuple
 
-from flaskapi.digits import Box
+from flaskapi.digits import Box, Digit
 from flaskapi.digits.decode import Layout, turn_box
-from flaskapi.digits.page import Edges, Page
-from flaskapi.errors import ModelUnavailableError, NoDigitFoundError
+from flaskapi.digits.page import Edges, Page, cut_digit
+from flaskapi.errors import FlaskapiError, ModelUnavailableError, NoDigitFoundError
 from flaskapi.reading.checks import READINGS, Check, rank
 from flaskapi.reading.digit import STROKE
 from flaskapi.reading.fuse import fuse_looks
@@ -29,6 +29,7 @@ from flaskapi.steps import step
 # A reading with less confidence is looked at again, narrower and larger; 0.99 corrected no more and
 # took longer.
 SURE = 0.95
+LIKELY_DIGIT = 0.5  # presence above which a candidate counts as a digit that was seen
 
 
 class NumberQuery(NamedTuple):
@@ -85,6 +86,41 @@ def predict_number(
             found = _check(found, wanted.check, limits.uncertain_below)
         readings = found.readings[: wanted.alternatives + 1]
         return _conclude(found._replace(readings=readings), classifier, limits.uncertain_below)
+
+
+def cut_number(
+    image: bytes, number: str, classifier: Classifier, detector: Detector, limits: Limits
+) -> list[Digit] | None:
+    """Cut out the digits of a number that is known, as the classifier sees them.
+
+    Args:
+        image: a whole image file.
+        number: what it shows, digits alone.
+        classifier: see `predict_number`.
+        detector: see `predict_number`.
+        limits: see `Limits`.
+
+    Returns:
+        For each digit `float32 (28, 28)`, 1 the ink; None where they are not all found, or where
+        more than one of them, or of what else was seen, must be taken otherwise than it was read.
+    """
+    try:
+        found = _read(image, classifier, detector, limits, NumberQuery(number))
+    except FlaskapiError:
+        return None
+    look, (best, *_) = found.look, found.readings
+    if best.number != number:
+        return None
+    boxes, corrected = [], 0
+    for place, digit in zip(look.order, best.choices, strict=True):
+        one = look.candidates[place]
+        is_seen = one.presence > LIKELY_DIGIT
+        if digit is None:
+            corrected += is_seen
+            continue
+        corrected += not is_seen or int(look.shares[place].argmax()) != digit
+        boxes.append(one.edges)
+    return None if corrected > 1 else [cut_digit(look.page, box) for box in boxes]
 
 
 def _check(found: _Read, check: Check, uncertain_below: float) -> _Read:

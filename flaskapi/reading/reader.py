@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 
 from flaskapi.config import shipped_model
+from flaskapi.digits import Digit
 from flaskapi.errors import FlaskapiError, InvalidRequestError
 from flaskapi.reading.checks import Check
 from flaskapi.reading.digit import predict_digit, predict_digits
 from flaskapi.reading.many import Answer, Route, answer_items, each, split_items
-from flaskapi.reading.number import NumberQuery, predict_number
+from flaskapi.reading.number import NumberQuery, cut_number, predict_number
 from flaskapi.reading.predictions import DigitReading, NumberPrediction
 from flaskapi.reading.protocols import Classifier, Detector, Limits
 from flaskapi.reading.readings import ANY
@@ -80,6 +81,10 @@ class Reader:
             pattern = ANY * length
         wanted = NumberQuery(pattern, alternatives, check)
         return predict_number(image, self.classifier, self.detector, self.limits, wanted)
+
+    def cut(self, image: bytes, number: str) -> list[Digit] | None:
+        """Cut out the digits of a number that is known; see `cut_number`."""
+        return cut_number(image, number, self.classifier, self.detector, self.limits)
 
     def many(
         self, items: Iterable[Item], route: Route = "digit", *, split: bool = True

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,15 @@ import pytest
 
 from flaskapi.labels import NO_DIGIT
 from flaskapi.learning import Example
-from flaskapi.learning.choose import Answers, Chosen, choose, find_examples, rank_doubts
+from flaskapi.learning.choose import (
+    Answers,
+    Chosen,
+    choose,
+    find_examples,
+    find_number_digits,
+    rank_doubts,
+)
+from flaskapi.learning.folds import FOLDS
 from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.labelled import Labelled, Statement
 
@@ -178,3 +187,41 @@ def test_the_labels_that_no_model_believes_are_to_be_looked_at_again_first() -> 
     assert [4] == [doubt.example.label for doubt in doubts[:1]]
     assert (7, 3) == (doubts[0].digit, len(doubts))
     assert NO_DIGIT not in [doubt.example.label for doubt in doubts]
+
+
+def cut_in_places(id: UUID, number: str) -> list[bytes]:
+    return [bytes([place]) * 784 for place, _ in enumerate(number)]
+
+
+def test_a_labelled_number_gives_its_digits_and_their_names_say_where() -> None:
+    number = submission(operator("407"), operator("407"))
+    found = find_number_digits([number], cut_in_places)
+    assert (1, 0) == (found.numbers, found.not_found)
+    assert [
+        (4, f"{number.id}#1", b"\0" * 784, True),
+        (0, f"{number.id}#2", b"\1" * 784, True),
+        (7, f"{number.id}#3", b"\2" * 784, True),
+    ] == [(one.label, one.name, one.normalized, one.confirmed) for one in found.examples]
+    chosen = choose([submission(operator("4"))], sure_of(4, 0.2), 0.95, found)
+    assert 4 == len(chosen.learned)
+
+
+def test_digits_of_one_number_are_different_images_of_one_fold() -> None:
+    (first, second) = find_number_digits([submission(operator("11"))], cut_in_places).examples
+    assert first.sha256 != second.sha256
+    assert first.sha256[0] % FOLDS == second.sha256[0] % FOLDS
+
+
+def test_numbers_count_by_the_rules_of_digits() -> None:
+    """Senders who disagree about one digit of a number have not labelled the others either."""
+    by_two = submission(sender("12"), sender("12", b"b"), image=b"agreed")
+    in_doubt = submission(sender("34"), sender("35", b"b"), image=b"in doubt")
+    is_none = submission(operator("none"), image=b"no number")
+    found = find_number_digits([by_two, in_doubt, is_none], cut_in_places)
+    assert [1, 2] == [one.label for one in found.examples]
+    assert (1, 0) == (found.numbers, found.not_found)
+
+
+def test_a_number_whose_digits_are_not_found_gives_none_and_is_counted() -> None:
+    found = find_number_digits([submission(operator("12"))], lambda id, number: None)
+    assert ([], 0, 1) == found

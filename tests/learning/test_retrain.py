@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import encode, make_submission, write_digits
 from labelled import Sent, normalize, say, send, write_digit, write_otherwise
 from trainings import draw_few_pictures
 
@@ -20,6 +21,7 @@ from flaskapi.learning.choose import Chosen
 from flaskapi.learning.judge import ask
 from flaskapi.learning.retrain import RetrainingResult, RetrainOrder, promote, retrain
 from flaskapi.serving.classifier import OnnxClassifier
+from flaskapi.serving.detector import OnnxDetector
 from flaskapi.submissions.database import Database
 from flaskapi.versions.pointer import MODEL_FILE
 from flaskapi.versions.registry import Registry
@@ -98,6 +100,19 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
     assert done.reasons or wrong_after <= wrong_before
     used = {str(id) for one in done.chosen.learned for id in one.ids}
     assert used == set(registry.get(done.candidate or "").submissions or [])
+
+
+def test_labelled_numbers_give_digits_to_learn_from(store: Database, registry: Registry) -> None:
+    ink = np.zeros((120, 500), np.uint8)
+    write_digits(ink, "5550123", left=30, top=30)
+    number = make_submission(image=encode(255 - ink), normalized=None, digits=[], lines=["5550123"])
+    store.record([number])
+    say(store, [(number.id, "5550123")])
+    order = RetrainOrder(None, dry_run=True)
+    detector = OnnxDetector(MODEL.with_name("detector.onnx"))
+    chosen = retrain(store, registry, order, quiet, detector).chosen
+    assert [5, 5, 5, 0, 1, 2, 3] == [one.label for one in chosen.learned]
+    assert [] == retrain(store, registry, order, quiet).chosen.learned, "no detector finds them"
 
 
 @pytest.mark.train

@@ -119,3 +119,31 @@ def overlap(a: Box, b: Box) -> float:
     height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
     common = max(width, 0) * max(height, 0)
     return common / (a.width * a.height + b.width * b.height - common)
+
+
+def test_a_known_number_is_cut_into_its_digits(shipped: dict[str, Any]) -> None:
+    """Each as the classifier sees it, and reads it."""
+    reader = Reader(**shipped)
+    digits = reader.cut(encode(photograph("0123456789")), "0123456789")
+    assert digits is not None
+    assert (28, 28) == digits[0].shape
+    answers = reader.classifier.probabilities(np.array(digits).reshape(-1, 28, 28, 1))
+    assert list(range(10)) == answers.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("number", "is_cut"),
+    [("5550123", True), ("5550173", True), ("5559973", False), ("555012", True), ("5551", False)],
+    ids=["as read", "one read otherwise", "three", "one too many seen", "three too many"],
+)
+def test_a_number_that_is_known_otherwise_is_cut_after_one_correction(
+    shipped: dict[str, Any], number: str, is_cut: bool
+) -> None:
+    digits = Reader(**shipped).cut(encode(photograph("5550123")), number)
+    assert is_cut == (digits is not None)
+    assert not is_cut or (digits is not None and len(number) == len(digits))
+
+
+@pytest.mark.parametrize("image", [b"no picture", encode(np.full((60, 200), 255, np.uint8))])
+def test_what_shows_no_number_is_not_cut(shipped: dict[str, Any], image: bytes) -> None:
+    assert Reader(**shipped).cut(image, "12") is None

@@ -32,6 +32,8 @@ def test_digits_are_read_with_all_that_was_said_of_them_in_order(store: Database
     label(store, first, "7")
     label(store, number, "7")
     label(store, second, None)
+    (of_number,) = read_labelled(store, numbers=True)
+    assert (number.id, b"", "7") == (of_number.id, of_number.normalized, of_number.statements[0][0])
     found = read_labelled(store)
     assert [first.id, second.id] == [one.id for one in found]
     assert [first.normalized, second.normalized] == [one.normalized for one in found]
