@@ -4,20 +4,29 @@ import base64
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from flaskapi.digits.normalize import Looks, normalize_looks
 from flaskapi.errors import FlaskapiError, ModelUnavailableError, NoDigitFoundError
+from flaskapi.reading.looks import see_one
 from flaskapi.reading.predictions import DigitReading, Prediction
-from flaskapi.reading.protocols import Classifier, Limits, Probabilities
+from flaskapi.reading.protocols import Classifier, Detector, Limits, Probabilities
 from flaskapi.reading.second_look import look_twice
-from flaskapi.reading.views import find_views
+from flaskapi.reading.views import View, find_views
 from flaskapi.steps import step
 
 CHUNK = 64  # pictures in one call of the network
 CHUNK_S = 0.1  # a call has fewer if so many take longer than this to arrive and to prepare
 
+CHUNK_PX = 8_000_000  # or if its pictures, which are kept until then, have more pixels than this
+
+# Of the classifier and the detector, as exponents of their opinions on an uncertain digit.
+OPINION_WEIGHTS = np.array([0.7, 0.5])
+# Less from the classifier may be no digit at all; the detector takes a round thing for a 0.
+DIGIT_FROM = 0.7
+LEAST_SHARE = 1e-4  # of a digit, so that neither opinion rules it out
 CONTRADICTION = 0.3  # a look contradicts the surest one if it names another digit this surely
 
 # A stroke on paper, 96x96, for `warm_up`.
@@ -28,29 +37,43 @@ STROKE = base64.b64decode(
 )
 
 
-def predict_digit(image: bytes, classifier: Classifier, limits: Limits) -> DigitReading:
+class _Prepared(NamedTuple):
+    """A picture, ready to be classified."""
+
+    view: View  # the first that shows ink
+    looks: list[Looks]  # of each view that shows ink
+
+
+def predict_digit(
+    image: bytes, classifier: Classifier, limits: Limits, detector: Detector | None = None
+) -> DigitReading:
     """Read the one digit in an image file.
 
     A picture that is turned according to EXIF is read in both orientations, and the surer answer is
     given. If both are certain of different digits, as for a 6 and a 9, EXIF decides, and the answer
     is uncertain.
+
     Args:
         image: a whole image file.
         classifier: gives the probabilities.
         limits: see `Limits`.
+        detector: gives a second opinion on an uncertain digit, from the whole picture.
 
     Raises:
         FlaskapiError: one of the kinds that `decode_image`, `normalize_looks` and
             `Classifier.probabilities` name.
     """
-    (answer,) = _classify([_prepare(image, limits)], classifier, limits)
+    (answer,) = _classify([_prepare(image, limits)], classifier, limits, detector)
     if isinstance(answer, Exception):
         raise answer
     return answer
 
 
 def predict_digits(
-    images: Iterable[bytes | FlaskapiError], classifier: Classifier, limits: Limits
+    images: Iterable[bytes | FlaskapiError],
+    classifier: Classifier,
+    limits: Limits,
+    detector: Detector | None = None,
 ) -> Iterator[DigitReading | Exception]:
     """Read the digit in each of many image files, as `predict_digit` does, in order.
 
@@ -61,6 +84,7 @@ def predict_digits(
         images: the files; an error is passed on in its place.
         classifier: gives the probabilities.
         limits: see `Limits`.
+        detector: see `predict_digit`.
 
     Yields:
         For each image its reading, or its error; an error that is no `FlaskapiError` is a bug of
@@ -70,24 +94,25 @@ def predict_digits(
         ModelUnavailableError: there is no model.
     """
     for chunk in _chunks(_prepare(image, limits) for image in images):
-        yield from _classify(chunk, classifier, limits)
+        yield from _classify(chunk, classifier, limits, detector)
 
 
 def _chunks(
-    prepared: Iterable[list[Looks] | Exception],
-) -> Iterator[list[list[Looks] | Exception]]:
-    chunk: list[list[Looks] | Exception] = []
-    size, begun_s = 1, time.monotonic()
-    for views in prepared:
-        chunk.append(views)
-        if len(chunk) >= size or time.monotonic() - begun_s > CHUNK_S:
+    prepared: Iterable[_Prepared | Exception],
+) -> Iterator[list[_Prepared | Exception]]:
+    chunk: list[_Prepared | Exception] = []
+    size, kept_px, begun_s = 1, 0, time.monotonic()
+    for one in prepared:
+        chunk.append(one)
+        kept_px += 0 if isinstance(one, Exception) else one.view.pixels.size
+        if len(chunk) >= size or kept_px > CHUNK_PX or time.monotonic() - begun_s > CHUNK_S:
             yield chunk
-            chunk, size, begun_s = [], CHUNK, time.monotonic()
+            chunk, size, kept_px, begun_s = [], CHUNK, 0, time.monotonic()
     if chunk:
         yield chunk
 
 
-def _prepare(image: bytes | FlaskapiError, limits: Limits) -> list[Looks] | Exception:
+def _prepare(image: bytes | FlaskapiError, limits: Limits) -> _Prepared | Exception:
     if isinstance(image, FlaskapiError):
         return image
     try:
@@ -100,33 +125,37 @@ def _prepare(image: bytes | FlaskapiError, limits: Limits) -> list[Looks] | Exce
         return error
 
 
-def _normalize(image: bytes, limits: Limits) -> list[Looks]:
+def _normalize(image: bytes, limits: Limits) -> _Prepared:
     """Prepare each view that shows ink."""
     for views in find_views(image, limits.max_pixels):
         seen = []
         for view in views:
             try:
                 with step("prepare"):
-                    seen.append(normalize_looks(view.pixels))
+                    seen.append((view, normalize_looks(view.pixels)))
             except NoDigitFoundError as error:
                 missing = error
         if seen:
-            return seen
+            return _Prepared(seen[0][0], [looks for _, looks in seen])
     raise missing
 
 
 def _classify(
-    chunk: Sequence[list[Looks] | Exception], classifier: Classifier, limits: Limits
+    chunk: Sequence[_Prepared | Exception],
+    classifier: Classifier,
+    limits: Limits,
+    detector: Detector | None,
 ) -> Iterator[DigitReading | Exception]:
     """Classify all views of all pictures in one call, and give each picture its answer.
 
-    Uncertain digits are classified again, moved by a pixel.
+    Uncertain digits are classified again, moved by a pixel. Of those that stay uncertain the
+    detector is asked, too.
     """
     pixels = [
         look.pixels
-        for views in chunk
-        if not isinstance(views, Exception)
-        for looks in views
+        for one in chunk
+        if not isinstance(one, Exception)
+        for looks in one.looks
         for look in looks.all
     ]
     predictions: Iterator[Prediction] = iter(())
@@ -134,11 +163,48 @@ def _classify(
         batch = np.array(pixels).reshape(-1, 28, 28, 1)  # (n, 28, 28) -> (n, 28, 28, 1)
         probabilities = look_twice(classifier, batch)  # (n, 10)
         predictions = iter(conclude(probabilities, classifier, limits.uncertain_below))
-    for views in chunk:
-        if isinstance(views, Exception):
-            yield views
-        else:
-            yield _choose([_agree(looks, predictions) for looks in views])
+    for one in chunk:
+        if isinstance(one, Exception):
+            yield one
+            continue
+        reading = _choose([_agree(looks, predictions) for looks in one.looks])
+        if reading.prediction.uncertain and detector is not None:
+            reading = _ask(detector, one.view, reading, limits.uncertain_below)
+        yield reading
+
+
+def _ask(
+    detector: Detector, view: View, reading: DigitReading, uncertain_below: float
+) -> DigitReading:
+    """Combine an uncertain reading with what the detector sees in the whole picture.
+
+    It has learned what rules, cells, slashes and grain look like, and sees the ink before a line is
+    cut out of it. What may be no digit to the classifier stays uncertain, and so does a stroke that
+    may be a slash beside the digit.
+    """
+    prediction = reading.prediction
+    if prediction.digit == 1 and "several" in reading.normalized.noticed:
+        return reading
+    try:
+        with step("find"):
+            seen = see_one(view, detector)
+    except ModelUnavailableError:  # the detector's; digits are read without it
+        return reading
+    if seen is None:
+        return reading
+    opinions = np.array([prediction.probabilities, seen.probabilities], np.float64)  # (2, 10)
+    shares = np.exp(OPINION_WEIGHTS @ np.log(np.maximum(opinions, LEAST_SHARE)))  # (10,)
+    shares *= seen.presence / shares.sum()
+    row = (shares + (1 - seen.presence) / len(shares)).round(4).tolist()
+    confidence = max(row)
+    return reading._replace(
+        prediction=prediction._replace(
+            digit=row.index(confidence),
+            confidence=confidence,
+            probabilities=row,
+            uncertain=confidence < uncertain_below or prediction.confidence < DIGIT_FROM,
+        )
+    )
 
 
 def _agree(looks: Looks, predictions: Iterator[Prediction]) -> DigitReading:

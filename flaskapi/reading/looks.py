@@ -44,6 +44,7 @@ HIGHEST_PX = 48
 # Of all looks at one picture, in pixels that the detector sees; time grows with them. Each likely
 # candidate takes as long as so many pixels. A large picture took its time when it was decoded.
 MOST_SEEN_PX, LARGE_PX, MOST_SEEN_OF_LARGE_PX = 800_000, 4_000_000, 560_000
+MOST_SEEN_OF_ONE_PX = 100_000  # of a picture of one digit
 CANDIDATE_PX = 1000
 DETECTOR_WEIGHT, CLASSIFIER_WEIGHT = 0.8, 0.25  # of the two opinions, as exponents
 # Of digits, in pixels of a page; the detector sees from half to one and a half of each.
@@ -146,6 +147,24 @@ def look_at(
                 opinion = (opinion + likely[0].probabilities) / 2
             return Look([one], [[0]], opinion, page, view)
     return _judge(candidates, classifier, page, view, scale)._replace(seen_px=seen_px)
+
+
+def see_one(view: View, detector: Detector) -> Candidate | None:
+    """Look at a picture of one digit; None where the detector sees none, or several.
+
+    Args:
+        view: of the picture.
+        detector: finds candidates.
+
+    Raises:
+        ModelUnavailableError: there is no detector.
+    """
+    try:
+        candidates, _, _ = _detect(lift_page(view.pixels), detector, MOST_SEEN_OF_ONE_PX)
+    except NoDigitFoundError:
+        return None
+    likely = [one for one in candidates if one.presence > LIKELY]
+    return likely[0] if len(likely) == 1 else None
 
 
 def look_without_rules(

@@ -50,7 +50,7 @@ class Reader:
 
     def digit(self, image: bytes) -> DigitReading:
         """Read the one digit in an image file; see `predict_digit`."""
-        return predict_digit(image, self.classifier, self.limits)
+        return predict_digit(image, self.classifier, self.limits, self.detector)
 
     def number(
         self,
@@ -106,7 +106,7 @@ class Reader:
     def _digits(
         self, images: Iterable[bytes | FlaskapiError]
     ) -> Iterator[DigitReading | Exception]:
-        return predict_digits(images, self.classifier, self.limits)
+        return predict_digits(images, self.classifier, self.limits, self.detector)
 
     def check(self, route: Route = "digit") -> None:
         """Fail early if a model is missing.

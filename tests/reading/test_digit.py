@@ -1,8 +1,9 @@
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
-from fakes import FixedClassifier, draw_digit, encode
+from fakes import FixedClassifier, FixedDetector, draw_digit, encode
 from PIL import Image
 
 from flaskapi.digits.normalize import normalize_digit
@@ -14,9 +15,10 @@ from flaskapi.errors import (
     UnsupportedImageError,
 )
 from flaskapi.reading import digit as module
-from flaskapi.reading.digit import CHUNK, conclude, predict_digit, predict_digits
+from flaskapi.reading.digit import CHUNK, CHUNK_PX, conclude, predict_digit, predict_digits
 from flaskapi.reading.predictions import Prediction
-from flaskapi.reading.protocols import Limits
+from flaskapi.reading.protocols import Detector, Limits
+from flaskapi.serving.detector import NoDetector
 
 DRAWN = draw_digit(3)
 PNG = encode(draw_digit(3, side=28))
@@ -209,3 +211,84 @@ def test_images_are_taken_no_further_ahead_than_the_network_is_shown_at_once() -
     for _ in range(300):
         next(answers)
     assert taken <= 301 + CHUNK
+
+
+class Detecting(FixedDetector):
+    """Counts what it is asked."""
+
+    asked = 0
+
+    def detect(self, page: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        return super().detect(page)
+
+
+CERTAIN_FROM_95 = Limits(20_000_000, 0.95)
+
+
+def test_a_certain_digit_is_not_shown_to_the_detector() -> None:
+    detector = Detecting(7)
+    predict_digit(PNG, FixedClassifier(7, 0.99), CERTAIN_FROM_95, detector)
+    assert 0 == detector.asked
+
+
+@pytest.mark.parametrize(
+    ("seen", "confidence", "expected", "is_certain"),
+    [
+        pytest.param(7, 0.9, 7, True, id="they agree"),
+        pytest.param(3, 0.9, 7, False, id="they do not, and the surer one is named"),
+        pytest.param(8, 0.55, 8, False, id="the other one that the classifier saw"),
+        pytest.param(7, 0.65, 7, False, id="perhaps no digit at all"),
+    ],
+)
+def test_an_uncertain_digit_is_what_both_networks_take_it_for(
+    seen: int, confidence: float, expected: int, is_certain: bool
+) -> None:
+    detector = Detecting(seen)
+    classifier = FixedClassifier(7, confidence)
+    prediction = predict_digit(PNG, classifier, CERTAIN_FROM_95, detector).prediction
+    assert (1, expected) == (detector.asked, prediction.digit)
+    assert is_certain == (not prediction.uncertain)
+    assert prediction.confidence == max(prediction.probabilities)
+    assert abs(sum(prediction.probabilities) - 1) < 0.001
+
+
+def test_a_detector_that_hardly_sees_a_digit_makes_nothing_certain() -> None:
+    hesitant = FixedDetector(7, presence=0.5)
+    reading = predict_digit(PNG, FixedClassifier(7, 0.94), CERTAIN_FROM_95, hesitant)
+    assert reading.prediction.uncertain
+
+
+@pytest.mark.parametrize("detector", [FixedDetector(7, presence=-9.0), NoDetector("none")])
+def test_without_a_detectors_opinion_the_classifiers_stands(detector: Detector) -> None:
+    alone, asked = (
+        predict_digit(PNG, FixedClassifier(7, 0.9), CERTAIN_FROM_95, one)
+        for one in (None, detector)
+    )
+    assert alone.prediction == asked.prediction
+
+
+def test_a_stroke_beside_a_digit_stays_uncertain_whatever_the_detector_sees() -> None:
+    picture = draw_digit(3, side=120)
+    cv2.line(picture, (8, 110), (20, 10), int(picture.min()), 5)
+    classifier = FixedClassifier(1, 0.9)
+    reading = predict_digit(encode(picture), classifier, CERTAIN_FROM_95, FixedDetector(1))
+    assert "several" in reading.normalized.noticed
+    assert reading.prediction.uncertain
+
+
+def test_pictures_that_are_kept_for_the_detector_are_few() -> None:
+    """A picture of a megapixel is not kept until 64 of them have come."""
+    large = encode(draw_digit(3, side=1024))
+    taken = 0
+
+    def images() -> Iterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield large
+
+    answers = predict_digits(images(), FixedClassifier(), CERTAIN_FROM_95)
+    for _ in range(2):
+        next(answers)
+    assert taken <= 1 + 1 + CHUNK_PX // 1024**2
