@@ -13,9 +13,9 @@ import numpy.typing as npt
 from flaskapi.arrays import Floats
 from flaskapi.digits import Digit, Image
 from flaskapi.digits.ground import find_polarity, lift_ink, quantile
-from flaskapi.digits.ink import WORKING_SIDE_PX, reduce_by_area
 from flaskapi.digits.lines import erase_rules, find_frames, find_runs, find_sheet
 from flaskapi.digits.normalize import normalize_ink, stroke_width_px, thicken
+from flaskapi.digits.reduce import WORKING_SIDE_PX, reduce_by_area
 from flaskapi.errors import NoDigitFoundError
 
 # Of a digit: the detector has learned 18 to 52; higher ones take longer and are read no better.
