@@ -18,7 +18,7 @@ from flaskapi.errors import DatasetError, ModelFileError
 from flaskapi.handwriting.augment import augment
 from flaskapi.handwriting.outliers import draw_outliers
 from flaskapi.labels import NO_DIGIT
-from flaskapi.sources.mnist import Dataset
+from flaskapi.sources.mnist import MNIST_NOISE, Dataset
 from flaskapi.training.batches import targets
 from flaskapi.training.calibrate import calibrate, fit_temperature
 from flaskapi.training.evaluate import evaluate
@@ -31,8 +31,6 @@ OUTLIERS = 2_000  # drawn once, varied in each step
 HELD_OUT = 12  # of so many of MNIST's training images one, as in a training: 5,000
 # Of the way from the weights that serve to those that were learned, the longest first.
 SHARES = (1.0, 0.75, 0.5, 0.25)
-# More mistakes on held-out digits, of their number, that are noise: one of 5,000.
-NOISE = 1 / 5_000
 
 Weights = Sequence[npt.NDArray[np.floating]]
 
@@ -100,7 +98,7 @@ class Finetuner:
         kept = order[validation:]
         self._known = dataset.train_images[kept], dataset.train_labels[kept]
         self._before: Weights = self._model.get_weights()
-        self._allowed = self._count_wrong()[0] + round(NOISE * 2 * validation)
+        self._allowed = self._count_wrong()[0] + round(MNIST_NOISE * 2 * validation)
         self._rehearsal = self._draw_rehearsal()
         self._compile()
         self._start = [keras.ops.convert_to_numpy(one) for one in self._model.variables]
