@@ -1,4 +1,4 @@
-"""Find the ink of one digit: away from the ground, the shadows, the lines and the specks around
+"""Find the ink of one digit, apart from the ground, the shadows, the lines and the specks around
 it.
 """
 
@@ -59,8 +59,8 @@ class _Found(NamedTuple):
 def find_ink(image: Image) -> Ink:
     """Cut out the digit.
 
-    A digit that is small in a large picture is looked for in the whole, and cut out of what
-    surrounds it.
+    A digit that is small in a large picture is first found in the whole picture, then cut out with
+    its surroundings and found again.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
@@ -72,14 +72,14 @@ def find_ink(image: Image) -> Ink:
 
 
 class Inks(NamedTuple):
-    """The digit in each way that it may have to be cut out."""
+    """The digit, cut out in each way that may be right."""
 
     likely: list[Ink]  # also without a frame, rules, or what a sheet lies on
     otherwise: list[Ink]  # for where none of these is sure: without lines that may be strokes
 
 
 def find_inks(image: Image) -> Inks:
-    """Cut out the digit in each way that it may have to be.
+    """Cut out the digit in each way that may be right.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
@@ -116,7 +116,7 @@ def _find_in_tight(image: Image) -> Inks | None:
 
 
 def _touching(ink: Ink, margin: int) -> Ink:
-    """Take the margin away again from where ink was found."""
+    """Subtract the margin from the place where ink was found."""
     box = ink.box._replace(x=max(0, ink.box.x - margin), y=max(0, ink.box.y - margin))
     return ink._replace(box=box, noticed=tuple(dict.fromkeys((*ink.noticed, "touches-border"))))
 
@@ -212,7 +212,7 @@ def _find(image: Image) -> _Found:
 
 
 def _find_stronger(light: Image, mask: Image, lines: Image) -> Image | None:
-    """Mark the ink that is stronger than the lines it is written on; None where it is not."""
+    """Mark the ink that is stronger than the lines under it; None if it is not."""
     smooth = cv2.GaussianBlur(light, (0, 0), LINE_GRAIN_PX)
     values = smooth[mask.view(bool)].reshape(-1, 1)  # (n, 1)
     level, is_above = cv2.threshold(values, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
@@ -226,9 +226,9 @@ def _find_stronger(light: Image, mask: Image, lines: Image) -> Image | None:
 
 
 def _is_cut(light: Image, rules: Bare, box: Box) -> bool:
-    """May ink have been taken away with a line?
+    """May ink have been erased with a line?
 
-    Not where the lines are fainter than the ink, and no stronger in the digit than beside it.
+    It has not if the lines are fainter than the ink, and no stronger in the digit than beside it.
     """
     within = np.zeros_like(rules.erased)
     within[box.y : box.y + box.height + 1, box.x : box.x + box.width + 1] = 1
@@ -240,9 +240,9 @@ def _is_cut(light: Image, rules: Bare, box: Box) -> bool:
 
 
 def _is_beside(image: Image, box: Box, scale: float, *, is_even: bool) -> bool:
-    """Does ink lie to one side of the picture, and beside it something else that may be meant?
+    """Is the ink to one side of the picture, with something else beside it that may be the digit?
 
-    It may be fainter, or lighter where the ink is darker than the ground.
+    The other may be fainter, or lighter while the ink is darker than the ground.
     """
     x, y, width, height = _enlarge(box, scale)
     if abs(2 * x + width - image.shape[1]) < ASIDE * image.shape[1]:
@@ -268,7 +268,7 @@ def _is_beside(image: Image, box: Box, scale: float, *, is_even: bool) -> bool:
 def _cut(
     light: Image, mask: Image, scale: float, noticed: dict[Noticed, bool], contrast: float
 ) -> Ink:
-    """Cut out the digit that is in a mask."""
+    """Cut out the digit in a mask."""
     mask, is_several = _select(mask)
     ink = cv2.multiply(light, cv2.dilate(mask, _NEIGHBOURS))
     strong = max(quantile(ink[mask.view(bool)], 0.9), 1)
@@ -302,16 +302,16 @@ def _enlarge(box: Box, by: float) -> Box:
 
 
 def _with_faint_strokes(light: Image, contrast: float) -> Image:
-    """Mark also what a pen left where it was pressed less; there is no grain of paper in a small
-    picture to be taken for it.
+    """Mark also faint strokes, where the pen was pressed less. A small picture shows no grain of
+    paper that could be mistaken for them.
     """
     return cv2.threshold(light, FAINT_SHARE * contrast, 1, cv2.THRESH_BINARY)[1]
 
 
 def _select(mask: Image) -> tuple[Image, bool]:
-    """Keep the strokes of the digit: a large part near the middle, and what lies close to it.
+    """Keep the strokes of the digit: a large part near the middle, and parts close to it.
 
-    Say too whether there is something else as large.
+    Returns also whether there is something else as large.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count == 1:

@@ -13,8 +13,8 @@ Pixels = TypeVar("Pixels", Bytes, Floats)
 
 
 def reduce_by_area(image: Pixels, scale: float) -> Pixels:
-    """Reduce in halves as far as they go: OpenCV averages four pixels many times faster than any
-    other number.
+    """Reduce in halves first: OpenCV averages four pixels many times faster than any other
+    number.
     """
     if scale == 1:
         return image
