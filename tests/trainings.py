@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 LEGACY = Path(__file__).parent / "data" / "keras_2_2_2"
 
 # TensorFlow reads them when it is imported; without oneDNN it runs no channels-first convolution on
-# a CPU.
+# a CPU. The networks of the tests are small: threads would mostly wait for each other, in every
+# process that tests.
 os.environ |= {
     "KERAS_BACKEND": "tensorflow",
     "TF_ENABLE_ONEDNN_OPTS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
 }
 
 

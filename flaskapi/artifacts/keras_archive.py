@@ -12,7 +12,7 @@ _LARGEST_TEXT, _LARGEST_WEIGHTS = 16 << 20, 2 << 30
 
 
 def is_archive(path: Path) -> bool:
-    """Is this a file in that format, whatever its name ends in?"""
+    """Is this a file in that format, whatever its suffix?"""
     try:
         with path.open("rb") as file:
             return file.read(4) == b"PK\3\4"
@@ -21,10 +21,10 @@ def is_archive(path: Path) -> bool:
 
 
 def read_archive_config(path: Path) -> tuple[dict[str, Any], str]:
-    """Read the configuration of a model, and by which Keras it was saved.
+    """Read the configuration of a model, and the version of Keras that saved it.
 
     Raises:
-        ModelFileError: it is no such file, or holds more than a model.
+        ModelFileError: it is no such file, or contains more than a model.
     """
     try:
         with zipfile.ZipFile(path) as archive:
