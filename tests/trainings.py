@@ -83,6 +83,18 @@ def draw_few_pictures(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("flaskapi.training.finetune.OUTLIERS", 200)
 
 
+def compile_here(patch: pytest.MonkeyPatch) -> None:
+    """Let models be compiled in this process, which has Keras already, and few answers be compared.
+
+    `tests/serving/test_compiled.py` and `test_circle.py` let a process of its own do so.
+    """
+    from flaskapi.artifacts.compile import compile_artifact
+
+    draw_few_pictures(patch)
+    for module in ("flaskapi.serving.compiled", "flaskapi.versions.registry"):
+        patch.setattr(f"{module}.build_compiled", compile_artifact)
+
+
 def draw_digits(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Digits in MNIST's form, each moved and with a pen of its own."""
     rng = np.random.default_rng(seed)
