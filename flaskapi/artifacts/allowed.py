@@ -38,12 +38,12 @@ def check_allowed(name: str, config: dict[str, Any]) -> None:
         if kind in _HOLDS_CODE:
             article = "a" if kind == "Lambda" else "the"
             raise ModelFileError(
-                f"{name}: this model has {article} {kind} layer, which holds code; code from model "
-                f"files is never run."
+                f"{name}: this model has {article} {kind} layer, which contains code. Code from "
+                f"model files is never run."
             )
         if kind in _READS_FILES:
             raise ModelFileError(
-                f"{name}: this model has the layer {kind}, which may read files; pictures of "
+                f"{name}: this model has the layer {kind}, which may read files. Pictures of "
                 f"digits need none."
             )
         if kind == "function":
@@ -75,8 +75,8 @@ def _check_activation(name: str, activation: Any) -> None:
 
 def _foreign(name: str, what: str) -> ModelFileError:
     return ModelFileError(
-        f"{name}: this model uses {what}, which is not Keras's own; a model file does not hold its "
-        f"code, and none is loaded from elsewhere. Use what Keras has, and save it anew."
+        f"{name}: this model uses {what}, which is not Keras's own. A model file does not contain "
+        f"its code, and no code is loaded. Use Keras's own classes, and save the model again."
     )
 
 

@@ -108,7 +108,7 @@ def _read_config(path: Path) -> tuple[dict[str, Any], str, str]:
         config = json.loads(attributes["model_config"])
     except json.JSONDecodeError:
         raise ModelFileError(
-            f"{path.name}: holds no whole model; save it with model.save('my_model.h5')."
+            f"{path.name}: does not contain a whole model; save it with model.save('my_model.h5')."
         ) from None
     return config, attributes["keras_version"] or "unknown", attributes["backend"]
 
@@ -130,7 +130,7 @@ def _refuse(path: Path, config: dict[str, Any], version: str) -> None:
         {"nb_filter", "dim_ordering"} & part.keys() for part in settings
     ):
         raise ModelFileError(
-            f"{path.name}: saved by Keras 1, which can no longer be read: train it anew with "
+            f"{path.name}: saved by Keras 1, which can no longer be read. Train it again with "
             f"train_mnist.py."
         )
 

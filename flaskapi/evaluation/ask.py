@@ -123,7 +123,7 @@ def ask_service(url: str, *, numbers: bool = False) -> Ask:
                 return understand(image, answer)
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise ServiceUnreachableError(
-                    f"{url}: answered {image.name} as no such service does."
+                    f"{url}: the answer to {image.name} is not one of this service."
                 ) from error
         if status in (400, 413, 415, 422):
             refused = not str(answer["type"]).endswith("/no-digit-found")
@@ -185,5 +185,5 @@ def _post(endpoint: str, data: bytes) -> tuple[int, dict[str, Any]]:
                 return error.code, {"detail": answer["detail"], "type": answer["type"]}
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         raise ServiceUnreachableError(
-            f"{endpoint}: no such service answers there: {error}"
+            f"{endpoint}: this service does not answer there: {error}"
         ) from error

@@ -140,7 +140,7 @@ def _check_label(where: str, label: str, numbers: bool) -> str | None:
         expected = "digits, with | between lines" if numbers else "a digit"
         hint = "; numbers are read with --number" if is_number else ""
         raise DatasetError(
-            f"{where}: the label is {label!r}; it must be {expected}, or empty where the image "
+            f"{where}: the label is {label!r}; it must be {expected}, or empty if the image "
             f"shows none{hint}."
         )
     return None if label in NOT_A_DIGIT else label

@@ -82,7 +82,7 @@ def read_image(image: str, folder: Path) -> bytes:
         try:
             return base64.b64decode(image.partition(",")[2], validate=True)
         except ValueError as error:
-            raise DatasetError("Its image is no base64.") from error
+            raise DatasetError("Its image is not base64.") from error
     for name in _names(image):
         with contextlib.suppress(ValueError):  # no file can be called so
             if path := _find_file(name, folder.resolve()):

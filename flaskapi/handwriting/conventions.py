@@ -126,8 +126,8 @@ def explain(finding: Finding, shape: tuple[int, ...] = (28, 28, 1)) -> str:
     reshape = "" if shape == (28, 28, 1) else f"keras.layers.Reshape({shape}), "
     return (
         f"it was trained on pictures of another form: {finding.convention.words}. It reads "
-        f"{finding.share:.0%} of drawn digits so, and {finding.own_share:.0%} as this service "
-        f"gives them: {_OURS.words}. Save it with what makes its form first: "
+        f"{finding.share:.0%} of drawn digits in that form, and {finding.own_share:.0%} in "
+        f"this service's: {_OURS.words}. Save it with layers that make its form first: "
         f"keras.Sequential([keras.Input((28, 28, 1)), {finding.convention.layers}, {reshape}model])"
         f".save('my_model.h5')"
     )

@@ -99,7 +99,7 @@ def test_a_file_that_names_code_is_refused_and_its_code_not_run(
     tmp_path: Path, tiny_model: Build
 ) -> None:
     changes: dict[str, Callable[[dict[str, Any]], Any]] = {
-        "Lambda layer, which holds code": lambda config: dense(config).update(class_name="Lambda"),
+        "a Lambda layer, which contains": lambda config: dense(config).update(class_name="Lambda"),
         "TorchModuleWrapper layer": lambda config: dense(config).update(
             class_name="TorchModuleWrapper"
         ),
