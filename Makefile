@@ -8,8 +8,8 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.13 python3.12 python
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.txt
-# Processes that test at the same time.
-WORKERS ?= 2
+# Processes that test at the same time: half of what they do is to wait, for servers, browsers and time to pass.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN) && echo $$((n < 4 ? 2 * n : 8)))
 
 .PHONY: help run test check lint train bench fuzz lock audit sbom clean
 help:

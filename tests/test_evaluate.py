@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import draw_digit, encode
+from trainings import compile_here
 from werkzeug import Response
 from werkzeug.serving import make_server
 
@@ -178,6 +179,7 @@ def test_the_figures_are_recorded_in_the_card_and_the_compiled_form_is_of_the_ne
     """
     import h5py
 
+    compile_here(monkeypatch)
     for suffix in (".h5", ".onnx"):
         shutil.copy(MODELS / f"my_model{suffix}", tmp_path)
     monkeypatch.setenv("FLASKAPI_MODEL_PATH", str(tmp_path / "my_model.h5"))
@@ -198,6 +200,7 @@ def test_the_figures_are_recorded_in_the_card_and_the_compiled_form_is_of_the_ne
 def test_figures_of_numbers_are_recorded_in_the_detectors_card(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    compile_here(monkeypatch)
     slips = tmp_path / "slips"
     slips.mkdir()
     (slips / "slip.png").write_bytes(encode(draw_digit(7)))

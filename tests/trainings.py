@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 LEGACY = Path(__file__).parent / "data" / "keras_2_2_2"
 
 # TensorFlow reads them when it is imported; without oneDNN it runs no channels-first convolution on
-# a CPU.
+# a CPU. The networks of the tests are small: threads would mostly wait for each other, in every
+# process that tests.
 os.environ |= {
     "KERAS_BACKEND": "tensorflow",
     "TF_ENABLE_ONEDNN_OPTS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
 }
 
 
@@ -78,6 +81,18 @@ def draw_few_pictures(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("flaskapi.artifacts.quantize.CHECKED", (500, 100))
     patch.setattr("flaskapi.training.batches.OUTLIERS", 400)
     patch.setattr("flaskapi.training.finetune.OUTLIERS", 200)
+
+
+def compile_here(patch: pytest.MonkeyPatch) -> None:
+    """Let models be compiled in this process, which has Keras already, and few answers be compared.
+
+    `tests/serving/test_compiled.py` and `test_circle.py` let a process of its own do so.
+    """
+    from flaskapi.artifacts.compile import compile_artifact
+
+    draw_few_pictures(patch)
+    for module in ("flaskapi.serving.compiled", "flaskapi.versions.registry"):
+        patch.setattr(f"{module}.build_compiled", compile_artifact)
 
 
 def draw_digits(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

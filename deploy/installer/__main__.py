@@ -13,7 +13,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import steps
+import apache
+import releases
+import system
 from machine import USER, FailedError, Machine
 from place import Place, point, read_note, remove_old
 
@@ -99,37 +101,35 @@ def install(machine: Machine, place: Place, options: argparse.Namespace) -> None
     """Install the service, or what is missing of it."""
     if options.name is None:
         raise FailedError("It needs the host's name: deploy/install NAME")
-    system = steps.name_system()
-    machine.say(
-        f"Installing on {system}{'' if system in steps.TRIED else ', not tried there yet'}."
-    )
+    name = system.name_system()
+    machine.say(f"Installing on {name}{'' if name in system.TRIED else ', not tried there yet'}.")
     release = place.find("current")
-    if release and not steps.is_same(SOURCE, release, worker=options.worker):
+    if release and not releases.is_same(SOURCE, release, worker=options.worker):
         raise FailedError("Another release is installed: deploy/install --upgrade")
-    steps.install_packages(machine)
-    steps.make_folders(machine, place)
+    system.install_packages(machine)
+    system.make_folders(machine, place)
     is_new = release is None
-    with steps.undone(machine) as undo:
+    with system.undone(machine) as undo:
         if release is None:
-            release = steps.make_release(machine, SOURCE, place, worker=options.worker)
+            release = releases.make_release(machine, SOURCE, place, worker=options.worker)
             undo.callback(shutil.rmtree, release)
-            steps.check_beside(machine, release, options.check or release / "examples")
+            releases.check_beside(machine, release, options.check or release / "examples")
             point(place, "current", release)
             undo.callback(point, place, "current", None)
         set_database(machine, place, release, options.postgresql, is_new=is_new)
-        changed = steps.build_module(machine, release, place)
+        changed = apache.build_module(machine, release, place)
         listen = options.listen or "80"
-        changed |= steps.write_apache(machine, release, place, options.name, listen)
+        changed |= apache.write_apache(machine, release, place, options.name, listen)
         undo.callback(put_apache_back, machine, was_running=is_running())
-        steps.enable_apache(machine, place, undo)
+        apache.enable_apache(machine, place, undo)
         if options.prepare:
             machine.say("Prepared. To serve: apache2ctl -D FOREGROUND")
             return
         if changed or is_new or not is_running():
             machine.say("Apache: starting it with the service ...")
-            steps.restart_apache(machine)
-        steps.check_answers(steps.find_address(place), options.check or release / "examples")
-    steps.write_units(machine, release, place, worker=options.worker)
+            apache.restart_apache(machine)
+        releases.check_answers(apache.find_address(place), options.check or release / "examples")
+    system.write_units(machine, release, place, worker=options.worker)
     if options.tls:
         set_tls(machine, options.name, options.email)
     make_first_key(machine, release)
@@ -138,13 +138,13 @@ def install(machine: Machine, place: Place, options: argparse.Namespace) -> None
 
 def is_running() -> bool:
     """Whether Apache runs."""
-    return steps.find_apache() is not None
+    return apache.find_apache() is not None
 
 
 def put_apache_back(machine: Machine, *, was_running: bool) -> None:
     """Let Apache serve what it served before, after its files were put back."""
     if was_running:
-        steps.restart_apache(machine)
+        apache.restart_apache(machine)
     elif is_running():
         machine.run("apache2ctl", "stop")
 
@@ -160,17 +160,17 @@ def set_database(
         machine.say("Database: PostgreSQL.")
         python = release / ".venv" / "bin" / "python"
         machine.run(python, "-c", SET_ADDRESS, user=USER, cwd=release, stdin=f"{url}\n")
-        said = steps.flaskapi(machine, release, "check")
+        said = releases.flaskapi(machine, release, "check")
         if "But:" in said:
             raise FailedError(said)
     else:
         machine.say("Database: moving what is kept to PostgreSQL ...")
-        machine.say(steps.flaskapi(machine, release, "store", "move", "-", stdin=f"{url}\n"))
+        machine.say(releases.flaskapi(machine, release, "store", "move", "-", stdin=f"{url}\n"))
 
 
 def set_tls(machine: Machine, name: str, email: str | None) -> None:
     """Let certbot get a certificate, and change the virtual host."""
-    steps.install_packages(machine, ("certbot", "python3-certbot-apache"))
+    system.install_packages(machine, ("certbot", "python3-certbot-apache"))
     who = ("-m", email) if email else ("--register-unsafely-without-email",)
     machine.run(
         *("certbot", "--apache", "--non-interactive", "--agree-tos", "--redirect"),
@@ -180,32 +180,32 @@ def set_tls(machine: Machine, name: str, email: str | None) -> None:
 
 def make_first_key(machine: Machine, release: Path) -> None:
     """Make an operator's key, unless there is a key."""
-    if "There are no keys" not in steps.flaskapi(machine, release, "keys", "list"):
+    if "There are no keys" not in releases.flaskapi(machine, release, "keys", "list"):
         return
-    key = steps.flaskapi(machine, release, "keys", "make", "operator")
+    key = releases.flaskapi(machine, release, "keys", "make", "operator")
     machine.say(f"The first operator's key, which is shown this once:\n{key.strip()}")
 
 
 def upgrade(machine: Machine, place: Place, options: argparse.Namespace) -> None:
     """Serve this checkout's code and model, or go on with what serves."""
     before = _current(place)
-    worker = options.worker or bool(steps.read_note(before).get("worker"))
-    if steps.is_same(SOURCE, before, worker=worker):
+    worker = options.worker or bool(read_note(before).get("worker"))
+    if releases.is_same(SOURCE, before, worker=worker):
         machine.say(f"Release {before.name} is of this checkout; there is nothing to do.")
         return
-    steps.install_packages(machine)
-    steps.make_folders(machine, place)
-    with steps.undone(machine) as undo:
-        release = steps.make_release(machine, SOURCE, place, worker=worker, like=before)
+    system.install_packages(machine)
+    system.make_folders(machine, place)
+    with system.undone(machine) as undo:
+        release = releases.make_release(machine, SOURCE, place, worker=worker, like=before)
         undo.callback(shutil.rmtree, release)
         pictures = options.check or release / "examples"
-        steps.check_beside(machine, release, pictures)
+        releases.check_beside(machine, release, pictures)
         undo.callback(point, place, "previous", place.find("previous"))
         undo.callback(settle_tables, machine, before, release)
         undo.callback(go_back, machine, place, before)
         migrate(machine, place, before, release, undo)
         switch(machine, place, before, release)
-        steps.check_answers(steps.find_address(place), pictures)
+        releases.check_answers(apache.find_address(place), pictures)
     finish(machine, place, release, worker=worker)
     machine.say(f"Upgraded: {before.name} -> {release.name}. Back: deploy/install --rollback")
 
@@ -215,14 +215,14 @@ def roll_back(machine: Machine, place: Place, options: argparse.Namespace) -> No
     now, before = _current(place), place.find("previous")
     if before is None:
         raise FailedError("There is no release before this one.")
-    with steps.undone(machine) as undo:
+    with system.undone(machine) as undo:
         undo.callback(point, place, "previous", before)
         undo.callback(settle_tables, machine, now, before)
         undo.callback(go_back, machine, place, now)
         migrate(machine, place, now, before, undo)
         switch(machine, place, now, before)
-        steps.check_answers(steps.find_address(place), options.check or before / "examples")
-    finish(machine, place, before, worker=bool(steps.read_note(before).get("worker")))
+        releases.check_answers(apache.find_address(place), options.check or before / "examples")
+    finish(machine, place, before, worker=bool(read_note(before).get("worker")))
     settle_tables(machine, before, now)
     machine.say(f"Rolled back: {now.name} -> {before.name}.")
 
@@ -243,7 +243,7 @@ def migrate(
         return
     target = place.backups / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-before-{wanted}"
     machine.say(f"Tables: from {was} to {wanted}, after a backup into {target} ...")
-    steps.flaskapi(machine, old, "backup", target)
+    releases.flaskapi(machine, old, "backup", target)
     settle_tables(machine, new, old)
     undo.callback(settle_tables, machine, old, new)
 
@@ -257,7 +257,7 @@ def settle_tables(machine: Machine, release: Path, other: Path) -> None:
     wanted, theirs = (str(read_note(one).get("revision")) for one in (release, other))
     if wanted != theirs:
         newer = release if wanted > theirs else other  # it knows the tables of both
-        steps.flaskapi(machine, newer, "store", "migrate", wanted)
+        releases.flaskapi(machine, newer, "store", "migrate", wanted)
 
 
 def switch(machine: Machine, place: Place, old: Path, new: Path) -> None:
@@ -273,17 +273,17 @@ def go_back(machine: Machine, place: Place, release: Path) -> None:
     if place.find("current") == release:
         return
     point(place, "current", release)
-    for process in steps.find_broken(place):  # they serve nothing, and no roll knows them
+    for process in apache.find_broken(place):  # they serve nothing, and no roll knows them
         os.kill(process, signal.SIGTERM)
     machine.say(machine.run(release / "deploy" / "roll").strip())
 
 
 def finish(machine: Machine, place: Place, release: Path, *, worker: bool) -> None:
     """What belongs to a release beside its processes."""
-    steps.write_units(machine, release, place, worker=worker)
-    changed = steps.build_module(machine, release, place)
-    name, listen = steps.read_name(place), steps.read_listen(place)
-    if changed | steps.write_apache(machine, release, place, name, listen):
+    system.write_units(machine, release, place, worker=worker)
+    changed = apache.build_module(machine, release, place)
+    name, listen = apache.read_name(place), apache.read_listen(place)
+    if changed | apache.write_apache(machine, release, place, name, listen):
         machine.say(
             "Apache's own files have changed. They count from its next restart, which loses the "
             "requests of that second: systemctl restart apache2"
@@ -295,23 +295,23 @@ def finish(machine: Machine, place: Place, release: Path, *, worker: bool) -> No
 def uninstall(machine: Machine, place: Place, options: argparse.Namespace) -> None:
     """Remove the service; Apache and the system's packages stay."""
     if machine.has_systemd():
-        known = [name for name in steps.UNITS if (place.units / name).exists()]
+        known = [name for name in system.UNITS if (place.units / name).exists()]
         if known:
             machine.run("systemctl", "disable", "--now", "--quiet", *known)
         for name in known:
             (place.units / name).unlink()
         machine.run("systemctl", "daemon-reload")
-    was_there = (place.apache / "sites-enabled" / steps.SITE).exists()
+    was_there = (place.apache / "sites-enabled" / apache.SITE).exists()
     if was_there:
-        for name in steps.find_sites(place):
+        for name in apache.find_sites(place):
             machine.run("a2dissite", "--quiet", name)
         machine.run("a2disconf", "--quiet", "flaskapi-server")
         machine.run("a2dismod", "--quiet", "--force", "wsgi")
         if is_running():
-            steps.restart_apache(machine)
+            apache.restart_apache(machine)
     for path in (
-        *(place.apache / "sites-available" / f"{name}.conf" for name in steps.find_sites(place)),
-        place.apache / "conf-available" / steps.SHARED,
+        *(place.apache / "sites-available" / f"{name}.conf" for name in apache.find_sites(place)),
+        place.apache / "conf-available" / apache.SHARED,
         place.apache / "mods-available" / "wsgi.load",
     ):
         path.unlink(missing_ok=True)

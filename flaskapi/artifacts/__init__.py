@@ -1,1 +1,1 @@
-"""Model files and what is in them: the artifact, its card, its compiled form."""
+"""Model files and their contents: the artifact, its card, its compiled form."""

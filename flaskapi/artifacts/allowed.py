@@ -1,5 +1,6 @@
-"""What a model's configuration may name. Keras builds what it names, so that a file of a stranger's
-could name anything; here it is Keras's own layers, and what they are made of.
+"""The classes that a model's configuration may name: Keras's own layers and their parts.
+
+Keras builds the classes that a configuration names, so a stranger's file could name anything.
 """
 
 from collections.abc import Iterator
@@ -23,26 +24,26 @@ _ACTIVATIONS = "activation", "recurrent_activation"
 
 
 def check_allowed(name: str, config: dict[str, Any]) -> None:
-    """Refuse a configuration that names anything but Keras's own.
+    """Reject a configuration that names anything but Keras's own classes.
 
     Args:
-        name: the file's, for the message.
+        name: the file's name, for the message.
         config: of the whole model.
 
     Raises:
-        ModelFileError: it does; the text says what it names, and why that is not loaded.
+        ModelFileError: it names another class; the text says which, and why it is not loaded.
     """
     for part in walk(config):
         kind, module = str(part["class_name"]), part.get("module") or ""
         if kind in _HOLDS_CODE:
             article = "a" if kind == "Lambda" else "the"
             raise ModelFileError(
-                f"{name}: this model has {article} {kind} layer, which holds code; code from model "
-                f"files is never run."
+                f"{name}: this model has {article} {kind} layer, which contains code. Code from "
+                f"model files is never run."
             )
         if kind in _READS_FILES:
             raise ModelFileError(
-                f"{name}: this model has the layer {kind}, which may read files; pictures of "
+                f"{name}: this model has the layer {kind}, which may read files. Pictures of "
                 f"digits need none."
             )
         if kind == "function":
@@ -74,13 +75,13 @@ def _check_activation(name: str, activation: Any) -> None:
 
 def _foreign(name: str, what: str) -> ModelFileError:
     return ModelFileError(
-        f"{name}: this model uses {what}, which is not Keras's own; a model file does not hold its "
-        f"code, and none is loaded from elsewhere. Use what Keras has, and save it anew."
+        f"{name}: this model uses {what}, which is not Keras's own. A model file does not contain "
+        f"its code, and no code is loaded. Use Keras's own classes, and save the model again."
     )
 
 
 def walk(node: Any) -> Iterator[dict[str, Any]]:
-    """Every part of a configuration, at any depth, that names a class."""
+    """Yield every part of a configuration, at any depth, that names a class."""
     if isinstance(node, dict):
         if "class_name" in node and "config" in node:
             yield node

@@ -25,11 +25,10 @@ Card = dict[str, Any]
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` to write to; on success it takes the place of `path` in
-    one step.
+    """Return a temporary name beside `path` to write to. On success it replaces `path` in one step.
 
-    The suffix stays, for Keras chooses the format by it. On any failure, Ctrl-C included, `path` is
-    as it was.
+    The suffix is kept, since Keras chooses the format by it. After any failure, including Ctrl-C,
+    `path` is unchanged.
     """
     path = Path(os.path.realpath(path))  # of a link that leads to itself the link
     if path.is_dir():
@@ -56,7 +55,7 @@ def save_artifact(model: "keras.Model", card: Card, path: Path) -> None:
 
 
 def read_card(path: Path) -> Card:
-    """The model card in an artifact; empty where the file was not made here."""
+    """The model card in an artifact; empty if the file was not made here."""
     try:
         with h5py.File(path, "r") as file:
             card = file.attrs.get(CARD_ATTRIBUTE)
@@ -68,16 +67,16 @@ def read_card(path: Path) -> Card:
 def record_evaluation(
     path: Path, figures: dict[str, dict[str, int | float]], picture: bytes | None
 ) -> None:
-    """Write what an evaluation found into an artifact's card, beside what was found on other sets.
+    """Write the figures of an evaluation into an artifact's card, beside those of other sets.
 
     Args:
-        path: the artifact; it becomes another file, with another SHA-256.
+        path: the artifact; its content and so its SHA-256 change.
         figures: the measures on each set, by its name.
-        picture: a PNG of its mistakes on MNIST's test set, empty where it makes none; None leaves
-            the one that is there.
+        picture: a PNG of its mistakes on MNIST's test set, empty if there are none; None keeps the
+            present one.
 
     Raises:
-        ModelFileError: the file is not in HDF5 form, or bears no card.
+        ModelFileError: the file is not in HDF5 form, or has no card.
     """
     card = check_recordable(path)
     card["evaluation"] = card.get("evaluation", {}) | figures
@@ -92,11 +91,11 @@ def record_evaluation(
 
 
 def check_recordable(path: Path) -> Card:
-    """Fail before an evaluation rather than after it, where its figures could not be written; else
-    give the card.
+    """Return the card. Fail before an evaluation, not after it, if its figures could not be
+    written.
 
     Raises:
-        ModelFileError: the file cannot be written to, is not in HDF5 form, or bears no card.
+        ModelFileError: the file cannot be written to, is not in HDF5 form, or has no card.
     """
     check_writable(path)
     if not (card := read_card(path)):
@@ -127,7 +126,7 @@ def strip_optimizer(path: Path) -> int:
     Old versions of Keras could not load each other's optimizers, and serving needs none.
 
     Returns:
-        How many bytes the file became smaller; 0 where it held none, and the file is untouched.
+        By how many bytes the file became smaller; 0 if it had none, and then the file is unchanged.
 
     Raises:
         ModelFileError: the file is not in HDF5 form.
@@ -153,7 +152,7 @@ def strip_optimizer(path: Path) -> int:
 
 
 def check_writable(path: Path) -> None:
-    """Fail now rather than after an hour of training.
+    """Fail now, not after an hour of training.
 
     Raises:
         ModelFileError: the name does not end in `.h5`, or its folder cannot be written to.

@@ -1,4 +1,4 @@
-"""The model card as a page, written from what the artifact itself says."""
+"""The model card as a page, written from the artifact's own data."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ def render_card(path: Path) -> str:
     """Write an artifact's card as Markdown.
 
     Raises:
-        ModelFileError: the file bears no card: it was not made by `train_mnist.py`.
+        ModelFileError: the file has no card: it was not made by `train_mnist.py`.
     """
     card = read_card(path)
     if not card:
@@ -51,7 +51,7 @@ def _head(path: Path, card: Card) -> list[str]:
 
 
 def _made(card: Card) -> list[str]:
-    """How the model is made again; nothing of one that was made before cards said so."""
+    """How to make the model again; empty for a card from before this was recorded."""
     if "command" not in card:
         return []
     commit = f" at commit `{card['commit']}`" if card["commit"] else ""

@@ -1,5 +1,5 @@
-"""From the artifact to what the web process runs: ONNX, checked against Keras and marked with what
-it was made of.
+"""Compile the artifact for web processes: ONNX, checked against Keras and marked with its
+source.
 """
 
 import hashlib
@@ -34,20 +34,20 @@ def compile_artifact(
 ) -> None:
     """Compile a model file for ONNX Runtime.
 
-    The compiled form bears the artifact's SHA-256 (`artifact_sha256`), its card (`model_card`) and
-    what it calculates with (`precision`: `float32` or `int8`) as metadata. In `float32` it is
-    checked against Keras; a classifier is quantized after that where it then answers nearly the
-    same (see `quantize`).
+    The compiled form has three metadata: the artifact's SHA-256 (`artifact_sha256`), its card
+    (`model_card`) and its arithmetic (`precision`: `float32` or `int8`). In `float32` it is checked
+    against Keras. A classifier is then quantized if its answers stay nearly the same (see
+    `quantize`).
 
     Args:
         source: the `.h5` or `.keras` file.
         target: the `.onnx` file to write, whole or not at all.
-        checks_form: refuse a classifier that reads pictures of another form.
-        quantized: answer with 8 bits where that changes next to nothing.
+        checks_form: reject a classifier that takes pictures of another form.
+        quantized: calculate with 8 bits if that changes next to nothing.
 
     Raises:
         ModelFileError: the file does not fit the task, or the compiled form answers otherwise than
-            Keras does.
+            Keras.
     """
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else ""
     model = as_served(load_artifact(source))
@@ -101,10 +101,10 @@ def compile_artifact(
 
 
 def _take_quantized(compiled: Path) -> str:
-    """Put the quantized form in the place of a compiled one, where they answer alike.
+    """Replace a compiled form by its quantized form if they answer alike.
 
     Returns:
-        What answers now: `int8` or `float32`.
+        The arithmetic of the file now: `int8` or `float32`.
     """
     with tempfile.TemporaryDirectory() as folder:
         quantized = Path(folder) / "quantized.onnx"
@@ -116,7 +116,7 @@ def _take_quantized(compiled: Path) -> str:
 
 
 def _check_convention(source: Path, model: keras.Model) -> None:
-    """Refuse a classifier that reads pictures of another form than this service gives it."""
+    """Reject a classifier that takes pictures of another form than this service gives."""
 
     def classify(batch: Floats) -> Floats:
         answers: Floats = model.predict(batch.reshape(-1, *model.input_shape[1:]), verbose=0)
@@ -127,8 +127,8 @@ def _check_convention(source: Path, model: keras.Model) -> None:
 
 
 def _simplify(path: Path) -> None:
-    """Give every reshape its shape as a constant, with -1 for the batch, in place of the six nodes
-    that compute it each time.
+    """Give every reshape its shape as a constant, with -1 for the batch. It replaces six nodes that
+    compute the shape each time.
     """
     model = onnx.shape_inference.infer_shapes(onnx.load(path), data_prop=True)
     shapes = {

@@ -12,7 +12,7 @@ _LARGEST_TEXT, _LARGEST_WEIGHTS = 16 << 20, 2 << 30
 
 
 def is_archive(path: Path) -> bool:
-    """Is this a file in that format, whatever its name ends in?"""
+    """Is this a file in that format, whatever its suffix?"""
     try:
         with path.open("rb") as file:
             return file.read(4) == b"PK\3\4"
@@ -21,10 +21,10 @@ def is_archive(path: Path) -> bool:
 
 
 def read_archive_config(path: Path) -> tuple[dict[str, Any], str]:
-    """Read the configuration of a model, and by which Keras it was saved.
+    """Read the configuration of a model, and the version of Keras that saved it.
 
     Raises:
-        ModelFileError: it is no such file, or holds more than a model.
+        ModelFileError: it is no such file, or contains more than a model.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -39,7 +39,7 @@ def read_archive_config(path: Path) -> tuple[dict[str, Any], str]:
             f"{path.name}: a ZIP archive, and not a Keras model file, or damaged."
         ) from error
     if not isinstance(config, dict) or not {"class_name", "config"} <= config.keys():
-        raise ModelFileError(f"{path.name}: holds no whole model.")
+        raise ModelFileError(f"{path.name}: does not contain a whole model.")
     version = metadata.get("keras_version", "unknown") if isinstance(metadata, dict) else "unknown"
     return config, str(version)
 
@@ -52,8 +52,8 @@ def _check_members(path: Path, sizes: dict[str, int]) -> None:
         )
     if more := [name for name in sizes if name not in (CONFIG, METADATA, WEIGHTS)]:
         raise ModelFileError(
-            f"{path.name}: holds more than a model, {more[0][:60]!r}; only layers without files of "
-            f"their own are read."
+            f"{path.name}: contains more than a model: {more[0][:60]!r}. Only layers without files "
+            f"of their own are read."
         )
     if sizes[WEIGHTS] > _LARGEST_WEIGHTS or max(sizes[CONFIG], sizes[METADATA]) > _LARGEST_TEXT:
-        raise ModelFileError(f"{path.name}: unpacks to more than a model of digits has.")
+        raise ModelFileError(f"{path.name}: unpacks to more than a model for digits can have.")

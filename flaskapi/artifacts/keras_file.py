@@ -35,14 +35,14 @@ def load_artifact(path: Path) -> keras.Model:
 
     Args:
         path: an HDF5 file by Keras 3, tf.keras 2 or standalone Keras 2.0 to 2.3, or a file in
-            Keras's own format, `.keras`; which it is, its first bytes tell.
+            Keras's own format, `.keras`; the first bytes decide which.
 
     Returns:
         A model whose input is one of `INPUT_SHAPES` and whose output is 10 probabilities, or a
         detector.
 
     Raises:
-        ModelFileError: anything else; the text says what it is and what is needed.
+        ModelFileError: it is anything else; the text says what it is and what is needed.
     """
     if path.is_dir():
         raise ModelFileError(why_no_file(path))
@@ -108,7 +108,7 @@ def _read_config(path: Path) -> tuple[dict[str, Any], str, str]:
         config = json.loads(attributes["model_config"])
     except json.JSONDecodeError:
         raise ModelFileError(
-            f"{path.name}: holds no whole model; save it with model.save('my_model.h5')."
+            f"{path.name}: does not contain a whole model; save it with model.save('my_model.h5')."
         ) from None
     return config, attributes["keras_version"] or "unknown", attributes["backend"]
 
@@ -118,7 +118,7 @@ def _text(value: Any) -> str:
 
 
 def _layers(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The layers of a model's configuration, which was a bare list up to Keras 2.2.2."""
+    """The layers of a model's configuration. Up to Keras 2.2.2 it was a bare list."""
     inner = config["config"]
     return inner if isinstance(inner, list) else inner.get("layers", [])
 
@@ -130,20 +130,20 @@ def _refuse(path: Path, config: dict[str, Any], version: str) -> None:
         {"nb_filter", "dim_ordering"} & part.keys() for part in settings
     ):
         raise ModelFileError(
-            f"{path.name}: saved by Keras 1, which can no longer be read: train it anew with "
+            f"{path.name}: saved by Keras 1, which can no longer be read. Train it again with "
             f"train_mnist.py."
         )
 
 
 def _shorten(error: Exception) -> str:
-    """The first sentence of what Keras says, which goes on with the whole configuration."""
+    """The first sentence of Keras's message, which also contains the whole configuration."""
     text = str(error).strip().partition("\n")[0]
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
 
 
 @contextlib.contextmanager
 def _in_the_form_of_today(path: Path, config: dict[str, Any], backend: str) -> Iterator[Path]:
-    """Give the file itself, or, where standalone Keras 2 wrote it, a copy that Keras 3 reads."""
+    """Return the file itself, or, if standalone Keras 2 wrote it, a copy that Keras 3 reads."""
     if is_archive(path):
         with tempfile.TemporaryDirectory() as folder:  # Keras chooses the format by the suffix
             yield Path(shutil.copyfile(path, Path(folder) / "model.keras"))
@@ -177,7 +177,7 @@ def _in_the_form_of_today(path: Path, config: dict[str, Any], backend: str) -> I
 
 
 def _upgrade(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration that Keras 3 would write: a dict, an input layer, and nothing that only
+    """The configuration as Keras 3 would write it: a dict, an input layer, and nothing that only
     training needs.
     """
     layers = [layer | {"config": _inference_only(layer["config"])} for layer in _layers(config)]
@@ -198,8 +198,8 @@ def _upgrade(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inference_only(config: dict[str, Any]) -> dict[str, Any]:
-    """Without initializers, regularizers and constraints, whose names changed most and which loaded
-    weights do not need.
+    """Remove initializers, regularizers and constraints: their names changed most, and loaded
+    weights do not need them.
     """
     return {
         name: value
@@ -209,9 +209,7 @@ def _inference_only(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flip_kernels(file: h5py.File, names: list[str]) -> None:
-    """Turn what Theano learnt for its convolution (kernel flipped) into what a correlation needs;
-    Keras 3 does not.
-    """
+    """Flip the kernels that Theano learned for its convolution, since Keras 3 correlates."""
     for name in names:
         group = file["model_weights"][name]
         for weight in group.attrs["weight_names"]:

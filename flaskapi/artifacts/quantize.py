@@ -1,14 +1,16 @@
-"""Answer with whole numbers of 8 bits where that changes next to nothing: half the time and a third
-of the file.
+"""Calculate with integers of 8 bits if that changes next to nothing: it takes half the time and a
+third of the file.
 
-What is quantized are the convolutions after the first, of which each output channel has a scale of
-its own. The first sees the picture itself and the last layer decides: both stay `float32`, which
-costs little and keeps most of what rounding would change. Weights take 7 of their 8 bits: where a
-processor has no VNNI, ONNX Runtime adds products of u8 and s8 by pairs in 16 bits, in which two
-products of 8 bits saturate (https://onnxruntime.ai/docs/performance/model-optimizations/
-quantization.html, "When and why do I need to try U8U8?").
+The convolutions after the first are quantized; each of their output channels has its own scale. The
+first convolution sees the picture itself, and the last layer decides. Both stay `float32`, which
+costs little and avoids most of the rounding error.
 
-Digits are drawn here, for those of MNIST are not where a model is compiled.
+Weights use 7 of their 8 bits. On a processor without VNNI, ONNX Runtime adds products of u8 and s8
+by pairs in 16 bits, and two products of 8 bits saturate
+(https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html, "When and why do I
+need to try U8U8?").
+
+Digits are drawn here, since MNIST may not be there when a model is compiled.
 """
 
 import tempfile
@@ -41,7 +43,7 @@ OTHERS_SURE = 0.002  # more of what is no digit may be named surely
 
 
 class Difference(NamedTuple):
-    """How a quantized classifier's answers differ from those of the one it was made of."""
+    """How a quantized classifier's answers differ from those of its source."""
 
     named_otherwise: float  # share of the digits
     crossing: float  # share of the digits that are sure with one and not with the other
@@ -61,14 +63,15 @@ class Difference(NamedTuple):
 
 
 def quantize(compiled: Path, target: Path) -> Difference | None:
-    """Quantize a compiled classifier, and compare both on drawn digits and drawn pictures of none.
+    """Quantize a compiled classifier, and compare both on drawn digits and drawn pictures of no
+    digit.
 
     Args:
         compiled: the `float32` ONNX file.
-        target: where to write the quantized one, which serves only where the difference is small.
+        target: where to write the quantized file, which serves only if the difference is small.
 
     Returns:
-        The difference; None where there is nothing to quantize, and nothing was written.
+        The difference; None if there is nothing to quantize, and nothing was written.
     """
     graph = onnx.load(compiled).graph
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
@@ -99,7 +102,7 @@ def quantize(compiled: Path, target: Path) -> Difference | None:
 
 
 def _find_layers(graph: onnx.GraphProto) -> list[list[str]]:
-    """Name each convolution, with the activation after it: between the two nothing is rounded."""
+    """Name each convolution, with the activation after it. Between the two nothing is rounded."""
     relus = {node.input[0]: node.name for node in graph.node if node.op_type == "Relu"}
     return [
         [node.name, *([relus[node.output[0]]] if node.output[0] in relus else [])]
@@ -109,7 +112,7 @@ def _find_layers(graph: onnx.GraphProto) -> list[list[str]]:
 
 
 def compare(compiled: Path, quantized: Path) -> Difference:
-    """Compare two compiled classifiers on drawn digits and drawn pictures of none."""
+    """Compare two compiled classifiers on drawn digits and drawn pictures of no digit."""
     digits, others = draw_pictures(*CHECKED, seed=1)
     (was, was_others), (now, now_others) = (
         [answer(path, part) for part in (digits, others)] for path in (compiled, quantized)
@@ -126,7 +129,9 @@ def compare(compiled: Path, quantized: Path) -> Difference:
 
 
 def answer(compiled: Path, images: Floats) -> Floats:
-    """What a compiled classifier says of images, `float32 (n, ...)`, of any of its shapes."""
+    """The answers of a compiled classifier to images, `float32 (n, ...)`, whatever its input
+    shape.
+    """
     session = onnxruntime.InferenceSession(compiled, providers=["CPUExecutionProvider"])
     (source,) = session.get_inputs()
     batches = np.array_split(images.reshape(-1, *source.shape[1:]), -(-len(images) // 250))
@@ -134,7 +139,7 @@ def answer(compiled: Path, images: Floats) -> Floats:
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime ships no types
-    """Gives images to learn ranges from, a few at a time."""
+    """Yields images, a few at a time, from which ranges are learned."""
 
     def __init__(self, name: str, images: Floats) -> None:
         self._name = name

@@ -1,6 +1,4 @@
-"""What of a model serves: layers that only training has are taken out, and all is counted in 32
-bits.
-"""
+"""The part of a model that serves: without layers for training only, and in 32 bits."""
 
 from typing import Any
 
@@ -13,8 +11,8 @@ _NUMBERS = "float32"
 
 
 def as_served(model: keras.Model) -> keras.Model:
-    """Give a model that answers the same in 32 bits, without layers that only change pictures in
-    training, which have no compiled form; the model itself, where there are none.
+    """Return a model with the same answers, in 32 bits, without layers that only change pictures in
+    training. Those have no compiled form. A model without any is returned itself.
     """
     layers = list(_all_layers(model))
     if not any(_only_trains(layer) or _is_mixed(layer) for layer in layers):

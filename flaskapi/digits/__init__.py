@@ -1,7 +1,7 @@
 """Pixels in, prepared digits out. Nothing here knows of networks, storage or HTTP.
 
-An image is `uint8 (height, width)`; a prepared digit is `float32 (28, 28)` in [0, 1], 1 the ink, as
-MNIST was made.
+An image is `uint8 (height, width)`. A prepared digit is `float32 (28, 28)` in [0, 1], 1 the ink, in
+MNIST's form.
 """
 
 from typing import Literal, NamedTuple
@@ -28,7 +28,7 @@ Noticed = Literal[
 
 
 class Box(NamedTuple):
-    """A part of a picture, in its pixels, from its top left corner."""
+    """A part of a picture, in the picture's pixels, counted from the top left corner."""
 
     x: int
     y: int
@@ -37,8 +37,8 @@ class Box(NamedTuple):
 
 
 class Ink(NamedTuple):
-    """The ink of one digit, `float32 (height, width)` in [0, 1], 1 the ink, cropped to it, where it
-    was, and what was noticed.
+    """The ink of one digit, `float32 (height, width)` in [0, 1], 1 the ink, cropped to it; its box,
+    and what was noticed.
     """
 
     pixels: Digit
@@ -51,8 +51,8 @@ class Ink(NamedTuple):
 
 
 class NormalizedDigit(NamedTuple):
-    """What the network sees, `float32 (28, 28)` in [0, 1], 1 the ink, and what was noticed on the
-    way; the rest as in `Ink`.
+    """The network's input, `float32 (28, 28)` in [0, 1], 1 the ink, and what was noticed. The other
+    fields are as in `Ink`.
     """
 
     pixels: Digit

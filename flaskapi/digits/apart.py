@@ -1,7 +1,7 @@
-"""Decode dear pictures in a process apart, which a picture can end without harm to others.
+"""Decode costly pictures in a separate process, which a picture can end without harm to others.
 
-Structure is checked before: what is bounded here is what nobody foresaw. The process is started
-when the first such picture comes, and serves one picture at a time.
+The structure of a file is checked before; these bounds are for costs that nobody foresaw. The
+process starts with the first such picture, and decodes one picture at a time.
 """
 
 import contextlib
@@ -40,16 +40,16 @@ _REFUSALS = {
 
 
 class Bounds(NamedTuple):
-    """What one picture may take."""
+    """The limits for one picture."""
 
     cpu_s: float = 0.6
     memory: int = 176 << 20  # bytes
 
 
 class Decoder:
-    """A process that decodes, started when it is first needed and after it was ended.
+    """A process that decodes. It starts when it is first needed, and again after it has ended.
 
-    Safe to use from several threads: their pictures wait for each other.
+    Several threads may use it; their pictures wait for each other.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -67,10 +67,10 @@ class Decoder:
         by_colour: bool,
         cpu_s: float,
     ) -> tuple[Pillow.Image | None, float]:
-        """Decode as `unpack` does; give the seconds of CPU that it took, too.
+        """Decode as `unpack` does. Returns also the seconds of CPU that it took.
 
         Raises:
-            TooLargeError: the picture took more than the bounds; and what `unpack` raises.
+            TooLargeError: the picture exceeded the bounds; also what `unpack` raises.
         """
         head = REQUEST.pack(len(data), max_pixels, max_side_px, by_colour, cpu_s, format.encode())
         with self._lock:
@@ -92,12 +92,12 @@ class Decoder:
 
     @property
     def pid(self) -> int | None:
-        """The number of the process, where there is one."""
+        """The number of the process, if one runs."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
     def close(self) -> None:
-        """End the process, if there is one."""
+        """End the process, if one runs."""
         with self._lock:
             self._end()
 
@@ -156,7 +156,7 @@ class Decoder:
 
 
 def _read(pipe: IO[bytes], size: int, until_s: float) -> bytes:
-    """Read so many bytes.
+    """Read exactly this many bytes.
 
     Raises:
         EOFError: the other side ended, or did not answer in time.
@@ -185,7 +185,7 @@ def decoder() -> Decoder:
 
 
 def set_bounds(bounds: Bounds) -> None:
-    """Say what a picture may take from now on in this process."""
+    """Set the limits for one picture in this process."""
     if bounds != _decoder.bounds:
         _decoder.close()
         _decoder.bounds = bounds

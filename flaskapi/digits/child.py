@@ -1,6 +1,7 @@
-"""The process apart: decodes one picture after another, each within bounds of time and memory.
+"""The separate process: it decodes one picture after another, each within bounds of time and
+memory.
 
-`apart.py` starts it and says what to do. A picture that takes too long ends the process.
+`apart.py` starts it and sends it pictures. A picture that takes too long ends the process.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ _MOST_FILES = 16
 
 
 def main(memory: int) -> None:
-    """Decode until nobody asks for more.
+    """Decode until the input ends.
 
     Args:
         memory: bytes that a picture may take.
@@ -72,7 +73,7 @@ def _cpu_s() -> float:
 
 
 def _bound(memory: int) -> None:
-    """Bound what this process may take, whatever happens in it."""
+    """Limit the memory and time of this process."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for kind, most in (
         (resource.RLIMIT_AS, used + memory),

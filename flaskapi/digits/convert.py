@@ -1,4 +1,4 @@
-"""Any image file that is read here, as a PNG that is read alike."""
+"""Convert any readable image file to a PNG that gives the same answer."""
 
 import io
 
@@ -15,19 +15,19 @@ _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
 def convert_to_png(data: bytes) -> bytes:
-    """Make a PNG of an image file that `decode_image` has read; one that is a PNG already is given
-    as it is.
+    """Convert an image file that `decode_image` has read to a PNG. A PNG is returned unchanged.
 
-    No pixel changes, but where PNG has no such colours: CMYK and its like become RGB, greys of 32
-    bits the 8 that `decode_image` makes of them. The greys that are seen of a JPEG in colours may
-    differ by a little, and by more where a colour is at the end of its range. The pixels stay as
-    they are stored, and what EXIF says of how they are turned goes along, for both are looked at;
-    what else EXIF tells (where, when, by what) does not. Of an animation the first frame is taken,
-    of a PDF the first page, of HEIC and AVIF the picture upright.
+    No pixel changes, except where PNG lacks the colours: CMYK and similar modes become RGB, and
+    greys of 32 bits become the 8 bits that `decode_image` makes of them. The greys that are seen of
+    a JPEG in colours may differ by a little, and by more where a colour is at the end of its range.
+
+    The pixels stay as they are stored, with their EXIF orientation, since both are looked at. Other
+    EXIF data (place, time, device) are left out. Of an animation the first frame is converted, of a
+    PDF the first page, and of HEIC and AVIF the upright picture.
 
     Raises:
         OSError: it cannot be decoded.
-        FlaskapiError: one of HEIC, AVIF or PDF cannot be.
+        FlaskapiError: a HEIC, AVIF or PDF file cannot be decoded.
     """
     if media_type(data) == "image/png":
         return data
@@ -54,7 +54,7 @@ def convert_to_png(data: bytes) -> bytes:
 
 
 def save_png(image: Pillow.Image, exif: Pillow.Exif | None = None) -> bytes:
-    """Write a picture as a PNG, with what EXIF data there are."""
+    """Write a picture as a PNG, with its EXIF data if there are any."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", exif=exif if exif else b"", icc_profile=None)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Bytes as somebody sent them to grey pixels, upright, with nothing transparent left."""
+"""Decode image files of any sender to grey pixels, upright and without transparency."""
 
 from typing import NamedTuple
 
@@ -47,8 +47,8 @@ _ROW_BYTES = 8  # that Pillow takes for each row besides its pixels
 
 
 class Layout(NamedTuple):
-    """How the pixels of an image file lie: their width and height as stored, and what EXIF says of
-    them, 1 where it says nothing.
+    """The layout of an image file's pixels: width and height as stored, and the EXIF orientation, 1
+    if there is none.
     """
 
     width: int
@@ -59,10 +59,10 @@ class Layout(NamedTuple):
 class Decoded(NamedTuple):
     """The pixels of an image file.
 
-    `views` has one `uint8 (height, width)`; transparent parts are composed on white (on black,
-    where what is visible is light). Where EXIF data say that the picture is turned, it has two:
-    turned as they say, and as it is stored, for some phones write an orientation into photographs
-    that are upright already.
+    `views` has one `uint8 (height, width)`. Transparent parts are composed on white, or on black if
+    the visible part is light. If the EXIF data say that the picture is turned, there are two views:
+    turned, and as stored. Some phones write an orientation into photographs that are already
+    upright.
     """
 
     views: tuple[Image, ...]
@@ -70,8 +70,8 @@ class Decoded(NamedTuple):
 
 
 def media_type(data: bytes) -> str:
-    """Tell by its first bytes what an image file is that `decode_image` has decoded, whatever its
-    sender called it.
+    """Recognize the media type of an image file that `decode_image` has decoded, by its first
+    bytes. The sender's name for it does not matter.
     """
     if kind := foreign_kind(data[:HEAD_BYTES]):
         return FOREIGN_TYPES[kind]
@@ -81,15 +81,15 @@ def media_type(data: bytes) -> str:
 def decode_image(
     data: bytes, *, max_pixels: int, max_side_px: int, by_colour: bool = False
 ) -> Decoded:
-    """Decode an image file of any of the formats and colour modes that people send.
+    """Decode an image file of any format and colour mode that is read here.
 
     Args:
         data: a whole PNG, JPEG, GIF, BMP, WebP, TIFF, HEIC, AVIF or PDF file; of an animation the
-            first frame is taken, of several pages the first.
-        max_pixels: refuse more than this, by the header, before anything is decoded.
-        by_colour: take the one of red, green and blue that varies most, in place of the luminance,
-            in which an ink may be as light as its paper; a picture without colour, or with
-            transparent parts, is not decoded for it, and gives none.
+            first frame is decoded, of several pages the first.
+        max_pixels: reject an image with more, by its header, before anything is decoded.
+        by_colour: decode the one of red, green and blue that varies most, in place of the
+            luminance, in which an ink may be as light as its paper; a picture without colour, or
+            with transparent parts, is not decoded, and has no views.
         max_side_px: reduce a larger image until its longer side is at most this; a JPEG is never
             decoded much larger.
 
@@ -116,10 +116,10 @@ def _decode_foreign(
 
 
 class ImageFile:
-    """An image file, its structure checked, whose pixels may be asked for."""
+    """An image file whose structure is checked, and whose pixels can be decoded."""
 
     def __init__(self, data: bytes, *, max_pixels: int) -> None:
-        """Check the structure; see `decode_image` for what is raised."""
+        """Check the structure. It raises what `decode_image` raises."""
         self._outline = _outline(data)
         self._max_pixels = max_pixels
         # Of CPU that is left, where the picture is decoded in the process apart.
@@ -148,8 +148,9 @@ class ImageFile:
         return Decoded((turned,) if is_sure else (turned, pixels), self.layout)
 
     def _decode_grey(self, max_side_px: int) -> Image | None:
-        """Decode a picture that is grey and small already, in a sixth of the time; None where it is
-        not, or may be damaged: OpenCV refuses what Pillow may still read.
+        """Decode a small grey picture, in a sixth of the time.
+
+        None if it is neither, or may be damaged: OpenCV rejects files that Pillow may still read.
         """
         outline = self._outline
         is_small = outline.is_cheap and max(outline.width, outline.height) <= max_side_px
@@ -176,7 +177,7 @@ class ImageFile:
 
 
 def _eight_bits(image: Pillow.Image) -> Pillow.Image:
-    """Stretch greys of 16 or 32 bits, whose full range is anybody's guess, over 0 to 255."""
+    """Stretch greys of 16 or 32 bits over 0 to 255, since their full range is unknown."""
     values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
     low, high = float(values.min()), float(values.max())
     grey = ((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
@@ -190,8 +191,8 @@ def read_layout(data: bytes) -> Layout:
 
 
 def turn_box(box: Box, layout: Layout) -> Box:
-    """From pixels as stored to pixels turned as EXIF says, which is how others show the picture
-    (EXIF 2.32, orientation).
+    """Convert a box from pixels as stored to pixels turned as EXIF says. Other programs show the
+    picture so (EXIF 2.32, orientation).
     """
     x, y, width, height = box
     if layout.orientation in (2, 3, 7, 8):

@@ -1,4 +1,4 @@
-"""What was found in a picture, drawn on it."""
+"""Draw on a picture what was found in it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,7 +17,7 @@ _LEAST_TEXT_PX = 8
 
 
 class FoundBox(NamedTuple):
-    """One digit, how sure it is, and its box in pixels of the picture that is drawn on."""
+    """One digit, its confidence, and its box in pixels of the picture."""
 
     digit: int
     confidence: float
@@ -27,12 +27,12 @@ class FoundBox(NamedTuple):
 def draw_found(
     pixels: Image, found: Sequence[FoundBox], *, uncertain_below: float, suffix: str
 ) -> bytes:
-    """Draw boxes with their digits on a picture: green where a digit is certain, else from yellow
-    to red, the less sure the redder.
+    """Draw boxes with their digits on a picture: green for a certain digit, else from yellow to red
+    as the confidence falls.
 
     Args:
         pixels: `uint8 (height, width)`.
-        uncertain_below: the confidence from which a digit is certain.
+        uncertain_below: a digit of at least this confidence is certain.
         suffix: `.png` or `.jpg`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Pixels to a file that a browser shows."""
+"""Encode pixels as a file that a browser can show."""
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ def to_bytes(digit: Digit) -> bytes:
 
 
 def encode_bytes(written: bytes) -> bytes:
-    """Encode what `to_bytes` wrote as a grey PNG."""
+    """Encode the output of `to_bytes` as a grey PNG."""
     return encode_png(np.frombuffer(written, np.uint8).reshape(28, 28))
 
 
@@ -37,7 +37,7 @@ def encode_boxes(
 
     Args:
         pixels: `uint8 (height, width)`.
-        boxes: x, y, width and height, in pixels of the picture as it is given.
+        boxes: x, y, width and height, in pixels of the picture before it is reduced.
         max_side_px: the longer side of the result at most.
     """
     scale = min(1.0, max_side_px / max(pixels.shape))
@@ -59,8 +59,8 @@ def data_url(data: bytes, kind: str = "image/png") -> str:
 
 
 def contact_sheet(pictures: Sequence[tuple[bytes, str]], *, columns: int = 10) -> bytes:
-    """Lay out grey 28x28 PNGs, light ink on dark, twice as large and dark on light, in rows, each
-    with its caption below.
+    """Arrange grey 28x28 PNGs, light ink on dark, in rows with captions. Each is shown twice as
+    large, dark on light.
     """
     width, height = 72, 84
     sheet = np.full((-(-len(pictures) // columns) * height, columns * width), 255, np.uint8)

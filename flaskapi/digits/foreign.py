@@ -1,5 +1,5 @@
-"""HEIC, AVIF and PDF: decoded in a process of their own, within bounds of memory and time, and with
-libraries that no other process loads.
+"""Decode HEIC, AVIF and PDF in a separate process, within bounds of memory and time. No other
+process loads their libraries.
 """
 
 import struct
@@ -21,7 +21,7 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 class ForeignPage(NamedTuple):
-    """A picture, or a page of a document: its pixels, perhaps reduced, and its own size."""
+    """A picture, or a page of a document: its pixels, perhaps reduced, and its full size."""
 
     image: Pillow.Image
     width: int
@@ -39,14 +39,14 @@ def decode_foreign(
 
     Args:
         data: a whole file.
-        max_pixels: refuse more than this, before it is decoded; a page of a PDF has the pixels of
-            its size in print, at 200 to the inch.
+        max_pixels: reject an image with more, before it is decoded; a page of a PDF has the pixels
+            of its size in print, at 200 to the inch.
         max_side_px: reduce a larger picture until its longer side is at most this.
-        page: counted from 1; at 0 a PDF's pages are only counted.
+        page: counted from 1; with 0, a PDF's pages are only counted.
 
     Raises:
-        InvalidImageError: damaged, locked by a password, or without such a page.
-        TooLargeError: more than `max_pixels`, or more work than is allowed.
+        InvalidImageError: it is damaged, locked by a password, or has no such page.
+        TooLargeError: it has more than `max_pixels`, or needs more work than is allowed.
         UnsupportedImageError: the library for this format is not installed.
     """
     arguments = [kind, *map(str, (max_pixels, max_side_px, page))]

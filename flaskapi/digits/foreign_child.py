@@ -1,13 +1,13 @@
-"""Decodes one picture of a format whose library is large and written in C or C++, in a process of
-its own: `foreign_child.py KIND MAX_PIXELS MAX_SIDE PAGE`, the file in standard input.
+"""Decodes one picture of a format whose library is large and written in C or C++, in a separate
+process: `foreign_child.py KIND MAX_PIXELS MAX_SIDE PAGE`, the file in standard input.
 
-What a stranger's file does there ends with the process, and its memory and time are bounded by the
-system. It knows nothing of this project, so that it starts in the time of its libraries.
+The effects of a stranger's file end with the process, and the system limits its memory and time.
+The program imports nothing of this project, so that it starts in the time of its libraries.
 
-The answer in standard output is a letter and what follows it: `P`, then six numbers of 32 bits
-(width and height of the picture, of the pixels that follow, their channels, how many pages there
-are) and the pixels, row by row; or `T` (too large), `D` (damaged), `L` (locked), `N` (no such
-page), `M` (a library is missing), and a text.
+The answer in standard output is a letter and its data. `P` is followed by six numbers of 32 bits
+(width and height of the picture, of the pixels that follow, their channels, the number of pages)
+and the pixels, row by row. `T` (too large), `D` (damaged), `L` (locked), `N` (no such page) and `M`
+(a library is missing) are followed by a text.
 """
 
 import io
@@ -23,7 +23,7 @@ DOTS_PER_INCH, POINTS_PER_INCH = 200, 72
 
 
 class RefusalError(Exception):
-    """Ends the work with a letter and a text."""
+    """Ends the program with a letter and a text."""
 
 
 def main(kind: str, max_pixels: int, max_side_px: int, page: int) -> None:
@@ -82,7 +82,7 @@ def check(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def flatten(image: Image.Image) -> Image.Image:
-    """As grey, in colours, or in colours with what is transparent."""
+    """Convert to grey, to colours, or to colours with transparency."""
     image.load()
     if image.has_transparency_data:
         return image.convert("RGBA")
@@ -100,7 +100,7 @@ def reduce(image: Image.Image, max_side_px: int) -> Image.Image:
 def render(
     data: bytes, max_pixels: int, max_side_px: int, page: int
 ) -> tuple[Image.Image, tuple[int, int], int]:
-    """Draw a page of a PDF as large as it is printed at DOTS_PER_INCH, or smaller."""
+    """Draw a page of a PDF at its printed size and DOTS_PER_INCH, or smaller."""
     import pypdfium2
 
     try:

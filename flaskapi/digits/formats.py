@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: formats that are read, and others that people send."""
+"""Recognize a file by its first bytes: formats that are read, and others that people send."""
 
 import re
 from typing import Literal
@@ -77,8 +77,8 @@ def image_type(data: bytes) -> str | None:
 
 
 def foreign_kind(head: bytes) -> Foreign | None:
-    """Is this one of the formats that are decoded in a process of their own? Asked of every file:
-    the first twelve bytes rule out all others.
+    """Is this a format that is decoded in a separate process? Every file is tested; the first
+    twelve bytes exclude all others.
     """
     if head[4:8] == b"ftyp" and (match := _BRAND.match(head)):
         brand = match[1]
@@ -92,7 +92,7 @@ def foreign_kind(head: bytes) -> Foreign | None:
 
 
 def name_unread(head: bytes) -> str | None:
-    """Name the format of a file that is not read, by its first `HEAD_BYTES`; None where it is
+    """Name the format of a file that is not read, by its first `HEAD_BYTES`; None if it is
     unknown.
     """
     return next((name for pattern, name in _OTHERS if re.match(pattern, head)), None)

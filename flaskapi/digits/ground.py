@@ -1,4 +1,4 @@
-"""Take away the ground and the shadows of a picture, and tell the ink from what is left."""
+"""Remove the ground and the shadows of a picture, and separate the ink from the rest."""
 
 import contextlib
 from typing import NamedTuple
@@ -71,14 +71,13 @@ class Lifted(NamedTuple):
 def lift_ink(
     image: Image, *, is_even: bool = False, is_dark: bool | None = None, is_patterned: bool = False
 ) -> Lifted:
-    """Take away ground and shadows.
+    """Remove ground and shadows.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
-        is_even: the ground is known to be of one level, but for light that falls on it from a side.
-        is_dark: the ink is known to be dark, or light; None where that is to be found out.
-        is_patterned: the ground may have lines, as cheques have, that stand out more than any grain
-            does.
+        is_even: the ground is known to have one level, except for light from one side.
+        is_dark: the ink is known to be dark (True) or light (False); None if it is to be found out.
+        is_patterned: the ground may have lines, as cheques do, that stand out more than any grain.
 
     Raises:
         NoDigitFoundError: nothing stands out from the ground.
@@ -114,17 +113,17 @@ def lift_ink(
 def find_polarity(
     image: Image, *, side_px: int = POLARITY_SIDE_PX, slow_share: float = 0.25
 ) -> bool | None:
-    """Is the ink dark? For pictures with little ink, however strong their shadows; None where it
-    cannot be told.
+    """Is the ink dark? For pictures with little ink, however strong their shadows; None if it
+    cannot be decided.
 
-    Ink is rare: what remains of a picture without its slow changes is skewed towards it. Measured
-    on photographs, cheques and drawings, the skewness is at least 0.8, and never of the wrong sign.
+    Ink is rare: after slow changes are removed, the picture is skewed towards the ink. Measured on
+    photographs, cheques and drawings, the skewness is at least 0.8, and never of the wrong sign.
 
     Args:
         image: `uint8 (height, width)`.
-        side_px: to which it is reduced.
-        slow_share: of the longer side; what changes over more is slow. The holes of a digit that
-            fills the picture have a quarter.
+        side_px: the picture is reduced to this side.
+        slow_share: changes over more than this share of the longer side are slow; the holes of a
+            digit that fills the picture take a quarter.
     """
     # A strong edge of a shadow, or a desk around a sheet, outweighs the ink. But light is a factor:
     # of the logarithm, in a window not much wider than a stroke, the ink has more.
@@ -150,7 +149,7 @@ def _reduce(image: Image, side_px: int) -> Floats:
 
 
 def _skewness(small: Floats, slow_share: float, *, is_factor: bool = False) -> float:
-    """How much rarer what is lighter than its surroundings is than what is darker."""
+    """How much rarer pixels lighter than their surroundings are than darker ones."""
     if is_factor:
         small = np.log(small + DARKEST)
     window = int(max(small.shape) * slow_share) | 1
@@ -160,12 +159,12 @@ def _skewness(small: Floats, slow_share: float, *, is_factor: bool = False) -> f
 
 
 def _wider_than_stroke(image: Image | Floats) -> int:
-    """How wide no stroke is; in a strip, digits are as high as it is."""
+    """A width that no stroke has. In a strip, digits are as high as the strip."""
     return max(2, round(min(WIDEST_STROKE * max(image.shape), STRIP_STROKE * min(image.shape))))
 
 
 def _holds_ground(mask: Image) -> bool:
-    """Is part of what was taken for ink as wide as no stroke is?"""
+    """Is a part of the supposed ink wider than any stroke?"""
     at_border = _border_share(mask)
     is_tiny = max(mask.shape) <= TINY_SIDE_PX
     if at_border < (MUCH_BORDER if is_tiny else LEAST_BORDER):
@@ -185,10 +184,10 @@ def _holds_ground(mask: Image) -> bool:
 
 
 def _separate(image: Image, is_dark: bool | None) -> tuple[Image, Image, bool]:
-    """Make the ink light and the ground dark, mark the ink with 1, and say whether it was dark.
+    """Make the ink light and the ground dark, mark the ink with 1, and tell whether it was dark.
 
-    The ground has most of the picture; where both shades have much of it, as in bold digits cut out
-    closely, the border tells.
+    The ground has most of the picture. If both shades have much of it, as in bold digits cut out
+    closely, the border decides.
     """
     mask = _otsu(image)
     share = cv2.countNonZero(mask) / mask.size
@@ -202,7 +201,7 @@ def _separate(image: Image, is_dark: bool | None) -> tuple[Image, Image, bool]:
 
 
 def _border_share(mask: Image) -> float:
-    """How much of the picture's border a mask has."""
+    """The share of the picture's border that a mask has."""
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     return cv2.countNonZero(border) / border.size
 
@@ -215,7 +214,7 @@ def _otsu(image: Image) -> Image:
 
 
 def quantile(values: Image, share: float) -> int:
-    """The level below which a share of the values lies; for bytes, parting or counting is many
+    """The level below which a share of the values lies. For bytes, partitioning or counting is many
     times faster than `np.percentile`.
     """
     place = int(share * (values.size - 1))
@@ -226,17 +225,17 @@ def quantile(values: Image, share: float) -> int:
 
 
 def _subtract_level(light: Image, mask: Image) -> Image:
-    """Take away one level, the ground's median."""
+    """Subtract one level, the ground's median."""
     level = quantile(light[mask == 0], 0.5)
     return np.maximum(light, level) - np.uint8(level) if level else light
 
 
 def _find_ground(light: Image) -> Image:
-    """Find what changes slowly, or along an edge between two wide parts, as a shadow's does.
+    """Find what changes slowly, or along an edge between two wide parts, as a shadow does.
 
-    First the plane that fits the whole best, which is most of a shadow; then the darkest in a
-    window wider than any stroke. That is smoothed but where it is far from what is smooth: an
-    edge stays where it is, and as sharp.
+    First the plane that fits the whole best is subtracted, which is most of a shadow. Then the
+    ground is the darkest level in a window wider than any stroke. It is smoothed except where it is
+    far from its smooth form, so an edge keeps its place and stays sharp.
     """
     height, width = light.shape
     step = 1 if max(light.shape) <= FINE_SIDE_PX else GROUND_STEP_PX
@@ -276,17 +275,17 @@ def _find_ground(light: Image) -> Image:
 
 
 def _open(values: Floats, bar: Image) -> Floats:
-    """The opening; what lies along an edge of the picture goes on beyond it."""
+    """The opening. The picture's edges are continued outwards."""
     margin = len(bar) // 2
     padded = cv2.copyMakeBorder(values, *[margin] * 4, cv2.BORDER_REPLICATE)
     return np.asarray(cv2.morphologyEx(padded, cv2.MORPH_OPEN, bar)[margin:-margin, margin:-margin])
 
 
 def _light_up(light: Image, ground: Image) -> Image | None:
-    """Make dark ink in the shadow, `light` above its ground, as strong as ink in the light; None
-    where there is no shadow to speak of.
+    """Make dark ink in the shadow, `light` above its ground, as strong as ink in the light; None if
+    there is no real shadow.
 
-    Ink takes away a share of the light that falls on it, so that in the shadow less is missing.
+    Ink absorbs a share of the light that falls on it, so in the shadow it absorbs less.
     """
     steps = (255 - ground[::GROUND_STEP_PX, ::GROUND_STEP_PX]).ravel()
     bright, dark = quantile(steps, 0.9), quantile(steps, 0.1)
@@ -299,8 +298,8 @@ def _light_up(light: Image, ground: Image) -> Image | None:
 
 
 def _fit_plane(values: Floats) -> Floats:
-    """The plane through values on a grid that is nearest to them in the least squares; on a grid,
-    each axis can be fitted alone.
+    """The plane nearest to values on a grid, in the least squares. On a grid, each axis can be
+    fitted alone.
     """
     height, width = values.shape
     x, y = (
@@ -313,9 +312,9 @@ def _fit_plane(values: Floats) -> Floats:
 
 
 def _level(image: Image) -> Image:
-    """Make level the ground of a small picture that is lighter on one side, or partly in a shadow.
+    """Level the ground of a small picture that is lighter on one side, or partly in a shadow.
 
-    Its edges say how the light changes: between them the ground is as Coons' patch has it (Coons:
+    The picture's edges show how the light changes; between them the ground is Coons' patch (Coons:
     "Surfaces for computer-aided design of space forms", 1967). It is the ground if most of the
     picture is near to it.
     """
@@ -347,23 +346,23 @@ def _level(image: Image) -> Image:
 
 
 def _without_strokes(edge: Image) -> Floats:
-    """The median of five neighbours each: ink that reaches the edge of a picture is mostly narrower
-    than half of that.
+    """The median of five neighbours. Ink that reaches the edge of a picture is mostly narrower than
+    half of that.
     """
     return cv2.medianBlur(np.ascontiguousarray(edge)[np.newaxis], 5)[0].astype(np.float32)
 
 
 def _contrast(light: Image, mask: Image) -> tuple[float, float]:
-    """How far the ink stands out from its ground, and the ground's grain (standard deviation), both
-    in grey levels.
+    """The contrast of the ink with its ground, and the ground's grain (standard deviation), both in
+    grey levels.
     """
     ground, grain = cv2.meanStdDev(light, mask=1 - mask)
     return cv2.mean(light, mask)[0] - ground.item(), grain.item()
 
 
 def _is_even(light: Image, mask: Image) -> bool:
-    """Is the ground one level, as in a drawing or a scan, so that there is nothing to take away but
-    that level?
+    """Has the ground one level, as in a drawing or a scan, so that only this level has to be
+    removed?
     """
     away = cv2.dilate(mask, _NEIGHBOURS, iterations=2)
     if cv2.countNonZero(away) > 0.95 * away.size:
@@ -378,7 +377,7 @@ def _is_even(light: Image, mask: Image) -> bool:
 
 
 def _lift(light: Image, is_patterned: bool, is_dark: bool) -> tuple[Image, Image, float]:
-    """Take the ground away and mark the ink with 1; give its contrast too.
+    """Remove the ground and mark the ink with 1. Returns also its contrast.
 
     Raises:
         NoDigitFoundError: there is only grain.
@@ -392,9 +391,9 @@ def _lift(light: Image, is_patterned: bool, is_dark: bool) -> tuple[Image, Image
 
 
 def _split(light: Image, is_patterned: bool) -> tuple[Image, Image, float]:
-    """Tell ink from a ground of 0.
+    """Separate ink from a ground of 0.
 
-    Where there is so little ink that Otsu's method splits the ground instead, the lighter part is
+    If there is so little ink that Otsu's method splits the ground instead, the lighter part is
     split again.
 
     Raises:

@@ -1,14 +1,13 @@
-"""Find the ink of one digit: away from the ground, the shadows, the lines and the specks around
+"""Find the ink of one digit, apart from the ground, the shadows, the lines and the specks around
 it.
 """
 
 import contextlib
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from flaskapi.arrays import Bytes, Floats
 from flaskapi.digits import Box, Image, Ink, Noticed
 from flaskapi.digits.ground import lift_ink, quantile
 from flaskapi.digits.lines import (
@@ -21,10 +20,10 @@ from flaskapi.digits.lines import (
     find_inside,
     find_sheet,
 )
+from flaskapi.digits.reduce import WORKING_SIDE_PX, reduce_by_area
+from flaskapi.digits.tight import add_paper
 from flaskapi.errors import NoDigitFoundError
 
-# A digit that fills a fifth of the picture still has 38 pixels, twice as many as the network sees.
-WORKING_SIDE_PX = 192
 LARGE_ENOUGH = 5  # a digit under a fifth of the picture is cut out of it and looked at again
 # A picture this small has no shadows worth removing, and strokes as wide as the window would be.
 SMALL_SIDE_PX = 64
@@ -33,12 +32,6 @@ LINE_WIDTH, LINE_LENGTH, LINE_PIECE = (0.05, 0.6, 0.3)
 RIVAL_SIZE, RIVAL_AREA = 0.6, 0.3  # of the digit's: digits written beside each other differ less
 # Of the picture's width, from middle to middle, doubled; and how large what is beside it may be.
 ASIDE, BESIDE_SIZE = 0.4, (0.4, 2.5)
-# Cut out closely: strokes touch so many sides, and so much of each at most; there are two levels,
-# so far apart and that even; most ink hangs together. Smaller pictures are read well as they are.
-TIGHT_SIDES, MOST_OF_SIDE, MOST_OF_INK, TIGHT_SIDE_PX = 3, 0.7, 0.85, 28
-TIGHT_CONTRAST, TIGHT_GRAIN = 60, 0.3  # grey levels, and of them
-# Of the picture's side: so wide is the soft edge of strokes, so long a stroke of something else.
-SOFT_EDGE, LEAST_MORE = 0.03, 0.15
 SIDE_STROKE = 5  # times as high as wide, and as far from the other side
 PATTERN = 3  # parts that all run through the picture: stripes
 # Of the ink's contrast; faint strokes of exam scripts have a fifth of what strong ones have.
@@ -54,8 +47,6 @@ GRAIN_PX = 1.5  # grain that hides the ink is smoothed so far
 SMALL_DIGIT_PX = 20  # the side of the box that MNIST's digits are in
 _NEIGHBOURS, _GAP = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
-Pixels = TypeVar("Pixels", Bytes, Floats)
-
 
 class _Found(NamedTuple):
     ink: Ink
@@ -68,8 +59,8 @@ class _Found(NamedTuple):
 def find_ink(image: Image) -> Ink:
     """Cut out the digit.
 
-    A digit that is small in a large picture is looked for in the whole, and cut out of what
-    surrounds it.
+    A digit that is small in a large picture is first found in the whole picture, then cut out with
+    its surroundings and found again.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
@@ -81,14 +72,14 @@ def find_ink(image: Image) -> Ink:
 
 
 class Inks(NamedTuple):
-    """The digit in each way that it may have to be cut out."""
+    """The digit, cut out in each way that may be right."""
 
     likely: list[Ink]  # also without a frame, rules, or what a sheet lies on
     otherwise: list[Ink]  # for where none of these is sure: without lines that may be strokes
 
 
 def find_inks(image: Image) -> Inks:
-    """Cut out the digit in each way that it may have to be.
+    """Cut out the digit in each way that may be right.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
@@ -113,58 +104,19 @@ def find_inks(image: Image) -> Inks:
 
 
 def _find_in_tight(image: Image) -> Inks | None:
-    """Cut out the digit of a picture so close that its strokes touch three sides, with paper put
-    around it.
-
-    None where it is not so: shadows and frames touch more of a side than strokes do.
-    """
-    if max(image.shape) <= TIGHT_SIDE_PX:
+    """Cut out the digit of a tight picture, with paper around it; None where there is none."""
+    if (wide := add_paper(image)) is None:
         return None
-    sides = image[0], image[-1], image[:, 0], image[:, -1]
-    if sum(int(side.max()) - int(side.min()) >= TIGHT_CONTRAST for side in sides) < TIGHT_SIDES:
-        return None
-    small = reduce_by_area(image, min(WORKING_SIDE_PX / max(image.shape), 1))
-    is_light = cv2.threshold(small, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
-    levels = [cv2.meanStdDev(small, mask=part) for part in (1 - is_light, is_light)]
-    (dark, dark_grain), (light, light_grain) = ((one.item(), two.item()) for one, two in levels)
-    contrast = light - dark
-    if contrast < TIGHT_CONTRAST or max(dark_grain, light_grain) > TIGHT_GRAIN * contrast:
-        return None
-    # Corners are paper, most of them: bold ink may have more of the picture than the paper has.
-    corners = [int(is_light[row, column]) for row in (0, -1) for column in (0, -1)]
-    votes = sum(corners) + (2 * cv2.countNonZero(is_light) > small.size)
-    paper, ink = (light, 1 - is_light) if votes >= 3 else (dark, is_light)
-    touched = [float(side.mean()) for side in (ink[0], ink[-1], ink[:, 0], ink[:, -1])]
-    if sum(share > 0 for share in touched) < TIGHT_SIDES:
-        return None
-    if sum(share > MOST_OF_SIDE for share in touched) > 1:
-        return None  # a bar of a 5 or a 7 may have one
-    areas = cv2.connectedComponentsWithStats(ink, connectivity=8)[2][1:, 4]
-    if areas.max() < MOST_OF_INK * areas.sum():
-        return None  # pieces of a frame, and the digit within
-    edge = np.ones([2 * round(SOFT_EDGE * max(small.shape)) + 3] * 2, np.uint8)
-    if _holds_more(np.where(cv2.dilate(ink, edge), np.uint8(paper), small)):
-        return None  # a frame, and fainter than that the digit within
-    margin = max(image.shape) // 4
-    wide = cv2.copyMakeBorder(image, *[margin] * 4, cv2.BORDER_CONSTANT, value=round(paper))
-    with contextlib.suppress(NoDigitFoundError):
-        found = _find_in_frames(wide)
-        return Inks(*([_touching(ink, margin) for ink in inks] for inks in found))
-    return None
-
-
-def _holds_more(rest: Image) -> bool:
-    """Is there ink in what the strongest left of a picture?"""
+    margin = (wide.shape[0] - image.shape[0]) // 2
     try:
-        mask = lift_ink(rest)[1]
+        found = _find_in_frames(wide)
     except NoDigitFoundError:
-        return False
-    stats = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:]
-    return bool(stats[:, 2:4].max() > LEAST_MORE * max(rest.shape))
+        return None
+    return Inks(*([_touching(ink, margin) for ink in inks] for inks in found))
 
 
 def _touching(ink: Ink, margin: int) -> Ink:
-    """Take the margin away again from where ink was found."""
+    """Subtract the margin from the place where ink was found."""
     box = ink.box._replace(x=max(0, ink.box.x - margin), y=max(0, ink.box.y - margin))
     return ink._replace(box=box, noticed=tuple(dict.fromkeys((*ink.noticed, "touches-border"))))
 
@@ -260,7 +212,7 @@ def _find(image: Image) -> _Found:
 
 
 def _find_stronger(light: Image, mask: Image, lines: Image) -> Image | None:
-    """Mark the ink that is stronger than the lines it is written on; None where it is not."""
+    """Mark the ink that is stronger than the lines under it; None if it is not."""
     smooth = cv2.GaussianBlur(light, (0, 0), LINE_GRAIN_PX)
     values = smooth[mask.view(bool)].reshape(-1, 1)  # (n, 1)
     level, is_above = cv2.threshold(values, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
@@ -274,9 +226,9 @@ def _find_stronger(light: Image, mask: Image, lines: Image) -> Image | None:
 
 
 def _is_cut(light: Image, rules: Bare, box: Box) -> bool:
-    """May ink have been taken away with a line?
+    """May ink have been erased with a line?
 
-    Not where the lines are fainter than the ink, and no stronger in the digit than beside it.
+    It has not if the lines are fainter than the ink, and no stronger in the digit than beside it.
     """
     within = np.zeros_like(rules.erased)
     within[box.y : box.y + box.height + 1, box.x : box.x + box.width + 1] = 1
@@ -288,9 +240,9 @@ def _is_cut(light: Image, rules: Bare, box: Box) -> bool:
 
 
 def _is_beside(image: Image, box: Box, scale: float, *, is_even: bool) -> bool:
-    """Does ink lie to one side of the picture, and beside it something else that may be meant?
+    """Is the ink to one side of the picture, with something else beside it that may be the digit?
 
-    It may be fainter, or lighter where the ink is darker than the ground.
+    The other may be fainter, or lighter while the ink is darker than the ground.
     """
     x, y, width, height = _enlarge(box, scale)
     if abs(2 * x + width - image.shape[1]) < ASIDE * image.shape[1]:
@@ -316,7 +268,7 @@ def _is_beside(image: Image, box: Box, scale: float, *, is_even: bool) -> bool:
 def _cut(
     light: Image, mask: Image, scale: float, noticed: dict[Noticed, bool], contrast: float
 ) -> Ink:
-    """Cut out the digit that is in a mask."""
+    """Cut out the digit in a mask."""
     mask, is_several = _select(mask)
     ink = cv2.multiply(light, cv2.dilate(mask, _NEIGHBOURS))
     strong = max(quantile(ink[mask.view(bool)], 0.9), 1)
@@ -349,31 +301,17 @@ def _enlarge(box: Box, by: float) -> Box:
     return Box(int(x * by), int(y * by), int(width * by), int(height * by))
 
 
-def reduce_by_area(image: Pixels, scale: float) -> Pixels:
-    """Reduce in halves as far as they go: OpenCV averages four pixels many times faster than any
-    other number.
-    """
-    if scale == 1:
-        return image
-    height, width = (max(1, round(side * scale)) for side in image.shape)
-    while min(image.shape) > 1 and max(image.shape) >= 2 * max(height, width):
-        image = cv2.resize(
-            image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA
-        )
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-
-
 def _with_faint_strokes(light: Image, contrast: float) -> Image:
-    """Mark also what a pen left where it was pressed less; there is no grain of paper in a small
-    picture to be taken for it.
+    """Mark also faint strokes, where the pen was pressed less. A small picture shows no grain of
+    paper that could be mistaken for them.
     """
     return cv2.threshold(light, FAINT_SHARE * contrast, 1, cv2.THRESH_BINARY)[1]
 
 
 def _select(mask: Image) -> tuple[Image, bool]:
-    """Keep the strokes of the digit: a large part near the middle, and what lies close to it.
+    """Keep the strokes of the digit: a large part near the middle, and parts close to it.
 
-    Say too whether there is something else as large.
+    Returns also whether there is something else as large.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count == 1:

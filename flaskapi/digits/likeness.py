@@ -1,6 +1,4 @@
-"""What a digit was like, in four numbers: to compare what is sent with what the network learned
-from.
-"""
+"""Describe a digit by four numbers, to compare what is sent with what the network learned from."""
 
 from typing import NamedTuple
 
@@ -12,7 +10,7 @@ from flaskapi.digits.normalize import stroke_width_px
 
 
 class Likeness(NamedTuple):
-    """Rounded to what means anything."""
+    """The four numbers, rounded to significant digits."""
 
     ink_share: float  # of the 28x28 that the network saw, 0 to 1
     stroke_px: float  # the mean width of a stroke in it
@@ -21,7 +19,7 @@ class Likeness(NamedTuple):
 
 
 def measure_likeness(digit: NormalizedDigit) -> Likeness:
-    """Say what a digit was like; takes about 10 us."""
+    """Measure a digit; takes about 10 us."""
     return Likeness(
         ink_share(digit.pixels),
         stroke_px(digit.pixels),
@@ -31,7 +29,7 @@ def measure_likeness(digit: NormalizedDigit) -> Likeness:
 
 
 def ink_share(digit: Digit) -> float:
-    """How much of `float32 (28, 28)` is ink, 0 to 1."""
+    """The share of `float32 (28, 28)` that is ink, 0 to 1."""
     return round(cv2.mean(digit)[0], 4)
 
 

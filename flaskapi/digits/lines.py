@@ -1,5 +1,5 @@
-"""Ruled lines, grids and boxes: what runs straight from border to border beside the digit, and what
-was drawn around it.
+"""Ruled lines, grids and boxes: straight lines from border to border beside the digit, and shapes
+drawn around it.
 """
 
 from typing import NamedTuple
@@ -46,14 +46,14 @@ _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 def erase_lines(mask: Image) -> Image:
-    """Erase straight lines along a side of the picture, as rules and grids leave them, where they
-    may touch the digit.
+    """Erase straight lines along a side of the picture, such as parts of rules and grids, which may
+    touch the digit.
 
     Args:
         mask: `uint8 (height, width)`, 1 the ink.
 
     Returns:
-        The mask without the lines; the same one where there are none.
+        The mask without the lines; the same mask if there are none.
     """
     lines = [line for is_level in (True, False) for line in _find_lines(mask, is_level)]
     if not lines:
@@ -75,7 +75,9 @@ def erase_lines(mask: Image) -> Image:
 
 
 def _is_noise(mask: Image) -> bool:
-    """Has a picture more holes than any page of digits? Following them would take a second."""
+    """Has a picture more holes than any page of digits? Following their contours would take a
+    second.
+    """
     changes = cv2.countNonZero(cv2.absdiff(mask[:, 1:], mask[:, :-1]))
     if changes * NOISE_PX < mask.size:
         return False
@@ -90,13 +92,13 @@ def find_frames(
     several_px: int | None = None,
 ) -> list[int]:
     """Find boxes and circles drawn around digits: a part with a hole that something else nearly
-    fills, as no digit has one.
+    fills. No digit has one.
 
     Args:
         mask: `uint8 (height, width)`, 1 the ink.
         labels: of each pixel, the number of its part, from 1.
         parts: `(n, 5)`: of each part its left, top, width, height and area.
-        several_px: three parts as large in a hole make it a frame as well; None where they may be
+        several_px: three parts of this size in a hole also make it a frame; None if they may be
             dots in a digit.
 
     Returns:
@@ -136,13 +138,13 @@ def find_frames(
 
 
 def find_inside(mask: Image) -> Box | None:
-    """Find what a frame, or pieces of one along the sides of a picture, leaves free.
+    """Find the area inside a frame, or between pieces of one along the sides of a picture.
 
     Args:
         mask: `uint8 (height, width)`, 1 the ink.
 
     Returns:
-        That part, in pixels of the mask; None where there is no frame.
+        That area, in pixels of the mask; None if there is no frame.
     """
     hole = _find_hole(mask)
     if hole is not None:
@@ -165,16 +167,17 @@ class Bare(NamedTuple):
 
 
 def erase_rules(mask: Image, side_px: int = RULE_SIDE_PX) -> list[Bare]:
-    """Erase straight lines that are longer than a digit's strokes, somewhat turned ones too.
+    """Erase straight lines that are longer than a digit's strokes, including slightly turned ones.
 
-    What crosses a line stays whole.
+    Strokes that cross a line stay whole.
 
     Args:
         mask: `uint8 (height, width)`, 1 the ink.
-        side_px: lines are looked for on a copy as small; thinner ones than a pixel there are lost.
+        side_px: lines are found on a copy of this size; lines thinner than a pixel there are lost.
 
     Returns:
-        The mask without lines from side to side, and without other long ones too; what there is.
+        The mask without lines from side to side, and the mask without other long lines too, as far
+        as there are any.
     """
     level = _find_rules(mask, side_px)
     ends_at = None if level is None else level[1] if level[1] is not None else level[0]
@@ -196,7 +199,9 @@ def erase_rules(mask: Image, side_px: int = RULE_SIDE_PX) -> list[Bare]:
 
 
 def _erase(view: Image, seen: Image, line: Image) -> None:
-    """Erase a line along the rows, but where there is ink on either side of it: it goes through."""
+    """Erase a line along the rows, except where there is ink on either side: there a stroke crosses
+    it.
+    """
     bare = np.ascontiguousarray(view * (1 - line))
     reach = np.ones((2 * round(RULE_WIDTH * max(seen.shape)) + 1, 1), np.uint8)
     above = cv2.dilate(bare, reach, anchor=(0, len(reach) - 1))
@@ -207,9 +212,10 @@ def _erase(view: Image, seen: Image, line: Image) -> None:
 def _find_rules(
     mask: Image, side_px: int, ends_at: Image | None = None
 ) -> tuple[Image | None, Image | None] | None:
-    """Lines along the rows, turned by up to ten degrees: those from side to side, and all.
+    """Find lines along the rows, turned by up to ten degrees: those from side to side, and all.
 
-    A line may end at others too, 1 in a mask. In a strip it must, on both sides: so long is a 1.
+    A line may also end at other lines, 1 in a mask. In a strip it must do so on both sides, since a
+    1 is as long.
     """
     height, width = mask.shape
     step = max(1, round(max(mask.shape) / side_px))
@@ -268,7 +274,7 @@ def _find_rules(
 
 
 def _find_hole(mask: Image) -> Box | None:
-    """The hole of a box that is large and has straight sides, as no digit's is."""
+    """The hole of a box that is large and has straight sides. No digit's hole is so."""
     contours, nesting = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     best = None
     for place, contour in enumerate(contours):
@@ -282,7 +288,7 @@ def _find_hole(mask: Image) -> Box | None:
 
 
 def _line_depth(mask: Image) -> int:
-    """How many rows from the top a line takes that runs along there, and meets a side."""
+    """How many rows from the top a line takes that runs along there and meets a side."""
     height, width = mask.shape
     deepest, margin = round(PIECE_DEPTH * height), max(1, round(PIECE_END * width))
     strip = max(2, round(PIECE_WIDTH * max(height, width)))
@@ -300,13 +306,13 @@ def _line_depth(mask: Image) -> int:
 
 
 def find_sheet(image: Image) -> Image | None:
-    """Find a light sheet that lies on something darker.
+    """Find a light sheet on something darker.
 
     Args:
         image: `uint8 (height, width)`.
 
     Returns:
-        `uint8 (height, width)`, 1 the sheet but for its edge; None where there is none.
+        `uint8 (height, width)`, 1 the sheet without its edge; None if there is none.
     """
     scale = min(1, SHEET_SIDE_PX / max(image.shape))
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
@@ -334,7 +340,7 @@ def find_sheet(image: Image) -> Image | None:
 
 
 def _find_lines(mask: Image, is_level: bool) -> list[tuple[npt.NDArray[np.bool_], bool]]:
-    """What looks like a line: from border to border, away from the middle. Each is a mask, `bool
+    """Find possible lines: from border to border, away from the middle. Each is a mask, `bool
     (height, width)`.
     """
     height, width = mask.shape
@@ -371,7 +377,7 @@ def _find_lines(mask: Image, is_level: bool) -> list[tuple[npt.NDArray[np.bool_]
 
 
 def find_runs(mask: Image, size: tuple[int, int]) -> Image:
-    """Keep what a bar of that width and height fits into: an opening, by running sums, for which a
+    """Keep pixels that a bar of this width and height can cover: an opening, by running sums. A
     long bar takes no longer.
     """
     sums = cv2.boxFilter(mask, cv2.CV_32S, size, normalize=False, borderType=cv2.BORDER_REPLICATE)

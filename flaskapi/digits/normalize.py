@@ -1,8 +1,8 @@
-"""From a picture of one digit to what MNIST's authors made of theirs.
+"""Convert a picture of one digit to MNIST's form, by the method of its authors.
 
-Their way: crop to the ink, scale into 20x20 keeping the aspect ratio, anti-aliased, and put the
-centre of mass at the centre of 28x28 (LeCun, Cortes, Burges: "The MNIST database of handwritten
-digits"). Before that the ink has to be found: `ink.py`.
+They crop to the ink, scale it into 20x20 with its aspect ratio, anti-aliased, and put the centre of
+mass at the centre of 28x28 (LeCun, Cortes, Burges: "The MNIST database of handwritten digits").
+Before that the ink has to be found: `ink.py`.
 """
 
 from typing import NamedTuple
@@ -28,8 +28,8 @@ _PLACES = np.arange(BOX_PX, dtype=np.float32)  # of columns or rows, counted fro
 def normalize_digit(image: Image) -> NormalizedDigit:
     """Prepare the one digit in a picture for the network.
 
-    A picture in MNIST's form already comes out as it went in, but for a pixel of shift and the
-    faintest of its edge.
+    A picture in MNIST's form stays as it is, except for a shift of one pixel and the faintest part
+    of its edge.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
@@ -41,19 +41,19 @@ def normalize_digit(image: Image) -> NormalizedDigit:
 
 
 class Looks(NamedTuple):
-    """The one digit in a picture, prepared in each way that it may have to be seen."""
+    """The one digit in a picture, prepared in each way that may be right."""
 
     likely: list[NormalizedDigit]
     otherwise: list[NormalizedDigit]  # for where none of these is sure
 
     @property
     def all(self) -> list[NormalizedDigit]:
-        """The likely ones first."""
+        """All of them, the likely ones first."""
         return self.likely + self.otherwise
 
 
 def normalize_looks(image: Image) -> Looks:
-    """Prepare the one digit in a picture in each way that it may have to be seen.
+    """Prepare the one digit in a picture in each way that may be right.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
@@ -80,8 +80,8 @@ def fit_and_center(ink: Digit) -> Digit:
 
 
 def normalize_ink(ink: Digit) -> Digit:
-    """Make of ink, `float32 (height, width)` cropped to it, what the network sees, its thin strokes
-    widened.
+    """Convert ink, `float32 (height, width)` cropped to it, to the network's input, its thin
+    strokes widened.
     """
     scale = BOX_PX / max(ink.shape)
     if scale <= 0.5:  # there still are pixels to do it with
@@ -90,8 +90,8 @@ def normalize_ink(ink: Digit) -> Digit:
 
 
 def thicken(ink: Digit, more_px: float) -> Digit:
-    """Widen strokes by so many pixels, rounded to an even number of them; the picture grows by
-    that, if it is not 0.
+    """Widen strokes by this many pixels, rounded to an even number. The picture grows by that
+    number, if it is not 0.
     """
     radius = round(more_px / 2)
     if radius < 1:
@@ -102,8 +102,8 @@ def thicken(ink: Digit, more_px: float) -> Digit:
 
 
 def stroke_width_px(mask: Image) -> float:
-    """The mean width of the strokes in a mask, `uint8 (height, width)`, 1 the ink, from how far the
-    ink is from its edge.
+    """The mean width of the strokes in a mask, `uint8 (height, width)`, 1 the ink, by the ink's
+    distance from its edge.
     """
     mask = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
@@ -114,8 +114,8 @@ def stroke_width_px(mask: Image) -> float:
 
 
 def _fit(ink: Digit) -> Digit:
-    """Scale so that the longer side is 20 pixels; one that is within a pixel of it stays, for
-    resampling would only blur it.
+    """Scale until the longer side is 20 pixels. A picture within one pixel of it stays as it is,
+    since resampling would only blur it.
     """
     height, width = ink.shape
     longer = max(height, width)
@@ -129,8 +129,8 @@ def _fit(ink: Digit) -> Digit:
 
 
 def _center(ink: Digit) -> Digit:
-    """Put the centre of mass at the centre, whole pixels only; what would fall over the edge pushes
-    the digit back.
+    """Put the centre of mass at the centre, in whole pixels. If the digit would cross the edge, it
+    is moved back.
     """
     height, width = ink.shape
     # Products rather than sums, which NumPy takes longer to begin; not cv2.moments, which takes two

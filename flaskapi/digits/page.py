@@ -1,5 +1,5 @@
-"""A larger picture with several digits: its ground taken away, brought to the size that the
-detector reads, digits cut out of it.
+"""A larger picture with several digits: its ground is removed, it is scaled for the detector, and
+digits are cut out of it.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ import numpy.typing as npt
 from flaskapi.arrays import Floats
 from flaskapi.digits import Digit, Image
 from flaskapi.digits.ground import find_polarity, lift_ink, quantile
-from flaskapi.digits.ink import WORKING_SIDE_PX, reduce_by_area
 from flaskapi.digits.lines import erase_rules, find_frames, find_runs, find_sheet
 from flaskapi.digits.normalize import normalize_ink, stroke_width_px, thicken
+from flaskapi.digits.reduce import WORKING_SIDE_PX, reduce_by_area
 from flaskapi.errors import NoDigitFoundError
 
 # Of a digit: the detector has learned 18 to 52; higher ones take longer and are read no better.
@@ -56,8 +56,8 @@ class Page(NamedTuple):
 
 
 def lift_page(image: Image) -> Page:
-    """Take ground and shadows away, and guess how high the digits are; the page may be smaller than
-    the picture.
+    """Remove ground and shadows, and estimate the height of the digits. The page may be smaller
+    than the picture.
 
     Args:
         image: `uint8 (height, width)`, ink dark on light or light on dark.
@@ -69,7 +69,7 @@ def lift_page(image: Image) -> Page:
 
 
 def lift_sheet(image: Image) -> Page | None:
-    """Lift the page that a sheet is, which lies on something darker; None where there is none.
+    """Return the page of a sheet that lies on something darker; None if there is none.
 
     Args:
         image: `uint8 (height, width)`.
@@ -104,13 +104,13 @@ def _lift(image: Image) -> Page:
 
 
 def show_whole(page: Page) -> Page:
-    """All of the page, for where the first guess of what holds the digits was wrong."""
+    """The whole page, for use if the first estimate of the part with digits was wrong."""
     height, width = page.mask.shape
     return page._replace(part=(0, 0, width, height))
 
 
 def hold(page: Page, boxes: Sequence[Edges]) -> Page:
-    """The page with the part that holds these boxes, and as much as they are high around them."""
+    """The page with the part that contains these boxes, and a margin as wide as they are high."""
     left, top, right, bottom = np.array(boxes).T
     margin = float(np.median(bottom - top))
     height, width = page.mask.shape
@@ -125,7 +125,7 @@ def hold(page: Page, boxes: Sequence[Edges]) -> Page:
 
 
 def erase_page_rules(page: Page) -> Page | None:
-    """The page without its rules and frames; None where it has none."""
+    """The page without its rules and frames; None if it has none."""
     bares = erase_rules(page.mask, RULED_SIDE_PX)
     if not bares:
         return None
@@ -137,11 +137,11 @@ def erase_page_rules(page: Page) -> Page | None:
 
 
 def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:
-    """Guess how high the digits are, and find the part of the picture that holds all of them: left,
-    top, right, bottom.
+    """Estimate the height of the digits, and find the part of the picture that contains them all:
+    left, top, right, bottom.
 
-    The height is that of the connected part below which lies most of the ink, frames and lines
-    along the picture left out.
+    The height is a quantile of the connected parts' heights, weighted by their ink. Frames and
+    lines along the picture are left out.
     """
     parts, fits, is_frame = _find_parts(mask)
     if (
@@ -176,8 +176,8 @@ def _survey(mask: Image) -> tuple[float, tuple[int, int, int, int]]:
 def _find_parts(
     mask: Image,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Connected parts, `(n, 5)`: left, top, width, height and area; and, `(n,)`, which may be
-    digits, not lines, and which are boxes.
+    """Connected parts, `(n, 5)`: left, top, width, height and area; and two masks, `(n,)`: which
+    may be digits rather than lines, and which are boxes.
     """
     inked, left, top = crop_to_ink(mask)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
@@ -200,8 +200,8 @@ def crop_to_ink(mask: Image) -> tuple[Image, int, int]:
 
 
 def _without_lines(mask: Image) -> Image:
-    """Without what runs straight along the picture for a third of it, and upright as long, but not
-    the strokes that fill a strip.
+    """Erase straight lines of a third of the picture's longer side, and upright ones as long. The
+    strokes that fill a strip stay.
     """
     length = max(max(mask.shape) // 3, 1)
     upright = max(length, int(0.9 * len(mask))) if len(mask) < mask.shape[1] else length
@@ -210,10 +210,10 @@ def _without_lines(mask: Image) -> Image:
 
 
 def scale_page(page: Page, scale: float, stretch: tuple[float, float] = (1, 1)) -> Floats:
-    """Bring a page's part with digits to the detector's size: `float32`, sides multiples of 16,
+    """Scale a page's part with digits to the detector's size: `float32`, sides multiples of 16,
     that part 8 pixels from its top left.
 
-    With a stretch, it is that much wider and higher besides.
+    With a stretch, it is also made wider and higher by that.
     """
     left, top, right, bottom = page.part
     part = ink = page.ink[top:bottom, left:right]
@@ -239,15 +239,15 @@ def scale_page(page: Page, scale: float, stretch: tuple[float, float] = (1, 1)) 
 
 
 def fit_scale(page: Page, scale: float, most_px: int = MOST_PIXELS) -> float:
-    """The nearest scale that shows more than blur and takes no more than the pixels allowed."""
+    """The nearest scale that does not blur and needs no more than the pixels allowed."""
     left, top, right, bottom = page.part
     most_px = min(most_px, MOST_PIXELS)
     return min(scale, LARGEST_SCALE, (most_px / ((right - left) * (bottom - top))) ** 0.5)
 
 
 def cut_digit(page: Page, box: Edges) -> Digit:
-    """Prepare the digit in a box as the classifier sees it, `float32 (28, 28)`, without its
-    neighbours' ink.
+    """Prepare the digit in a box for the classifier, `float32 (28, 28)`, without its neighbours'
+    ink.
     """
     height, width = page.ink.shape
     left, top, right, bottom = (round(edge) for edge in box)

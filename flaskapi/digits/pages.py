@@ -1,6 +1,4 @@
-"""The pages of a file that has several: a TIFF's, as scanners and fax machines write them, and a
-PDF's.
-"""
+"""The pages of a file that has several: a TIFF from a scanner or fax machine, or a PDF."""
 
 import struct
 from collections.abc import Iterator
@@ -21,7 +19,7 @@ _NO_PAGE = 0b101
 
 
 def count_pages(data: bytes, *, max_pixels: int) -> int:
-    """How many pages a file has that `decode_image` has read; 1 for what has no pages."""
+    """The number of pages in a file that `decode_image` has read; 1 for a format without pages."""
     if data[:4] in _ORDERS:
         return max(1, len(_find_pages(data)))
     if foreign_kind(data[:HEAD_BYTES]) == "PDF":
@@ -30,12 +28,13 @@ def count_pages(data: bytes, *, max_pixels: int) -> int:
 
 
 def split_pages(data: bytes, *, max_pixels: int) -> Iterator[bytes | FlaskapiError]:
-    """Give each page of a file as a PNG, or why there is none; a file of one page as it is.
+    """Yield each page of a file as a PNG, or the reason why there is none. A file of one page is
+    returned as it is.
 
-    Of more than `MOST_PAGES` the rest is one error.
+    Pages after the first `MOST_PAGES` are one error.
 
     Raises:
-        FlaskapiError: a PDF whose pages cannot be counted, before the first is given.
+        FlaskapiError: a PDF whose pages cannot be counted; raised before the first page.
     """
     count = count_pages(data, max_pixels=max_pixels)
     if count == 1:
@@ -58,9 +57,10 @@ def split_pages(data: bytes, *, max_pixels: int) -> Iterator[bytes | FlaskapiErr
 
 
 def _cut_tiff(data: bytes, start: int, max_pixels: int) -> bytes:
-    """Make a PNG of the page whose directory begins at `start`, within the bounds of any picture.
+    """Encode the page whose directory begins at `start` as a PNG, within the bounds of any picture.
 
-    It is the first page where the header says so. The PNG is grey and upright, as the page is read.
+    The page becomes the first one in a copy of the file. The PNG is grey and upright, as the page
+    is read.
     """
     data = data[:4] + struct.pack(_ORDERS[data[:4]] + "I", start) + data[8:]
     file = ImageFile(data, max_pixels=max_pixels)
@@ -69,8 +69,8 @@ def _cut_tiff(data: bytes, start: int, max_pixels: int) -> bytes:
 
 
 def _find_pages(data: bytes) -> list[int]:
-    """Where the directories of a TIFF's pages begin, without smaller copies and masks; one more
-    than `MOST_PAGES` at most (TIFF 6.0, section 2).
+    """Where the directories of a TIFF's pages begin, without reduced copies and masks; at most
+    `MOST_PAGES` + 1 (TIFF 6.0, section 2).
     """
     order = _ORDERS[data[:4]]
     starts, seen = list[int](), set[int]()

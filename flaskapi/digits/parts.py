@@ -1,4 +1,4 @@
-"""What a page holds besides its digits, and how straight a stroke is."""
+"""The parts of a page besides its digits, and the straightness of a stroke."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class InkPart(NamedTuple):
 
 
 class Stroke(NamedTuple):
-    """The largest connected ink in a box, as one straight stroke."""
+    """The largest connected ink in a box, described as one straight stroke."""
 
     lean: float  # degrees to the right of upright
     top: float
@@ -77,7 +77,9 @@ def find_parts(page: Page, digits: Sequence[Edges]) -> list[InkPart]:
 
 
 def _cross(ink: npt.NDArray[np.bool_]) -> Literal["plus", "times"] | None:
-    """Do two straight strokes cross in the middle? By how the ink lies around it."""
+    """Do two straight strokes cross in the middle? The distribution of the ink around it
+    decides.
+    """
     height, width = ink.shape
     if min(height, width) < 5 or max(height, width) > 2.5 * min(height, width):
         return None
@@ -107,8 +109,8 @@ def _cross(ink: npt.NDArray[np.bool_]) -> Literal["plus", "times"] | None:
 
 
 def fit_stroke(page: Page, box: Edges) -> Stroke | None:
-    """Fit one straight stroke to the largest connected ink in a box; None where there is next to
-    none.
+    """Fit one straight stroke to the largest connected ink in a box; None if there is too little
+    ink.
 
     Args:
         page: `Page`.
@@ -135,7 +137,7 @@ def fit_stroke(page: Page, box: Edges) -> Stroke | None:
 
 
 def _fit(ink: npt.NDArray[np.bool_]) -> tuple[float, bool]:
-    """How ink leans to the right of upright, in degrees, and whether it is one straight stroke."""
+    """The ink's lean to the right of upright, in degrees, and whether it is one straight stroke."""
     rows, columns = np.nonzero(ink)
     values, vectors = np.linalg.eigh(np.cov(np.stack([columns, rows]).astype(np.float64)))
     across, along = np.sqrt(np.maximum(values, 1e-9))

@@ -1,6 +1,6 @@
-"""Pixels of an image file whose outline is known: decoded, reduced, and made grey.
+"""Decode, reduce and make grey the pixels of an image file whose outline is known.
 
-Imports Pillow alone, and nothing of this package's face: the process apart starts with it.
+It imports Pillow and nothing of the package's face, since the separate process starts with it.
 """
 
 import io
@@ -53,16 +53,16 @@ def unpack(
 
     Args:
         data: such a file.
-        format: as Pillow names it; no other of its readers sees the file.
+        format: Pillow's name of it; no other of Pillow's readers sees the file.
         max_pixels, max_side_px, by_colour: see `decode_image`.
 
     Returns:
-        Grey pixels as stored: of one byte, or floats of whatever range (mode F); None where it has
-        no colour to decode it by.
+        Grey pixels as stored: bytes, or floats of any range (mode F); None if it has no colour to
+        decode it by.
 
     Raises:
         InvalidImageError: truncated or corrupt.
-        TooLargeError: it has more pixels than its outline said, or takes too much memory.
+        TooLargeError: it has more pixels than its outline said, or needs too much memory.
     """
     try:
         image = _open_webp(data) if format == "WEBP" else _open(data, format)
@@ -95,7 +95,7 @@ def _open(data: bytes, format: str) -> Pillow.Image:
 
 
 def _open_webp(data: bytes) -> Pillow.Image:
-    """The first frame, in place of Pillow's reader, which holds four copies of it at once."""
+    """The first frame, without Pillow's reader, which would keep four copies of it at once."""
     decoder = _webp.WebPAnimDecoder(data)
     size, _, _, _, mode = decoder.get_info()
     frame = decoder.get_next()
@@ -140,9 +140,9 @@ def make_grey(image: Pillow.Image, max_side_px: int, by_colour: bool) -> Pillow.
 
 
 def _reduce(image: Pillow.Image, mode: str, max_side_px: int) -> Pillow.Image:
-    """Convert to a mode and reduce by area, so that thin strokes grow fainter instead of breaking.
+    """Convert to a mode and reduce by area, so that thin strokes become fainter and do not break.
 
-    Band by band, for a conversion would take as much memory again as all of the picture.
+    It is done band by band: a conversion of the whole picture would need its memory twice.
     """
     width, height = image.size
     scale = max_side_px / max(width, height)
@@ -172,7 +172,7 @@ def _reduce(image: Pillow.Image, mode: str, max_side_px: int) -> Pillow.Image:
 
 
 def _compose(image: Pillow.Image) -> Pillow.Image:
-    """Lay a picture with transparent parts on the ground against which its visible part can be
+    """Compose a picture with transparent parts on a ground on which its visible part can be
     seen.
     """
     alpha = image.getchannel("A")

@@ -1,3 +1,3 @@
-"""How well the service reads labelled images: what was asked and answered, the measures, and how
-they are shown.
+"""How well the service reads labelled images: the questions and answers, the measures, the
+reports.
 """

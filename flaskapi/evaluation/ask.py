@@ -1,5 +1,5 @@
-"""Ask for each image: the classifier in this process, or a service over HTTP. Either way an error
-is an answer too.
+"""Ask for each image, either the classifier in this process or a service over HTTP. An error is an
+answer too.
 """
 
 import base64
@@ -27,8 +27,8 @@ TIMEOUT_S = 60
 
 
 class Answered(NamedTuple):
-    """An outcome with what there is to see of it: what the network saw of a digit, a 28x28 PNG, or
-    where a number's digits are.
+    """An outcome with its picture: what the network saw of a digit (a 28x28 PNG), or the boxes of a
+    number's digits.
     """
 
     outcome: Outcome
@@ -42,7 +42,7 @@ Ask = Callable[[LabelledImage], Answered]
 def ask_digits(reader: Reader) -> Ask:
     """Read digits in this process, as `/predict` does.
 
-    The function that is given raises ModelUnavailableError.
+    The returned function raises ModelUnavailableError.
     """
 
     def read(image: LabelledImage) -> Answered:
@@ -62,7 +62,7 @@ def ask_digits(reader: Reader) -> Ask:
 def ask_numbers(reader: Reader) -> Ask:
     """Read numbers in this process, as `/predict/number` does.
 
-    The function that is given raises ModelUnavailableError.
+    The returned function raises ModelUnavailableError.
     """
 
     def read(image: LabelledImage) -> Answered:
@@ -77,7 +77,7 @@ def ask_numbers(reader: Reader) -> Ask:
 
 
 def _refusing(read: Ask) -> Ask:
-    """Make an outcome of what is wrong with an image."""
+    """Turn the error of an image into an outcome."""
 
     def ask(image: LabelledImage) -> Answered:
         try:
@@ -96,12 +96,12 @@ def _refusing(read: Ask) -> Ask:
 def ask_service(url: str, *, numbers: bool = False) -> Ask:
     """Send images to a running service.
 
+    The returned function raises ServiceUnreachableError if nothing answers, if something else
+    answers, or if the service is not ready.
+
     Args:
         url: where it is, such as `http://127.0.0.1:8000`.
         numbers: send them to `/predict/number`, not to `/predict`.
-
-    The function that is given raises ServiceUnreachableError where nothing, or something else,
-    answers, or it is not ready.
     """
     try:
         endpoint = urllib.parse.urljoin(
@@ -123,7 +123,7 @@ def ask_service(url: str, *, numbers: bool = False) -> Ask:
                 return understand(image, answer)
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise ServiceUnreachableError(
-                    f"{url}: answered {image.name} as no such service does."
+                    f"{url}: the answer to {image.name} is not one of this service."
                 ) from error
         if status in (400, 413, 415, 422):
             refused = not str(answer["type"]).endswith("/no-digit-found")
@@ -185,5 +185,5 @@ def _post(endpoint: str, data: bytes) -> tuple[int, dict[str, Any]]:
                 return error.code, {"detail": answer["detail"], "type": answer["type"]}
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         raise ServiceUnreachableError(
-            f"{endpoint}: no such service answers there: {error}"
+            f"{endpoint}: this service does not answer there: {error}"
         ) from error

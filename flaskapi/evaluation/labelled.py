@@ -1,5 +1,5 @@
-"""Images whose truth is known, from where they lie: a folder with `labels.csv`, MNIST's own files,
-or Label Studio's JSON.
+"""Images whose labels are known: a folder with `labels.csv`, MNIST's own files, or Label Studio's
+JSON.
 """
 
 import csv
@@ -20,8 +20,8 @@ NUMBER = re.compile(r"[0-9]+(\|[0-9]+)*")
 
 
 class LabelledImage(NamedTuple):
-    """An image file; `label` is the digit or number it shows, with `|` between lines, None where it
-    shows none.
+    """An image file and its label: the digit or number that it shows, with `|` between lines. The
+    label is None if it shows none.
     """
 
     name: str
@@ -46,8 +46,8 @@ def load_labelled(
             digits (an empty label: no digit); or a folder with MNIST's four files, or an `.npz`,
             whose test images are encoded as PNG; or Label Studio's JSON, whose images are in it or
             beside it.
-        numbers: labels are numbers, such as `05221859`, or `12|345` where a line ends after the 2.
-        may_be_empty: a `labels.csv` without a row is no error.
+        numbers: labels are numbers, such as `05221859`, or `12|345` for two lines.
+        may_be_empty: a `labels.csv` without rows is no error.
 
     Raises:
         DatasetError: there is no such folder, or its `labels.csv` is of another form; the text
@@ -75,8 +75,8 @@ def load_labelled(
 
 
 def load_filled_in(folder: Path, *, numbers: bool = False) -> list[LabelledImage]:
-    """List the images of an `unlabelled.csv`, as `export` writes it, to which a person has given
-    labels; where it is not there, none.
+    """List the images of an `unlabelled.csv`, as `export` writes it, that a person has labelled.
+    Without the file there are none.
 
     Raises:
         DatasetError: it is of another form; the text names the line.
@@ -86,7 +86,7 @@ def load_filled_in(folder: Path, *, numbers: bool = False) -> list[LabelledImage
 
 
 def _read_table(table: Path, numbers: bool, left_out: tuple[str, ...] = ()) -> list[LabelledImage]:
-    """`left_out`: labels of rows that are not read."""
+    """Read the rows. Rows whose label is in `left_out` are skipped."""
     labelled = []
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -140,7 +140,7 @@ def _check_label(where: str, label: str, numbers: bool) -> str | None:
         expected = "digits, with | between lines" if numbers else "a digit"
         hint = "; numbers are read with --number" if is_number else ""
         raise DatasetError(
-            f"{where}: the label is {label!r}; it must be {expected}, or empty where the image "
+            f"{where}: the label is {label!r}; it must be {expected}, or empty if the image "
             f"shows none{hint}."
         )
     return None if label in NOT_A_DIGIT else label

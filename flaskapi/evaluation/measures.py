@@ -1,5 +1,5 @@
-"""What there is to know about answers whose truth is known: accuracy, confusion, calibration, and
-what was left uncertain.
+"""Measures of answers to labelled images: accuracy, confusion, calibration, and the uncertain
+share.
 """
 
 import abc
@@ -18,8 +18,8 @@ CALIBRATION_BINS = (
 
 
 class Outcome(NamedTuple):
-    """One image and its answer. What is written is a string of digits, `|` between lines: a digit
-    is a number of length one.
+    """One image and its answer. Both are strings of digits, with `|` between lines; a digit is a
+    number of length one.
     """
 
     name: str
@@ -34,8 +34,8 @@ class Outcome(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """A digit or number is right when it is named, whatever its lines; what is no digit, when
-        none is named for sure.
+        """A digit or number is right if the answer names it, whatever its lines. An image of no
+        digit is right if no digit is named with certainty.
         """
         if self.label is None:
             return self.uncertain and not self.refused
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
 
     @property
     def errors(self) -> int:
-        """How many digits must be put in, taken out or changed to make of what was said what it is
+        """How many digits must be inserted, deleted or changed to turn the answer into the truth
         (Levenshtein distance).
         """
         label, said = _joined(self.label or ""), _joined(self.said or "")
@@ -57,7 +57,7 @@ class Outcome(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """The answers whose confidence fell into one range."""
+    """The answers whose confidence lies in one range."""
 
     answers: int
     confidence: float
@@ -65,8 +65,8 @@ class Bin(NamedTuple):
 
 
 class Evaluation(abc.ABC):
-    """The measures over some outcomes, of digits or of numbers. Shares are from 0 to 1, and 0 where
-    there is nothing to share.
+    """The measures of some outcomes, of digits or of numbers. Shares are from 0 to 1, and 0 if
+    there are no outcomes.
     """
 
     of: ClassVar[str]
@@ -79,7 +79,9 @@ class Evaluation(abc.ABC):
 
     @property
     def wrong(self) -> int:
-        """How many were read as another, or not at all; a file that was refused is one of them."""
+        """How many were read as another digit or number, or not at all. A refused file counts as
+        wrong.
+        """
         return sum(not outcome.right for outcome in self.written)
 
     @property
@@ -92,24 +94,24 @@ class Evaluation(abc.ABC):
 
     @property
     def wrong_of_certain(self) -> float:
-        """Of what was named for sure, how much is something else."""
+        """The share of certain answers that are wrong."""
         return _share(not outcome.right for outcome in self.written if not outcome.uncertain)
 
     @property
     def rejected_share(self) -> float:
-        """Of what is no digit, how much was left uncertain or found to be none."""
+        """The share of images of no digit that were answered as uncertain or refused."""
         return _share(outcome.right for outcome in self.others)
 
     @property
     @abc.abstractmethod
     def groups(self) -> dict[str, list[Outcome]]:
-        """What is written, in groups that differ in how hard they are to read; a group may be
+        """The outcomes with a digit or number, in groups that differ in difficulty. A group may be
         empty.
         """
 
     @property
     def accuracy_by_group(self) -> dict[str, float | None]:
-        """None for a group of which there is nothing."""
+        """The accuracy in each group; None for an empty one."""
         return {
             name: _share(outcome.right for outcome in group) if group else None
             for name, group in self.groups.items()
@@ -117,7 +119,7 @@ class Evaluation(abc.ABC):
 
     @property
     def bins(self) -> list[Bin]:
-        """The reliability diagram: of what was read, by confidence."""
+        """The reliability diagram: the answers that name something, grouped by confidence."""
         read = [
             (outcome.confidence, outcome.right)
             for outcome in self.written
@@ -135,8 +137,8 @@ class Evaluation(abc.ABC):
 
     @property
     def calibration_error(self) -> float:
-        """The expected calibration error: how far confidence is from accuracy, over the bins,
-        weighted by their counts.
+        """The expected calibration error: the mean distance of confidence from accuracy over the
+        bins, weighted by their counts.
         """
         bins = self.bins
         total = sum(bin.answers for bin in bins)
@@ -148,14 +150,14 @@ class Evaluation(abc.ABC):
 
     @property
     def mistakes(self) -> list[Outcome]:
-        """What was not right, the surest first."""
+        """The outcomes that are not right, the most confident first."""
         return sorted(
             (outcome for outcome in self.outcomes if not outcome.right),
             key=lambda outcome: -outcome.confidence,
         )
 
     def figures(self) -> dict[str, int | float]:
-        """The measures as plain numbers, rounded to what means anything: for a model card."""
+        """The measures as plain numbers, rounded to significant digits, for a model card."""
         figures: dict[str, int | float] = {}
         if self.written:
             figures |= {
@@ -187,8 +189,8 @@ class DigitEvaluation(Evaluation):
 
     @property
     def confusion(self) -> npt.NDArray[np.int64]:
-        """`(11, 11)`: rows are what it was, columns what was said; the last of each stands for no
-        digit.
+        """`(11, 11)`: a row for each true digit, a column for each answered digit. The last of each
+        stands for no digit.
         """
         counts = np.zeros((DIGITS + 1, DIGITS + 1), np.int64)
         for outcome in self.outcomes:
@@ -197,7 +199,7 @@ class DigitEvaluation(Evaluation):
 
 
 class NumberEvaluation(Evaluation):
-    """The measures over numbers; one is right when all its digits are."""
+    """The measures of numbers. A number is right if all its digits are."""
 
     of, by = "numbers", "length"
 
@@ -212,13 +214,13 @@ class NumberEvaluation(Evaluation):
 
     @property
     def lines_accuracy(self) -> float:
-        """How many numbers are right and in the right lines."""
+        """How many numbers are right and divided into the right lines."""
         return _share(outcome.said == outcome.label for outcome in self.written)
 
     @property
     def digit_error_rate(self) -> float:
-        """Digits to put in, take out or change, over digits written; a number that was not read
-        lacks all of its own.
+        """Digits to insert, delete or change, over digits written. In a number that was not read,
+        all digits are missing.
         """
         total = sum(len(_joined(outcome.label or "")) for outcome in self.written)
         return sum(outcome.errors for outcome in self.written) / total if total else 0.0
@@ -228,8 +230,8 @@ Kind = TypeVar("Kind", bound=Evaluation)
 
 
 def together(evaluations: Mapping[str, Kind], leave_out: Collection[str] = ()) -> dict[str, Kind]:
-    """One evaluation over all sets but some, under a name that says so; none where that would be a
-    single set.
+    """One evaluation over all sets but some, under a name that says so. There is none if that would
+    be a single set.
     """
     parts = [evaluation for name, evaluation in evaluations.items() if name not in leave_out]
     name = f"all but {', '.join(leave_out)}" if leave_out else "all together"

@@ -1,4 +1,4 @@
-"""A page of pictures in groups, each with what there is to say of it."""
+"""A page of pictures in groups, each with its caption."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ SHOWN = 200  # pictures of each group
 
 
 class Picture(NamedTuple):
-    """A PNG file and what is written under it."""
+    """A PNG file and its caption."""
 
     png: bytes
     caption: str
@@ -26,7 +26,7 @@ class Gallery(NamedTuple):
 
 
 def load_template(name: str) -> jinja2.Template:
-    """Give the template of a page; what strangers wrote is shown in it as text."""
+    """Load the template of a page. It escapes all text that senders wrote."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("flaskapi.evaluation", "templates"),
         autoescape=True,
@@ -37,7 +37,7 @@ def load_template(name: str) -> jinja2.Template:
 
 
 def render_pictures(title: str, text: str, galleries: Sequence[Gallery]) -> str:
-    """Write the page. It needs nothing beside itself: the pictures are inside.
+    """Write the page as one file, which contains the pictures.
 
     Args:
         title: its heading.

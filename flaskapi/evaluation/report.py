@@ -1,4 +1,4 @@
-"""An evaluation as text for a terminal, and as one HTML page with its pictures inside."""
+"""An evaluation as text for a terminal, and as one HTML page that contains its pictures."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -34,8 +34,8 @@ REJECTED = "left uncertain or found to be none"
 
 
 class Mistake(NamedTuple):
-    """A mistake to look at: two PNG files, what was sent (reduced) and what the network saw; empty
-    where there is none.
+    """A mistake to look at, as two PNG files: the image as it was sent (reduced), and what the
+    network saw. Either may be empty.
     """
 
     outcome: Outcome
@@ -46,8 +46,8 @@ class Mistake(NamedTuple):
 def find_pictures(
     images: Sequence[LabelledImage], answers: Sequence[Answered], *, numbers: bool = False
 ) -> list[Mistake]:
-    """Give the surest mistakes with what was sent; numbers larger than digits, and with the boxes
-    of what was found in them.
+    """Return the most confident mistakes with their images. Numbers are shown larger than digits,
+    with the boxes that were found.
     """
     pairs = [
         (image, answer)
@@ -63,8 +63,8 @@ def find_pictures(
 
 
 def _thumbnail(data: bytes, side_px: int, boxes: Sequence[Box]) -> bytes:
-    """Reduce what was sent; where there are boxes, which are in its own pixels, from its whole
-    size.
+    """Reduce an image. If there are boxes, which are in the image's own pixels, it is reduced from
+    its full size.
     """
     try:
         pixels = decode_image(
@@ -76,8 +76,8 @@ def _thumbnail(data: bytes, side_px: int, boxes: Sequence[Box]) -> bytes:
 
 
 def draw_mistakes(answers: Sequence[Answered]) -> bytes:
-    """Draw the digits that were misread, each over what it was and what was said, as a PNG; empty
-    where there are none.
+    """Draw the misread digits as a PNG, each over its label and its answer. The result is empty if
+    there are none.
     """
     mistakes = [
         answer
@@ -92,10 +92,10 @@ def draw_mistakes(answers: Sequence[Answered]) -> bytes:
 
 
 def tabulate(evaluations: Mapping[str, Evaluation]) -> dict[str, dict[str, str]]:
-    """The figures of each set by the names of the columns, the same on the terminal, on the page
-    and in the documentation.
+    """The figures of each set by column name: the same on the terminal, on the page and in the
+    documentation.
 
-    A set in which nothing is written has none of them; `refused` is there where any file was.
+    A set without digits has none of them. `refused` is there if a file was refused.
     """
     rows = {
         name: _columns(evaluation) if evaluation.written else {}
@@ -126,7 +126,7 @@ def _columns(evaluation: Evaluation) -> dict[str, str]:
 
 
 def summarize(evaluations: Mapping[str, Evaluation]) -> str:
-    """One line for each set, or two where it has digits and others."""
+    """One line for each set, or two if it has both digits and images of none."""
     rows = tabulate(evaluations)
     widths = {column: max(9, len(column) + 2) for row in rows.values() for column in row}
     lines = (
@@ -149,7 +149,9 @@ def summarize(evaluations: Mapping[str, Evaluation]) -> str:
 
 
 def detail(evaluation: Evaluation) -> str:
-    """Accuracy by digit or length, confusion of digits, calibration and the surest mistakes."""
+    """Accuracy by digit or length, confusion of digits, calibration, and the most confident
+    mistakes.
+    """
     lines = []
     if evaluation.written:
         shares = evaluation.accuracy_by_group.items()
@@ -179,7 +181,7 @@ def detail(evaluation: Evaluation) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A dash where there was nothing to share."""
+    """A share in percent; a dash if there is none."""
     return "-" if share is None else f"{share:.1%}"
 
 
@@ -205,13 +207,13 @@ def render_html(
     pictures: Mapping[str, Sequence[Mistake]],
     overall: Mapping[str, Evaluation] | None = None,
 ) -> str:
-    """Write the page. It needs nothing beside itself: pictures and plots are inside.
+    """Write the page as one file, which contains the pictures and plots.
 
     Args:
         title: its heading.
-        evaluations: of each set, which has a section of its own.
-        pictures: of each set, the mistakes to show.
-        overall: more rows of the table, of several sets together.
+        evaluations: one for each set; each gets a section.
+        pictures: for each set, the mistakes to show.
+        overall: more rows of the table, for several sets together.
     """
     every = {**evaluations, **(overall or {})}
     rows = tabulate(every)
@@ -233,8 +235,8 @@ def render_html(
 
 
 def reliability_svg(bins: Sequence[Bin]) -> Markup:
-    """Draw confidence (across) against accuracy (up); what is calibrated lies on the diagonal,
-    larger dots stand for more answers.
+    """Draw confidence (across) against accuracy (up). Calibrated answers lie on the diagonal; a
+    larger dot stands for more answers.
     """
     side, most = 240, max((bin.answers for bin in bins), default=1) or 1
     parts = [

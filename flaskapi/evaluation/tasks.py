@@ -1,4 +1,4 @@
-"""What people labelled in Label Studio, from its JSON (Export, "JSON" or "JSON-MIN").
+"""Labels from Label Studio, read from its JSON (Export, "JSON" or "JSON-MIN").
 
 https://labelstud.io/guide/export
 """
@@ -22,7 +22,7 @@ _CONTROLS = ("digit", "number", "label", "choice")  # in JSON-MIN, whose tasks a
 
 
 class Task(NamedTuple):
-    """A task that somebody labelled; its image is where `read_image` looks for it."""
+    """A labelled task. `read_image` finds its image."""
 
     name: str  # for messages
     label: str  # as it was written, with `|` between lines
@@ -32,7 +32,7 @@ class Task(NamedTuple):
 
 
 def read_tasks(path: Path) -> list[Task]:
-    """Give the tasks that have a label; of several annotations the newest counts.
+    """Return the labelled tasks. Of several annotations the newest counts.
 
     Raises:
         DatasetError: the file is of another form.
@@ -67,12 +67,12 @@ def _make_task(entry: dict[str, Any], label: str, name: str, path: Path) -> Task
 
 
 def read_image(image: str, folder: Path) -> bytes:
-    """Give the file of a task's image.
+    """Return the file of a task's image.
 
     Args:
-        image: as the task names it.
+        image: its name in the task.
         folder: where files are looked for, by their names and the folders before them; nothing is
-            fetched, and nothing outside is read.
+            downloaded, and nothing outside the folder is read.
 
     Raises:
         DatasetError: there is none.
@@ -82,7 +82,7 @@ def read_image(image: str, folder: Path) -> bytes:
         try:
             return base64.b64decode(image.partition(",")[2], validate=True)
         except ValueError as error:
-            raise DatasetError("Its image is no base64.") from error
+            raise DatasetError("Its image is not base64.") from error
     for name in _names(image):
         with contextlib.suppress(ValueError):  # no file can be called so
             if path := _find_file(name, folder.resolve()):
@@ -91,7 +91,7 @@ def read_image(image: str, folder: Path) -> bytes:
 
 
 def _find_file(name: str, root: Path) -> Path | None:
-    """A file in a folder, by its name and as many of the folders before it as are there."""
+    """Find a file in a folder, by its name and as many of the folders before it as exist."""
     parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
     for start in range(len(parts)):
         *folders, last = parts[start:]
@@ -103,7 +103,7 @@ def _find_file(name: str, root: Path) -> Path | None:
 
 
 def _names(image: str) -> Iterator[str]:
-    """What the file of an image may be called, by what a task says: a path, or an address."""
+    """The possible names of an image's file, from a path or an address in a task."""
     yield image
     with contextlib.suppress(ValueError):
         address = urllib.parse.urlsplit(image)
@@ -112,7 +112,7 @@ def _names(image: str) -> Iterator[str]:
 
 
 def _find_label(entry: dict[str, Any]) -> tuple[str, str] | None:
-    """When a task was labelled, as text that sorts, and what was said; None where nothing was."""
+    """The time of a task's label, as text that sorts, and the label; None if it has none."""
     annotations = entry.get("annotations")
     if not isinstance(annotations, list):  # JSON-MIN
         said = _as_text(next((entry[name] for name in _CONTROLS if name in entry), None))
@@ -141,7 +141,7 @@ def _find_said(results: Any) -> str | None:
 
 
 def _as_text(said: Any) -> str | None:
-    """What was said, as text; several texts are lines."""
+    """A label as text; several texts are lines."""
     if isinstance(said, dict):
         said = said.get("choices", said.get("text"))
     if isinstance(said, list):

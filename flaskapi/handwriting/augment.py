@@ -1,10 +1,9 @@
-"""New handwriting from old: each digit is warped once, and sometimes its stroke, sharpness or
-ground is changed.
+"""Make new handwriting from old. Each digit is warped once; its stroke, sharpness or ground is
+sometimes changed.
 
-Everything that moves pixels (slant, turn, size, place, perspective, a hand's unsteadiness) is put
-into one map and sampled
-once: a second resampling would make training digits blurrier than any that are sent. Part of every
-batch stays as it was.
+All that moves pixels (slant, turn, size, place, perspective, an unsteady hand) is put into one map
+and sampled once. A second resampling would make training digits blurrier than any that are sent.
+Part of every batch stays unchanged.
 """
 
 import cv2
@@ -39,10 +38,10 @@ def augment(
 
     Args:
         images: `uint8 (n, 28, 28)`, 255 the ink.
-        labels: `(n,)`, what they are, for a 1 can be written in ways that other digits cannot;
-            others than 0 to 9 pass.
-        rng: where all chance comes from.
-        gently: leave more as they are, or only warped.
+        labels: `(n,)`, what they are, since a 1 can be written in ways that other digits cannot;
+            labels other than 0 to 9 are allowed.
+        rng: the source of all randomness.
+        gently: leave more unchanged, or only warped.
 
     Returns:
         `float32 (n, 28, 28)` in [0, 1], 1 the ink.
@@ -65,11 +64,11 @@ def augment(
 def write_otherwise(
     image: Bytes, label: int, rng: np.random.Generator, *, share: float = 0.3, longest: float = 0.65
 ) -> Bytes:
-    """Write what hands outside the United States and bold pens write, and MNIST rarely shows.
+    """Write forms that are common outside the United States or with bold pens, and rare in MNIST.
 
-    The flag and foot of a 1, or a 1 as broad as a marker makes it; the bar of a 7; a 4 whose right
-    arm is short, so that it looks like a 6. That is done to a share of them; `longest` is the
-    longest flag, of the digit's height.
+    These are the flag and foot of a 1, or a 1 as broad as a marker; the bar of a 7; a 4 whose right
+    arm is short, so that it looks like a 6. A share of the digits is changed so. `longest` is the
+    longest flag, as a share of the digit's height.
     """
     if label not in (1, 4, 7) or rng.random() >= share:
         return image
@@ -112,9 +111,10 @@ def write_otherwise(
 
 
 def fill_square(image: Bytes, rng: np.random.Generator) -> Bytes:
-    """Stretch a digit to a small square of black and white, as some old collections hold theirs.
+    """Stretch a digit to a small square of black and white, the form of some old collections.
 
-    A plain 1 would become a black square, which is no digit: what fills most of it stays as it is.
+    A digit that fills most of its box is left as it is: a plain 1 would become a black square,
+    which is no digit.
     """
     if not image.any():
         return image
@@ -125,8 +125,8 @@ def fill_square(image: Bytes, rng: np.random.Generator) -> Bytes:
 
 
 def _shorten_arm(image: Bytes, top: int, height: int, rng: np.random.Generator) -> Bytes:
-    """Take the upper end of an open 4's right arm away, and put its bar lower, so that the foot is
-    short too; closed ones stay.
+    """Remove the upper end of an open 4's right arm, and lower its bar, so that the foot is short
+    too. Closed ones are left as they are.
     """
     for rows in range(top + round(0.6 * height), top + 2, -1):  # down to where the arms are apart
         count, parts = cv2.connectedComponents((image[:rows] > 60).view(np.uint8), connectivity=8)
@@ -153,25 +153,25 @@ def _shorten_arm(image: Bytes, top: int, height: int, rng: np.random.Generator) 
 
 
 def _embolden(image: Bytes, rng: np.random.Generator) -> Bytes:
-    """What is written otherwise is written with bold pens too, sometimes."""
+    """Make some of the changed digits bold."""
     pens = int(rng.choice([0, 1, 2], p=[0.7, 0.2, 0.1]))
     return cv2.dilate(image, _CROSS, iterations=pens) if pens else image
 
 
 def fitted(digit: Floats) -> Bytes:
-    """Bring ink, `float32 (height, width)` in [0, 1] and cropped, into MNIST's form, `uint8 (28,
+    """Convert ink, `float32 (height, width)` in [0, 1] and cropped, to MNIST's form, `uint8 (28,
     28)`.
     """
     return np.rint(255 * fit_and_center(digit)).astype(np.uint8)
 
 
 def _column(image: Bytes, row: int) -> float:
-    """Where the ink of a row is, on average."""
+    """The mean column of the ink in a row."""
     return float(image[row] @ np.arange(SIDE) / max(float(image[row].sum()), 1))
 
 
 def _line(image: Bytes, start: tuple[float, float], end: tuple[float, float], width: int) -> None:
-    """Draw a stroke; OpenCV takes sixteenths of pixels."""
+    """Draw a stroke. OpenCV counts in sixteenths of pixels."""
     (x0, y0), (x1, y1) = start, end
     cv2.line(
         image,
@@ -185,7 +185,7 @@ def _line(image: Bytes, start: tuple[float, float], end: tuple[float, float], wi
 
 
 def crop(image: Bytes) -> Floats:
-    """Cut out what is not blank of `uint8 (height, width)`, as `float32` in [0, 1]."""
+    """Crop `uint8 (height, width)` to its ink, as `float32` in [0, 1]."""
     x, y, width, height = cv2.boundingRect(image)
     return image[y : y + height, x : x + width].astype(np.float32) / np.float32(255)
 
@@ -228,8 +228,8 @@ def _warp(digit: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _stroke_width(digit: Floats, rng: np.random.Generator) -> Floats:
-    """Thinner or thicker by up to a pixel on each side, or two for a marker: part of the way to the
-    eroded or dilated digit.
+    """Make strokes thinner or thicker by up to a pixel on each side, or two for a marker: a mixture
+    with the eroded or dilated digit.
     """
     thicker = rng.random() < 0.5
     if thicker and rng.random() < 0.2:
@@ -241,7 +241,7 @@ def _stroke_width(digit: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _low_resolution(digit: Floats, rng: np.random.Generator) -> Floats:
-    """As if the picture had been 9 to 20 pixels high, or out of focus."""
+    """Simulate a picture of 9 to 20 pixels in height, or one out of focus."""
     if rng.random() < 0.4:
         return cv2.GaussianBlur(digit, (0, 0), rng.uniform(0.4, 1.0))
     blocky = rng.random() < 0.3
@@ -253,7 +253,7 @@ def _low_resolution(digit: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _stray_ink(digit: Floats, rng: np.random.Generator) -> Floats:
-    """A speck, or what is left of a ruled line, near the edge."""
+    """Add a speck, or the rest of a ruled line, near the edge."""
     canvas = digit.copy()
     ink = float(rng.uniform(0.3, 1))
     if rng.random() < 0.5:
@@ -267,7 +267,7 @@ def _stray_ink(digit: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _ground(digit: Floats, rng: np.random.Generator) -> Floats:
-    """Faint ink, and the grain of paper and sensor."""
+    """Make the ink fainter, or add the grain of paper and sensor."""
     digit = digit * np.float32(rng.uniform(0.45, 1))
     return np.clip(
         digit + rng.normal(0, rng.uniform(0, 0.08), digit.shape).astype(np.float32), 0, 1

@@ -1,8 +1,9 @@
-"""In which form a classifier takes its pictures, told by showing it drawn digits in every form that
-networks for MNIST are trained on.
+"""Find the form of pictures that a classifier takes, by drawn digits in every form that networks
+for MNIST are trained on.
 
 This service gives 0 for the paper and 1 for the ink. A network that was trained on 0 to 255, on
-dark ink or on EMNIST's files, which lie on their side, answers to that as well: wrongly.
+dark ink or on EMNIST's files, which lie on their side, gives answers to that as well, but wrong
+ones.
 """
 
 from collections.abc import Callable
@@ -37,8 +38,8 @@ Classify = Callable[[Floats], Floats]  # `float32 (n, 28, 28, 1)` to `float32 (n
 
 
 class Convention(NamedTuple):
-    """A form of pictures: what it is in words, how it is made of this service's form, and the layer
-    of Keras that makes it.
+    """A form of pictures: its name in words, how to make it from this service's form, and the Keras
+    layer that does so.
     """
 
     words: str
@@ -87,7 +88,7 @@ CONVENTIONS = (*_LIGHTS, *map(_on_its_side, _LIGHTS))
 
 class Finding(NamedTuple):
     """The form that a classifier reads best, if it is not this service's, and the shares of drawn
-    digits that it read rightly in that and in this service's.
+    digits that it reads correctly in either form.
     """
 
     convention: Convention
@@ -96,13 +97,13 @@ class Finding(NamedTuple):
 
 
 def find_convention(classify: Classify) -> Finding | None:
-    """Tell whether a classifier takes another form of pictures than this service gives it.
+    """Find whether a classifier takes another form of pictures than this service gives.
 
     Args:
         classify: answers `float32 (n, 28, 28, 1)` of any range with `float32 (n, 10)`.
 
     Returns:
-        None where it reads this service's form, or none better by enough to tell.
+        None if it reads this service's form, or no other form clearly better.
     """
     digits, labels = draw_all()
     shares = [
@@ -115,26 +116,26 @@ def find_convention(classify: Classify) -> Finding | None:
 
 
 def explain(finding: Finding, shape: tuple[int, ...] = (28, 28, 1)) -> str:
-    """Say which form a classifier takes, and what makes one of it that takes this service's.
+    """Say which form a classifier takes, and which layer adapts it to this service's.
 
     Args:
         finding: the form.
-        shape: of the classifier's input, without the batch.
+        shape: the shape of the classifier's input, without the batch.
     """
     # What goes before it makes `(28, 28, 1)`.
     reshape = "" if shape == (28, 28, 1) else f"keras.layers.Reshape({shape}), "
     return (
         f"it was trained on pictures of another form: {finding.convention.words}. It reads "
-        f"{finding.share:.0%} of drawn digits so, and {finding.own_share:.0%} as this service "
-        f"gives them: {_OURS.words}. Save it with what makes its form first: "
+        f"{finding.share:.0%} of drawn digits in that form, and {finding.own_share:.0%} in "
+        f"this service's: {_OURS.words}. Save it with layers that make its form first: "
         f"keras.Sequential([keras.Input((28, 28, 1)), {finding.convention.layers}, {reshape}model])"
         f".save('my_model.h5')"
     )
 
 
 def draw_all() -> tuple[Floats, Bytes]:
-    """Draw each digit in a few hands, `float32 (n, 28, 28, 1)` as this service prepares them, 0 the
-    paper and 1 the ink, with their labels `uint8 (n,)`.
+    """Draw each digit in a few hands, `float32 (n, 28, 28, 1)` in this service's form, 0 the paper
+    and 1 the ink; and their labels, `uint8 (n,)`.
     """
     drawn = [_draw(strokes, *hand) for strokes in _STROKES for hand in _HANDS]
     labels = np.repeat(np.arange(len(_STROKES), dtype=np.uint8), len(_HANDS))

@@ -1,4 +1,4 @@
-"""Digits that are drawn, where none of MNIST are at hand, and pictures of none."""
+"""Drawn digits, for use without MNIST, and drawn pictures of no digit."""
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ _FONTS = (
 
 
 def draw_pictures(digits: int, others: int, *, seed: int) -> tuple[Floats, Floats]:
-    """Draw digits, varied as in training, and pictures of none: `float32 (n, 28, 28)`, 1 the
+    """Draw digits, varied as in training, and pictures of no digit: `float32 (n, 28, 28)`, 1 the
     ink.
     """
     rng = np.random.default_rng(seed)
@@ -31,7 +31,7 @@ def draw_pictures(digits: int, others: int, *, seed: int) -> tuple[Floats, Float
 
 def draw_digits(count: int, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
     """Draw digits of several fonts with pens of several widths, in MNIST's form: `uint8 (count, 28,
-    28)`, 255 the ink, and what they are.
+    28)`, 255 the ink, and their labels.
     """
     labels = np.arange(count, dtype=np.uint8) % 10
     images = np.empty((count, 28, 28), np.uint8)

@@ -1,6 +1,4 @@
-"""Single signs as a hand writes them: MNIST's digits at another size, letters, and what stands
-between digits.
-"""
+"""Single handwritten characters: MNIST's digits at another size, letters, and separators."""
 
 from typing import NamedTuple
 
@@ -34,7 +32,7 @@ Random = np.random.Generator
 
 
 class Shape(NamedTuple):
-    """How a digit is written, other than MNIST has it."""
+    """How a digit differs from MNIST's."""
 
     slant: float = 0  # how far it leans to the right, for each pixel of its height
     angle: float = 0  # turned, in radians
@@ -46,7 +44,7 @@ class Shape(NamedTuple):
 
 
 def lean(image: Bytes, digit: int) -> float:
-    """How much more a digit of MNIST leans to the left than others of its kind do, for each pixel
+    """How much further a digit of MNIST leans to the left than others of its kind, for each pixel
     of its height.
     """
     moments = cv2.moments(image)
@@ -54,15 +52,15 @@ def lean(image: Bytes, digit: int) -> float:
 
 
 def flag_sevens(images: Bytes, labels: Bytes, rng: Random) -> tuple[Bytes, Bytes]:
-    """Make 1s with flags of a share of the 7s.
+    """Turn a share of the 7s into 1s with flags.
 
-    Hands that flag their 1s are not in MNIST, and a flag drawn as a straight stroke teaches little:
-    a 7 has a hand's own.
+    MNIST has no hand that flags its 1s. A flag drawn as a straight stroke teaches little; that of a
+    7 was written by a hand.
 
     Args:
         images: `uint8 (n, 28, 28)`, 255 the ink.
         labels: `(n,)`, what they are.
-        rng: where all chance comes from.
+        rng: the source of all randomness.
 
     Returns:
         The images, copied, and their labels.
@@ -79,8 +77,8 @@ def flag_sevens(images: Bytes, labels: Bytes, rng: Random) -> tuple[Bytes, Bytes
 
 
 def flag_one(seven: Bytes, shape: Shape, rng: Random) -> tuple[Bytes, Shape]:
-    """Give an image and a shape in which a 7 is a 1 with a flag: so steep is its bar then; some
-    stand on a foot.
+    """Return an image and a shape that turn a 7 into a 1 with a flag, by a steep bar. Some stand on
+    a foot.
     """
     rows = np.flatnonzero(seven.max(axis=1) > 127)
     if len(rows) == 0:
@@ -103,7 +101,9 @@ def flag_one(seven: Bytes, shape: Shape, rng: Random) -> tuple[Bytes, Shape]:
 
 
 def copy_glyph(image: Bytes, height: float) -> Floats:
-    """A digit of MNIST, whose box is 20 pixels high, at another height; nothing else is changed."""
+    """A digit of MNIST, whose box is 20 pixels high, at another height, without any other
+    change.
+    """
     scale = height / 20
     digit = cv2.resize(
         image.astype(np.float32) / np.float32(255),
@@ -158,8 +158,8 @@ def draw_glyph(image: Bytes, height: float, shape: Shape, rng: Random) -> Floats
 
 
 def _thin(ink: Floats, pen: float) -> Floats:
-    """Take from both sides of each stroke most of what is more than a pen's width, found at twice
-    the size; thinner ones stay.
+    """Remove most of what is wider than a pen from both sides of each stroke, measured at twice the
+    size. Thinner strokes stay.
     """
     large = cv2.resize(ink, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
     inside = cv2.distanceTransform((large > 0.5).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
@@ -192,8 +192,8 @@ def draw_letter(size: float, rng: Random) -> Floats:
 
 
 def draw_separator(size: float, rng: Random) -> tuple[Floats, float]:
-    """A dot, comma, dash, slash, bracket, sign of a formula or of a currency, and how far below the
-    middle of the line it stands.
+    """Draw a dot, comma, dash, slash, bracket, or a sign of a formula or currency. Returns also how
+    far below the middle of the line it is.
     """
     side = int(1.6 * size) + 6
     canvas = np.zeros((side, side), np.uint8)

@@ -1,10 +1,10 @@
-"""Pictures that are no digit, drawn: letters and signs, shapes, scribbles, several digits, parts of
+"""Drawn pictures of no digit: letters and signs, shapes, scribbles, several digits, parts of
 digits, blots and textures.
 
-A network that has only seen digits names one for anything. Shown these with the answer "all ten
-alike", it learns to say so (Hendrycks, Mazeika, Dietterich: "Deep Anomaly Detection with Outlier
-Exposure", ICLR 2019). Letters come from OpenCV's Hershey fonts, which are strokes, as handwriting
-is; what could be taken for a digit is left out.
+A network that was trained on digits alone names a digit for any picture. Trained also on these,
+with the answer "all ten alike", it learns to be uncertain (Hendrycks, Mazeika, Dietterich: "Deep
+Anomaly Detection with Outlier Exposure", ICLR 2019). Letters come from OpenCV's Hershey fonts,
+which consist of strokes, as handwriting does. Letters that look like digits are left out.
 """
 
 from collections.abc import Callable
@@ -41,9 +41,9 @@ def draw_outliers(count: int, images: Bytes, labels: npt.NDArray[np.integer], rn
 
     Args:
         count: how many.
-        images: `uint8 (n, 28, 28)`, digits that some are put together from.
+        images: `uint8 (n, 28, 28)`, digits of which some pictures are composed.
         labels: `(n,)`, what they are.
-        rng: where all chance comes from.
+        rng: the source of all randomness.
 
     Returns:
         `uint8 (count, 28, 28)`, 255 the ink.
@@ -86,7 +86,7 @@ def _letter(rng: Random) -> AnyFloats:
 
 
 def draw_letters(text: str, rng: Random) -> AnyFloats:
-    """Letters of one of the fonts, shaken so that they look like a hand's, `(96, 96)` in [0, 1]."""
+    """Letters of one of the fonts, shaken to look handwritten, `(96, 96)` in [0, 1]."""
     return _shake(_draw_text(text, int(rng.choice(_FONTS)), rng), rng)
 
 
@@ -101,7 +101,7 @@ def _draw_text(text: str, font: int, rng: Random) -> AnyFloats:
 
 
 def _scribble(rng: Random) -> AnyFloats:
-    """A pen that wanders: smooth or zigzag, in one to three strokes."""
+    """A wandering pen: smooth or zigzag, in one to three strokes."""
     canvas, thickness = blank(), max(3, pen_px(rng) * 2 // 3)
     for _ in range(int(rng.integers(1, 4))):
         knots = (
@@ -137,7 +137,7 @@ def _side_by_side(digits: list[AnyFloats], rng: Random) -> AnyFloats:
 
 
 def _parts(images: Bytes, rng: Random) -> AnyFloats:
-    """Parts of digits put together wrongly: strokes of a hand, but no digit."""
+    """Parts of digits in a wrong combination: strokes of a hand, but no digit."""
     a, b, c, d = (images[int(i)] for i in rng.integers(0, len(images), 4))
     picture = a.copy()
     if rng.random() < 0.3:  # the lower half of one above the upper half of another
@@ -167,7 +167,7 @@ _TURNS |= {
 
 
 def _turned(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> AnyFloats:
-    """A digit on its side, on its head or in a mirror."""
+    """A digit on its side, upside down or mirrored."""
     chosen = int(rng.integers(0, len(images)))
     turns = _TURNS.get(int(labels[chosen]))
     if turns is None:  # a 0 or a 1 stays what it is
@@ -178,8 +178,8 @@ def _turned(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> AnyF
 
 
 def _blot(rng: Random) -> AnyFloats:
-    """Blots, grain, weave and what is left of pictures: noise of any coarseness, cut at a level or
-    in all its greys.
+    """Blots, grain, weave and remains of pictures: noise of any coarseness, in black and white or
+    in greys.
     """
     picture = np.zeros((28, 28), np.float32)
     for _ in range(int(rng.integers(1, 4))):
@@ -213,9 +213,7 @@ def _blot(rng: Random) -> AnyFloats:
 
 
 def _silhouette(rng: Random) -> AnyFloats:
-    """Something whole and filled, such as a garment, a vase or a figure: alike on its left and
-    right, in one grey or several.
-    """
+    """A filled shape, such as a garment, a vase or a figure: symmetric, in one grey or several."""
     knots = np.abs(rng.normal(0.55, 0.3, (int(rng.integers(3, 8)), 1))).astype(np.float32)
     half = cv2.resize(
         knots, (1, 20), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_NEAREST
@@ -232,9 +230,7 @@ def _silhouette(rng: Random) -> AnyFloats:
 
 
 def _scene(rng: Random) -> AnyFloats:
-    """What is left of a picture of the world, of light and dark on all scales, when it is taken for
-    ink on paper.
-    """
+    """The remains of a photograph, light and dark on all scales, treated as ink on paper."""
     side = int(rng.integers(48, 97))
     scene = np.zeros((side, side), np.float32)
     fading = rng.uniform(0.3, 0.75)  # how much less of each finer scale there is
@@ -267,7 +263,7 @@ def _scene(rng: Random) -> AnyFloats:
 
 
 def _shake(picture: AnyFloats, rng: Random) -> AnyFloats:
-    """Slant, turn, stretch and bend what a font or a ruler drew, so that it looks like a hand's."""
+    """Slant, turn, stretch and bend a shape of a font or ruler, so that it looks handwritten."""
     side = CANVAS_PX
     grid = (
         np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).astype(np.float32)

@@ -18,7 +18,9 @@ Random = np.random.Generator
 
 
 def draw_rules(ink: Floats, boxes: list[tuple[float, float, float, float]], rng: Random) -> None:
-    """Ruled lines, underlines, boxes and grids, thin, through and beside the digits; and specks."""
+    """Draw thin ruled lines, underlines, boxes and grids, through and beside the digits; and
+    specks.
+    """
     pen = int(rng.integers(1, 3))
     strength = float(rng.uniform(0.25, 1))
     drawn = np.zeros_like(ink)
@@ -63,7 +65,7 @@ def draw_rules(ink: Floats, boxes: list[tuple[float, float, float, float]], rng:
 
 
 def _draw_squares(drawn: Floats, strength: float, rng: Random) -> None:
-    """Squared paper: lines across and down, as far apart."""
+    """Squared paper: lines across and down at the same distance."""
     pitch, shift = rng.uniform(7, 40), rng.uniform(0, 40, 2)
     tilt = rng.normal(0, 0.015)
     lean = tilt * HEIGHT_PX
@@ -82,7 +84,7 @@ def _draw_cells(
     pen: int,
     rng: Random,
 ) -> None:
-    """The cells of a form: a comb or closed, with a wall between each two neighbours."""
+    """The cells of a form: open as a comb or closed, with a wall between neighbours."""
     top = min(box[1] for box in boxes) - rng.uniform(-1, 8)
     bottom = max(box[1] + box[3] for box in boxes) + rng.uniform(-1, 8)
     ordered = sorted(boxes)
@@ -103,7 +105,7 @@ def _draw_cells(
 
 
 def press(ink: Floats, rng: Random) -> Floats:
-    """Ink that is uneven, down to broken strokes."""
+    """Make ink uneven, down to broken strokes."""
     if rng.random() < 0.35:
         size = (int(rng.integers(3, 14)), int(rng.integers(6, 34)))
         uneven = rng.uniform(1 - rng.uniform(0.2, 0.9), 1.3, size).astype(np.float32)
@@ -118,8 +120,8 @@ def press(ink: Floats, rng: Random) -> Floats:
 
 
 def draw_ground(rng: Random) -> Floats:
-    """What is left of the ground: nothing, a shade, or the lines, waves and dots that cheques and
-    newsprint have.
+    """The rest of the ground: nothing, a shade, or the lines, waves and dots of cheques and
+    newsprint.
     """
     ground = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
     if rng.random() < 0.3:
@@ -156,7 +158,7 @@ def draw_ground(rng: Random) -> Floats:
 
 
 def soften(pixels: Floats, rng: Random) -> Floats:
-    """As if the picture had been smaller, or out of focus."""
+    """Simulate a smaller picture, or one out of focus."""
     if rng.random() < 0.5:
         return cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.3))
     factor = rng.uniform(1.2, 2.4)
@@ -171,7 +173,7 @@ def soften(pixels: Floats, rng: Random) -> Floats:
 
 
 def reach_in(pixels: Floats, left: int, right: int, top: int, bottom: int, rng: Random) -> Floats:
-    """Let a few strokes of what stands beside a picture reach over its edges."""
+    """Let a few strokes from beside the picture reach over its edges."""
     pixels = pixels.copy()
     for _ in range(int(rng.integers(1, 5))):
         x, y = int(rng.integers(left, right)), int(rng.integers(top, bottom))

@@ -1,4 +1,4 @@
-"""Shapes as a hand draws them, and the canvas on which all that is no digit is drawn."""
+"""Handwritten shapes, and the canvas for all drawn pictures of no digit."""
 
 from collections.abc import Callable
 
@@ -19,18 +19,18 @@ def blank() -> Bytes:
 
 
 def to_ink(canvas: Bytes) -> AnyFloats:
-    """What was drawn, `float32 (height, width)` in [0, 1], 1 the ink."""
+    """The drawing as ink, `float32 (height, width)` in [0, 1], 1 the ink."""
     return canvas.astype(np.float32) / np.float32(255)
 
 
 def pen_px(rng: Random) -> int:
-    """How wide a pen is, in pixels of the canvas."""
+    """The width of a random pen, in pixels of the canvas."""
     return int(rng.integers(3, 13))
 
 
 def draw_shape(rng: Random) -> AnyFloats:
-    """A drawn shape, turned anyhow; a closed one is filled half of the time. A bare ring is none of
-    them, for it is a 0.
+    """A drawn shape at any angle. A closed one is filled half of the time. A bare ring is left out,
+    since it is a 0.
     """
     strokes = _SHAPES[int(rng.integers(0, len(_SHAPES)))](rng)
     # A dash that stands is a 1.

@@ -13,9 +13,8 @@ from flaskapi.evaluation.measures import DigitEvaluation, Outcome
 from flaskapi.labels import NO_DIGIT
 from flaskapi.reading.protocols import Classifier
 from flaskapi.reading.second_look import look_twice
+from flaskapi.sources.mnist import MNIST_NOISE
 
-# Of MNIST's test set, more mistakes than the model that serves makes are noise: one in so many.
-NOISE = 5_000
 WORSE = 0.05  # a candidate that reads it worse than by noise is refused at this significance
 MORE_ERRORS = 3  # over the model that it all began with, however many retrainings lie between
 # That a candidate which is no better is promoted, by any of the retrainings of one serving model.
@@ -83,7 +82,7 @@ class Judgement(NamedTuple):
         (wrong, wrong_now), (_, unfit_now) = figures(self.mnist)
         fixed = sum(pair.after.right and not pair.before.right for pair in self.mnist)
         broken = fixed + wrong_now - wrong
-        counted = max(broken - round(len(self.mnist) / NOISE), 0)
+        counted = max(broken - round(len(self.mnist) * MNIST_NOISE), 0)
         reasons = []
         if (p_value := sign_test(counted, fixed)) < WORSE:
             reasons.append(

@@ -1,1 +1,1 @@
-"""Loaded models that answer, by ONNX Runtime, and their compiled forms."""
+"""Loaded models that answer through ONNX Runtime, and their compiled forms."""

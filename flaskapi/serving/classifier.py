@@ -1,4 +1,4 @@
-"""The classifier that serves: which digit is in a prepared picture."""
+"""The classifier that serves: it names the digit in a prepared picture."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from flaskapi.serving.model import Model, NoModel, load_model
 
 
 class OnnxClassifier(Model):
-    """Answers from an ONNX file; one that cannot answer fails as it is loaded."""
+    """A classifier loaded from an ONNX file. A file that cannot answer fails when it is loaded."""
 
     generation = 0  # a `Switch` says as which it serves, where it was promoted
 
@@ -26,14 +26,12 @@ class OnnxClassifier(Model):
             )
 
     def probabilities(self, batch: Floats) -> Floats:
-        """Classify `float32 (n, 28, 28, 1)`; whatever the model's own input, one channel makes it a
-        matter of shape.
-        """
+        """Classify `float32 (n, 28, 28, 1)`. The batch is reshaped to the model's own input."""
         return self.run(batch.reshape(len(batch), *self.shape))
 
 
 class NoClassifier(NoModel):
-    """Stands where a classifier could not be loaded: nothing is read."""
+    """Takes the place of a classifier that could not be loaded; it reads nothing."""
 
     generation = 0
 

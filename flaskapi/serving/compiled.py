@@ -1,4 +1,4 @@
-"""Find the compiled form of a model file, or have it built, once, in a child process."""
+"""Find the compiled form of a model file. Where there is none, a child process builds it once."""
 
 import contextlib
 import hashlib
@@ -22,14 +22,15 @@ log = logging.getLogger("flaskapi")
 
 
 def find_compiled(model_path: Path, cache_path: Path) -> Path:
-    """Give the compiled form of exactly this model file.
+    """Return the compiled form of exactly this model file.
 
-    It is looked for beside the model and in the cache; where neither has it, it is built beside the
-    model, or in the cache where the model's folder is read-only. Of several processes that ask at
+    It is looked for beside the model and in the cache. If neither has it, it is built beside the
+    model, or in the cache if the model's folder is read-only. Of several processes that ask at
     once, one builds.
 
     Raises:
-        ModelUnavailableError: there is no such model, or it cannot be compiled; the text says why.
+        ModelUnavailableError: there is no such model, or it cannot be compiled; the text gives the
+            reason.
     """
     sha256 = _digest(model_path)
     if there := _seek(sha256, model_path, cache_path):
@@ -49,7 +50,7 @@ def find_compiled(model_path: Path, cache_path: Path) -> Path:
 
 
 def seek_compiled(model_path: Path, cache_path: Path) -> Path:
-    """Give the compiled form of a model file where there is one; none is built.
+    """Return the compiled form of a model file if there is one. None is built.
 
     Raises:
         ModelUnavailableError: there is no such model, or it has none yet.
@@ -81,9 +82,7 @@ def _seek(sha256: str, model_path: Path, cache_path: Path) -> Path | None:
 
 
 def is_compiled_from(sha256: str, compiled: Path) -> bool:
-    """Does this file name the given artifact as what it was built from? A missing or damaged one
-    does not.
-    """
+    """Does this file name the given artifact as its source? A missing or damaged file does not."""
     if not compiled.is_file():
         return False
     try:
@@ -93,7 +92,7 @@ def is_compiled_from(sha256: str, compiled: Path) -> bool:
 
 
 def open_session(compiled: Path) -> onnxruntime.InferenceSession:
-    """Load a compiled form to answer with."""
+    """Load a compiled form, ready to answer."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = (
         1  # processes use the cores; a second thread for 0.1 ms of work only costs
@@ -103,10 +102,10 @@ def open_session(compiled: Path) -> onnxruntime.InferenceSession:
 
 
 def peek_card(compiled: Path) -> dict[str, Any]:
-    """Read the card of a compiled form, without making it ready to answer, in some milliseconds.
+    """Read the card of a compiled form without loading the model, in some milliseconds.
 
     Raises:
-        ModelUnavailableError: it cannot be read; the text says why.
+        ModelUnavailableError: it cannot be read; the text gives the reason.
     """
     try:
         return read_card(_peek(compiled))
@@ -124,19 +123,21 @@ def _peek(compiled: Path) -> dict[str, str]:
 
 
 def read_card(metadata: dict[str, str]) -> dict[str, Any]:
-    """The card of a model, by what was written into its compiled form, with its version."""
+    """Return the card of a model, with its version, from the metadata of its compiled form."""
     sha256, card = metadata["artifact_sha256"], json.loads(metadata["model_card"])
     version = "-".join(part for part in (card.get("date"), sha256[:8]) if part)
     return {"version": version, "sha256": sha256} | card
 
 
 def read_metadata(session: onnxruntime.InferenceSession) -> dict[str, str]:
-    """What `artifacts/compile.py` wrote into the file: `artifact_sha256` and `model_card`."""
+    """Return what `artifacts/compile.py` wrote into the file: `artifact_sha256` and
+    `model_card`.
+    """
     return dict(session.get_modelmeta().custom_metadata_map)
 
 
 def build_compiled(model_path: Path, target: Path) -> None:
-    """Compile in a child process, so that this one never loads TensorFlow.
+    """Compile in a child process, so that this process never loads TensorFlow.
 
     Raises:
         ModelUnavailableError: it failed; the text is the child's.
@@ -163,7 +164,7 @@ def build_compiled(model_path: Path, target: Path) -> None:
 
 
 def run_command(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m flaskapi` in a child process, which may load what this one must not.
+    """Run `python -m flaskapi` in a child process, which may load libraries that this one must not.
 
     Raises:
         TimeoutExpired: it took longer than BUILD_TIMEOUT_S.

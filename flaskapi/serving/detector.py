@@ -1,4 +1,4 @@
-"""The detector that serves: where digits are on a page."""
+"""The detector that serves: it finds the digits on a page."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from flaskapi.serving.model import Model, NoModel, load_model
 
 
 class OnnxDetector(Model):
-    """Finds digits by an ONNX file; one that cannot answer fails as it is loaded."""
+    """A detector loaded from an ONNX file. A file that cannot answer fails when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -22,13 +22,15 @@ class OnnxDetector(Model):
             )
 
     def detect(self, page: Floats) -> Floats:
-        """Look over `float32 (height, width)`; gives `float32 (height / 4, width / 2, 15)`."""
+        """Look for digits on a page, `float32 (height, width)`. Returns `float32 (height / 4, width
+        / 2, 15)`.
+        """
         answer = self.run(page[np.newaxis, :, :, np.newaxis])[0]
         return answer.reshape(len(answer), -1, VALUES)
 
 
 class NoDetector(NoModel):
-    """Stands where a detector could not be loaded: digits are read, numbers are not."""
+    """Takes the place of a detector that could not be loaded: digits are read, numbers are not."""
 
     def detect(self, page: Floats) -> Floats:
         raise ModelUnavailableError(self.reason)

@@ -1,10 +1,10 @@
-"""What is said where a model file is looked for, and is none."""
+"""The message for a model path at which there is no model file."""
 
 from pathlib import Path
 
 
 def why_no_file(path: Path) -> str:
-    """Say what stands where a model file was looked for."""
+    """Say what is at the path in place of a model file."""
     if (path / "saved_model.pb").is_file():
         return (
             f"{path.name}: this is a folder in TensorFlow's SavedModel format, which is not read "

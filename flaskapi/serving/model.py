@@ -1,5 +1,5 @@
-"""What a classifier and a detector have in common: a compiled model with its card, or the reason
-why there is none.
+"""What classifier and detector have in common: a compiled model with its card, or why there is
+none.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,10 @@ from flaskapi.serving.compiled import find_compiled, open_session, read_card, re
 
 
 class Model:
-    """A compiled model. Safe to call from several threads at once.
+    """A compiled model. Several threads may call it at once.
 
-    `shape` is that of its input, without the batch; a side that may have any length is no number.
+    `shape` is the shape of its input without the batch. A side that may have any length is no
+    number.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,14 +26,14 @@ class Model:
         self.version: str = self.card["version"]
 
     def run(self, batch: Floats) -> Floats:
-        """Answer to a batch of what the model takes."""
+        """Return the model's answers to a batch of its input."""
         answer: Floats = self._session.run(None, {self._input: batch})[0]
         return answer
 
 
 class NoModel:
-    """Stands where a model could not be loaded: the service lives, says why, and answers
-    nothing.
+    """Takes the place of a model that could not be loaded. The service runs and gives the reason,
+    but answers nothing.
     """
 
     version = "none"
@@ -49,10 +50,10 @@ Kind = TypeVar("Kind", bound=Model)
 
 
 def load_model(kind: Callable[[Path], Kind], model_path: Path, cache_path: Path) -> Kind:
-    """Load a model file for serving, building its compiled form where that is missing.
+    """Load a model file for serving. A missing compiled form is built.
 
     Raises:
-        ModelUnavailableError: it cannot be; the text says why.
+        ModelUnavailableError: it cannot be loaded; the text gives the reason.
     """
     try:
         return kind(find_compiled(model_path, cache_path))

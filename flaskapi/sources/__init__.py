@@ -1,8 +1,7 @@
-"""Many images from files, folders and archives, one after the other; nothing is ever unpacked to
-disk.
+"""Many images from files, folders and archives, one after the other; nothing is unpacked to disk.
 
-What people send is read as if it were hostile: by sizes that are checked before and while it is
-read, one member in memory at a time, and by names that are only ever said again, never opened.
+All input is treated as hostile. Sizes are checked before and during reading, and one member is in
+memory at a time. Names are reported, but never opened.
 """
 
 from typing import NamedTuple, Protocol
@@ -13,31 +12,31 @@ _CLUTTER = {".ds_store", "thumbs.db", "desktop.ini"}
 
 
 class Readable(Protocol):
-    """What can be read forwards: a file, a pipe, a body."""
+    """A stream that is read forwards: a file, a pipe, a request's body."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 class Item(NamedTuple):
-    """One image of many: its name, and its bytes or why there are none."""
+    """One image of many: its name, and its bytes or the error that it gave."""
 
     name: str
     content: bytes | FlaskapiError
 
 
 class Allowance:
-    """How much one request or command may have read: of one image, and of all that its archives
-    unpack to together.
+    """How many bytes one request or command may read: of one image, and unpacked from all its
+    archives together.
     """
 
     def __init__(self, image_bytes: int, total_bytes: int | None = None) -> None:
         self.image_bytes, self.total_bytes, self._taken = image_bytes, total_bytes, 0
 
     def take(self, count: int) -> None:
-        """Count bytes that were unpacked.
+        """Count unpacked bytes.
 
         Raises:
-            TooLargeError: with these it is more than `total_bytes`; None allows any number.
+            TooLargeError: the sum is more than `total_bytes`; None allows any number.
         """
         self._taken += count
         if self.total_bytes is not None and self._taken > self.total_bytes:
@@ -47,7 +46,7 @@ class Allowance:
             )
 
     def too_large(self) -> TooLargeError:
-        """What an image of more than `image_bytes` is answered with."""
+        """The error for an image of more than `image_bytes`."""
         return TooLargeError(
             f"The image has more than {self.image_bytes:,} bytes, the limit for one image "
             f"(MAX_REQUEST_BYTES)."
@@ -55,7 +54,7 @@ class Allowance:
 
 
 def is_clutter(name: str) -> bool:
-    """Is this one of the files that an operating system adds to folders and archives by itself?
+    """Is this a file that an operating system adds to folders and archives by itself?
 
     >>> [is_clutter(name) for name in ("scans/Thumbs.db", "__MACOSX/7.png", "scans/7.png")]
     [True, True, False]
@@ -65,8 +64,8 @@ def is_clutter(name: str) -> bool:
 
 
 def check_name(name: str) -> FlaskapiError | None:
-    """Refuse the name of an archive's member that would lead out of a folder, though none is ever
-    opened.
+    """Reject the name of an archive's member that leads out of a folder. No member is ever opened
+    by its name.
 
     >>> check_name("scans/7.png")
     >>> print(check_name("../7.png"))

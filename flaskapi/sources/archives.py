@@ -1,4 +1,4 @@
-"""ZIP and tar archives, told apart by their first bytes: each member an item, in the archive's
+"""ZIP and tar archives, recognized by their first bytes. Each member is an item, in the archive's
 order.
 """
 
@@ -30,8 +30,8 @@ _OTHERS = {
 
 
 def kind_of(head: bytes) -> Kind | None:
-    """Tell an archive by its first `BLOCK_BYTES`; None is none, "other" one of a format that is not
-    read.
+    """Recognize an archive by its first `BLOCK_BYTES`: None is no archive, "other" a format that is
+    not read.
 
     >>> kind_of(b"PK\\3\\4 and more"), kind_of(b"\\x89PNG")
     ('zip', None)
@@ -46,12 +46,12 @@ def kind_of(head: bytes) -> Kind | None:
 
 
 def read_file(file: IO[bytes], name: str, allowance: Allowance) -> Iterator[Item]:
-    """Read a file that can be rewound: the members of an archive, the pictures in a file of
-    pixels, or the one image that it is.
+    """Read a file that can be rewound: the members of an archive, the pictures in a file of pixels,
+    or a single image.
 
     Raises:
-        FlaskapiError: it is an archive of which no member can be read; of one that breaks off
-            later, the last item says so.
+        FlaskapiError: it is an archive of which no member can be read; if it breaks off later, the
+            last item has the error.
     """
     head = file.read(BLOCK_BYTES)
     file.seek(0)
@@ -65,8 +65,8 @@ def read_file(file: IO[bytes], name: str, allowance: Allowance) -> Iterator[Item
 def read_stream(
     stream: Readable, name: str, allowance: Allowance, spool: IO[bytes]
 ) -> Iterator[Item]:
-    """Read what comes through a pipe; only a ZIP has to be had whole before its first member, and
-    is put into `spool`.
+    """Read items from a pipe. Only a ZIP is needed whole before its first member; it is written to
+    `spool`.
     """
     head = stream.read(BLOCK_BYTES)
     source, kind = _Rejoined(head, stream), kind_of(head)
@@ -108,8 +108,8 @@ def _read_forwards(
 
 
 def _try_to_read(stream: Readable) -> bytes:
-    """The first bytes of what is unzipped; none where it is damaged, which whoever reads on finds
-    out.
+    """The first bytes of what is unzipped. There are none if it is damaged; the error then comes
+    from the next read.
     """
     try:
         return stream.read(BLOCK_BYTES)
@@ -118,8 +118,8 @@ def _try_to_read(stream: Readable) -> bytes:
 
 
 def _to_its_end(members: Iterator[Item], name: str) -> Iterator[Item]:
-    """Pass on what an archive holds; where it breaks off, what was read stays, and the last item
-    says why in the archive's name.
+    """Yield the members of an archive. If it breaks off, the members before stay, and the last item
+    has the error in the archive's name.
     """
     empty = True
     try:
@@ -149,7 +149,7 @@ def _without_archives(member: Item) -> Item:
 
 
 class _Rejoined:
-    """A stream whose first bytes were read already."""
+    """A stream whose first bytes were already read."""
 
     def __init__(self, head: bytes, rest: Readable) -> None:
         self._head, self._rest = head, rest

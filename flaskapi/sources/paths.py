@@ -1,4 +1,4 @@
-"""What stands on a command line: files, folders, archives, and `-` for standard input."""
+"""Images named on a command line: files, folders, archives, and `-` for standard input."""
 
 import os
 import tempfile
@@ -18,11 +18,11 @@ STANDARD_INPUT = "-"
 def read_paths(
     paths: Iterable[str], standard_input: IO[bytes], allowance: Allowance
 ) -> Iterator[Item]:
-    """Read what paths name: of a folder, and the folders in it, all files with an image's suffix;
-    of an archive, every member.
+    """Read the images that paths name: all files with an image's suffix in a folder and its
+    subfolders, every member of an archive.
 
-    Names are paths: those of an archive's members follow the archive's own. What cannot be read
-    comes out as an error.
+    Names are paths; the name of an archive's member follows the archive's own. A path that cannot
+    be read yields an error.
     """
     for path in paths:
         try:
@@ -37,9 +37,7 @@ def read_paths(
 
 
 def count_images(paths: Iterable[str]) -> int | None:
-    """How many images paths name, as far as can be told without reading them; None where it
-    cannot.
-    """
+    """Count the images that paths name, without reading them; None if that is impossible."""
     count = 0
     for path in paths:
         if os.path.isdir(path):
@@ -77,10 +75,10 @@ def _read_folder(folder: str, allowance: Allowance) -> Iterator[Item]:
 
 
 def _find_images(folder: str) -> Iterator[tuple[str, OSError | None]]:
-    """Files with an image's suffix, in the order of their names, folder by folder; links to folders
-    are not followed.
+    """Files with an image's suffix, sorted by name, folder by folder. Links to folders are not
+    followed.
 
-    A folder that cannot be read comes out in its place, with the error.
+    A folder that cannot be read yields an error in its place.
     """
     try:
         with os.scandir(folder) as entries:
@@ -117,7 +115,7 @@ def _read_pipe(pipe: IO[bytes], name: str, allowance: Allowance) -> Iterator[Ite
 
 
 def _readable(path: str) -> str:
-    """A name that can be written as UTF-8, which not every path can."""
+    """A path as a name in UTF-8, which cannot express every path."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 

@@ -1,5 +1,5 @@
-"""Pictures that come as bare pixels: numbers in JSON, rows of a table, arrays. Each becomes a grey
-PNG, so that whatever reads an image file reads them too.
+"""Pictures as bare pixels: numbers in JSON, rows of a table, arrays. Each becomes a grey PNG, which
+every reader of image files can read.
 """
 
 import struct
@@ -28,7 +28,7 @@ def write_png(values: bytes, width: int = SIDE_PX, height: int = SIDE_PX) -> byt
 
 
 def encode_numbers(numbers: list[Any], name: str) -> bytes:
-    """Make a PNG of 784 numbers, or of 28 rows of 28, from 0 to 1 or from 0 to 255.
+    """Encode 784 numbers, or 28 rows of 28, from 0 to 1 or from 0 to 255, as a PNG.
 
     Raises:
         InvalidRequestError: other numbers, another count of them, or no numbers.
@@ -50,7 +50,7 @@ def encode_numbers(numbers: list[Any], name: str) -> bytes:
 
 
 def flatten_numbers(numbers: list[Any], name: str, most: int) -> Iterator[float]:
-    """Give the numbers in lists within lists, one more than `most` at most.
+    """Flatten nested lists of numbers. At most `most` + 1 numbers are returned.
 
     Raises:
         InvalidRequestError: something else is in them; the text has the name.

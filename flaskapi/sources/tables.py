@@ -1,4 +1,4 @@
-"""Many small pictures in one file of bare pixels: a CSV as Kaggle has MNIST, a NumPy array, MNIST's
+"""Many small pictures in one file of bare pixels: a CSV in Kaggle's form, a NumPy array, MNIST's
 own IDX files. Each picture is an item, named by its place, counted from 1.
 """
 
@@ -29,7 +29,7 @@ _LONGEST_HEADER, _LARGEST_SIDE = 1 << 14, 1 << 12
 
 
 def table_kind(head: bytes) -> TableKind | None:
-    """Tell a file of pixels by its first 512 bytes."""
+    """Recognize a file of pixels by its first 512 bytes."""
     if head.startswith((_IDX_IMAGES, _IDX_LABELS)):
         return "idx"
     if head.startswith(_NPY):
@@ -45,8 +45,8 @@ def read_table(
     Values from 0 to 1 and from 0 to 255 are told apart picture by picture.
 
     Raises:
-        FlaskapiError: no picture can be read of it; where it breaks off later, or has a bad row,
-            an item says so.
+        FlaskapiError: no picture can be read; if the file breaks off later, or has a bad row, an
+            item has the error.
     """
     read = {"csv": _read_csv, "npy": _read_npy, "idx": _read_idx}[kind]
     number = 0
@@ -86,7 +86,7 @@ class _Layout(NamedTuple):
 
 
 def _read_npy(source: Readable) -> Iterator[bytes]:
-    """NumPy's format for one array, which is read as numbers and never as Python objects."""
+    """NumPy's format for one array. It is read as numbers, never as Python objects."""
     layout = _read_npy_header(source)
     size = layout.height * layout.width
     for _ in range(layout.pictures):
@@ -96,7 +96,9 @@ def _read_npy(source: Readable) -> Iterator[bytes]:
 
 def _read_npy_header(source: Readable) -> _Layout:
     class Limited:
-        """NumPy's reader takes what a header claims; here it is never more than a header."""
+        """NumPy's reader allocates what a header claims; this limits the claim to the size of a
+        header.
+        """
 
         left = _LONGEST_HEADER
 
@@ -128,7 +130,7 @@ def _read_npy_header(source: Readable) -> _Layout:
 
 
 def _find_pictures(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """The count of pictures, and their height and width, in an array of a shape."""
+    """The number of pictures in an array of a shape, and their height and width."""
     sides = shape[:1] + tuple(side for side in shape[1:] if side != 1) if len(shape) > 2 else shape
     if len(sides) == 3:
         count, height, width = sides
@@ -147,7 +149,9 @@ def _find_pictures(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _read_csv(source: Readable) -> Iterator[bytes | FlaskapiError]:
-    """Rows of 784 numbers, with or without a label before or after them, and a line of names."""
+    """Rows of 784 numbers, with or without a label before or after them. The first line may have
+    names.
+    """
     label_at: int | None = 0
     for number, line in enumerate(_lines(source)):
         if not line.strip():
@@ -163,10 +167,10 @@ def _read_csv(source: Readable) -> Iterator[bytes | FlaskapiError]:
 
 
 def _find_label(cells: list[str]) -> int | None:
-    """Where the label stands in rows such as this first one, which may be names.
+    """Find the label's column from the first row, which may have names.
 
     Raises:
-        UnsupportedImageError: they are no rows of pixels.
+        UnsupportedImageError: the rows are not pixels.
     """
     if len(cells) == COUNT:
         return None
@@ -198,10 +202,10 @@ def _read_row(cells: list[str]) -> bytes | FlaskapiError:
 
 
 def to_grey(numbers: "np.ndarray[tuple[int, ...], np.dtype[Any]]") -> bytes:
-    """Grey values from numbers, which are from 0 to 1 or from 0 to 255.
+    """Convert numbers, from 0 to 1 or from 0 to 255, to grey values.
 
     Raises:
-        InvalidRequestError: others are among them.
+        InvalidRequestError: a number is outside the range.
     """
     with np.errstate(invalid="ignore"):  # a NaN that signals; it is refused below
         values = numbers.astype(np.float64)
@@ -230,7 +234,7 @@ def _exactly(source: Readable, size: int) -> bytes:
 
 
 def _lines(source: Readable) -> Iterator[str]:
-    """The lines of a text, none of them longer than a row of pixels may be."""
+    """The lines of a text. None may be longer than a row of pixels can be."""
     rest = b""
     while block := source.read(_BLOCK_BYTES):
         *lines, rest = (rest + block).splitlines(keepends=True) or [b""]

@@ -1,6 +1,6 @@
-"""Tar archives (POSIX ustar and pax, GNU), forwards only, so that they can be read from a pipe.
+"""Tar archives (POSIX ustar and pax, GNU), read forwards only, so that they can come from a pipe.
 
-Not Python's `tarfile`, which keeps an object for each member, and reads headers that may claim any
+Python's `tarfile` is not used: it keeps an object for each member, and reads headers of any claimed
 size into memory.
 """
 
@@ -34,7 +34,7 @@ class _Header(NamedTuple):
 
 
 def is_header(block: bytes) -> bool:
-    """Does an archive begin with this block? Its checksum tells, in old archives too, which have no
+    """Does an archive begin with this block? The checksum decides, since old archives have no
     signature.
     """
     return (
@@ -48,8 +48,8 @@ def read_tar(stream: Readable, allowance: Allowance) -> Iterator[Item]:
     """Read a tar archive, already unzipped, without folders and clutter.
 
     Raises:
-        InvalidRequestError: damaged or cut off.
-        TooLargeError: it is larger, unzipped, than the allowance.
+        InvalidRequestError: it is damaged or cut off.
+        TooLargeError: its unzipped size is larger than the allowance.
     """
     source, told, headers = _Source(stream, allowance), dict[str, str](), 0
     while block := source.read(BLOCK_BYTES):
@@ -99,7 +99,7 @@ class _Source:
         self._stream, self._allowance = stream, allowance
 
     def read(self, size: int) -> bytes:
-        """Read exactly so many bytes; none where the archive ends before the first of them."""
+        """Read exactly this many bytes; none if the archive ends before the first of them."""
         data = self._stream.read(size)
         self._allowance.take(len(data))
         if 0 < len(data) < size:
@@ -133,13 +133,13 @@ def _parse(block: bytes) -> _Header:
 
 
 def _checksum(block: bytes) -> int:
-    """The sum of a header's bytes, with spaces in the place of the checksum itself."""
+    """The sum of a header's bytes, with spaces in place of the checksum itself."""
     return sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" ")
 
 
 def _number(field: bytes) -> int | None:
-    """A number in octal digits, or, for large ones, in GNU's form: the first bit set, the rest
-    binary. None is neither.
+    """Parse a number in octal digits, or in GNU's form for large numbers: the first bit set, the
+    rest binary. None is neither.
     """
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
@@ -158,8 +158,8 @@ def _text(field: bytes) -> str:
 
 
 def _read_told(source: _Source, header: _Header) -> dict[str, str]:
-    """Read what is told of the next member in a block of its own, a long name of GNU's or pax
-    records: path, size, sparse.
+    """Read a block about the next member: a long name of GNU's, or pax records with path, size,
+    sparse.
     """
     if header.bytes > _LONGEST_HEADER:
         raise InvalidRequestError(
@@ -179,8 +179,8 @@ def _read_told(source: _Source, header: _Header) -> dict[str, str]:
 
 
 def _parse_record(data: bytes, at: int, end: int) -> tuple[bytes, bytes, int]:
-    """Parse one pax record, "LENGTH KEY=VALUE" and a line's end. Returns key, value and where the
-    next one begins.
+    """Parse one pax record, "LENGTH KEY=VALUE" and a line's end. Returns the key, the value, and
+    where the next record begins.
     """
     space = data.find(b" ", at, at + 6)
     length = data[at : max(at, space)]

@@ -1,5 +1,5 @@
 """Pictures in a tensor of the Open Inference Protocol: pixels, or whole image files. Pixels become
-grey PNGs, so that whatever reads an image file reads them too.
+grey PNGs, which every reader of image files can read.
 """
 
 import math
@@ -25,7 +25,7 @@ _LENGTH_BYTES = 4
 
 
 class Tensor(NamedTuple):
-    """What a request says of its input; `datatype` and `shape` are as `check_tensor` lets pass."""
+    """A request's description of its input; `check_tensor` has checked `datatype` and `shape`."""
 
     name: str  # for messages
     datatype: str
@@ -33,16 +33,16 @@ class Tensor(NamedTuple):
 
     @property
     def pictures(self) -> int:
-        """How many pictures there are."""
+        """The number of pictures."""
         return self.shape[0]
 
 
 def check_tensor(tensor: Tensor, most: int) -> None:
-    """Check that a tensor holds pictures.
+    """Check that a tensor contains pictures.
 
     Args:
-        tensor: what a request says.
-        most: the pictures that may go together.
+        tensor: its description in the request.
+        most: how many pictures one request may have.
 
     Raises:
         InvalidRequestError: it is of another datatype or shape.
@@ -68,12 +68,12 @@ def check_tensor(tensor: Tensor, most: int) -> None:
 
 
 def read_numbers(tensor: Tensor, data: list[Any]) -> Iterator[bytes]:
-    """Give the pictures of JSON's numbers, in lists as deep as the shape or flat, each as a PNG.
+    """Return the pictures in JSON's numbers, nested as the shape says or flat, each as a PNG.
 
     Values from 0 to 1 and from 0 to 255 are told apart picture by picture.
 
     Raises:
-        InvalidRequestError: other numbers, another count of them, or no numbers.
+        InvalidRequestError: a value is no number in a range, or there are too few or too many.
     """
     size = tensor.pictures * COUNT
     flat = list(flatten_numbers(data, tensor.name, size))
@@ -88,10 +88,10 @@ def read_numbers(tensor: Tensor, data: list[Any]) -> Iterator[bytes]:
 
 
 def read_raw(tensor: Tensor, raw: bytes) -> Iterator[bytes]:
-    """Give the pictures of a raw tensor: files as they are, pixels as PNGs.
+    """Return the pictures of a raw tensor: files as they are, pixels as PNGs.
 
     Raises:
-        InvalidRequestError: other numbers, or another count of bytes.
+        InvalidRequestError: a number is outside the range, or there are too few or too many bytes.
     """
     if tensor.datatype == FILES:
         yield from _split_files(tensor, raw)
@@ -111,7 +111,7 @@ def read_raw(tensor: Tensor, raw: bytes) -> Iterator[bytes]:
 
 
 def _split_files(tensor: Tensor, raw: bytes) -> Iterator[bytes]:
-    """Each file has its length before it, 32 bits, little-endian."""
+    """Split the files: before each is its length, 32 bits, little-endian."""
     start = 0
     for place in range(tensor.pictures):
         begin = start + _LENGTH_BYTES

@@ -1,8 +1,8 @@
 """ZIP archives (PKWARE's APPNOTE 6.3), member by member.
 
-Not Python's `zipfile`, which keeps an object for each member: the directory of a small file can
-name millions. Here it is read in blocks, so that memory does not grow with the archive; and a
-member takes a tenth of the time.
+Python's `zipfile` is not used: it keeps an object for each member, and the directory of a small
+file can name millions. Here the directory is read in blocks, so memory does not grow with the
+archive. A member takes a tenth of the time.
 """
 
 import struct
@@ -34,9 +34,7 @@ _IN_EXTRA = 0xFFFFFFFF  # what stands in a field of 32 bits whose value is in th
 
 
 class _Directory(NamedTuple):
-    """Where the list of members is, and how far what it counts from lies behind the file's
-    start.
-    """
+    """Where the list of members is, and the distance of its origin from the file's start."""
 
     start: int
     bytes: int
@@ -61,9 +59,8 @@ def read_zip(file: IO[bytes], allowance: Allowance) -> Iterator[Item]:
         file: can be rewound.
 
     Raises:
-        InvalidRequestError: it is damaged or cut off; its members lie over each other, as in a
-            bomb.
-        TooLargeError: it unpacks to more than the allowance.
+        InvalidRequestError: it is damaged or cut off, or its members overlap, as in a ZIP bomb.
+        TooLargeError: its unpacked size is larger than the allowance.
     """
     directory = _find_directory(file)
     packed = 0
@@ -112,8 +109,8 @@ def _find_directory(file: IO[bytes]) -> _Directory:
 
 
 def _find_end(tail: bytes) -> int:
-    """Find the last record of its kind whose comment reaches the file's end: within a comment there
-    may be others.
+    """Find the last record of its kind whose comment ends with the file. A comment may contain
+    others.
     """
     at = len(tail)
     while (at := tail.rfind(b"PK\5\6", 0, at)) >= 0:
@@ -128,7 +125,7 @@ def _find_end(tail: bytes) -> int:
 
 
 def _read_directory(file: IO[bytes], directory: _Directory) -> Iterator[_Entry]:
-    """Read the entries one by one, of which the file's position between two of them is no part."""
+    """Read the entries one by one. Between two entries, the caller may move the file's position."""
     buffer, at, position, left = b"", 0, directory.start, directory.bytes
     while True:
         if left and len(buffer) - at < _LONGEST_ENTRY:
@@ -184,8 +181,8 @@ def _parse_entry(buffer: bytes, at: int) -> tuple[_Entry, int]:
 
 
 def _sizes_64(extra: bytes, *values: int) -> tuple[int, ...]:
-    """Take the values that need 64 bits out of the extra field; there they stand in this order, and
-    no others.
+    """Take the values that need 64 bits from the extra field. It has them in this order, and no
+    others.
     """
     at = 0
     while at + 4 <= len(extra):
@@ -202,8 +199,8 @@ def _sizes_64(extra: bytes, *values: int) -> tuple[int, ...]:
 
 
 def _decode_name(name: bytes, flags: int) -> str:
-    """Names are in code page 437 unless marked as UTF-8; many programs write UTF-8 without the
-    mark.
+    """Decode a name. Names are in code page 437 unless marked as UTF-8, but many programs write
+    UTF-8 without the mark.
     """
     try:
         return name.decode("utf-8")
@@ -214,7 +211,7 @@ def _decode_name(name: bytes, flags: int) -> str:
 def _read_member(
     file: IO[bytes], entry: _Entry, shift: int, allowance: Allowance
 ) -> bytes | FlaskapiError:
-    """Read one member: never more than its limit, whatever its header claims."""
+    """Read one member, never more than its limit, whatever its header claims."""
     if error := check_name(entry.name):
         return error
     if entry.mode & 0o170000 == _LINK:

@@ -1,7 +1,7 @@
-"""A copy of the whole database, made while it is used, and put back.
+"""A copy of the whole database, made while it is in use, and restored.
 
-SQLite is copied by its own online backup, which sees one moment. PostgreSQL is copied by COPY, in
-one transaction that sees one moment, so that no program of the server's version is needed.
+SQLite is copied by its own online backup, which copies one moment. PostgreSQL is copied by COPY, in
+one transaction that sees one moment, so no program of the server's version is needed.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Copied(NamedTuple):
-    """What a copy of a database holds."""
+    """The content of a database's copy."""
 
     kind: str  # `sqlite` or `postgresql`
     revision: str  # of its tables
@@ -35,7 +35,7 @@ class Copied(NamedTuple):
 
 @contextlib.contextmanager
 def said_by_a_database() -> Iterator[None]:
-    """What a database says, in one line of ours."""
+    """Turn a database's error into one line of ours."""
     try:
         yield
     except (sa.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
@@ -57,10 +57,10 @@ def copy_database(url: str, folder: Path) -> Copied:
 
 
 def check_known(copied: Copied) -> None:
-    """Refuse a copy that a newer version of this code made.
+    """Reject a copy that a newer version of this code made.
 
     Raises:
-        FlaskapiError: its tables are of a revision that this code does not know.
+        FlaskapiError: this code does not know the revision of its tables.
     """
     if copied.revision not in known_revisions():
         raise FlaskapiError(
@@ -71,7 +71,7 @@ def check_known(copied: Copied) -> None:
 
 @said_by_a_database()
 def count_rows(url: str) -> dict[str, int]:
-    """How many rows each table of a database has; none where there is no database yet."""
+    """The number of rows in each table of a database; none if there is no database yet."""
     if sa.make_url(url).get_backend_name() == "sqlite" and not _sqlite_path(url).exists():
         return {}
     engine = make_engine(url, "power")
@@ -92,11 +92,11 @@ def count_rows(url: str) -> dict[str, int]:
 
 @said_by_a_database()
 def put_back(url: str, folder: Path, copied: Copied) -> None:
-    """Put a copy in the place of all that a database holds, in one transaction, and bring its
-    tables up to date.
+    """Replace the whole content of a database by a copy, in one transaction, and bring its tables
+    up to date.
 
     Raises:
-        FlaskapiError: the rows are not as many as the copy says, or the database cannot be
+        FlaskapiError: the number of rows differs from the copy's record, or the database cannot be
             written; nothing is changed then.
     """
     if copied.kind == "sqlite":
@@ -125,7 +125,7 @@ def _copy_sqlite(path: Path, target: Path) -> Copied:
 
 
 def _look_at(connection: sqlite3.Connection) -> Copied:
-    """Check that a database is whole, and count what it holds."""
+    """Check that a database is whole, and count its rows."""
     said = [row[0] for row in connection.execute("PRAGMA integrity_check")]
     if said != ["ok"] or connection.execute("PRAGMA foreign_key_check").fetchone():
         raise FlaskapiError(f"The database is damaged: {said[0]}.")
@@ -145,7 +145,7 @@ def _look_at(connection: sqlite3.Connection) -> Copied:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to a database that is there."""
+    """A connection to an existing database."""
     with contextlib.closing(
         sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
     ) as connection:
@@ -154,7 +154,9 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _put_back_sqlite(path: Path, copy: Path, copied: Copied) -> None:
-    """Write over what is there by SQLite's own transaction: whoever has it open goes on."""
+    """Overwrite the content in SQLite's own transaction, so that processes that have it open go
+    on.
+    """
     engine = make_engine(f"sqlite:///{path}", "power")
     engine.connect().close()  # makes the file where there is none
     engine.dispose()
@@ -200,7 +202,7 @@ def _driver(connection: sa.Connection) -> "psycopg.Connection[Any]":
 
 
 def _copy_out(driver: "psycopg.Connection[Any]", table: str, columns: list[str], path: Path) -> int:
-    """Write a table's rows into a file, and count them."""
+    """Write a table's rows to a file, and count them."""
     query = sql.SQL("COPY {} ({}) TO STDOUT").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )

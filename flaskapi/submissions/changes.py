@@ -1,7 +1,7 @@
-"""Notes of what changes in a database while its rows are copied to another.
+"""Notes of changes in a database while its rows are copied to another.
 
-Triggers write them: of each change the kind and the row's primary key, in the transaction that
-makes the change. The tables of notes and the triggers are there only while a database is moved.
+Triggers write them in the transaction that makes the change: its kind and the row's primary key.
+The tables of notes and the triggers exist only while a database is moved.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Key = tuple[Any, ...]  # the values of a row's primary key
 
 
 class Change(NamedTuple):
-    """What happened to one row since it was noted last."""
+    """What happened to one row since the last note."""
 
     inserted: bool
     notes: list[int]  # the numbers of its notes
@@ -42,7 +42,7 @@ _NOTES = {
 
 
 def begin_notes(engine: sa.Engine) -> None:
-    """Note changes from now on, those that were noted before forgotten.
+    """Note changes from now on; earlier notes are removed.
 
     Raises:
         SQLAlchemyError: the database cannot be written.
@@ -56,7 +56,7 @@ def begin_notes(engine: sa.Engine) -> None:
 
 
 def end_notes(engine: sa.Engine) -> None:
-    """Note nothing more, and forget what was noted; where nothing is noted, nothing changes.
+    """Stop to note changes, and remove the notes. Without notes, nothing changes.
 
     Raises:
         SQLAlchemyError: the database cannot be written.
@@ -74,12 +74,12 @@ def end_notes(engine: sa.Engine) -> None:
 
 
 def has_notes(connection: sa.Connection) -> bool:
-    """Whether changes are noted."""
+    """Are changes noted?"""
     return sa.inspect(connection).has_table(next(iter(_NOTES.values())).name)
 
 
 def read_changes(connection: sa.Connection, table: sa.Table) -> dict[Key, Change]:
-    """What was noted of a table, by key, in the order in which it first changed."""
+    """The notes of a table, by key, in the order of the first changes."""
     notes, found = _NOTES[table.name], dict[Key, Change]()
     for n, change, *key in connection.execute(sa.select(notes).order_by(notes.c.n)):
         known = found.setdefault(tuple(key), Change(False, []))
@@ -90,18 +90,18 @@ def read_changes(connection: sa.Connection, table: sa.Table) -> dict[Key, Change
 
 
 def forget_changes(connection: sa.Connection, table: sa.Table, notes: list[int]) -> None:
-    """Remove notes that have been followed."""
+    """Remove notes whose changes were applied."""
     of = _NOTES[table.name]
     connection.execute(sa.delete(of).where(of.c.n.in_(notes)))
 
 
 def parted(many: list[Any], most: int) -> Iterator[list[Any]]:
-    """Parts of a list, each of so many at most."""
+    """Split a list into parts of at most this many."""
     return (many[begin : begin + most] for begin in range(0, len(many), most))
 
 
 def _make_triggers(table: sa.Table, dialect: str) -> list[str]:
-    """The statements that note each change of a table; all names are our own."""
+    """The statements that note each change of a table. All names in them are our own."""
     notes, keys = f"moving_{table.name}", [column.name for column in table.primary_key]
 
     def note(change: str, row: str) -> str:

@@ -1,4 +1,4 @@
-"""Turns that processes take at what one of them is to do."""
+"""Chores that one of several processes does, by turns."""
 
 from datetime import datetime
 
@@ -8,8 +8,8 @@ from flaskapi.submissions.tables import chores
 
 
 def is_due(now: datetime, until: datetime) -> sa.ColumnElement[bool]:
-    """Is nobody at it? One that is due later than it can have been put off was put off by a clock
-    that was wrong.
+    """Is the chore due? A date later than any that can be set comes from a wrong clock, so the
+    chore is due.
     """
     return sa.or_(chores.c.due_at <= now, chores.c.due_at > until)
 
@@ -21,12 +21,12 @@ def take_chore(
     until: datetime,
     held: datetime | None = None,
 ) -> bool:
-    """Put a chore off, if it is due, so that nobody else takes it until then. Tells whether it is
-    this process's turn.
+    """Postpone a chore if it is due, so that no other process takes it until then. Tells whether it
+    is this process's turn.
 
     Args:
-        held: until when this process has put it off itself: then it is put off further, if nobody
-            else has taken it.
+        held: until when this process has postponed it; it is then postponed further, if no other
+            process has taken it.
     """
     own, row = chores.c.name == name, {"name": name, "due_at": until}
     mine = is_due(now, until) if held is None else chores.c.due_at == held

@@ -1,5 +1,5 @@
-"""What statistics count, in a form that can be added up: of two days together each number is the
-sum of both.
+"""Counts for statistics, in a form that can be added: each number of two days together is the sum
+of both.
 
 Counts are dictionaries and lists of numbers, so that they can be kept as JSON:
 
@@ -22,7 +22,7 @@ BINS = 15  # of equal width, as `evaluate` has them
 
 
 def merge(one: Value, other: Value) -> Value:
-    """Add up counts of the same form; what only one of them has, stays."""
+    """Add counts of the same form. A count that only one of them has is kept."""
     if isinstance(one, dict):
         return {
             key: merge(one[key], other[key])
@@ -36,15 +36,15 @@ def merge(one: Value, other: Value) -> Value:
 
 
 def total(counts: Iterable[Counts]) -> Counts:
-    """Add up any number of counts, none included."""
+    """Add any number of counts; it may be none."""
     return reduce(merge, counts, {})
 
 
 def count_labelled(rows: Iterable[tuple[str, str, bool, float]]) -> Counts:
-    """Count answers whose truth is known.
+    """Count answers to labelled submissions.
 
     Args:
-        rows: of each the label, the answer, whether it was uncertain, and its confidence.
+        rows: for each, the label, the answer, whether it was uncertain, and its confidence.
     """
     confusion = [[0] * DIGITS for _ in range(DIGITS + 1)]
     bins = [[0, 0.0, 0] for _ in range(BINS)]
@@ -65,8 +65,8 @@ def count_labelled(rows: Iterable[tuple[str, str, bool, float]]) -> Counts:
 
 
 def describe(counts: Counts) -> dict[str, Any]:
-    """Say what counts come to: shares from 0 to 1, rounded to what means anything; None where there
-    is nothing to share.
+    """Describe counts by shares from 0 to 1, rounded to significant digits; None for a share of
+    nothing.
     """
     routes = counts.get("routes", {})
     answers = sum(routes.values())

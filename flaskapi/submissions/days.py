@@ -1,4 +1,4 @@
-"""What statistics remember of a day."""
+"""The counts of a day that statistics keep."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -12,14 +12,14 @@ SETTLED = timedelta(hours=1)
 
 
 def forget_day(connection: sa.Connection, received_at: datetime) -> None:
-    """Let the day on which something was received (in UTC) be counted anew, for something of it has
-    changed.
+    """Remove the counts of the day (in UTC) on which something that changed was received. The day
+    is then counted again.
     """
     connection.execute(sa.delete(days).where(days.c.day == received_at.astimezone(UTC).date()))
 
 
 def forget_days(connection: sa.Connection, received_at: Iterable[datetime]) -> None:
-    """The same of several moments, each of their days once, the earliest first."""
+    """The same for several moments: each of their days once, the earliest first."""
     for moment in sorted(
         {moment.astimezone(UTC).date(): moment for moment in received_at}.values()
     ):

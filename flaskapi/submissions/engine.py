@@ -1,4 +1,4 @@
-"""Connections to the database, set as the store needs them."""
+"""Connections to the database, with the options that the store needs."""
 
 import contextlib
 import os
@@ -23,12 +23,12 @@ _BEGIN_AGAIN = ("40P01", "40001")
 def make_engine(
     url: str, durability: Durability, *, identity: FileIdentity | None = None
 ) -> sa.Engine:
-    """Make what connects to a database; nothing is connected yet.
+    """Make an engine for a database. It does not connect yet.
 
     Args:
         url: `sqlite:///` and a path, or `postgresql://...`.
-        durability: what a commit survives: the end of any process, or a power cut too.
-        identity: is told of each connection to SQLite's file, where it is given.
+        durability: what a commit survives: the end of any process, or also a power cut.
+        identity: notes each connection to SQLite's file, if given.
     """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -119,9 +119,9 @@ def _make_sqlite(url: sa.URL, durability: Durability, identity: FileIdentity | N
 
 
 def _make_file(path: Path) -> None:
-    """Make an empty database, without the log of one that lay there before.
+    """Make an empty database, without the log of an earlier one at its path.
 
-    What people sent is nobody else's on this machine.
+    Other users of the machine cannot read it, since it contains what people sent.
     """
     with folder_locked(path.parent):
         if path.exists():
@@ -137,7 +137,7 @@ def _make_file(path: Path) -> None:
 
 
 def is_busy(error: DBAPIError) -> bool:
-    """Was it only that another process was writing at that moment?"""
+    """Was the reason only that another process was writing at that moment?"""
     if getattr(error.orig, "sqlstate", None) in _BEGIN_AGAIN:
         return True
     return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (

@@ -1,7 +1,7 @@
-"""Erase submissions: one, the old ones, what is beyond the limits. What waits to write goes first.
+"""Erase submissions: one, the old ones, or those beyond the limits. Waiting writes go first.
 
-Each function takes some at a time, so that a caller who keeps something meanwhile waits for those
-alone. What was erased until an error stays erased.
+Each function erases some at a time, so that a caller who keeps something waits only for those.
+Submissions that were erased before an error stay erased.
 """
 
 import time
@@ -32,7 +32,7 @@ _BREATH_S = 0.01
 
 
 def erase(store: Store, id: UUID) -> bool:
-    """Erase a submission, and its image with the last submission that has it.
+    """Erase a submission. Its image is erased with the last submission that has it.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
@@ -42,12 +42,12 @@ def erase(store: Store, id: UUID) -> bool:
 
 
 def erase_before(store: Store, moment: datetime) -> int:
-    """Erase what was received before a moment, some at a time, so that whoever keeps something
-    meanwhile waits for those alone.
+    """Erase submissions that were received before a moment, some at a time, so that a caller who
+    keeps something waits only for those.
 
     Raises:
-        StoreUnavailableError: the database cannot be reached or written; what was erased until
-            then stays erased.
+        StoreUnavailableError: the database cannot be reached or written; submissions that were
+            erased before stay erased.
     """
     oldest = (
         sa.select(submissions.c.id)
@@ -72,15 +72,15 @@ def erase_before(store: Store, moment: datetime) -> int:
 def erase_beyond(
     store: Store, most_submissions: int | None, most_bytes: int | None
 ) -> tuple[int, Excess | None]:
-    """Erase the oldest submissions that no operator has labelled, until what is left is within
-    the limits, as `erase_before` does.
+    """Erase the oldest submissions that no operator has labelled, until the rest is within the
+    limits, as `erase_before` does.
 
     Returns:
-        How many were erased, and what is beyond the limits all the same.
+        How many were erased, and what is still beyond the limits.
 
     Raises:
-        StoreUnavailableError: the database cannot be reached or written; what was erased until
-            then stays erased.
+        StoreUnavailableError: the database cannot be reached or written; submissions that were
+            erased before stay erased.
     """
     if most_submissions is None and most_bytes is None:
         return 0, None
@@ -118,17 +118,17 @@ def erase_beyond(
 
 
 def erase_for_room(store: Store, share: float) -> int:
-    """Erase the oldest submissions until SQLite's database takes no more than a share of the
-    room that it and what is free on its disk have together.
+    """Erase the oldest submissions until SQLite's database is no larger than a share of its own
+    size and the free room on its disk together.
 
-    What operators have labelled goes last. A database server looks after its own disk.
+    Submissions that operators have labelled go last. A database server's disk is not looked at.
 
     Returns:
         How many were erased.
 
     Raises:
-        StoreUnavailableError: the database cannot be reached or written; what was erased until
-            then stays erased.
+        StoreUnavailableError: the database cannot be reached or written; submissions that were
+            erased before stay erased.
     """
     if share >= 1:
         return 0
@@ -160,19 +160,19 @@ def erase_for_room(store: Store, share: float) -> int:
 
 
 def empty_log(store: Store) -> None:
-    """Let nothing of what was erased stay in SQLite's log, unless somebody reads from it."""
+    """Remove erased data from SQLite's log, unless a process reads from it."""
     store.run(lambda connection: None, long=True, erases=True)
 
 
 def _find_path(connection: sa.Connection) -> Path | None:
-    """Where SQLite's file is; a server's database has none."""
+    """The path of SQLite's file; a database server has none."""
     name = connection.engine.url.database if connection.dialect.name == "sqlite" else None
     return Path(name) if name else None
 
 
 def _erase(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
-    """Erase submissions, and the images that no other has. Gives how many submissions there
-    were.
+    """Erase submissions, and the images that no other submission has. Returns how many submissions
+    there were.
     """
     # Locked before their days are, as by whoever labels one.
     found = (

@@ -1,4 +1,4 @@
-"""Submissions as a whole, to be written elsewhere, and labelled ones from elsewhere."""
+"""Whole submissions for export, and labelled ones from an import."""
 
 import hashlib
 from collections import defaultdict
@@ -24,7 +24,7 @@ _NOWHERE: Mapping[UUID, bytes] = MappingProxyType({})
 
 
 class Wanted(NamedTuple):
-    """Which submissions are meant."""
+    """A choice of submissions."""
 
     numbers: bool = False  # those of numbers, else those of digits
     labelled: bool | None = None  # only those with a label, or only those without one
@@ -33,7 +33,7 @@ class Wanted(NamedTuple):
 
 
 def count_wanted(store: Store, wanted: Wanted) -> int:
-    """How many there are now.
+    """The number of chosen submissions now.
 
     Raises:
         StoreUnavailableError: the store cannot be used.
@@ -43,8 +43,8 @@ def count_wanted(store: Store, wanted: Wanted) -> int:
 
 
 def read_wanted(store: Store, wanted: Wanted) -> Iterator[Submission]:
-    """Give them one after the other, from the oldest to the youngest, whatever is kept or erased
-    meanwhile.
+    """Yield them one after the other, from the oldest to the newest, even if others are kept or
+    erased meanwhile.
 
     Raises:
         StoreUnavailableError: the store cannot be used.
@@ -87,11 +87,11 @@ def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
 
 
 def label_there(store: Store, said: Mapping[UUID, Said]) -> dict[UUID, bool | InvalidRequestError]:
-    """Label submissions that are there already, in one transaction.
+    """Label submissions that the store already has, in one transaction.
 
     Returns:
-        Of each that is there, whether it was labelled now: False where it had that label from a
-        source of that kind, the error where the label is not of its kind.
+        For each that is there, whether it was labelled now: False if it had that label from a
+        source of that kind, the error if the label is not of its kind.
 
     Raises:
         StoreUnavailableError: the store cannot be used.
@@ -115,7 +115,7 @@ def label_there(store: Store, said: Mapping[UUID, Said]) -> dict[UUID, bool | In
 
 
 class Taken(NamedTuple):
-    """What became of labelled submissions from elsewhere."""
+    """The result of importing labelled submissions."""
 
     kept: int
     labelled: int  # images that were there without a label
@@ -124,15 +124,15 @@ class Taken(NamedTuple):
 def keep_labelled(
     store: Store, kept: Sequence[Submission], sent_as: Mapping[UUID, bytes] = _NOWHERE
 ) -> Taken:
-    """Keep submissions with the labels that they bear; one whose image has that label, from a
-    source of that kind, is not kept again. Where the image is there without a label, all its
-    submissions get this one, and none is added.
+    """Keep submissions with their labels. One whose image already has that label, from a source of
+    that kind, is not kept again. If the image is there without a label, all its submissions get
+    this label, and none is added.
 
-    All in one transaction or none.
+    All are kept in one transaction, or none.
 
     Args:
-        kept: each bears a label.
-        sent_as: by id, the SHA-256 of the file that an image was exported from; where the store has
+        kept: each has a label.
+        sent_as: by id, the SHA-256 of the file that an image was exported from; if the store has
             that file, it is the image.
 
     Raises:
@@ -187,7 +187,7 @@ def keep_labelled(
 
 
 def say_imported(label: str | None, source: str | None) -> Said:
-    """What an import says of a submission."""
+    """Describe the result of importing a submission."""
     if source == "sender":
         return Said(label, "sender")
     return Said(label, "operator", key_name=IMPORTED)

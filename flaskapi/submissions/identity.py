@@ -1,6 +1,6 @@
-"""SQLite's files under their names: are they still those that this process has open?
+"""Are SQLite's files at their paths still those that this process has open?
 
-A file that is deleted or replaced stays open, and takes commits that nobody ever finds again.
+A file that is deleted or replaced stays open, and takes commits that nobody can ever find.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ class FileIdentity:
         self._known: dict[Path, tuple[int, int]] = {}
 
     def note_opened(self) -> None:
-        """A connection was made; the first one tells which files this process uses."""
+        """Note a new connection. The first one determines which files this process uses."""
         with self._lock:
             if self._connections == 0:
                 self._known.clear()  # without a connection here, SQLite may have removed the log
@@ -34,15 +34,15 @@ class FileIdentity:
             self._connections += 1
 
     def note_closed(self) -> None:
-        """A connection was closed."""
+        """Note that a connection was closed."""
         with self._lock:
             self._connections -= 1
 
     def check(self) -> None:
-        """See whether both files are those that are open. It takes a few microseconds.
+        """Check that both files are those that are open. It takes a few microseconds.
 
         Raises:
-            StoreUnavailableError: one was deleted or replaced; it is lasting.
+            StoreUnavailableError: one was deleted or replaced; the error is lasting.
         """
         for path in (self.path, self._log):
             found = _identify(path)
@@ -64,7 +64,9 @@ class FileIdentity:
                 )
 
     def _set_old_log_aside(self) -> None:
-        """Let no process read the log of the old database into a new one, which would damage it."""
+        """Rename the log of the old database, so that no process reads it into a new one, which
+        would damage it.
+        """
         with self._lock:
             database, log = self._known.get(self.path), self._known.get(self._log)
         found = _identify(self.path)
@@ -73,7 +75,7 @@ class FileIdentity:
 
 
 def set_logs_aside(path: Path) -> None:
-    """Rename the log of a database that is no longer at its path; nothing is erased."""
+    """Rename the log of a database that is no longer at its path. Nothing is erased."""
     for suffix in LOG_SUFFIXES:
         log = path.with_name(path.name + suffix)
         with contextlib.suppress(OSError):

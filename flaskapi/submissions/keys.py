@@ -1,10 +1,10 @@
-"""Keys: who may predict, label what was sent, or operate the service.
+"""Keys: they allow to predict, to label submissions, or to operate the service.
 
 A key is a token of 256 random bits, which is shown once; its SHA-256 is kept. A slow hash, as
-passwords need, would win nothing: people choose passwords among few, and whoever has the table can
-try those; 2^256 tokens nobody can try, however fast the hash. For the same reason a token may be
-looked up by its digest: how long that takes tells something of the digest's first bytes at most,
-and nobody can make a token whose digest begins as he wants and then goes on as another's.
+passwords need, would have no effect. People choose passwords among few, and a reader of the table
+can try those; nobody can try 2^256 tokens, however fast the hash. For the same reason a token may
+be looked up by its digest. The time of the look-up tells at most the digest's first bytes, and
+nobody can make a token with a digest of his choice.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ _COLUMNS = (
 
 
 class Key(NamedTuple):
-    """What is known of a key; the token is not."""
+    """The stored data of a key. The token is not stored."""
 
     name: str
     created_at: datetime
@@ -45,7 +45,7 @@ class Key(NamedTuple):
     rate_limit: str | None = None  # of all its requests together, as `60 per minute`
 
     def opens(self, scope: str) -> bool:
-        """Does the key open what needs this scope? `operate` opens everything."""
+        """Does the key have this scope? `operate` includes every scope."""
         return bool({scope, "operate"} & set(self.scopes.split()))
 
     def is_over(self, now: datetime) -> bool:
@@ -63,17 +63,17 @@ def make_key(
     expires_at: datetime | None = None,
     rate_limit: str | None = None,
 ) -> str:
-    """Make a key and give its token, which is nowhere else.
+    """Make a key and return its token, which is stored nowhere.
 
     Args:
-        name: whose it is.
-        scopes: what it opens, of SCOPES.
-        expires_at: when it ends to open anything; None: never.
-        rate_limit: how often it may be used, as `60 per minute`; None: as other callers.
+        name: the name of its owner.
+        scopes: some of SCOPES.
+        expires_at: when it becomes invalid; None: never.
+        rate_limit: how often it may be used, as `60 per minute`; None: as callers without a key.
 
     Raises:
-        ConflictError: there is, or was, a key of that name: labels bear the names of keys, so that
-            each is given once.
+        ConflictError: there is, or was, a key of that name; each name is given once, since labels
+            record it.
     """
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     row = {
@@ -98,7 +98,7 @@ def make_key(
 
 
 def list_keys(store: Store, *, limit: int | None = None, after: str = "") -> list[Key]:
-    """Keys in the order of their names, the revoked ones included.
+    """Keys in the order of their names, including revoked ones.
 
     Args:
         limit: how many at most; None: all.
@@ -112,7 +112,7 @@ def list_keys(store: Store, *, limit: int | None = None, after: str = "") -> lis
 
 
 def revoke_key(store: Store, name: str) -> bool:
-    """Let a key open nothing from now on. Tells whether there was one of that name that did."""
+    """Make a key invalid from now on. Tells whether there was a valid one of that name."""
     change = (
         sa.update(keys)
         .where(keys.c.name == name, keys.c.revoked_at.is_(None))
@@ -124,7 +124,7 @@ def revoke_key(store: Store, name: str) -> bool:
 
 
 def find_key(store: Store, token: str) -> Key | None:
-    """The key that a token belongs to, unless it was revoked or has expired."""
+    """The key of a token, unless it was revoked or has expired."""
     digest = _digest(token)
     query = sa.select(keys.c.digest, *_COLUMNS).where(keys.c.digest == digest)
     row = store.run(lambda connection: connection.execute(query).one_or_none(), reads=True)
@@ -143,8 +143,8 @@ def any_key(store: Store) -> bool:
 
 
 def note_use(store: Store, key: Key, now: datetime) -> None:
-    """Remember that a key was used just now, unless that is remembered of the minute before: a
-    request that reads need not write.
+    """Record that a key was used now, unless a use of the last minute is recorded: most requests
+    then need not write.
 
     Raises:
         StoreUnavailableError: it cannot be written.

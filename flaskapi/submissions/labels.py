@@ -52,15 +52,15 @@ class PastLabel(NamedTuple):
 
 
 def say(store: Store, id: UUID, said: Said) -> InForce:
-    """Keep a label, and give the label in force afterwards, which may be another one.
+    """Record a label, and return the label in force afterwards, which may be another one.
 
-    An operator's label is always kept; a repetition confirms it. A sender's is not kept if it
-    repeats the sender's last.
+    An operator's label is always recorded; a repetition confirms it. A sender's is not recorded if
+    it repeats the sender's last.
 
     Raises:
         NotFoundError: there is no submission with this id.
         InvalidRequestError: it labels a number with a digit, or a digit with a number.
-        StoreUnavailableError: it cannot be kept.
+        StoreUnavailableError: it cannot be recorded.
     """
     return store.run(lambda connection: say_within(connection, id, said))
 
@@ -68,10 +68,10 @@ def say(store: Store, id: UUID, said: Said) -> InForce:
 def say_many(
     store: Store, statements: Sequence[tuple[UUID, Said]]
 ) -> list[InForce | NotFoundError | InvalidRequestError]:
-    """Keep several labels in one transaction. A label's error stands in its place.
+    """Record several labels in one transaction. A label's error takes its place.
 
     Raises:
-        StoreUnavailableError: none of them can be kept.
+        StoreUnavailableError: none of them can be recorded.
     """
 
     def work(connection: sa.Connection) -> list[InForce | NotFoundError | InvalidRequestError]:
@@ -133,7 +133,7 @@ def say_within(connection: sa.Connection, id: UUID, said: Said) -> InForce:
 
 
 def settle_again(connection: sa.Connection, id: UUID) -> bool:
-    """Let what stands of a submission's history be in force, after rows were added to it from
+    """Find the label in force again, after rows were added to a submission's history from
     elsewhere. Tells whether that changed anything.
     """
     history = _read(connection, id)

@@ -46,7 +46,7 @@ _PLUS = sa.sql.operators.custom_op[Any]("+")
 
 
 class Filters(NamedTuple):
-    """What submissions are looked for; None lets all through."""
+    """Conditions on submissions; None is no condition."""
 
     digit: str | None = None  # that was answered to one; numbers are none
     label: str | None = None  # a digit, a number, `none` for what shows none, `any`, or `missing`
@@ -59,7 +59,7 @@ class Filters(NamedTuple):
 
 
 class ListedPage(NamedTuple):
-    """Some submissions, the newest first, and the id from which the next page goes on, if there is
+    """Some submissions, the newest first, and the id with which the next page begins, if there is
     one.
     """
 
@@ -89,14 +89,16 @@ def find_page(store: Store, filters: Filters, limit: int, before: UUID | None = 
 
 
 class Place(NamedTuple):
-    """Where a page of the least sure ends."""
+    """Where a page of the least certain ends."""
 
     confidence: float
     id: UUID
 
 
 class UncertainPage(NamedTuple):
-    """Some submissions, the least sure first, and where the next page goes on, if there is one."""
+    """Some submissions, the least certain first, and where the next page begins, if there is
+    one.
+    """
 
     rows: list[dict[str, Any]]
     last: Place | None
@@ -105,11 +107,10 @@ class UncertainPage(NamedTuple):
 def find_uncertain(
     store: Store, filters: Filters, limit: int, after: Place | None = None
 ) -> UncertainPage:
-    """Find what a person should label next: what the model was not sure of and nobody labelled, the
-    least sure first. Of equal images there is the newest of these alone, and none where one has a
-    label.
+    """Find what a person should label next: uncertain submissions without a label, the least
+    certain first. Of equal images only the newest is there, and none if one has a label.
 
-    The uncertain ones are found by their index, and are few enough to be put in order each time.
+    The uncertain ones are found by their index, and are few enough to be sorted each time.
     """
     other, own = submissions.alias(), submissions.c
     wanted = filters._replace(uncertain=True, label="missing")
@@ -135,11 +136,11 @@ def find_uncertain(
 
 
 def find_one(store: Store, id: UUID) -> tuple[dict[str, Any], list[PastLabel]]:
-    """All that is kept of one submission but its pictures, with the size of the image in bytes, and
-    what was said of it.
+    """All that is kept of one submission except its pictures, with the size of the image in bytes
+    and the history of its labels.
 
     Raises:
-        NotFoundError: there is no submission of this id.
+        NotFoundError: there is no submission with this id.
     """
     columns = [column for column in submissions.c if column.name not in ("sha256", "normalized")]
     about = (images.c.media_type, sa.func.length(images.c.content).label("size_bytes"))
@@ -206,7 +207,7 @@ def _conditions(
 
 
 def _leading(filters: Filters) -> str | None:
-    """The column by whose index submissions are found; None leaves that to the database."""
+    """The column whose index finds the submissions; with None the database chooses."""
     if filters.disagreement is not None or filters.label not in (None, "missing"):
         return "label"
     if filters.uncertain:
@@ -215,7 +216,7 @@ def _leading(filters: Filters) -> str | None:
 
 
 def get_submission(store: Store, id: UUID) -> Submission | None:
-    """Give a submission back.
+    """Return a submission.
 
     Raises:
         StoreUnavailableError: the database cannot be reached.

@@ -1,4 +1,4 @@
-"""Bring the tables to the version that this code needs, one process at a time."""
+"""Bring the tables to the revision that this code needs, one process at a time."""
 
 import time
 from pathlib import Path
@@ -16,14 +16,14 @@ _PATIENCE_S = 60  # while another process migrates
 
 
 def find_revision(connection: sa.Connection) -> str | None:
-    """The version of the tables that are there, or None if there are none."""
+    """The revision of the existing tables, or None if there are none."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def bring_up_to_date(engine: sa.Engine) -> None:
-    """Make the tables, or change them, unless they are as this code needs them.
+    """Create the tables, or change them, unless they are as this code needs them.
 
     Raises:
         StoreUnavailableError: they were made by a newer version of this code.
@@ -76,7 +76,7 @@ def migrate(engine: sa.Engine, revision: str = REVISION) -> None:
     nothing.
 
     Raises:
-        StoreUnavailableError: the tables are of a revision that this code does not know.
+        StoreUnavailableError: this code does not know the revision of the tables.
         SQLAlchemyError: the database cannot be read or written, or is locked.
     """
     # Not at the top: once the tables are there, no web process needs it.

@@ -1,7 +1,7 @@
-"""What is beyond the limits on how much is kept, and which submissions go first: the oldest.
+"""What is beyond the limits of the store, and which submissions are erased first: the oldest.
 
-One that an operator has labelled goes by its age alone, for somebody has worked on it. A sender's
-label protects nothing: whoever sends images could fill the disk with them.
+A submission that an operator has labelled is erased by its age alone, since a person has worked on
+it. A sender's label protects nothing: a sender of images could otherwise fill the disk.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _SIZE = sa.func.length(images.c.content)
 
 
 class Excess(NamedTuple):
-    """What is beyond the limits; 0 or less is within them."""
+    """How much is beyond the limits; 0 or less is within them."""
 
     submissions: int
     bytes: int  # of images, each counted once
@@ -31,7 +31,7 @@ class Excess(NamedTuple):
 
 
 class Erasable(NamedTuple):
-    """A submission that may go, and its image."""
+    """A submission that may be erased, and its image."""
 
     id: UUID
     sha256: bytes
@@ -41,9 +41,7 @@ class Erasable(NamedTuple):
 def find_excess(
     connection: sa.Connection, most_submissions: int | None, most_bytes: int | None
 ) -> Excess:
-    """Count what is kept, as far as there is a limit on it; neither count reads the images
-    themselves.
-    """
+    """Count what is kept, as far as it is limited. Neither count reads the images themselves."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
     kept = size_bytes = 0
@@ -63,11 +61,11 @@ def find_excess(
 def find_oldest(
     connection: sa.Connection, after: UUID, excess: Excess, most: int
 ) -> list[Erasable]:
-    """Find the oldest submissions that may go, as many as bring what is kept within the limits, and
-    no more.
+    """Find the oldest submissions that may be erased, just as many as bring the store within the
+    limits.
 
     Args:
-        after: only those with a larger id, for the others have been looked at.
+        after: only those with a larger id, since the others have been looked at.
         most: how many at most.
     """
     may_go = sa.or_(submissions.c.label_source.is_(None), submissions.c.label_source != "operator")
@@ -85,7 +83,7 @@ def find_oldest(
 
 
 def find_first_to_go(connection: sa.Connection, most: int) -> list[UUID]:
-    """The oldest submissions that no operator has labelled; where there are none, the oldest."""
+    """The oldest submissions that no operator has labelled; if there are none, the oldest."""
     is_labelled = submissions.c.label_source == "operator"
     oldest = sa.select(submissions.c.id).order_by(submissions.c.id).limit(most)
     unlabelled = oldest.where(sa.or_(submissions.c.label_source.is_(None), ~is_labelled))
@@ -95,7 +93,7 @@ def find_first_to_go(connection: sa.Connection, most: int) -> list[UUID]:
 
 
 def find_size(connection: sa.Connection, found: Sequence[Erasable]) -> int:
-    """How many bytes the images of these submissions have, as far as they are still there."""
+    """The bytes of these submissions' images, as far as they still exist."""
     of_them = images.c.sha256.in_({one.sha256 for one in found})
     return int(
         connection.execute(
@@ -105,17 +103,17 @@ def find_size(connection: sa.Connection, found: Sequence[Erasable]) -> int:
 
 
 def hold_turn(connection: sa.Connection, held: datetime | None) -> datetime:
-    """Take the turn to erase what is too much, or keep it: two who counted the same excess would
-    each erase it.
+    """Take the turn to erase the excess, or keep it: two processes that counted the same excess
+    would each erase it.
 
     Args:
-        held: until when it is held already; None: not yet.
+        held: until when it is already held; None: not yet.
 
     Returns:
         Until when it is held then.
 
     Raises:
-        StoreUnavailableError: another has it.
+        StoreUnavailableError: another process has it.
     """
     now = datetime.now(UTC)
     if not take_chore(connection, _CHORE, now, now + TURN, held):
@@ -124,6 +122,6 @@ def hold_turn(connection: sa.Connection, held: datetime | None) -> datetime:
 
 
 def end_turn(connection: sa.Connection, held: datetime) -> None:
-    """Let another have the turn."""
+    """End the turn, so that another process can take it."""
     now = datetime.now(UTC)
     take_chore(connection, _CHORE, now, now, held)

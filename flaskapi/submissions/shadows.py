@@ -1,4 +1,4 @@
-"""What a candidate answered beside the model that serves, kept with the submission that both
+"""The answers of a candidate in the shadow, kept with the submission that the serving version
 answered.
 """
 
@@ -16,10 +16,10 @@ LOOKED_AT = 10_000  # answers at most for one page: where both models agree, mos
 
 
 def keep_shadowed(store: Store, answers: Sequence[Mapping[str, Any]]) -> None:
-    """Keep rows of the table `shadows`; those whose submission was erased meanwhile are left out.
+    """Keep rows of the table `shadows`. Rows whose submission was erased meanwhile are left out.
 
     Raises:
-        StoreUnavailableError: the database cannot be reached or written; the text says why.
+        StoreUnavailableError: the database cannot be reached or written; the text gives the reason.
     """
 
     def work(connection: sa.Connection) -> None:
@@ -38,7 +38,7 @@ def keep_shadowed(store: Store, answers: Sequence[Mapping[str, Any]]) -> None:
 
 class DisagreementPage(NamedTuple):
     """Submissions that a candidate answered otherwise, the newest first, each with `shadow_digit`
-    and `shadow_confidence`, and the id from which the next page goes on, if there is one.
+    and `shadow_confidence`; and the id with which the next page begins, if there is one.
     """
 
     rows: list[dict[str, Any]]
@@ -48,9 +48,9 @@ class DisagreementPage(NamedTuple):
 def find_disagreements(
     store: Store, model: str, limit: int, before: UUID | None = None
 ) -> DisagreementPage:
-    """Find what a candidate answered otherwise than the model that served.
+    """Find submissions that a candidate answered otherwise than the serving version.
 
-    A page goes through LOOKED_AT of its answers at most, and may be empty though others follow.
+    A page covers at most LOOKED_AT of its answers, so it may be empty although others follow.
 
     Args:
         model: the candidate's version.

@@ -1,12 +1,12 @@
-"""Count submissions by day and model. A day that is over is counted once and kept in the table
-`days`, until something of it changes.
+"""Count submissions by day and model. A past day is counted once and kept in the table `days`,
+until something of it changes.
 
-What changes a day (a label, an erasure, a submission that arrives late) removes its row, in the
-same transaction: `forget_day`. So that none is written that does not know of a change, counting has
-three steps: claim the day with a mark; count; keep what was counted, if the mark is still there. A
-change between the first and the last removes the mark. One that began before the first and is not
-yet committed cannot be seen by the count, which is why PostgreSQL locks the table for a moment to
-claim: it waits until such changes are committed.
+A change of a day (a label, an erasure, a submission that arrives late) removes its row in the same
+transaction: `forget_day`. No row may be written without such a change, so counting has three steps:
+claim the day with a mark; count; keep the counts if the mark is still there. A change between the
+first and the last step removes the mark. A change that began before the first step and is not yet
+committed is invisible to the count. So PostgreSQL locks the table for a moment to claim, which
+waits until such changes are committed.
 """
 
 import contextlib
@@ -58,12 +58,12 @@ def count_days(
 
 
 def summarize_days(store: Store, now: datetime | None = None) -> int:
-    """Count every day that is over and not kept, so that nobody who asks has to wait for it. Tells
-    how many there were.
+    """Count every past day that is not kept, so that no request has to wait for it. Returns how
+    many there were.
 
     Raises:
-        StoreUnavailableError: the database cannot be read or written; days that were counted until
-            then are kept.
+        StoreUnavailableError: the database cannot be read or written; days that were counted before
+            are kept.
     """
     now = now or datetime.now(UTC)
     missing = _find_others(
@@ -81,7 +81,7 @@ def _read_kept(store: Store, since: date, until: date) -> dict[date, dict[str, C
 
 
 def _find_others(store: Store, since: date, until: date, kept: Container[date]) -> list[date]:
-    """The other days on which anything was received; those between are jumped over."""
+    """The other days on which anything was received; days between them are skipped."""
 
     def work(connection: sa.Connection) -> list[date]:
         found, day = [], since
@@ -100,7 +100,7 @@ def _find_others(store: Store, since: date, until: date, kept: Container[date]) 
 
 
 def _first_after(connection: sa.Connection, moment: datetime) -> date | None:
-    """The day of the first submission from a moment on; digits and numbers have an index each."""
+    """The day of the first submission after a moment. Digits and numbers have an index each."""
     first = sa.func.min(_ROW.received_at)
     queries = [
         sa.select(first).where(kind, _ROW.received_at >= moment) for kind in (_DIGIT, ~_DIGIT)
@@ -112,7 +112,7 @@ def _first_after(connection: sa.Connection, moment: datetime) -> date | None:
 
 
 def _count(store: Store, day: date, now: datetime) -> dict[str, Counts]:
-    """Count a day, and keep that if it is over."""
+    """Count a day, and keep the counts if it is past."""
     if now < _midnight(day + DAY) + SETTLED:
         return store.run(lambda connection: count_day(connection, day), reads=True, long=True)
     mark = {"mark": str(new_id())}
@@ -143,7 +143,7 @@ def _keep(
 
 
 def count_day(connection: sa.Connection, day: date) -> dict[str, Counts]:
-    """Count what was received on a day, by model."""
+    """Count the submissions of a day, by model."""
     begin, end = _midnight(day), _midnight(day + DAY)
     within = (_ROW.received_at >= begin, _ROW.received_at < end)
     models: dict[str, Counts] = {}
@@ -160,8 +160,8 @@ Within = tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]
 
 
 def _count_answers(connection: sa.Connection, within: Within) -> Iterator[tuple[str, Counts]]:
-    """All of them, by model and route; digits in one scan of `ix_submissions_digits`, numbers of
-    `ix_submissions_others`.
+    """All submissions, by model and route: digits in one scan of `ix_submissions_digits`, numbers
+    of `ix_submissions_others`.
     """
     many = sa.func.count()
     common = (
@@ -188,9 +188,7 @@ def _count_answers(connection: sa.Connection, within: Within) -> Iterator[tuple[
 
 
 def _to_histograms(values: list[int]) -> dict[str, list[int]]:
-    """Turn the counts below each edge, those of each measure and those of each digit into counts in
-    each bin.
-    """
+    """Turn the counts below each edge, for each measure and each digit, into counts in each bin."""
     rest = iter(values)
     below = {name: [next(rest) for _ in EDGES[name]] for name in _BINNED}
     known = {name: next(rest) for name in _BINNED}
@@ -216,7 +214,7 @@ def _count_labelled(connection: sa.Connection, within: Within) -> Iterator[tuple
 
 
 def _count_shadows(connection: sa.Connection, day: date) -> Iterator[tuple[str, Counts]]:
-    """What candidates answered, by the time that the ids bear."""
+    """The answers of candidates, by the time in the ids."""
     begin, end = first_id(_midnight(day)), first_id(_midnight(day + DAY))
     same = sa.func.count().filter(shadows.c.prediction == _ROW.prediction)
     query = sa.select(_ROW.model, shadows.c.model, sa.func.count(), same).select_from(

@@ -20,7 +20,7 @@ class DiskRoom(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What there is in the store."""
+    """The content of the store."""
 
     submissions: int
     oldest_at: datetime | None  # when the oldest of them was received
@@ -31,7 +31,7 @@ class Usage(NamedTuple):
 
 
 def measure(store: Store, reserve_bytes: int | None) -> Usage:
-    """Count what is kept. With a million submissions it takes a tenth of a second.
+    """Count what is kept. It takes a tenth of a second for a million submissions.
 
     Args:
         reserve_bytes: the setting KEEP_FREE_BYTES.

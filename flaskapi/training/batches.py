@@ -1,5 +1,5 @@
-"""Batches of digits to learn from. Nothing of Keras is needed to make them, so that processes
-beside the training can, at little cost.
+"""Batches of digits to learn from. They are made without Keras, so that other processes can make
+them at little cost.
 """
 
 import signal
@@ -22,17 +22,17 @@ AHEAD = 4  # batches for each process that makes them
 
 
 class Maker:
-    """Makes the batches of any epoch: the images shuffled anew and varied anew in each; the same
-    for the same seed.
+    """Makes the batches of any epoch. In each, the images are shuffled and varied again; the same
+    seed gives the same batches.
 
     Args:
         images: `uint8 (n, 28, 28)`, 255 the ink.
         labels: `(n,)`, what they are.
         size: digits in a batch.
-        seed: where all chance comes from.
+        seed: the source of all randomness.
         is_augmented: vary them.
         outliers_share: pictures of no digit, beside the digits of each batch.
-        gently_from: the epoch from which on they are varied gently, with more pictures of no digit.
+        gently_from: from this epoch on they are varied gently, with more pictures of no digit.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class Maker:
         return -(-len(self._images) // self._size)
 
     def make(self, epoch: int, index: int) -> tuple[Floats, Floats]:
-        """Make one batch: `float32 (n, 28, 28)` in [0, 1], 1 the ink, and `float32 (n, 10)`, what
-        the network should answer.
+        """Make one batch: `float32 (n, 28, 28)` in [0, 1], 1 the ink, and the targets, `float32 (n,
+        10)`.
         """
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._images))
         chosen = order[index * self._size : (index + 1) * self._size]
@@ -86,15 +86,15 @@ class Maker:
 
 
 def targets(labels: Bytes) -> Floats:
-    """What the network should answer, `float32 (n, 10)`."""
+    """The targets of the network, `float32 (n, 10)`."""
     return np.vstack(
         [np.eye(DIGITS, dtype=np.float32), np.full((1, DIGITS), 1 / DIGITS, np.float32)]
     )[labels]
 
 
 class Pool:
-    """Processes that make batches before they are asked for. They are the same batches as the
-    maker's own.
+    """Processes that make batches before they are needed. The batches are the same as the maker's
+    own.
     """
 
     def __init__(self, maker: Maker, processes: int) -> None:
@@ -107,7 +107,7 @@ class Pool:
         )
 
     def make(self, epoch: int, index: int) -> tuple[Floats, Floats]:
-        """See `Maker.make`; what comes after it, in the next epoch too, is made meanwhile."""
+        """See `Maker.make`. The following batches, also of the next epoch, are made meanwhile."""
         wanted = [
             (epoch + step // self._batches, step % self._batches)
             for step in range(index, index + self._ahead)

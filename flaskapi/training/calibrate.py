@@ -1,4 +1,4 @@
-"""Make confidence mean what it says: of the answers with 0.9, nine in ten right."""
+"""Calibrate confidence: of the answers with confidence 0.9, nine in ten are right."""
 
 import tempfile
 from pathlib import Path
@@ -20,9 +20,9 @@ def calibrate(model: keras.Model, images: Floats, labels: npt.NDArray[np.integer
     """Scale the last layer so that the probabilities fit digits that the model has not learned
     from.
 
-    One number, the temperature, divides what goes into the softmax (Guo, Pleiss, Sun, Weinberger:
-    "On Calibration of Modern Neural Networks", ICML 2017). Divided into the last layer's weights,
-    it costs nothing and travels with the model.
+    One number, the temperature, divides the logits before the softmax (Guo, Pleiss, Sun,
+    Weinberger: "On Calibration of Modern Neural Networks", ICML 2017). The last layer's weights are
+    divided by it, so it costs nothing and is part of the model.
 
     Args:
         model: ends in a dense layer with softmax; changed in place.
@@ -30,7 +30,7 @@ def calibrate(model: keras.Model, images: Floats, labels: npt.NDArray[np.integer
         labels: `(n,)`, 0 to 9.
 
     Returns:
-        The temperature: above 1, the model was surer than it was right.
+        The temperature: above 1, the model was overconfident.
     """
     temperature = fit_temperature(answer_as_served(model, images), labels)
     last = model.layers[-1]
@@ -39,9 +39,9 @@ def calibrate(model: keras.Model, images: Floats, labels: npt.NDArray[np.integer
 
 
 def answer_as_served(model: keras.Model, images: Floats) -> Floats:
-    """What the compiled form of a classifier says, `(n, 10)`, which may calculate with 8 bits.
+    """The answers of a classifier's compiled form, `(n, 10)`, which may calculate with 8 bits.
 
-    A temperature is not rounded, for the last layer is not.
+    A temperature is not rounded, since the last layer is not.
     """
     if sum(isinstance(layer, keras.layers.Conv2D) for layer in model.layers) < 2:
         return model.predict(images, batch_size=500, verbose=0)  # nothing is quantized
@@ -65,7 +65,7 @@ def fit_temperature(
 def fit_logistic(
     logits: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """The slope and shift that make logits, `(n,)`, fit what happened (Platt scaling, by Newton's
+    """The slope and shift that fit logits, `(n,)`, to the outcomes (Platt scaling, by Newton's
     method).
     """
     x = np.stack([logits, np.ones_like(logits)], axis=1).astype(np.float64)

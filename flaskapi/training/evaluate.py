@@ -1,4 +1,4 @@
-"""How well a model reads digits whose labels are known."""
+"""How many digits with known labels a model reads correctly."""
 
 from typing import NamedTuple
 
@@ -11,9 +11,7 @@ from flaskapi.labels import DIGITS
 
 
 class Confusion(NamedTuple):
-    """`confusion` is `int64 (10, 10)`: rows are what the digits were, columns what the model
-    said.
-    """
+    """`confusion` is `int64 (10, 10)`: a row for each label, a column for each answer."""
 
     confusion: npt.NDArray[np.int64]
 
@@ -41,7 +39,7 @@ class Confusion(NamedTuple):
 
 
 def evaluate(model: keras.Model, images: Bytes, labels: Bytes) -> Confusion:
-    """Ask the model about every image.
+    """Let the model answer every image.
 
     Args:
         model: any Keras model for this task.

@@ -1,5 +1,5 @@
-"""A model that serves, trained a little further: mostly on what it knows, and on what people said
-it should.
+"""Train a serving model a little further: mostly on what it already knows, and on people's
+labels.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from flaskapi.errors import DatasetError, ModelFileError
 from flaskapi.handwriting.augment import augment
 from flaskapi.handwriting.outliers import draw_outliers
 from flaskapi.labels import NO_DIGIT
-from flaskapi.sources.mnist import Dataset
+from flaskapi.sources.mnist import MNIST_NOISE, Dataset
 from flaskapi.training.batches import targets
 from flaskapi.training.calibrate import calibrate, fit_temperature
 from flaskapi.training.evaluate import evaluate
@@ -31,14 +31,12 @@ OUTLIERS = 2_000  # drawn once, varied in each step
 HELD_OUT = 12  # of so many of MNIST's training images one, as in a training: 5,000
 # Of the way from the weights that serve to those that were learned, the longest first.
 SHARES = (1.0, 0.75, 0.5, 0.25)
-# More mistakes on held-out digits, of their number, that are noise: one of 5,000.
-NOISE = 1 / 5_000
 
 Weights = Sequence[npt.NDArray[np.floating]]
 
 
 class FinetuneRecipe(NamedTuple):
-    """Everything that decides what comes out, beside the model and the images."""
+    """Everything that determines the result, beside the model and the images."""
 
     steps: int = 160
     batch_size: int = 128
@@ -48,7 +46,7 @@ class FinetuneRecipe(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What one training came to."""
+    """The result of one training."""
 
     weights: Weights
     share: float  # of the way from the weights before, one of `SHARES`; 0: no part of it held
@@ -58,23 +56,23 @@ class Learned(NamedTuple):
 class Finetuner:
     """Trains copies of one model further, each on its own labelled images.
 
-    Of what people labelled a copy learns the label, of all else what the model says already: so it
-    changes as little as may be (Li, Hoiem: "Learning without Forgetting", 2016). All else, MNIST
-    and pictures of no digit, is drawn once for all copies.
+    Of labelled images a copy learns the label, and of all others the model's own answer, so that it
+    changes as little as possible (Li, Hoiem: "Learning without Forgetting", 2016). The others,
+    MNIST and pictures of no digit, are drawn once for all copies.
 
-    Then a copy goes back towards the model until held-out digits are read as well as before. The
+    Then a copy goes back towards the model until it reads held-out digits as well as before. The
     mean of the weights before and after has learned nearly as much and forgotten less (Wortsman and
     others: "Robust fine-tuning of zero-shot models", 2022).
 
     Args:
         source: the model file to start from.
-        dataset: MNIST; a twelfth of its training part is held out, the same as when the shipped
-            model was trained.
-        recipe: how.
+        dataset: MNIST; a twelfth of its training part is held out, the same as in the shipped
+            model's training.
+        recipe: how to train.
 
     Raises:
         ModelFileError: the file is no classifier.
-        DatasetError: fewer training images than a part can be held out of.
+        DatasetError: there are too few training images to hold out a part.
     """
 
     def __init__(self, source: Path, dataset: Dataset, recipe: FinetuneRecipe) -> None:
@@ -100,7 +98,7 @@ class Finetuner:
         kept = order[validation:]
         self._known = dataset.train_images[kept], dataset.train_labels[kept]
         self._before: Weights = self._model.get_weights()
-        self._allowed = self._count_wrong()[0] + round(NOISE * 2 * validation)
+        self._allowed = self._count_wrong()[0] + round(MNIST_NOISE * 2 * validation)
         self._rehearsal = self._draw_rehearsal()
         self._compile()
         self._start = [keras.ops.convert_to_numpy(one) for one in self._model.variables]
@@ -115,14 +113,14 @@ class Finetuner:
         labelled: tuple[Bytes, Bytes],
         progress: Callable[[float], None] = lambda share: None,
     ) -> Learned:
-        """Train a copy, and go back as far as held-out digits ask for.
+        """Train a copy, then go back as far as the held-out digits require.
 
-        Layers of batch normalization keep the statistics that they have: those of a few hundred
-        mixed batches are none for either part.
+        Layers of batch normalization keep their statistics: those of a few hundred mixed batches
+        fit neither part.
 
         Args:
             labelled: `uint8 (n, 28, 28)`, 255 the ink, and `uint8 (n,)`, 0 to 9, or `NO_DIGIT`.
-            progress: told the share of the steps that are done, 0 to 1.
+            progress: called with the share of the steps that are done, 0 to 1.
         """
         model, recipe = self._model, self._recipe
         for variable, value in zip(model.variables, self._start, strict=True):
@@ -144,7 +142,7 @@ class Finetuner:
         return self._go_back(model.get_weights())
 
     def classify(self, learned: Learned, images: Floats) -> Floats:
-        """What a copy says of `float32 (n, 28, 28, 1)`: probabilities, `(n, 10)`."""
+        """The probabilities, `(n, 10)`, that a copy gives for `float32 (n, 28, 28, 1)`."""
         self._model.set_weights(learned.weights)
         answers = self._predict(self._shape(images))
         logarithms = np.log(np.maximum(answers, 1e-12)) / np.float32(learned.temperature)
@@ -152,11 +150,11 @@ class Finetuner:
         return powers / powers.sum(axis=1, keepdims=True)
 
     def finish(self, learned: Learned, labelled: tuple[Bytes, Bytes]) -> tuple[keras.Model, Card]:
-        """Calibrate a copy as it will serve.
+        """Calibrate a copy in the form that will serve.
 
         Args:
-            learned: what `learn` gave.
-            labelled: what it learned from.
+            learned: the result of `learn`.
+            labelled: the images and labels that it learned from.
 
         Returns:
             The model and its card.
@@ -176,7 +174,7 @@ class Finetuner:
         return model, card | reference
 
     def _go_back(self, after: Weights) -> Learned:
-        """Take the longest share of the way with which held-out digits are read as well."""
+        """Find the longest share of the way at which held-out digits are read as well."""
         for share in (*SHARES, 0.0):
             weights = [
                 old + np.float32(share) * (new - old)
@@ -189,7 +187,9 @@ class Finetuner:
         return Learned(weights, share, fit_temperature(varied, self._labels))
 
     def _count_wrong(self) -> tuple[int, Floats]:
-        """Mistakes on held-out digits, as they are and varied, and the answers to the latter."""
+        """Mistakes on held-out digits, as they are and varied, and the answers to the varied
+        ones.
+        """
         plain, varied = self._predict(self._plain), self._predict(self._varied)
         wrong = sum(
             int((answers.argmax(axis=1) != self._labels).sum()) for answers in (plain, varied)
@@ -197,7 +197,7 @@ class Finetuner:
         return wrong, varied
 
     def _draw_rehearsal(self) -> list[tuple[Bytes, Floats]]:
-        """MNIST and pictures of no digit for every step, with what the model says of them."""
+        """MNIST and pictures of no digit for every step, with the model's answers to them."""
         recipe, (images, labels) = self._recipe, self._known
         rng = np.random.default_rng(recipe.seed)
         outliers = draw_outliers(OUTLIERS, images, labels, rng)
@@ -250,8 +250,8 @@ class Finetuner:
 def _mix_digits(
     known: tuple[Bytes, Bytes], labelled: tuple[Bytes, Bytes], labelled_share: float
 ) -> tuple[Bytes, Bytes]:
-    """Put together the digits that are learned from, what people labelled as often as it is among
-    them; no digit is none of them.
+    """Mix digits of MNIST and labelled ones in the proportion of the batches, without pictures of
+    no digit.
     """
     digits = np.flatnonzero(labelled[1] != NO_DIGIT)
     # That each labelled image comes to one of MNIST's.
@@ -266,7 +266,7 @@ def _mix_digits(
 def _card(
     source: Path, dataset: Dataset, validation: int, model: keras.Model, retraining: dict[str, Any]
 ) -> Card:
-    """What the model came from stays in its card; the figures are its own."""
+    """The model's history stays in its card; the figures are its own."""
     before, test = read_card(source), evaluate(model, dataset.test_images, dataset.test_labels)
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
     parent = "-".join(part for part in (before.get("date"), sha256[:8]) if part)

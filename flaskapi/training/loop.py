@@ -1,5 +1,5 @@
-"""The steps of a training, in parts: each part keeps its state, so that a training that is killed
-goes on where it was.
+"""The steps of a training, in parts. Each part keeps its state, so that a killed training
+continues.
 """
 
 import hashlib
@@ -37,18 +37,18 @@ class TrainingPart(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Steps in all."""
+        """The number of all steps."""
         return self.epochs * self.steps
 
 
 class Training:
-    """Goes through the parts of a training, and says how long all of them still take.
+    """Runs the parts of a training, and shows how long all of them will still take.
 
     Args:
         parts: all of them, in the order of `fit`.
         folder: where to keep states; None keeps none.
-        identity: what decides the result beside the lengths of the parts, as JSON can hold it.
-            Where it or a length is another, a training begins anew from that part on.
+        identity: what determines the result beside the lengths of the parts, as JSON can hold it;
+            if it or a length differs, the training begins again from that part.
         keep_every_s: seconds between two states within an epoch; each epoch's end is kept too.
         out: where progress is shown.
     """
@@ -76,7 +76,7 @@ class Training:
 
     @property
     def hours(self) -> float:
-        """That all parts took together, without what a kill lost."""
+        """The time of all parts together, without the time that a kill lost."""
         return sum(self._spent.values()) / 3600
 
     def fit(
@@ -87,13 +87,13 @@ class Training:
         *,
         validate: Callable[[], dict[str, float]] | None = None,
     ) -> None:
-        """Go through one part, or through what is left of it.
+        """Run one part, or the rest of it.
 
         Args:
             name: the part's.
-            model: compiled; holds the averaged weights afterwards where its optimizer averages.
+            model: compiled; holds the averaged weights afterwards if its optimizer averages.
             make: makes the batch of a step, counted from 0, the same for the same step.
-            validate: measures the model as it would be kept, after each epoch.
+            validate: measures the model in the form that would be kept, after each epoch.
         """
         part = self._parts[name]
         model.optimizer.build(model.trainable_variables)
@@ -127,7 +127,7 @@ class Training:
             model.optimizer.finalize_variable_values(model.trainable_variables)
 
     def forget(self) -> None:
-        """Remove the states: what came out of them is kept elsewhere."""
+        """Remove the states, once the result is kept elsewhere."""
         for path in self._files.values():
             path.unlink(missing_ok=True)
             for unfinished in path.parent.glob(f".{path.stem}.*{path.suffix}"):
@@ -136,7 +136,7 @@ class Training:
     def _measure(
         self, model: keras.Model, validate: Callable[[], dict[str, float]]
     ) -> dict[str, float]:
-        """Measure with the averaged weights, and go on with those that learn."""
+        """Measure with the averaged weights, and continue with the learning ones."""
         if not model.optimizer.use_ema:
             return validate()
         learning = [variable.numpy() for variable in model.trainable_variables]
@@ -148,7 +148,9 @@ class Training:
                 variable.assign(value)
 
     def _variables(self, model: keras.Model) -> list[Any]:
-        """All that a step reads and changes: weights, statistics, chance, the optimizer's own."""
+        """All that a step reads and changes: weights, statistics, random seeds, the optimizer's
+        variables.
+        """
         return [*model.variables, *model.optimizer.variables]
 
     def _keep(self, part: TrainingPart, model: keras.Model) -> None:
@@ -195,7 +197,7 @@ class Training:
         *,
         is_epoch: bool,
     ) -> None:
-        """Show a bar over all parts, the time that is left, and how this part does."""
+        """Show a bar over all parts, the time that is left, and this part's measures."""
         total = sum(one.total * one.cost for one in self._parts.values())
         # Parts before this one are done, also where their steps were not needed any more.
         names = list(self._parts)
@@ -218,7 +220,7 @@ class Training:
 
 
 def _prefetch(make: Callable[[int], Batch], first: int, total: int) -> Iterator[tuple[int, Batch]]:
-    """Make the batches of the next steps beside the training."""
+    """Make the batches of the next steps while the training runs."""
     with ThreadPoolExecutor(1) as thread:
         waiting: dict[int, Future[Batch]] = {}
         try:
@@ -233,7 +235,7 @@ def _prefetch(make: Callable[[int], Batch], first: int, total: int) -> Iterator[
 
 
 def multiply_adds(model: keras.Model) -> int:
-    """Of one image: those of its convolutions and dense layers."""
+    """The multiply-adds for one image, in convolutions and dense layers."""
     total = 0
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):
@@ -245,7 +247,7 @@ def multiply_adds(model: keras.Model) -> int:
 
 
 def _digest(identity: dict[str, Any], parts: list[TrainingPart]) -> str:
-    """Of all that decides what the last of the parts has come to after so many of its steps."""
+    """A digest of all that determines the state of the last part after this many of its steps."""
     lengths = [part.epochs for part in parts]
     if parts[-1].is_open:
         lengths[-1] = 0

@@ -14,9 +14,9 @@ Normalize = Callable[[], keras.layers.Layer]
 
 
 class FusedNormalization(layers.BatchNormalization):  # type: ignore[misc] # Keras has no types
-    """Batch normalization in one operation of TensorFlow while it learns; Keras takes nine.
+    """Batch normalization in one operation of TensorFlow during training; Keras needs nine.
 
-    For channels last; the weights are those of Keras's own layer, which answers afterwards.
+    It is for channels last. The weights are those of Keras's own layer, which answers afterwards.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class FusedNormalization(layers.BatchNormalization):  # type: ignore[misc] # Ker
 def compact(shape: Shape) -> keras.Model:
     """Five convolutions and one dense layer: 8 million multiply-adds an image, 290,000 weights.
 
-    The first shrinks the picture at once, so that the work is done on 12x12 and 6x6; batch
+    The first convolution reduces the picture, so that the work is done on 12x12 and 6x6. Batch
     normalization is folded into the convolutions when the model is compiled for serving.
     """
     data_format = _data_format(shape)
@@ -72,10 +72,10 @@ def compact(shape: Shape) -> keras.Model:
 
 
 def teacher(shape: Shape) -> keras.Model:
-    """Nine convolutions, two pairs of them with a way around: 42 million multiply-adds an image,
-    660,000 weights.
+    """Nine convolutions, with two residual connections: 42 million multiply-adds an image, 660,000
+    weights.
 
-    Too slow to serve with: what it says of digits, `compact` learns.
+    It is too slow to serve; `compact` learns from its answers.
     """
     data_format = _data_format(shape)
     axis = 1 if data_format == "channels_first" else -1

@@ -22,7 +22,7 @@ PATHS = ("--data", "--backup", "--output")  # of one machine; the result is the 
 
 
 def describe_run(arguments: list[str]) -> dict[str, Any]:
-    """Say how a training is repeated, and where it ran.
+    """Describe how to repeat a training, and where it ran.
 
     Args:
         arguments: of `train_mnist.py`.
@@ -36,7 +36,7 @@ def describe_run(arguments: list[str]) -> dict[str, Any]:
 
 
 def without_paths(arguments: list[str]) -> list[str]:
-    """Leave out the options that only say where files lie on this machine."""
+    """Remove the options that only name paths on this machine."""
     kept = []
     skips = False
     for argument in arguments:
@@ -50,7 +50,7 @@ def without_paths(arguments: list[str]) -> list[str]:
 
 
 def find_commit(checkout: Path) -> str | None:
-    """The commit of a checkout, with a `+` where tracked files differ from it; None outside Git."""
+    """The commit of a checkout, with a `+` if tracked files differ from it; None outside Git."""
 
     def git(*arguments: str) -> str | None:
         try:
@@ -72,13 +72,13 @@ def find_commit(checkout: Path) -> str | None:
 
 
 def name_instructions(cpuinfo: str) -> str:
-    """The widest instructions that `/proc/cpuinfo` names; else the architecture."""
+    """The widest vector instructions in `/proc/cpuinfo`; otherwise the architecture."""
     flags = _find_flags(cpuinfo)
     return next((name for flag, name in INSTRUCTIONS.items() if flag in flags), platform.machine())
 
 
 def choose_precision() -> str:
-    """The precision that this machine trains convolutions fastest in, as Keras names it."""
+    """Keras's name of the precision in which this machine trains convolutions fastest."""
     is_fast = FAST_BFLOAT16 & _find_flags(_read_cpuinfo())
     return "mixed_bfloat16" if is_fast else "float32"
 

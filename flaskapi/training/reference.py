@@ -1,5 +1,5 @@
-"""What the digits were like that a network learned from, for its card: what is sent later is
-compared with that.
+"""The distribution of the digits that a network learned from, for its card. Digits that are sent
+later are compared with it.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ COARSE = 0.04
 
 
 def describe_digits(images: Bytes, labels: Bytes, *, augmented: bool) -> dict[str, Any]:
-    """Count digits by ink share, stroke width and what they are.
+    """Count digits by ink share, stroke width and label.
 
-    Their size and contrast in a picture are not counted, for MNIST's are what its authors made
-    them: 20 pixels and full contrast. Size is expected as `augment.py` varies it, and contrast to
-    be enough: preparing a picture makes the strongest ink 1.
+    Their size and contrast in a picture are not counted, since MNIST's authors set them: 20 pixels
+    and full contrast. The expected size follows from `augment.py`. The expected contrast is enough,
+    since preparing a picture makes the strongest ink 1.
 
     Args:
         images: `uint8 (n, 28, 28)`, 255 the ink; as they are, not varied.

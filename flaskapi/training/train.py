@@ -1,4 +1,4 @@
-"""From a data set to a trained model and its card."""
+"""Train a model from a data set, and write its card."""
 
 import contextlib
 import datetime
@@ -29,7 +29,7 @@ CALIBRATION_COPIES = 4  # of each validation digit, varied as in training
 
 
 class Recipe(NamedTuple):
-    """Everything that decides what comes out of a training."""
+    """Everything that determines the result of a training."""
 
     network: str
     epochs: int  # of which the last `cooling_epochs` end with small steps
@@ -48,7 +48,7 @@ class Recipe(NamedTuple):
 
     @property
     def shape(self) -> Shape:
-        """Of an image, as the network takes it."""
+        """The shape of an image, in the network's form."""
         return (1, 28, 28) if self.channels_first else (28, 28, 1)
 
 
@@ -67,8 +67,8 @@ RECIPES = {
 
 
 class Batches:
-    """The batches of all epochs, one after the other, as `Maker` makes them; in so many processes
-    beside this one, or in none.
+    """The batches of all epochs, one after the other, made by `Maker` in this many other processes,
+    or in none.
     """
 
     def __init__(
@@ -102,9 +102,10 @@ class Batches:
 
 
 class TaughtBatches:
-    """The same batches, with the mean of what teachers say of digits for most of the answer.
+    """The same batches, in which most of each target is the mean of the teachers' answers to
+    digits.
 
-    A teacher that hesitates says which digits an image is like, and which label may be none
+    An uncertain teacher shows which digits an image resembles, and which labels may be wrong
     (Hinton, Vinyals, Dean: "Distilling the Knowledge in a Neural Network", 2015).
     """
 
@@ -140,16 +141,16 @@ def train(
     Args:
         dataset: what to learn from; its test part is used once, at the end.
         recipe: what to train and how.
-        backup: a folder to keep the state in; the same call goes on from there, however this one
+        backup: a folder to keep the state in; the same call continues from there, however this one
             ended.
-        processes: how many others make the batches; what comes out is the same.
+        processes: how many others make the batches; the result is the same.
         keep_every_s: seconds between two states; each epoch's end is kept too.
 
     Returns:
-        The model, its card, how it did on the test part, and the training, to forget its states.
+        The model, its card, its confusion on the test part, and the training, to forget its states.
 
     Raises:
-        DatasetError: fewer training images than the validation part takes.
+        DatasetError: there are fewer training images than the validation part needs.
     """
     if recipe.validation >= len(dataset.train_images):
         raise DatasetError(
@@ -200,14 +201,14 @@ def train(
 
 
 def _teaching(recipe: Recipe) -> Recipe:
-    """The training of the teacher, for as many epochs as it teaches, gentle ones among them."""
+    """The teacher's training, which has as many epochs as it teaches, including the gentle ones."""
     return recipe._replace(
         network="teacher", epochs=recipe.taught_epochs, cooling_epochs=0, taught_epochs=0
     )
 
 
 def _parts(recipe: Recipe, steps: int) -> list[TrainingPart]:
-    """All parts of a training, the teacher's before; what a step costs is counted in
+    """All parts of a training, the teacher's first. The cost of a step is counted in
     multiplications.
     """
     # Backwards as well takes three times as long as forwards.
@@ -247,11 +248,11 @@ def _fit(
     teacher: keras.Model | None,
     processes: int,
 ) -> keras.Model:
-    """Go through the parts of a training, each with its own schedule.
+    """Run the parts of a training, each with its own schedule.
 
-    What was taught goes half of the way back, as what is retrained does (see `finetune`), and in
-    its last epochs is taught by what it has become: as good with digits, it is to be less sure of
-    what is none.
+    The taught network goes half of the way back, as a retrained one does (see `finetune`). In its
+    last epochs it is taught by its own answers. It then reads digits as well, and is less confident
+    on pictures of no digit.
     """
     keras.utils.set_random_seed(recipe.seed)
     model = NETWORKS[recipe.network](recipe.shape)
@@ -343,7 +344,7 @@ def _card(
 
 
 def origin(dataset: Dataset, validation: int, model: keras.Model) -> Card:
-    """What every model's card begins with: when and of what it was made, and with which
+    """The first entries of every model's card: when and from what it was made, and with which
     versions.
     """
     sha256 = dataset.sha256
@@ -373,7 +374,7 @@ def origin(dataset: Dataset, validation: int, model: keras.Model) -> Card:
 
 
 def identity(dataset: Dataset) -> dict[str, str]:
-    """What decides the result of any training beside its recipe."""
+    """What determines the result of any training beside its recipe."""
     return {
         "data": dataset.sha256,
         "backend": keras.backend.backend(),

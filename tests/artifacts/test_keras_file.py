@@ -173,7 +173,7 @@ def keras_1(config: Config) -> Config:
 def test_a_model_of_keras_1_is_refused_by_its_configuration(legacy: Legacy) -> None:
     path = legacy("last")
     rewrite_config(path, keras_1)
-    assert_refused(path, "saved by Keras 1", "train it anew with train_mnist.py")
+    assert_refused(path, "saved by Keras 1", "Train it again with train_mnist.py")
 
 
 def test_a_model_of_keras_1_is_refused_by_its_version(legacy: Legacy) -> None:

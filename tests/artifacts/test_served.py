@@ -17,7 +17,7 @@ from flaskapi.artifacts.compile import compile_artifact
 from flaskapi.artifacts.keras_file import load_artifact
 from flaskapi.artifacts.served import as_served
 from flaskapi.errors import ModelFileError
-from flaskapi.handwriting.conventions import CONVENTIONS, draw_all
+from flaskapi.handwriting.conventions import CONVENTIONS, Convention, draw_all
 
 pytestmark = pytest.mark.train
 
@@ -99,7 +99,7 @@ def test_a_file_that_names_code_is_refused_and_its_code_not_run(
     tmp_path: Path, tiny_model: Build
 ) -> None:
     changes: dict[str, Callable[[dict[str, Any]], Any]] = {
-        "Lambda layer, which holds code": lambda config: dense(config).update(class_name="Lambda"),
+        "a Lambda layer, which contains": lambda config: dense(config).update(class_name="Lambda"),
         "TorchModuleWrapper layer": lambda config: dense(config).update(
             class_name="TorchModuleWrapper"
         ),
@@ -172,6 +172,21 @@ def test_a_saved_model_folder_is_refused_by_name(tmp_path: Path) -> None:
         load_artifact(tmp_path)
 
 
+def fit_lines(convention: Convention) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+    """The weights and biases of the one layer that names drawn digits in a form of pictures best,
+    by least squares: training takes a hundred times as long.
+    """
+    digits, labels = draw_all()
+    pixels = convention.make(digits).reshape(len(digits), -1)
+    middle, scale = pixels.mean(), pixels.std()
+    design = np.hstack([(pixels - middle) / scale, np.ones((len(pixels), 1))])
+    named = np.where(labels[:, np.newaxis] == np.arange(10), 10, -10)
+    ridge = design.T @ design + np.eye(design.shape[1])
+    fitted = np.linalg.solve(ridge, design.T @ named).astype(np.float32)
+    weights = fitted[:-1] / np.float32(scale)
+    return [weights, fitted[-1] - np.float32(middle) * weights.sum(axis=0)]
+
+
 @pytest.mark.parametrize(
     ("form", "shape"),
     [(1, (28, 28, 1)), (2, (28, 28, 1)), (7, (28, 28, 1)), (1, (784,)), (1, (1, 28, 28))],
@@ -180,18 +195,14 @@ def test_a_model_of_another_form_is_refused_and_serves_with_the_layer_that_is_ad
     tmp_path: Path, form: int, shape: tuple[int, ...]
 ) -> None:
     convention = CONVENTIONS[form]
-    digits, labels = draw_all()
-    keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
             keras.Input(shape),
-            keras.layers.BatchNormalization(momentum=0.5),
             keras.layers.Flatten(),
             keras.layers.Dense(10, activation="softmax"),
         ]
     )
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(convention.make(digits).reshape(-1, *shape), labels, epochs=60, verbose=0)
+    model.layers[-1].set_weights(fit_lines(convention))
     model.save(theirs := tmp_path / "theirs.h5")
     with pytest.raises(ModelFileError) as caught:
         compile_artifact(theirs, tmp_path / "theirs.onnx")

@@ -291,5 +291,5 @@ def test_images_are_found_by_name_beside_the_file_and_nowhere_else(tmp_path: Pat
     ):
         with pytest.raises(DatasetError, match="is not among the files"):
             read_image(name, folder)
-    with pytest.raises(DatasetError, match="no base64"):
+    with pytest.raises(DatasetError, match="not base64"):
         read_image("data:image/png;base64,!", folder)

@@ -25,7 +25,7 @@ def _importable() -> Iterator[None]:
     sys.path.insert(0, str(INSTALLER))
     yield
     sys.path.remove(str(INSTALLER))
-    for name in ("ask", "machine", "place", "steps"):
+    for name in ("apache", "ask", "machine", "place", "releases", "system"):
         sys.modules.pop(name, None)
 
 
@@ -142,11 +142,11 @@ def test_a_link_says_which_release_serves_and_old_ones_go(source: Path, place: A
 def test_apaches_files_name_the_host_the_release_and_the_address(
     place: Any, listen: str, host: str, port: int
 ) -> None:
-    import steps
+    import apache
 
     machine = Recorder()
-    assert steps.write_apache(machine, ROOT, place, "digits.example", listen)
-    assert not steps.write_apache(machine, ROOT, place, "digits.example", listen), "the same again"
+    assert apache.write_apache(machine, ROOT, place, "digits.example", listen)
+    assert not apache.write_apache(machine, ROOT, place, "digits.example", listen), "the same again"
     shared = (place.apache / "conf-available" / "flaskapi-server.conf").read_text()
     site = (place.apache / "sites-available" / "flaskapi.conf").read_text()
     for line in (
@@ -159,20 +159,20 @@ def test_apaches_files_name_the_host_the_release_and_the_address(
         assert f"\n{line}\n" in shared
     assert f"\n<VirtualHost {host}>\n" in site
     assert (place.apache / "ports.conf").read_text().startswith(f"Listen {listen}\n")
-    assert ("digits.example", port) == steps.find_address(place)[1::-1]
+    assert ("digits.example", port) == apache.find_address(place)[1::-1]
 
 
 def test_what_certbot_made_of_the_virtual_host_stays_and_goes_with_it(
     main: ModuleType, place: Any
 ) -> None:
-    import steps
+    import apache
 
     machine, sites = Recorder(), place.apache / "sites-available"
-    steps.write_apache(machine, ROOT, place, "digits.example", "80")
+    apache.write_apache(machine, ROOT, place, "digits.example", "80")
     (sites / "flaskapi-le-ssl.conf").write_text("<VirtualHost *:443>")
     with (sites / "flaskapi.conf").open("a") as file:
         file.write("RewriteEngine on\n")
-    assert not steps.write_apache(machine, ROOT, place, "digits.example", "80")
+    assert not apache.write_apache(machine, ROOT, place, "digits.example", "80")
     assert (sites / "flaskapi.conf").read_text().endswith("RewriteEngine on\n")
     assert "as certbot left it" in machine.said[-1]
     (place.apache / "sites-enabled" / "flaskapi.conf").symlink_to(
@@ -185,10 +185,10 @@ def test_what_certbot_made_of_the_virtual_host_stays_and_goes_with_it(
 
 
 def test_units_run_the_release_that_is_current(place: Any) -> None:
-    import steps
+    import system
 
-    for name in steps.UNITS:
-        text = steps.render_unit((ROOT / "deploy" / name).read_text(), place)
+    for name in system.UNITS:
+        text = system.render_unit((ROOT / "deploy" / name).read_text(), place)
         if name.endswith(".service"):
             assert f"\nWorkingDirectory={place.current}\n" in text
             assert f"\nExecStart={place.current}/.venv/bin/python -m flaskapi " in text
@@ -242,7 +242,9 @@ def test_what_would_break_apaches_files_is_refused(
 @pytest.fixture
 def installed(source: Path, place: Any, monkeypatch: pytest.MonkeyPatch, main: ModuleType) -> Any:
     """Two releases: the older serves, the newer is what an upgrade makes of the checkout."""
-    import steps
+    import apache
+    import releases
+    import system
     from place import add_note, copy_code, point
 
     old, new = (copy_code(source, place, now=NOON + timedelta(days=n)) for n in range(2))
@@ -251,9 +253,14 @@ def installed(source: Path, place: Any, monkeypatch: pytest.MonkeyPatch, main: M
     (old / "release.json").write_text('{"revision": "r0005"}')
     point(place, "current", old)
     monkeypatch.setattr(main, "SOURCE", source)
-    monkeypatch.setattr(steps, "make_release", lambda *_, **__: new)
-    for name in ("install_packages", "make_folders", "find_address", "find_broken"):
-        monkeypatch.setattr(steps, name, lambda *_: [])
+    monkeypatch.setattr(releases, "make_release", lambda *_, **__: new)
+    for module, name in (
+        (system, "install_packages"),
+        (system, "make_folders"),
+        (apache, "find_address"),
+        (apache, "find_broken"),
+    ):
+        monkeypatch.setattr(module, name, lambda *_: [])
     monkeypatch.setattr(main, "finish", lambda *_, **__: None)
     return old, new
 
@@ -266,11 +273,11 @@ def upgrade(main: ModuleType, place: Any, machine: Recorder, *flags: str) -> Non
 def test_an_upgrade_is_checked_backed_up_migrated_and_rolled_in_this_order(
     main: ModuleType, place: Any, installed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import steps
+    import releases
 
     machine = Recorder()
-    monkeypatch.setattr(steps, "check_beside", lambda *_: machine.did.append("beside"))
-    monkeypatch.setattr(steps, "check_answers", lambda *_: machine.did.append("answers"))
+    monkeypatch.setattr(releases, "check_beside", lambda *_: machine.did.append("beside"))
+    monkeypatch.setattr(releases, "check_answers", lambda *_: machine.did.append("answers"))
     upgrade(main, place, machine)
     what = ["beside", "backup", "store migrate r0006", "roll", "answers"]
     assert what == [one for part, one in zip(machine.did, what, strict=True) if one in part]
@@ -296,7 +303,7 @@ def test_an_upgrade_that_fails_leaves_what_served_before(
     broken: str,
     undone: list[str],
 ) -> None:
-    import steps
+    import releases
     from machine import FailedError
 
     machine, old, new = Recorder(broken), *installed
@@ -305,7 +312,7 @@ def test_an_upgrade_that_fails_leaves_what_served_before(
         return lambda *_: machine.run(name)
 
     for name in ("beside", "answers"):
-        monkeypatch.setattr(steps, f"check_{name}", fail(name))
+        monkeypatch.setattr(releases, f"check_{name}", fail(name))
     run, failed = machine.run, list[str]()
 
     def once(*command: Any, **settings: Any) -> str:  # the way back goes well
@@ -330,7 +337,7 @@ def test_an_upgrade_that_fails_leaves_what_served_before(
 def test_a_rollback_takes_the_tables_back_by_the_code_that_knows_both(
     main: ModuleType, place: Any, installed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import steps
+    import releases
     from machine import FailedError
     from place import point
 
@@ -340,7 +347,7 @@ def test_a_rollback_takes_the_tables_back_by_the_code_that_knows_both(
         options.run(machine, place, options)
     point(place, "current", new)
     point(place, "previous", old)
-    monkeypatch.setattr(steps, "check_answers", lambda *_: None)
+    monkeypatch.setattr(releases, "check_answers", lambda *_: None)
     options.run(machine, place, options)
     assert ["store migrate r0005"] * 2 == [one[-19:] for one in machine.did if "migrate" in one]
     assert (old, new) == (place.find("current"), place.find("previous"))

@@ -234,8 +234,10 @@ def test_a_port_that_is_none_is_called_so(port: str) -> None:
 @pytest.mark.skipif(
     not (ROOT / ".venv").is_dir(), reason="deploy/run serves from .venv, which `make` creates"
 )
-@pytest.mark.parametrize("kind", [pytest.param("Apache", marks=pytest.mark.apache), "waitress"])
-@pytest.mark.parametrize("host", ["::1", "[::1]"])
+@pytest.mark.parametrize(
+    ("kind", "host"),
+    [pytest.param("Apache", "::1", marks=pytest.mark.apache), ("waitress", "[::1]")],
+)
 def test_it_serves_on_an_ipv6_address(tmp_path: Path, kind: str, host: str) -> None:
     """Written with or without the brackets that it has in a URL."""
     try:

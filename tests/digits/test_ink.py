@@ -8,8 +8,9 @@ from fakes import draw_digit
 
 from flaskapi.digits import Digit, Image
 from flaskapi.digits.ground import FAINTEST
-from flaskapi.digits.ink import WORKING_SIDE_PX, find_ink
+from flaskapi.digits.ink import find_ink
 from flaskapi.digits.normalize import normalize_digit, normalize_looks
+from flaskapi.digits.reduce import WORKING_SIDE_PX
 from flaskapi.errors import NoDigitFoundError
 
 SIDE = 280

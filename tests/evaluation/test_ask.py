@@ -289,6 +289,6 @@ def test_a_service_is_asked_for_numbers_where_it_reads_them() -> None:
 def test_a_number_of_another_form_comes_from_no_such_service(wrong: dict[str, Any]) -> None:
     with (
         serving(Response(json.dumps(NUMBER | wrong))) as url,
-        pytest.raises(ServiceUnreachableError, match="as no such service does"),
+        pytest.raises(ServiceUnreachableError, match="is not one of this service"),
     ):
         ask_service(url, numbers=True)(labelled("digit.png"))

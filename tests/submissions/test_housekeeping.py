@@ -157,14 +157,16 @@ def test_no_request_waits_for_it(store: Database, url: str) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
+    begun_s = time.monotonic()
     try:
         assert 1500 == keep_house(store, KeepingLimits(days=90)).too_old
     finally:
+        took_s = time.monotonic() - begun_s
         is_over.set()
         writer.join()
         other.close()
     assert len(waited_s) > 7, "it writes between the transactions"
-    assert max(waited_s) < 0.8
+    assert max(waited_s) < max(0.8, took_s / 4), "on a slow machine everything takes longer"
 
 
 @pytest.mark.process

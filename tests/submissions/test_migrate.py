@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fakes import make_submission
+from waiting import PATIENCE_S
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions.database import Database
@@ -65,7 +66,7 @@ def test_of_several_processes_that_start_at_once_one_makes_the_tables(url: str) 
         process.stdin.write("x")
         process.stdin.flush()
     assert [REVISION] * 4 == [
-        process.communicate(timeout=30)[0].split()[0] for process in processes
+        process.communicate(timeout=3 * PATIENCE_S)[0].split()[0] for process in processes
     ]
     done = subprocess.run(command, input="x", capture_output=True, text=True, cwd=ROOT, check=True)
     assert f"{REVISION} False\n" == done.stdout, (

@@ -14,6 +14,7 @@ from fakes import draw_digit, encode, make_submission
 from model_files import make_versions
 from operators import store_of
 from playwright.sync_api import Locator, Page, Route, expect
+from waiting import until
 
 from flaskapi.submissions import retrainings
 from flaskapi.submissions.keys import list_keys, make_key
@@ -57,10 +58,7 @@ def labels(site: Site) -> dict[int, str | None]:
 
 
 def wait_for(site: Site, expected: dict[int, str | None]) -> None:
-    deadline_s = time.monotonic() + TIMEOUT_MS / 1000
-    while (found := labels(site)) != expected:
-        assert time.monotonic() < deadline_s, found
-        time.sleep(0.05)
+    until(lambda: labels(site) == expected, TIMEOUT_MS / 1000, why=lambda: labels(site))
 
 
 def keys_of_digits(page: Page) -> list[Locator]:

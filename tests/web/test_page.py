@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from flask import Flask
 from operators import store_of
 from PIL import Image
 from playwright.sync_api import Page, Request, Route, expect
+from waiting import until
 
 from flaskapi.submissions.keys import make_key
 from flaskapi.submissions.listing import Filters, find_page, get_submission
@@ -99,10 +99,11 @@ def kept(app: Flask) -> list[dict[str, Any]]:
 
 def wait_until_kept(app: Flask, *answers: str) -> list[dict[str, Any]]:
     """Wait until these answers are kept, the newest first; tell what is kept of them."""
-    deadline_s = time.monotonic() + TIMEOUT_MS / 1000
-    while (found := [row["prediction"] for row in kept(app)]) != list(answers):
-        assert time.monotonic() < deadline_s, found
-        time.sleep(0.05)
+
+    def found() -> list[str]:
+        return [row["prediction"] for row in kept(app)]
+
+    until(lambda: found() == list(answers), TIMEOUT_MS / 1000, why=found)
     return kept(app)
 
 

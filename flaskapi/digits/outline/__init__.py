@@ -1,7 +1,7 @@
-"""What an image file is made of, seen before anything is decoded: its size, its parts, its cost.
+"""The outline of an image file, read before anything is decoded: its size, its parts, its cost.
 
-Decoders do whatever a file tells them to. Here a file is walked part by part, what no decoder needs
-is left out, and what no honest picture has is refused.
+Decoders do whatever a file tells them to. Here a file is read part by part. Parts that no decoder
+needs are left out, and parts that no honest picture has are rejected.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,13 @@ _READERS: dict[str | None, Callable[[bytes], Outline]] = {
 
 
 def read_outline(data: bytes) -> Outline | None:
-    """Walk the parts of an image file. Takes at most some milliseconds, whatever the file.
+    """Read the parts of an image file. It takes at most some milliseconds, whatever the file.
 
     Args:
         data: a whole PNG, JPEG, GIF, BMP, WebP or TIFF file.
 
     Returns:
-        The outline, or None where the first bytes are those of another format.
+        The outline, or None if the first bytes are those of another format.
 
     Raises:
         InvalidImageError: the parts are truncated or damaged.
@@ -44,8 +44,8 @@ def read_outline(data: bytes) -> Outline | None:
 
 
 def cut(data: bytes) -> bytes:
-    """Cut what follows the picture in an image file that was read, so that nobody keeps anything
-    else in it.
+    """Cut off the bytes after the picture in an image file that was read, so that nothing else in
+    it is kept.
     """
     outline = read_outline(data)
     return data if outline is None or outline.end >= len(data) else data[: outline.end]

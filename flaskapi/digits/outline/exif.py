@@ -1,4 +1,4 @@
-"""How a picture is turned, from EXIF data and XMP; nothing else of either is looked at."""
+"""The orientation of a picture, from EXIF data and XMP. Nothing else of either is read."""
 
 import re
 
@@ -11,11 +11,11 @@ _MOST_XMP_BYTES = 1 << 17
 
 
 def read_orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
-    """Read the orientation (EXIF 2.32, 4.6.5), 1 to 8; 1 where nothing tells one.
+    """Read the orientation (EXIF 2.32, 4.6.5), 1 to 8; 1 if there is none.
 
     Args:
         exif: a TIFF file without pixels, perhaps after `Exif\\0\\0`.
-        xmp: an XMP packet, believed where EXIF has nothing.
+        xmp: an XMP packet, used if the EXIF data have none.
     """
     if exif:
         try:

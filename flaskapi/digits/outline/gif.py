@@ -7,7 +7,7 @@ _CONTROL = 0xF9  # the extension that says which colour is transparent
 
 
 def read(data: bytes) -> Outline:
-    """Walk a GIF; of an animation the first frame is taken."""
+    """Read the blocks of a GIF. Of an animation the first frame counts."""
     width, height = number("<H", data, 6), number("<H", data, 8)
     start = place = _HEADER_BYTES + _table_bytes(data[10])
     control, frame, parts = b"", None, 0
@@ -46,7 +46,7 @@ def _table_bytes(flags: int) -> int:
 
 
 def _skip_blocks(data: bytes, place: int, parts: int) -> tuple[int, int]:
-    """Where the sub-blocks end, and how many there have been in all."""
+    """Where the sub-blocks end, and how many were read so far."""
     while place < len(data) and (length := data[place]):
         place += 1 + length
         parts += 1

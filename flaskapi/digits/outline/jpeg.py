@@ -25,7 +25,7 @@ class _Segment(NamedTuple):
 
 
 def read(data: bytes) -> Outline:
-    """Walk a JPEG; of several pictures in it the first is taken."""
+    """Read the segments of a JPEG. Of several pictures in it the first counts."""
     segments, scan = _head(data)
     frames = [segment for segment in segments if segment.marker in _FRAMES]
     if len(frames) != 1:
@@ -93,7 +93,7 @@ def _is_needed(data: bytes, segment: _Segment) -> bool:
 
 
 def _sampling(data: bytes, frame: _Segment) -> list[tuple[int, int]]:
-    """Of each component, how often it is sampled across and down."""
+    """The sampling factors of each component, across and down."""
     count = data[frame.start + 9]
     if frame.end - frame.start != 10 + 3 * count or not 1 <= count <= 4:
         raise damaged()
@@ -105,7 +105,7 @@ def _sampling(data: bytes, frame: _Segment) -> list[tuple[int, int]]:
 
 
 def _samples(width: int, height: int, sampled: list[tuple[int, int]]) -> int:
-    """The samples of all components, whole units of all of them."""
+    """The number of samples of all components, in whole units."""
     most_across = max(across for across, _ in sampled)
     most_down = max(down for _, down in sampled)
     units = -(-width // (8 * most_across)) * -(-height // (8 * most_down))
@@ -113,7 +113,7 @@ def _samples(width: int, height: int, sampled: list[tuple[int, int]]) -> int:
 
 
 def _scans_end(data: bytes, scan: _Segment) -> int:
-    """Go from scan to scan, and find the end of the picture."""
+    """Find the end of the picture, scan by scan."""
     values = np.frombuffer(data, np.uint8)
     places = np.flatnonzero(values[scan.end : -1] == 0xFF) + scan.end
     following = values[places + 1]

@@ -45,15 +45,15 @@ def too_many(parts: str, most: int) -> TooLargeError:
 
 
 def damaged() -> InvalidImageError:
-    """The error for a file whose parts do not fit together."""
+    """The error for a file whose parts contradict each other."""
     return InvalidImageError(DAMAGED)
 
 
 def number(order: str, data: bytes, at: int) -> int:
-    """The number at a place of a file, by the order and size that `struct` has letters for.
+    """The number at a place of a file, in the order and size that `struct` has letters for.
 
     Raises:
-        InvalidImageError: the file ends before.
+        InvalidImageError: the file ends before it.
     """
     try:
         return int(struct.unpack_from(order, data, at)[0])

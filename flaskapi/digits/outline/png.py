@@ -21,7 +21,7 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
 def read(data: bytes) -> Outline:
-    """Walk a PNG; of an animated one the first picture is taken."""
+    """Read the chunks of a PNG. Of an animated one the first picture counts."""
     chunks, is_as_needed, place = _walk(data)
     if chunks[0][0] != b"IHDR" or chunks[0][2] - chunks[0][1] < 13:
         raise damaged()
@@ -43,7 +43,9 @@ def read(data: bytes) -> Outline:
 
 
 def _walk(data: bytes) -> tuple[list[tuple[bytes, int, int]], bool, int]:
-    """Kind, start and end of what is in each chunk, whether all are needed, and where they end."""
+    """Kind, start and end of each chunk's content, whether all chunks are needed, and where they
+    end.
+    """
     chunks, place, is_as_needed = [], _START, True
     while place + 8 <= len(data):
         length, kind = struct.unpack_from(">L4s", data, place)
@@ -60,7 +62,7 @@ def _walk(data: bytes) -> tuple[list[tuple[bytes, int, int]], bool, int]:
 
 
 def _needed(data: bytes, chunks: list[tuple[bytes, int, int]]) -> bytes:
-    """The same picture in as few chunks as there can be."""
+    """The same picture in as few chunks as possible."""
     view = memoryview(data)
     first: dict[bytes, memoryview] = {}
     for kind, start, end in chunks:
@@ -99,7 +101,7 @@ def _inflated(text: bytes) -> bytes:
 
 
 def _raw_profile(text: bytes) -> bytes | None:
-    """EXIF data as ImageMagick writes them: a name, a length, and hexadecimal digits."""
+    """EXIF data in ImageMagick's form: a name, a length, and hexadecimal digits."""
     try:
         return bytes.fromhex("".join(text[:MOST_TEXT_BYTES].decode("latin-1").split("\n")[3:]))
     except ValueError:

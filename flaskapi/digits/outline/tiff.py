@@ -43,7 +43,7 @@ class _Directory(NamedTuple):
 
 
 def read(data: bytes) -> Outline:
-    """Read the first page of a TIFF; the picture's parts are left where they are in the file."""
+    """Read the first page of a TIFF. The picture's parts stay where they are in the file."""
     order = "<" if data.startswith(b"II") else ">"
     first = _directory(order, data, number(order + "L", data, 4))
     page = _Page(order, data, first.fields)
@@ -82,17 +82,17 @@ def _directory(order: str, data: bytes, place: int) -> _Directory:
 
 
 class _Fields:
-    """The whole numbers in the fields of a page."""
+    """The integers in the fields of a page."""
 
     def __init__(self, order: str, data: bytes, fields: dict[int, _Field]) -> None:
         self._order, self._data, self._fields = order, data, fields
 
     def value(self, tag: int, default: int) -> int:
-        """The first value of a field of whole numbers."""
+        """The first value of a field of integers."""
         return next(iter(self.values(tag, 1)), default)
 
     def values(self, tag: int, most: int) -> tuple[int, ...]:
-        """At most so many values of a field of whole numbers."""
+        """At most this many values of a field of integers."""
         field = self._fields.get(tag)
         if field is None:
             return ()
@@ -145,7 +145,7 @@ class _Page(_Fields):
         return across, down
 
     def check_pieces(self) -> None:
-        """Check how many strips or tiles there are, how large, and where they lie.
+        """Check the number of strips or tiles, their size, and their place in the file.
 
         Raises:
             TooLargeError: there are too many pieces, or they are much larger than the picture.
@@ -188,7 +188,7 @@ class _Page(_Fields):
 
 
 def _last(order: str, data: bytes, first: _Directory) -> int:
-    """Where the last byte lies that belongs to any of the pages."""
+    """Where the last byte of all pages is."""
     end, page, seen, left = first.end, first, set(), _MOST_ENDS
     for _ in range(_MOST_PAGES):
         pieces = (page.fields[tag].values for tag in (_STRIPS, _TILES) if tag in page.fields)

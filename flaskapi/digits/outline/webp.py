@@ -11,7 +11,7 @@ _BYTES_PER_PIXEL = 12  # three pictures of red, green, blue and opacity
 
 
 def read(data: bytes) -> Outline:
-    """Walk a WebP; of an animation the first frame is taken."""
+    """Read the chunks of a WebP. Of an animation the first frame counts."""
     if data[8:12] != b"WEBP":
         raise damaged()
     chunks, end = _walk(data)
@@ -48,7 +48,7 @@ def read(data: bytes) -> Outline:
 
 
 def _walk(data: bytes) -> tuple[list[tuple[bytes, int, int]], int]:
-    """Kind, start and end of what is in each chunk, and where they end."""
+    """Kind, start and end of each chunk's content, and where the chunks end."""
     chunks, place = [], _HEADER_BYTES
     end = min(8 + number("<L", data, 4), len(data))
     while place + 8 <= end:
