@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flaskapi.contract.documents import Problem
+from flaskapi.contract.headers import NO_HEADERS
 from flaskapi.contract.queries import NOTHING, Query
 from flaskapi.errors import FlaskapiError
 
@@ -33,6 +34,7 @@ class Operation(NamedTuple):
     errors: Sequence[type[FlaskapiError]] = ()
     headers: Mapping[str, str] = {}
     problem: Any = Problem  # the document of an error
+    request_headers: Query = NO_HEADERS
 
 
 class DescribedRoute(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 REVISION = (
-    "r0005"  # the newest migration, so that a process which finds it there need not load Alembic
+    "r0006"  # the newest migration, so that a process which finds it there need not load Alembic
 )
 
 metadata = sa.MetaData()
@@ -175,6 +175,22 @@ shadows = sa.Table(
     sa.Column("model", sa.String, primary_key=True),
     sa.Column("prediction", sa.String, nullable=False),
     sa.Column("confidence", sa.Float, nullable=False),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",  # images that were sent under one, which are not kept again
+    metadata,
+    sa.Column("digest", sa.LargeBinary(32), primary_key=True),  # of the key and of who sent it
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),  # in its request
+    sa.Column("fingerprint", sa.LargeBinary(32), nullable=False),  # of the image and the query
+    sa.Column(
+        "submission_id",
+        sa.Uuid,
+        sa.ForeignKey("submissions.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sa.Column("prediction", sa.JSON, nullable=False),  # the answer
 )
 
 chores = sa.Table(

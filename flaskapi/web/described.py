@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from flaskapi.contract.documents import Problem
+from flaskapi.contract.headers import NO_HEADERS
 from flaskapi.contract.operations import JSON, Operation, RequestBody
 from flaskapi.contract.queries import NOTHING, Query
 from flaskapi.errors import FlaskapiError
@@ -22,6 +23,7 @@ def described(
     errors: Sequence[type[FlaskapiError]] = (),
     headers: Mapping[str, str] | None = None,
     problem: Any = Problem,
+    request_headers: Query = NO_HEADERS,
 ) -> Callable[[V], V]:
     """Note at a view what it takes and answers; see `contract/operations.py`.
 
@@ -34,9 +36,12 @@ def described(
         errors: those that do not follow from query, body, scope, limit and address.
         headers: those of a good answer, with their meaning.
         problem: the type of the document of an error.
+        request_headers: the headers that only some routes read, as `contract/headers.py` has them.
     """
     content = answer if isinstance(answer, Mapping) else {} if answer is None else {JSON: answer}
-    operation = Operation(content, status, query, body, errors, headers or {}, problem)
+    operation = Operation(
+        content, status, query, body, errors, headers or {}, problem, request_headers
+    )
 
     def mark(view: V) -> V:
         view.operation = operation  # type: ignore[attr-defined]  # a function takes it, and what wraps it takes it over

@@ -16,6 +16,7 @@ from flaskapi.submissions import changes, moving
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.engine import make_engine
 from flaskapi.submissions.erasing import erase
+from flaskapi.submissions.idempotency import KeyedSubmission, record_once
 from flaskapi.submissions.keys import make_key, revoke_key
 from flaskapi.submissions.labels import Said, say
 from flaskapi.submissions.listing import get_submission
@@ -69,6 +70,10 @@ def fill(store: Database) -> list[UUID]:
     revoke_key(store, "gone")
     request(store, {"epochs": 1}, "ada")
     with_days = metadata.tables["days"], metadata.tables["shadows"]
+    once = KeyedSubmission(
+        make_submission(), 0, bytes(range(32)), {"digit": 7, "confidence": 1 / 3}
+    )
+    record_once(store, bytes(32), [once])
     store.run(
         lambda connection: [
             connection.execute(sa.insert(with_days[0]), {"day": DAY, "summary": {"a": [1, 0.1]}}),
