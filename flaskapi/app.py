@@ -18,6 +18,7 @@ from flaskapi.submissions import NoStore, Store
 
 if TYPE_CHECKING:
     from flaskapi.submissions.database import Database
+    from flaskapi.versions.processes import Processes
     from flaskapi.versions.registry import Registry
     from flaskapi.versions.shadow import Shadowed
     from flaskapi.versions.switch import Switch
@@ -84,7 +85,7 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it; the answer reads as the contract writes it, digit first
     log.init_app(app)
     store = store or _open_store(app)
-    registry = make_registry(app)
+    registry = make_registry(app, store)
     serving: Models = Fixed(classifier) if classifier else _load_versions(app, store, registry)
     if classifier is None:
         detector = make_detector(app)
@@ -186,18 +187,43 @@ def find_address(app: Flask) -> str:
     return app.config["DATABASE_URL"] or f"sqlite:///{app.instance_path}/submissions.db"
 
 
-def make_registry(app: Flask) -> "Registry":
-    """Make the registry of the versions; it reads the folder only when it is asked."""
+def make_registry(app: Flask, store: Store | None = None) -> "Registry":
+    """Make the registry of the versions; it reads nothing until it is asked.
+
+    Args:
+        app: has the settings.
+        store: the database, where the versions are in one; by default that of the settings.
+    """
+    config = app.config
+    if config["VERSIONS_STORE"] == "database":
+        from flaskapi.versions.shared import SharedRegistry
+
+        return SharedRegistry(
+            config["CACHE_PATH"] / "versions",
+            config["MODEL_PATH"],
+            config["CACHE_PATH"],
+            store or make_database(app),
+        )
     from flaskapi.versions.registry import Registry
 
-    return Registry(app.config["VERSIONS_PATH"], app.config["MODEL_PATH"], app.config["CACHE_PATH"])
+    return Registry(config["VERSIONS_PATH"], config["MODEL_PATH"], config["CACHE_PATH"])
+
+
+def _make_processes(app: Flask, store: Store) -> "Processes":
+    path = Path(app.instance_path) / "processes"
+    if app.config["VERSIONS_STORE"] == "database":
+        from flaskapi.versions.shared import SharedProcesses
+
+        return SharedProcesses(path, store)
+    from flaskapi.versions.processes import Processes
+
+    return Processes(path)
 
 
 def _load_versions(app: Flask, store: Store, registry: "Registry") -> "Switch":
     """Load the version that should serve, or the previous one; if neither can be loaded, the
     classifier is the reason.
     """
-    from flaskapi.versions.processes import Processes
     from flaskapi.versions.switch import Switch
 
     def keep(shadowed: "Sequence[Shadowed]") -> None:
@@ -207,7 +233,7 @@ def _load_versions(app: Flask, store: Store, registry: "Registry") -> "Switch":
 
     return Switch(
         registry,
-        Processes(Path(app.instance_path) / "processes"),
+        _make_processes(app, store),
         warm=digit.warm_up,
         keep=None if app.config["STORE"] == "off" else keep,
     )

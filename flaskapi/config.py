@@ -183,6 +183,14 @@ SETTINGS = (
         "the default is `versions`",
     ),
     Setting(
+        "VERSIONS_STORE",
+        "folder",
+        one_of("folder", "database"),
+        "`folder`: the versions are in `VERSIONS_PATH`; `database`: they and the pointer to the "
+        "serving one are in the database, for several instances, and each has copies in "
+        "`CACHE_PATH`",
+    ),
+    Setting(
         "MNIST_PATH",
         None,
         path,
@@ -449,6 +457,11 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
         raise SettingError(
             "PREDICT_KEY_REQUIRED needs keys, which are kept in the store, but STORE is off: set "
             "STORE to on or required."
+        )
+    if values["VERSIONS_STORE"] == "database" and values["STORE"] == "off":
+        raise SettingError(
+            "VERSIONS_STORE = database needs the store, but STORE is off: set STORE to on or "
+            "required."
         )
     for name in ("VERSIONS_PATH", "CACHE_PATH", "METRICS_PATH", "LOG_FILE"):
         if values[name] is not None:

@@ -53,6 +53,10 @@ class ConflictError(FlaskapiError):
     """The request does not fit the current state; the text says why and what to do."""
 
 
+class IdempotencyKeyReusedError(FlaskapiError):
+    """An idempotency key came with another upload before; the text says what to do."""
+
+
 class OverloadedError(FlaskapiError):
     """The service cannot do this in time; the text says what there is too much of."""
 

@@ -139,20 +139,21 @@ def show(options: argparse.Namespace) -> None:
 
 def promote(options: argparse.Namespace) -> int:
     """Promote a version."""
-    check_wait(options)
-    pointer = open_registry().promote(options.version, getpass.getuser())
+    registry = open_registry()
+    check_wait(options, registry)
+    pointer = registry.promote(options.version, getpass.getuser())
     print(f"{pointer.version} serves, generation {pointer.generation}.")
-    return wait_for(options, pointer.generation)
+    return wait_for(options, pointer.generation, registry)
 
 
 def roll_back(options: argparse.Namespace) -> int:
     """Let the previous version serve again."""
-    check_wait(options)
     registry = open_registry()
+    check_wait(options, registry)
     left = registry.read().version
     pointer = registry.roll_back(getpass.getuser())
     print(f"{pointer.version} serves again, generation {pointer.generation}, instead of {left}.")
-    return wait_for(options, pointer.generation)
+    return wait_for(options, pointer.generation, registry)
 
 
 def shadow(options: argparse.Namespace) -> None:

@@ -4,11 +4,16 @@ import argparse
 import json
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flaskapi.errors import FlaskapiError, ServiceUnreachableError
 
+if TYPE_CHECKING:
+    from flaskapi.versions.registry import Registry
+
 TIMEOUT_S = 10.0
+SILENT_S = 12.0  # a process reports every five seconds
+DATABASE = ""  # stands for all instances, in place of an address
 _AGAIN_S = 0.1
 
 
@@ -17,8 +22,11 @@ def add_wait(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--wait",
         metavar="URL",
+        nargs="?",
+        const=DATABASE,
         help="wait until all processes of the service at this address, such as "
-        "http://127.0.0.1:8000, serve it",
+        "http://127.0.0.1:8000, serve it; without an address, where VERSIONS_STORE is "
+        "`database`: all processes of all instances",
     )
     command.add_argument(
         "--timeout",
@@ -29,8 +37,12 @@ def add_wait(command: argparse.ArgumentParser) -> None:
     )
 
 
-def check_wait(options: argparse.Namespace) -> None:
+def check_wait(options: argparse.Namespace, registry: "Registry") -> None:
     """Check `--timeout`, and that a service answers at `--wait`, before anything is changed.
+
+    Args:
+        options: those of the command.
+        registry: has the reports of all instances, where it is shared.
 
     Raises:
         FlaskapiError: one of them is not valid.
@@ -41,27 +53,29 @@ def check_wait(options: argparse.Namespace) -> None:
         raise FlaskapiError(
             f"--timeout is {options.timeout:g}; it must be above 0, and at most 3,600 seconds."
         )
-    _ask(options.wait, options.timeout)
+    _ask(options, registry)
 
 
-def wait_for(options: argparse.Namespace, generation: int) -> int:
+def wait_for(options: argparse.Namespace, generation: int, registry: "Registry") -> int:
     """If `--wait` is given, wait until all processes serve this generation, or one no longer can.
     Gives the exit status.
 
     Raises:
         ServiceUnreachableError: no such service answers there.
+        StoreUnavailableError: the database, which has the reports, cannot be read.
     """
     if options.wait is None:
         return 0
     begun_s = time.monotonic()
     while True:
-        processes = _ask(options.wait, options.timeout)
+        processes = _ask(options, registry)
         others = [one for one in processes if one["generation"] != generation]
         # Another version took its place: this one may have failed at once.
         is_over = all(one["generation"] > generation for one in others)
         waited_s = time.monotonic() - begun_s
         if not others:
-            print(f"All {len(processes)} processes serve it, after {waited_s:.1f} s.")
+            where = _count_instances(processes)
+            print(f"All {len(processes)} processes{where} serve it, after {waited_s:.1f} s.")
             return 0
         if is_over or waited_s > options.timeout:
             for one in others:
@@ -75,7 +89,7 @@ def wait_for(options: argparse.Namespace, generation: int) -> int:
                     refused = "it cannot be used there; the service's log has the reason."
                 why = f": {refused}" if refused else f".{later}"
                 print(
-                    f"error: process {one['pid']} serves {one['version']}, generation "
+                    f"error: process {_name(one)} serves {one['version']}, generation "
                     f"{one['generation']}{why}",
                     file=sys.stderr,
                 )
@@ -89,7 +103,45 @@ def wait_for(options: argparse.Namespace, generation: int) -> int:
         time.sleep(_AGAIN_S)
 
 
-def _ask(url: str, timeout_s: float) -> list[dict[str, Any]]:
+def _count_instances(processes: list[dict[str, Any]]) -> str:
+    instances = {one["instance"] for one in processes if "instance" in one}
+    return f" of {len(instances)} instances" if len(instances) > 1 else ""
+
+
+def _name(process: dict[str, Any]) -> str:
+    """A process as a person finds it, and for how long nothing was heard of it."""
+    if "instance" not in process:
+        return str(process["pid"])
+    name = f"{process['pid']} of {process['instance']}"
+    silent_s = process["silent_s"]
+    return f"{name}, not heard of for {silent_s:.0f} s," if silent_s > SILENT_S else name
+
+
+def _ask(options: argparse.Namespace, registry: "Registry") -> list[dict[str, Any]]:
+    return (
+        _ask_database(registry)
+        if options.wait == DATABASE
+        else _ask_service(options.wait, options.timeout)
+    )
+
+
+def _ask_database(registry: "Registry") -> list[dict[str, Any]]:
+    from flaskapi.versions.shared import SharedRegistry
+
+    if not isinstance(registry, SharedRegistry):
+        raise FlaskapiError(
+            "--wait needs the address of a service, such as http://127.0.0.1:8000: VERSIONS_STORE "
+            "is `folder`, so nobody knows of other instances."
+        )
+    found = [one._asdict() for one in registry.reports()]
+    if not found:
+        raise ServiceUnreachableError(
+            "No process of any instance has reported to the database in the last ten minutes."
+        )
+    return [{name: value for name, value in one.items() if value is not None} for one in found]
+
+
+def _ask_service(url: str, timeout_s: float) -> list[dict[str, Any]]:
     # Not at the top: these take an eighth of a second to load, and every command comes here.
     import http.client
     import urllib.error

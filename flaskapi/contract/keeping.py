@@ -1,17 +1,27 @@
 """What is kept of an image and its answer."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from flaskapi.digits import NormalizedDigit
+from flaskapi.contract.answers import as_number_answer
+from flaskapi.digits import Box, NormalizedDigit
 from flaskapi.digits.decode import media_type
 from flaskapi.digits.encode import to_bytes
 from flaskapi.digits.likeness import measure_likeness
 from flaskapi.digits.outline import cut
-from flaskapi.reading.predictions import NumberPrediction, Prediction
+from flaskapi.reading.predictions import (
+    Alternative,
+    NumberDigit,
+    NumberMark,
+    NumberPrediction,
+    Prediction,
+)
 from flaskapi.submissions import Submission
 from flaskapi.submissions.identifiers import new_id
+
+T = TypeVar("T")
 
 
 class Kept(NamedTuple):
@@ -45,3 +55,28 @@ def to_submission(kept: Kept, route: str, batch: UUID | None) -> Submission:
         else None,
         **likeness,
     )
+
+
+def to_plain(prediction: Prediction | NumberPrediction) -> dict[str, Any]:
+    """The answer as JSON, which `from_plain` reads."""
+    if isinstance(prediction, Prediction):
+        return prediction._asdict()
+    return as_number_answer(prediction, alternatives=True)
+
+
+def from_plain(plain: dict[str, Any]) -> Prediction | NumberPrediction:
+    """The answer that `to_plain` wrote."""
+    if "digit" in plain:
+        return Prediction(**plain)
+    return NumberPrediction(
+        **plain
+        | {
+            "digits": [_with_box(NumberDigit, one) for one in plain["digits"]],
+            "marks": [_with_box(NumberMark, one) for one in plain["marks"]],
+            "alternatives": [Alternative(**one) for one in plain["alternatives"]],
+        }
+    )
+
+
+def _with_box(kind: Callable[..., T], plain: dict[str, Any]) -> T:
+    return kind(**plain | {"box": Box(**plain["box"])})

@@ -11,6 +11,7 @@ from apispec import APISpec
 from flaskapi import errors
 from flaskapi.contract.operations import DescribedRoute, RequestBody
 from flaskapi.contract.problems import PROBLEMS, STATUS, name_of
+from flaskapi.contract.queries import Query
 from flaskapi.contract.schemas import Schemas
 
 _ABOUT = """Handwritten digits and numbers, read from pictures.
@@ -79,7 +80,7 @@ def _describe(
         "tags": [route.rule.split("/")[1] or "page"],
         "summary": " ".join(words[0].split()),
         "description": "\n\n".join([*words[1:], *notes]),
-        "parameters": [*_path(route.rule), *_query(route)],
+        "parameters": [*_path(route.rule), *_query(route), *_request_headers(route)],
         "responses": _answers(route, schemas),
         "security": _security(route.scope, settings),
     }
@@ -120,9 +121,17 @@ def _path(rule: str) -> list[dict[str, Any]]:
 
 
 def _query(route: DescribedRoute) -> list[dict[str, Any]]:
+    return _parameters("query", route.operation.query or {})
+
+
+def _request_headers(route: DescribedRoute) -> list[dict[str, Any]]:
+    return _parameters("header", route.operation.request_headers)
+
+
+def _parameters(place: str, fields: Query) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "query", "description": field.help, "schema": dict(field.schema)}
-        for name, field in (route.operation.query or {}).items()
+        {"name": name, "in": place, "description": field.help, "schema": dict(field.schema)}
+        for name, field in fields.items()
     ]
 
 

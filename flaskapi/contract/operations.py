@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flaskapi.contract.documents import Problem
+from flaskapi.contract.headers import NO_HEADERS
 from flaskapi.contract.queries import NOTHING, Query
 from flaskapi.errors import FlaskapiError
 
@@ -35,6 +36,7 @@ class Operation(NamedTuple):
     headers: Mapping[str, str] = {}
     problem: Mapping[str, Any] = {PROBLEM: Problem}  # the document of an error, by media type
     without_body: Mapping[int, str] = {}  # other good answers, by status, with their meaning
+    request_headers: Query = NO_HEADERS
 
 
 class DescribedRoute(NamedTuple):

@@ -17,6 +17,7 @@ STATUS = {
     errors.UnsupportedImageError: 415,
     errors.InvalidImageError: 422,
     errors.NoDigitFoundError: 422,
+    errors.IdempotencyKeyReusedError: 422,
     errors.OverloadedError: 503,
     errors.ModelUnavailableError: 503,
     errors.StoreUnavailableError: 503,
@@ -46,6 +47,7 @@ PROBLEMS = {
     "unsupported-image": "This is not an image or an archive, or its format is not supported.",
     "invalid-image": "The image cannot be decoded completely: it is truncated or damaged.",
     "no-digit-found": "The image shows no digit: it is blank, or has only grain or lines.",
+    "idempotency-key-reused": "The header Idempotency-Key came with another image or query before.",
     "rate-limited": "This client sends more requests than the limits allow; the header "
     "Retry-After says when to try again.",
     "model-unavailable": "No model can answer at the moment.",

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 REVISION = (
-    "r0005"  # the newest migration, so that a process which finds it there need not load Alembic
+    "r0007"  # the newest migration, so that a process which finds it there need not load Alembic
 )
 
 metadata = sa.MetaData()
@@ -177,9 +177,63 @@ shadows = sa.Table(
     sa.Column("confidence", sa.Float, nullable=False),
 )
 
+idempotency_keys = sa.Table(
+    "idempotency_keys",  # images that were sent under one, which are not kept again
+    metadata,
+    sa.Column("digest", sa.LargeBinary(32), primary_key=True),  # of the key and of who sent it
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),  # in its request
+    sa.Column("fingerprint", sa.LargeBinary(32), nullable=False),  # of the image and the query
+    sa.Column(
+        "submission_id",
+        sa.Uuid,
+        sa.ForeignKey("submissions.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sa.Column("prediction", sa.JSON, nullable=False),  # the answer
+)
+
 chores = sa.Table(
     "chores",  # what processes do by turns
     metadata,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("due_at", Moment, nullable=False),
+)
+
+versions = sa.Table(
+    "versions",  # of the model, where VERSIONS_STORE is `database`
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("registered_at", Moment, nullable=False),
+)
+
+version_files = sa.Table(
+    "version_files",
+    metadata,
+    sa.Column(
+        "version", sa.String, sa.ForeignKey("versions.name", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("sha256", sa.LargeBinary(32), nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+
+pointers = sa.Table(
+    "pointers",  # the one to the version that serves
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("changes", sa.Integer, nullable=False),  # how often it was changed
+    sa.Column("content", sa.JSON, nullable=False),
+)
+
+processes = sa.Table(
+    "processes",  # what each says that it serves
+    metadata,
+    sa.Column("instance", sa.String, primary_key=True),
+    sa.Column("pid", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("started", sa.String, nullable=False),
+    sa.Column("version", sa.String, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("refused", sa.String),
+    sa.Column("heard_at", Moment, nullable=False),
 )

@@ -4,7 +4,7 @@ import logging
 import os
 
 from flaskapi.arrays import Floats
-from flaskapi.errors import ModelUnavailableError, VersionError
+from flaskapi.errors import FlaskapiError, ModelUnavailableError, VersionError
 from flaskapi.versions.follow import Follower
 from flaskapi.versions.lease import Loaded
 from flaskapi.versions.loading import Load
@@ -76,7 +76,7 @@ class Fallback:
             if pointer.version == other.served.version:
                 other = other._replace(served=Served(pointer.version, pointer.generation))
             follower.refused = ""
-        except (OSError, VersionError) as error:
+        except (OSError, FlaskapiError) as error:
             follower.refused = (
                 f"{name}, generation {broken.served.generation}, broke: {reason} "
                 f"It cannot be rolled back for all: {error}"

@@ -107,25 +107,7 @@ def read_pointer(path: Path) -> Pointer:
         VersionError: the file cannot be read, or is damaged.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        before = tuple(
-            Served(str(one["version"]), int(one["generation"])) for one in found["before"]
-        )
-        shadow = (
-            ShadowCandidate(str(found["shadow"]["version"]), float(found["shadow"]["share"]))
-            if found["shadow"]
-            else None
-        )
-        broken = {str(name): str(why) for name, why in found["broken"].items()}
-        return Pointer(
-            str(found["version"]),
-            int(found["generation"]),
-            before,
-            found["changed_at"],
-            found["by"],
-            shadow,
-            broken,
-        )
+        return from_document(json.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         return Pointer()
     except (
@@ -137,18 +119,42 @@ def read_pointer(path: Path) -> Pointer:
         ) from error
 
 
+def from_document(found: dict[str, Any]) -> Pointer:
+    """Make a pointer of what `to_document` gave."""
+    before = tuple(Served(str(one["version"]), int(one["generation"])) for one in found["before"])
+    shadow = (
+        ShadowCandidate(str(found["shadow"]["version"]), float(found["shadow"]["share"]))
+        if found["shadow"]
+        else None
+    )
+    broken = {str(name): str(why) for name, why in found["broken"].items()}
+    return Pointer(
+        str(found["version"]),
+        int(found["generation"]),
+        before,
+        found["changed_at"],
+        found["by"],
+        shadow,
+        broken,
+    )
+
+
+def to_document(pointer: Pointer) -> dict[str, Any]:
+    """The pointer as JSON."""
+    return pointer._asdict() | {
+        "before": [served._asdict() for served in pointer.before],
+        "shadow": pointer.shadow._asdict() if pointer.shadow else None,
+    }
+
+
 def write_pointer(path: Path, pointer: Pointer) -> None:
     """Write the whole file, readable by all; if root writes it, its owner is the folder's. The
     caller holds the folder's lock.
     """
-    document = pointer._asdict() | {
-        "before": [served._asdict() for served in pointer.before],
-        "shadow": pointer.shadow._asdict() if pointer.shadow else None,
-    }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1)
+            json.dump(to_document(pointer), file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)

@@ -33,6 +33,9 @@ class Processes:
         temporary.write_text(json.dumps(self._here | {"started": find_start(pid)}), "utf-8")
         os.replace(temporary, folder / f"{pid}.json")
 
+    def beat(self) -> None:
+        """Called every half second: there is nobody else to tell."""
+
     def all(self) -> list[dict[str, Any]]:
         """What each process serves, in the order of their ids; including this one, even if nothing
         could be written.

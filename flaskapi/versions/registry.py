@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from flaskapi.versions.version import (
 POINTER = "serving.json"
 _MOST_CARDS = 100  # in the cache; each takes some kilobytes
 _ABANDONED_S = 3600  # age from which an unfinished folder counts as abandoned
+_REMOVED = ".removed."  # begins the names of folders that are to be erased
 
 
 class Registry:
@@ -328,42 +329,43 @@ class Registry:
 
         Gives the names of what was removed; what was abandoned unfinished is removed too.
         """
-        removed: dict[str, Path] = {}
+        removed: list[str] = []
 
         def change(pointer: Pointer) -> Pointer:
-            versions = [
-                version.name for version in self.versions() if version.name not in pointer.broken
-            ]
+            names = [version.name for version in self.versions()]
+            sound = [name for name in names if name not in pointer.broken]
             kept = {
-                *versions[max(0, len(versions) - keep) :],
+                *sound[max(0, len(sound) - keep) :],
                 pointer.version,
                 *(served.version for served in self.targets(pointer)[:1]),
             }
             kept |= {pointer.shadow.version} if pointer.shadow else set()
-            for version in self.versions():
-                if version.name not in kept:
-                    removed[version.name] = self.path / f".{uuid.uuid4().hex}"
-                    os.replace(version.path, removed[version.name])
+            removed[:] = sorted(set(names) - kept)
             return pointer.without(set(removed))
 
-        self._change(change)
-        abandoned = [
-            left
-            for left in self.path.glob(".*/")
-            if time.time() - left.stat().st_mtime > _ABANDONED_S
-        ]
-        for gone in (*removed.values(), *abandoned):
-            shutil.rmtree(gone, ignore_errors=True)
-        return sorted(removed)
+        self._change(change, removed)
+        for gone in self.path.glob(".*/"):
+            with contextlib.suppress(FileNotFoundError):  # another process was first
+                age_s = time.time() - gone.stat().st_mtime
+                if gone.name.startswith(_REMOVED) or age_s > _ABANDONED_S:
+                    shutil.rmtree(gone, ignore_errors=True)
+        return removed
 
-    def _change(self, change: Callable[[Pointer], Pointer]) -> Pointer:
+    def _change(self, change: Callable[[Pointer], Pointer], removed: Sequence[str] = ()) -> Pointer:
+        """Change the pointer, and remove versions with the names that are in `removed` by then."""
         self._make_folder()
         with folder_locked(self.path):
             before = self.read()
             after = change(before)
+            self._set_aside(removed)
             if after != before:
                 write_pointer(self.path / POINTER, after)
         return after
+
+    def _set_aside(self, names: Iterable[str]) -> None:
+        """Take versions away; `prune` erases them."""
+        for name in names:
+            os.replace(self.path / name, self.path / f"{_REMOVED}{uuid.uuid4().hex}")
 
     def _make_folder(self) -> None:
         if not self.path.is_dir():
@@ -392,14 +394,18 @@ class Registry:
         version = Version(name, self.path / name)
 
         def change(pointer: Pointer) -> Pointer:
-            if version.path.exists():
-                try:
-                    check_answers(self.load(name))
-                    return pointer.forgive(name)
-                except ModelUnavailableError:
-                    os.replace(version.path, self.path / f".{name}.{uuid.uuid4().hex}")
-            os.rename(folder, version.path)
+            self._put(folder, version)
             return pointer.forgive(name)
 
         self._change(change)
         return version
+
+    def _put(self, folder: Path, version: Version) -> None:
+        """Give the folder its name. The caller holds the folder's lock."""
+        if version.path.exists():
+            try:
+                check_answers(self.load(version.name))
+                return
+            except ModelUnavailableError:
+                self._set_aside([version.name])
+        os.rename(folder, version.path)

@@ -118,6 +118,7 @@ class Switch:
                 free_memory()
                 self._untrimmed = False
             self._follow()
+        self._processes.beat()
 
     def fail_over(self, broken: Loaded, batch: Floats, error: Exception) -> tuple[Loaded, Floats]:
         """Answer in place of a version that failed; see `Fallback.answer`."""

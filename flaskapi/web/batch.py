@@ -10,9 +10,10 @@ from flask import Blueprint, Flask, Response, current_app, request, stream_with_
 
 from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.answers import add_id, encode_result, to_result
+from flaskapi.contract.headers import UPLOAD
 from flaskapi.contract.keeping import Kept
 from flaskapi.contract.problems import PICTURE_ERRORS
-from flaskapi.errors import FlaskapiError
+from flaskapi.errors import FlaskapiError, IdempotencyKeyReusedError
 from flaskapi.reading.many import Answer, Route
 from flaskapi.reading.predictions import NumberPrediction, Prediction
 from flaskapi.submissions.identifiers import new_id
@@ -30,11 +31,12 @@ from flaskapi.web.forms_of_answer import (
     wanted_form,
 )
 from flaskapi.web.gate import gate
+from flaskapi.web.idempotency import Idempotency, find_idempotency
 from flaskapi.web.items import read_items
 from flaskapi.web.limits import limited_by
 from flaskapi.web.payload import read_query
-from flaskapi.web.record import record
-from flaskapi.web.services import services
+from flaskapi.web.record import record_once
+from flaskapi.web.services import services, this_request
 from flaskapi.web.work import Work
 
 blueprint = Blueprint("batch", __name__)
@@ -58,7 +60,8 @@ def init_app(app: Flask) -> None:
     },
     query=queries.BATCH,
     body=bodies.IMAGES,
-    errors=PICTURE_ERRORS,
+    errors=(*PICTURE_ERRORS, IdempotencyKeyReusedError),
+    request_headers=UPLOAD,
 )
 @limited_by("PREDICT_RATE_LIMIT")
 @key_if_required
@@ -69,7 +72,7 @@ def predict_batch() -> Response:
     """
     query = read_query(request, queries.BATCH)
     route: Route = "number" if query.get("route") == "number" else "digit"
-    reader = services().reader
+    reader, idempotency = services().reader, find_idempotency(this_request())
     form = wanted_form(NDJSON)
     gate().admit_batch()
     with ExitStack() as until_answered:
@@ -78,14 +81,17 @@ def predict_batch() -> Response:
         work = Work()
         results = _results(
             _computed(_chunks(reader.many(items, route, split=False)), work.stopped),
+            idempotency,
             keep=query.get("keep") != "false",
         )
         answer = _Document(results) if form == JSON else _Lines(results, form, route)
         return _answer(answer, work, until_answered)
 
 
-def _results(chunks: Iterator[list[Answer]], *, keep: bool) -> Iterator[dict[str, Any]]:
-    metrics, batch = services().metrics, new_id()
+def _results(
+    chunks: Iterator[list[Answer]], idempotency: Idempotency | None, *, keep: bool
+) -> Iterator[dict[str, Any]]:
+    metrics, batch, first = services().metrics, new_id(), 0
     for chunk in chunks:
         for answer in chunk:
             if isinstance(answer.outcome, Prediction):
@@ -94,15 +100,21 @@ def _results(chunks: Iterator[list[Answer]], *, keep: bool) -> Iterator[dict[str
                 metrics.count_number(answer.outcome)
             else:
                 metrics.count_refused()
-        kept = [
-            Kept(one.image, one.outcome, one.normalized)
-            for one in chunk
+        read = {
+            place: Kept(one.image, one.outcome, one.normalized)
+            for place, one in enumerate(chunk, first)
             if not isinstance(one.outcome, Exception)
-        ]
-        ids = iter(record(kept, batch, keep=keep))
+        }
+        recorded = iter(
+            record_once([*read.values()], idempotency, batch, keep=keep, places=[*read])
+        )
+        first += len(chunk)
         for answer in chunk:
-            result = to_result(answer, describe)
-            yield result if "error" in result else add_id(result, next(ids))
+            if isinstance(answer.outcome, Exception):
+                yield to_result(answer, describe)
+            else:
+                prediction, identifier = next(recorded)
+                yield add_id(to_result(answer._replace(outcome=prediction)), identifier)
 
 
 def _chunks(answers: Iterator[Answer]) -> Iterator[list[Answer]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from flaskapi.contract.documents import Problem
+from flaskapi.contract.headers import NO_HEADERS
 from flaskapi.contract.operations import JSON, PROBLEM, Operation, RequestBody
 from flaskapi.contract.queries import NOTHING, Query
 from flaskapi.errors import FlaskapiError
@@ -23,6 +24,7 @@ def described(
     headers: Mapping[str, str] | None = None,
     problem: Any = Problem,
     without_body: Mapping[int, str] | None = None,
+    request_headers: Query = NO_HEADERS,
 ) -> Callable[[V], V]:
     """Note at a view what it takes and answers; see `contract/operations.py`.
 
@@ -36,11 +38,20 @@ def described(
         headers: those of a good answer, with their meaning.
         problem: the type of the document of an error; or by media type what is answered.
         without_body: other good answers, by status, with their meaning.
+        request_headers: the headers that only some routes read, as `contract/headers.py` has them.
     """
     content = answer if isinstance(answer, Mapping) else {} if answer is None else {JSON: answer}
     fault = problem if isinstance(problem, Mapping) else {PROBLEM: problem}
     operation = Operation(
-        content, status, query, body, errors, headers or {}, fault, without_body or {}
+        content,
+        status,
+        query,
+        body,
+        errors,
+        headers or {},
+        fault,
+        without_body or {},
+        request_headers,
     )
 
     def mark(view: V) -> V:

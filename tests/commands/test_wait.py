@@ -6,13 +6,21 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from operators import place_empty_store
 from servers import free_port
 
 from flaskapi.commands.wait import wait_for
-from flaskapi.errors import ServiceUnreachableError
+from flaskapi.errors import FlaskapiError, ServiceUnreachableError
+from flaskapi.submissions.database import Database
+from flaskapi.submissions.versions import ProcessReport, report_process
+from flaskapi.versions.registry import Registry
+from flaskapi.versions.shared import SharedRegistry
+
+NOWHERE = Registry(Path("none"), Path("none.h5"), Path("none"))
 
 
 @contextlib.contextmanager
@@ -51,7 +59,7 @@ def processes(*generations: int) -> dict[str, Any]:
 
 
 def wait(url: str | None, generation: int, timeout: float = 5) -> int:
-    return wait_for(argparse.Namespace(wait=url, timeout=timeout), generation)
+    return wait_for(argparse.Namespace(wait=url, timeout=timeout), generation, NOWHERE)
 
 
 def test_without_a_url_nothing_is_waited_for() -> None:
@@ -98,3 +106,31 @@ def test_what_is_no_such_service_is_named(answer: Any) -> None:
 def test_nothing_there_is_named_too() -> None:
     with pytest.raises(ServiceUnreachableError, match="refused"):
         wait(f"http://127.0.0.1:{free_port()}/", 3)
+
+
+def test_without_an_address_all_instances_are_asked_by_the_database(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place_empty_store(tmp_path)
+    store = Database(f"sqlite:///{tmp_path}/submissions.db", "process")
+    shared = SharedRegistry(tmp_path / "versions", tmp_path / "none.h5", tmp_path, store)
+    options = argparse.Namespace(wait="", timeout=0.3)
+
+    def report(instance: str, generation: int, refused: str | None = None) -> None:
+        made = ProcessReport(instance, 7, "1", "v", generation, refused)
+        report_process(store, made, lambda *_: False)
+
+    with pytest.raises(ServiceUnreachableError, match="No process"):
+        wait_for(options, 3, shared)
+    report("a:/srv", 3)
+    report("b:/srv", 2, "v3, generation 3, does not serve here: it is damaged.")
+    assert 1 == wait_for(options, 3, shared)
+    said = capsys.readouterr().err
+    assert "process 7 of b:/srv serves v, generation 2: v3, generation 3, does not" in said
+    assert "1 of 2 processes do not serve it" in said
+    report("b:/srv", 3)
+    assert 0 == wait_for(options, 3, shared)
+    assert "All 2 processes of 2 instances serve it" in capsys.readouterr().out
+    with pytest.raises(FlaskapiError, match="VERSIONS_STORE"):
+        wait_for(options, 3, NOWHERE)
+    store.close()

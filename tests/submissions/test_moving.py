@@ -16,11 +16,19 @@ from flaskapi.submissions import changes, moving
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.engine import make_engine
 from flaskapi.submissions.erasing import erase
+from flaskapi.submissions.idempotency import KeyedSubmission, record_once
 from flaskapi.submissions.keys import make_key, revoke_key
 from flaskapi.submissions.labels import Said, say
 from flaskapi.submissions.listing import get_submission
 from flaskapi.submissions.retrainings import request
 from flaskapi.submissions.tables import metadata
+from flaskapi.submissions.versions import (
+    ProcessReport,
+    StoredPointer,
+    change_stored,
+    put_version,
+    report_process,
+)
 
 SENDER, OPERATOR = Said("4", "sender", client=b"c"), Said("9", "operator", key_name="ada")
 
@@ -69,6 +77,13 @@ def fill(store: Database) -> list[UUID]:
     revoke_key(store, "gone")
     request(store, {"epochs": 1}, "ada")
     with_days = metadata.tables["days"], metadata.tables["shadows"]
+    once = KeyedSubmission(
+        make_submission(), 0, bytes(range(32)), {"digit": 7, "confidence": 1 / 3}
+    )
+    record_once(store, bytes(32), [once])
+    put_version(store, "2026-01-01-00000000", {"my_model.h5": bytes(range(256))})
+    assert change_stored(store, StoredPointer(0, None), {"version": "é"})
+    report_process(store, ProcessReport("a", 7, "1", "v", 3, None), lambda *_: False)
     store.run(
         lambda connection: [
             connection.execute(sa.insert(with_days[0]), {"day": DAY, "summary": {"a": [1, 0.1]}}),

@@ -4,6 +4,7 @@ archives of them. It loads this module by SCHEMATHESIS_HOOKS.
 
 import base64
 import io
+import uuid
 from typing import Any
 
 import numpy as np
@@ -57,3 +58,10 @@ def good_pictures_are_answered(ctx: Any, response: Any, case: Any) -> None:
 def filter_path_parameters(ctx: Any, path_parameters: dict[str, Any] | None) -> bool:
     """The key by which all is asked is not to be revoked."""
     return (path_parameters or {}).get("name") != "schemathesis"
+
+
+@schemathesis.hook
+def before_call(ctx: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    """A good key is a new one for each upload: that one comes again with another is refused."""
+    if case.meta and case.meta.generation.mode.is_positive and "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = str(uuid.uuid4())

@@ -49,13 +49,15 @@ def test_a_preflight_says_what_the_route_takes_and_needs_no_key(tmp_path: Path) 
     asked = {
         "Origin": SHOP,
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization,content-type",
+        "Access-Control-Request-Headers": "authorization,content-type,idempotency-key",
     }
     answer = app.test_client().options("/predict", headers=asked)
     assert 200 == answer.status_code
     assert SHOP == answer.headers["Access-Control-Allow-Origin"]
     assert {"POST", "OPTIONS"} == set(answer.access_control_allow_methods or ())
-    assert {"authorization", "content-type"} == set(answer.access_control_allow_headers or ())
+    assert {"authorization", "content-type", "idempotency-key"} == set(
+        answer.access_control_allow_headers or ()
+    )
     assert int(answer.headers["Access-Control-Max-Age"]) > 0
     assert "Origin" in answer.headers["Vary"]
     store_of(app).close()
