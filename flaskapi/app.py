@@ -47,6 +47,7 @@ def create_app(
     from flaskapi.web import (
         access,
         batch,
+        batches,
         client,
         cors,
         docs,
@@ -106,6 +107,7 @@ def create_app(
         access,
         predict,
         batch,
+        batches,
         number,
         inference,
         labels,

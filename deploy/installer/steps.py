@@ -20,7 +20,8 @@ SITE, SHARED = "flaskapi.conf", "flaskapi-server.conf"
 # Those that are enabled wherever there is systemd; the worker needs TensorFlow, and is asked for.
 TIMERS = ("flaskapi-housekeeping.timer", "flaskapi-backup.timer")
 WORKER = "flaskapi-retrain.service"
-UNITS = (*TIMERS, "flaskapi-housekeeping.service", "flaskapi-backup.service", WORKER)
+BATCHES = "flaskapi-batches.service"
+UNITS = (*TIMERS, BATCHES, "flaskapi-housekeeping.service", "flaskapi-backup.service", WORKER)
 PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input")
 
 
@@ -278,7 +279,7 @@ def write_units(machine: Machine, release: Path, place: Place, *, worker: bool) 
     if not machine.has_systemd():
         machine.say(
             "No systemd runs here. Left out: Apache's start with the machine, the daily backup, "
-            "the hourly housekeeping, and the worker that retrains."
+            "the hourly housekeeping, and the workers that answer batches and retrain."
         )
         return
     changed = False
@@ -288,10 +289,11 @@ def write_units(machine: Machine, release: Path, place: Place, *, worker: bool) 
     if changed:
         machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "enable", "--now", "--quiet", "apache2", *TIMERS)
-    if worker:
-        machine.run("systemctl", "enable", "--quiet", WORKER)
-        machine.run("systemctl", "restart", WORKER)
-    machine.say(f"systemd: {', '.join(TIMERS)}{f', {WORKER}' if worker else ''}.")
+    workers = (BATCHES, WORKER) if worker else (BATCHES,)
+    for name in workers:
+        machine.run("systemctl", "enable", "--quiet", name)
+        machine.run("systemctl", "restart", name)
+    machine.say(f"systemd: {', '.join((*TIMERS, *workers))}.")
 
 
 def flaskapi(

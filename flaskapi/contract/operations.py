@@ -33,6 +33,7 @@ class Operation(NamedTuple):
     errors: Sequence[type[FlaskapiError]] = ()
     headers: Mapping[str, str] = {}
     problem: Any = Problem  # the document of an error
+    accepted: Any = None  # what is answered with 202 to who prefers to be answered later
 
 
 class DescribedRoute(NamedTuple):

@@ -22,6 +22,7 @@ def described(
     errors: Sequence[type[FlaskapiError]] = (),
     headers: Mapping[str, str] | None = None,
     problem: Any = Problem,
+    accepted: Any = None,
 ) -> Callable[[V], V]:
     """Note at a view what it takes and answers; see `contract/operations.py`.
 
@@ -34,9 +35,10 @@ def described(
         errors: those that do not follow from query, body, scope, limit and address.
         headers: those of a good answer, with their meaning.
         problem: the type of the document of an error.
+        accepted: the type of the JSON that is answered with 202 to `Prefer: respond-async`.
     """
     content = answer if isinstance(answer, Mapping) else {} if answer is None else {JSON: answer}
-    operation = Operation(content, status, query, body, errors, headers or {}, problem)
+    operation = Operation(content, status, query, body, errors, headers or {}, problem, accepted)
 
     def mark(view: V) -> V:
         view.operation = operation  # type: ignore[attr-defined]  # a function takes it, and what wraps it takes it over

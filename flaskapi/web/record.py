@@ -45,9 +45,15 @@ def record(
         if current_app.config["STORE"] == "required":
             raise
         return [None] * len(kept)
+    note_kept(kept, ids)
+    return [str(identifier) if identifier else None for identifier in ids]
+
+
+def note_kept(kept: Sequence[Kept], ids: Sequence[UUID | None]) -> None:
+    """Count what was kept, and show its digits to the version in the shadow, if there is one."""
+    own = services()
     own.metrics.count_submissions(len(kept), kept=True)
     if shadow := own.models.shadow:
         for one, identifier in zip(kept, ids, strict=True):
             if one.normalized is not None and identifier is not None:
                 shadow.offer(identifier, one.normalized.pixels)
-    return [str(identifier) if identifier else None for identifier in ids]
