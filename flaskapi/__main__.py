@@ -6,6 +6,7 @@ import sys
 
 from flaskapi.commands import (
     backup,
+    batches,
     check_written,
     evaluate,
     exchange,
@@ -61,7 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for part in (
-        *(service, files, models, retrain, evaluate, predict),
+        *(service, files, models, retrain, evaluate, predict, batches),
         *(forget, exchange, keys, backup, store),
     ):
         part.add_commands(commands)

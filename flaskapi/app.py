@@ -49,6 +49,7 @@ def create_app(
     from flaskapi.web import (
         access,
         batch,
+        batches,
         client,
         cors,
         docs,
@@ -109,6 +110,7 @@ def create_app(
         access,
         predict,
         batch,
+        batches,
         number,
         inference,
         labels,

@@ -387,6 +387,26 @@ SETTINGS = (
         "disk, at most 1 GiB",
     ),
     Setting(
+        "KEEP_BATCH_DAYS",
+        1,
+        days,
+        "for how many days the answers of an asynchronous batch are kept after its end, and one "
+        "that no worker takes",
+    ),
+    Setting(
+        "MAX_ASYNC_BATCHES",
+        10,
+        at_least(1),
+        "most asynchronous batches of one key that are kept at once, or of one client without a "
+        "key; more are answered 429",
+    ),
+    Setting(
+        "MAX_ASYNC_BYTES",
+        1024 * MIB,
+        at_least(1),
+        "most bytes of the bodies and answers of these batches together",
+    ),
+    Setting(
         "HOUSEKEEPING",
         "on",
         one_of("on", "off"),

@@ -16,7 +16,8 @@ TRIED = ("debian 12", "debian 13", "ubuntu 24.04")
 # Those that are enabled wherever there is systemd; the worker needs TensorFlow, and is asked for.
 TIMERS = ("flaskapi-housekeeping.timer", "flaskapi-backup.timer")
 WORKER = "flaskapi-retrain.service"
-UNITS = (*TIMERS, "flaskapi-housekeeping.service", "flaskapi-backup.service", WORKER)
+BATCHES = "flaskapi-batches.service"
+UNITS = (*TIMERS, BATCHES, "flaskapi-housekeeping.service", "flaskapi-backup.service", WORKER)
 
 
 def name_system(release: Path = Path("/etc/os-release")) -> str:
@@ -66,7 +67,7 @@ def write_units(machine: Machine, release: Path, place: Place, *, worker: bool) 
     if not machine.has_systemd():
         machine.say(
             "No systemd runs here. Left out: Apache's start with the machine, the daily backup, "
-            "the hourly housekeeping, and the worker that retrains."
+            "the hourly housekeeping, and the workers that answer batches and retrain."
         )
         return
     changed = False
@@ -76,10 +77,11 @@ def write_units(machine: Machine, release: Path, place: Place, *, worker: bool) 
     if changed:
         machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "enable", "--now", "--quiet", "apache2", *TIMERS)
-    if worker:
-        machine.run("systemctl", "enable", "--quiet", WORKER)
-        machine.run("systemctl", "restart", WORKER)
-    machine.say(f"systemd: {', '.join(TIMERS)}{f', {WORKER}' if worker else ''}.")
+    workers = (BATCHES, WORKER) if worker else (BATCHES,)
+    for name in workers:
+        machine.run("systemctl", "enable", "--quiet", name)
+        machine.run("systemctl", "restart", name)
+    machine.say(f"systemd: {', '.join((*TIMERS, *workers))}.")
 
 
 def render_unit(text: str, place: Place) -> str:

@@ -237,7 +237,7 @@ def _finish(instance: Path, known: dict[str, Any]) -> None:
         changes.end_notes(source)
     if brought:
         print(f"Brought {brought:,} changes of old processes.")
-    print("A worker that retrains has to be restarted too: systemctl restart flaskapi-retrain.")
+    print("Workers have to be restarted too: systemctl restart flaskapi-batches flaskapi-retrain.")
 
 
 def _roll(instance: Path) -> "subprocess.Popen[bytes] | None":

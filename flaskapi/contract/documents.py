@@ -92,6 +92,25 @@ DIGIT_OF_MANY = Merged("DigitOfMany", (Named, Prediction, Receipt))
 NUMBER_OF_MANY = Merged("NumberOfMany", (Named, NumberPrediction, Receipt, NumberMore))
 
 
+class BatchState(TypedDict):
+    """A batch that a worker answers, and how far it is."""
+
+    id: UUID
+    state: Literal["requested", "running", "done", "failed"]
+    images: COUNT | None
+    answered: COUNT
+    failed: COUNT
+    progress: SHARE | None
+    seconds_left: Annotated[float, _keywords(minimum=0)] | None
+    requested_at: MOMENT
+    heard_at: MOMENT | None
+    finished_at: MOMENT | None
+    expires_at: MOMENT
+    results: str | None
+    error: NotRequired[Problem]
+    note: NotRequired[str]
+
+
 class BatchAnswer(TypedDict):
     """Of each image its answer or its error, in the order sent."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from apispec import APISpec
 
 from flaskapi import errors
-from flaskapi.contract.operations import DescribedRoute, RequestBody
+from flaskapi.contract.operations import JSON, DescribedRoute, RequestBody
 from flaskapi.contract.problems import PROBLEMS, STATUS, name_of
 from flaskapi.contract.queries import Query
 from flaskapi.contract.schemas import Schemas
@@ -26,6 +26,10 @@ _HEADERS = {
     "X-Request-ID": "the identifier of the request, which the log has too",
     "Retry-After": "after how many seconds to come back",
     "WWW-Authenticate": "how to authenticate: Bearer",
+}
+_LATER_HEADERS = {
+    "Location": "where to watch it",
+    "Preference-Applied": "`respond-async`",
 }
 # Of each scope the errors of who has no key that opens it; `sender or label` needs none.
 _KEY_ERRORS = (
@@ -80,7 +84,12 @@ def _describe(
         "tags": [route.rule.split("/")[1] or "page"],
         "summary": " ".join(words[0].split()),
         "description": "\n\n".join([*words[1:], *notes]),
-        "parameters": [*_path(route.rule), *_query(route), *_request_headers(route)],
+        "parameters": [
+            *_path(route.rule),
+            *_query(route),
+            *_request_headers(route),
+            *_preference(route),
+        ],
         "responses": _answers(route, schemas),
         "security": _security(route.scope, settings),
     }
@@ -135,6 +144,14 @@ def _parameters(place: str, fields: Query) -> list[dict[str, Any]]:
     ]
 
 
+def _preference(route: DescribedRoute) -> list[dict[str, Any]]:
+    """The header by which a caller prefers to be answered later (RFC 7240)."""
+    if route.operation.accepted is None:
+        return []
+    words = "`respond-async`: a worker does it; the answer is 202, and says where to look"
+    return [{"name": "Prefer", "in": "header", "description": words, "schema": {"type": "string"}}]
+
+
 def _body(body: RequestBody, schemas: Schemas, settings: Mapping[str, Any]) -> dict[str, Any]:
     limits = ", ".join(f"`{name}` = {settings[name]:,}" for name in body.most)
     return {
@@ -164,6 +181,12 @@ def _answers(route: DescribedRoute, schemas: Schemas) -> dict[str, Any]:
             **_content({kind: schemas.of(what) for kind, what in operation.answer.items()}),
         }
     }
+    if operation.accepted is not None:
+        answers["202"] = {
+            "description": HTTPStatus.ACCEPTED.phrase,
+            "headers": _headers() | _own_headers(_LATER_HEADERS),
+            **_content({JSON: schemas.of(operation.accepted)}),
+        }
     if "ETag" in operation.headers:
         answers["304"] = {"description": "The caller has it already.", "headers": _headers()}
     for status, meaning in operation.without_body.items():

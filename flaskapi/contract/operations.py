@@ -37,6 +37,7 @@ class Operation(NamedTuple):
     problem: Mapping[str, Any] = {PROBLEM: Problem}  # the document of an error, by media type
     without_body: Mapping[int, str] = {}  # other good answers, by status, with their meaning
     request_headers: Query = NO_HEADERS
+    accepted: Any = None  # what is answered with 202 to who prefers to be answered later
 
 
 class DescribedRoute(NamedTuple):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from flaskapi.reading.checks import CHECKS
+from flaskapi.reading.many import Route
 
 
 class QueryField(NamedTuple):
@@ -127,3 +128,8 @@ KEYS: Query = {
     "limit": _whole(1, 200, "how many on a page; 100 by default"),
     "after": _like(r"[^\x00-\x1f]{1,64}", "a key's name", "go on behind this key"),
 }
+
+
+def read_route(query: Mapping[str, str]) -> Route:
+    """What a request with many images wants to be read in each, by its query."""
+    return "number" if query.get("route") == "number" else "digit"

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Store, retrainings
-from flaskapi.submissions.retrainings import FAILED, PROMOTED, SILENT, STAYED, Retraining
+from flaskapi.submissions.leases import FAILED
+from flaskapi.submissions.retrainings import PROMOTED, SILENT, STAYED, Retraining
 
 HEAR_S = 5.0  # between two signs of life
 NOTE_S = 30.0  # between two notes that there is a worker

@@ -66,9 +66,14 @@ class Database:
     def kind(self) -> str:
         return self._parsed.get_backend_name()
 
-    def record(self, kept: list[Submission]) -> list[UUID | None]:
+    def record(
+        self, kept: list[Submission], also: Callable[[sa.Connection], None] | None = None
+    ) -> list[UUID | None]:
         """Keep submissions, all in one transaction or none; an image that is stored already is not
         stored again.
+
+        Args:
+            also: what else is done in this transaction, first; an error of it ends both.
 
         Raises:
             StoreUnavailableError: the database cannot be reached or written; the text says why.
@@ -77,11 +82,14 @@ class Database:
         late = [one.received_at for one in kept if one.received_at < datetime.now(UTC) - SETTLED]
 
         def work(connection: sa.Connection) -> None:
-            insert(connection, kept, digests)
+            if also:
+                also(connection)
+            if kept:
+                insert(connection, kept, digests)
             forget_days(connection, late)
 
         self.check_room()
-        self.run(work, alone=not late)
+        self.run(work, alone=not late and also is None)
         return [one.id for one in kept]
 
     def expect(self) -> contextlib.AbstractContextManager[None]:

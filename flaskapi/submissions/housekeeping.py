@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from flaskapi.errors import StoreUnavailableError
-from flaskapi.submissions import Store
+from flaskapi.submissions import Store, batches
 from flaskapi.submissions.chores import is_due, take_chore
 from flaskapi.submissions.erasing import empty_log, erase_before, erase_beyond, erase_for_room
 from flaskapi.submissions.statistics import summarize_days
@@ -30,11 +30,12 @@ class KeepingLimits(NamedTuple):
     submissions: int | None = None
     bytes: int | None = None  # of images, each counted once
     disk_share: float = 1.0  # of the disk, that SQLite's file may take; 1: all of it
+    batch_days: float | None = None  # that a batch is kept which a worker answered
 
 
 def find_limits(config: Mapping[str, Any]) -> KeepingLimits:
     """The limits that the settings name."""
-    names = ("KEEP_DAYS", "KEEP_SUBMISSIONS", "KEEP_BYTES", "KEEP_DISK_SHARE")
+    names = ("KEEP_DAYS", "KEEP_SUBMISSIONS", "KEEP_BYTES", "KEEP_DISK_SHARE", "KEEP_BATCH_DAYS")
     return KeepingLimits(*(config[name] for name in names))
 
 
@@ -66,6 +67,8 @@ def keep_house(store: Store, limits: KeepingLimits, now: datetime | None = None)
     too_old = 0 if limits.days is None else erase_before(store, now - timedelta(days=limits.days))
     too_many, excess = erase_beyond(store, limits.submissions, limits.bytes)
     too_many += erase_for_room(store, limits.disk_share)
+    if limits.batch_days is not None:
+        batches.expire(store, timedelta(days=limits.batch_days), now)
     summarize_days(store, now)  # after them, for an erasure has its day counted again
     empty_log(store)  # also of what was erased while somebody read from it
     return Done(too_old, too_many, not excess)

@@ -25,6 +25,8 @@ from flaskapi.submissions.engine import make_engine
 from flaskapi.submissions.labels import settle_again
 from flaskapi.submissions.migrate import bring_up_to_date
 from flaskapi.submissions.tables import (
+    batch_pieces,
+    batches,
     images,
     keys,
     labels,
@@ -34,12 +36,13 @@ from flaskapi.submissions.tables import (
 )
 
 Rows = Sequence[sa.Row[Any]]
-# Rows that are in memory at once, and images, each of which may have megabytes.
-_TOGETHER, _IMAGES_TOGETHER = 1000, 16
+# Rows that are in memory at once, and of the tables whose rows may have megabytes.
+_TOGETHER, _LARGE_TOGETHER = 1000, 16
+_LARGE = (images, batch_pieces)
 # That this waits for those who write to SQLite: they are many, and it is alone.
 _BUSY_MS = 60_000
 # What old processes still write; images come with submissions, days are counted again.
-_LATE = (keys, retrainings, submissions, labels, shadows)
+_LATE = (keys, retrainings, submissions, labels, shadows, batches, batch_pieces)
 
 
 @contextlib.contextmanager
@@ -202,14 +205,14 @@ def _take_time(connection: sa.Connection) -> None:
 
 def _read_all(connection: sa.Connection, table: sa.Table) -> Iterator[Rows]:
     """All rows of a table, some at a time."""
-    most = _IMAGES_TOGETHER if table is images else _TOGETHER
+    most = _LARGE_TOGETHER if table in _LARGE else _TOGETHER
     query = sa.select(table).order_by(*table.primary_key)
     with connection.execution_options(yield_per=most).execute(query) as result:
         yield from result.partitions()
 
 
 def _parts(table: sa.Table, some: Iterable[Key]) -> Iterator[list[Key]]:
-    return parted(list(some), _IMAGES_TOGETHER if table is images else _TOGETHER)
+    return parted(list(some), _LARGE_TOGETHER if table in _LARGE else _TOGETHER)
 
 
 def _key(table: sa.Table, row: sa.Row[Any]) -> Key:
@@ -319,6 +322,10 @@ def _bring(old: sa.Connection, target: sa.Engine, table: sa.Table, some: list[Ke
             of = _find(new, submissions, [(row.submission_id,) for row in rows])
             there = {row.id for row in of}
             rows = [row for row in rows if row.submission_id in there]
+        if table is batch_pieces:
+            of = _find(new, batches, list({(row.batch_id,): None for row in rows}))
+            there = {row.id for row in of}
+            rows = [row for row in rows if row.batch_id in there]
         if table is submissions:
             for digests in _parts(images, {(row.sha256,): None for row in rows}):
                 _insert_missing(new, images, _find(old, images, digests))

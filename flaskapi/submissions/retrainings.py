@@ -1,6 +1,4 @@
-"""The requests for a retraining, and how workers take them: each by one worker, and again where
-that worker is not heard of any more.
-"""
+"""The requests for a retraining, which workers take as `leases` has it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -10,20 +8,14 @@ import sqlalchemy as sa
 
 from flaskapi.submissions import Store
 from flaskapi.submissions.identifiers import new_id
-from flaskapi.submissions.tables import chores, retrainings
+from flaskapi.submissions.leases import FAILED, REQUESTED, RUNNING, Leases, Outlook
+from flaskapi.submissions.tables import retrainings
 
-REQUESTED, RUNNING, PROMOTED, STAYED, WITHDRAWN, FAILED = (
-    "requested",
-    "running",
-    "promoted",
-    "stayed",
-    "withdrawn",
-    "failed",
-)
+PROMOTED, STAYED, WITHDRAWN = "promoted", "stayed", "withdrawn"
 SILENT = timedelta(minutes=3)  # after which a worker that was not heard of is given up
 MOST_ATTEMPTS = 3
 LOG_CHARACTERS = 8_000  # of the end of the log are kept
-_WORKER = "retraining worker"  # the row of `chores` that says until when one is thought alive
+_LEASES = Leases(retrainings, SILENT, MOST_ATTEMPTS, "retraining worker")
 _GIVEN_UP = "No worker that took it reported again, {} times.\n"
 
 
@@ -104,45 +96,18 @@ def list_newest(store: Store, limit: int, before: UUID | None = None) -> list[Re
 
 
 def claim(store: Store, worker: str) -> Retraining | None:
-    """Take the oldest request that nobody works on; one that was taken too often, by workers that
-    were not heard of again, has failed.
-
-    Of several workers that ask at once one gets it: it is the one whose update finds the row as it
-    was read.
+    """Take the oldest request that nobody works on; see `Leases.claim`.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
     """
-
-    def work(connection: sa.Connection) -> Retraining | None:
-        now, of = datetime.now(UTC), retrainings.c
-        free = (of.state == REQUESTED) | ((of.state == RUNNING) & (of.heard_at < now - SILENT))
-        for row in connection.execute(_select().where(free).order_by(of.id)).all():
-            found = Retraining(*row)
-            change: dict[str, Any]
-            as_read = (
-                (of.id == found.id) & (of.state == found.state) & (of.attempts == found.attempts)
-            )
-            if found.attempts < MOST_ATTEMPTS:
-                change = {
-                    "state": RUNNING,
-                    "attempts": found.attempts + 1,
-                    "worker": worker,
-                    "heard_at": now,
-                    "progress": 0.0,
-                }
-            else:
-                change = {
-                    "state": FAILED,
-                    "finished_at": now,
-                    "log": found.log + _GIVEN_UP.format(found.attempts),
-                }
-            updated = connection.execute(sa.update(retrainings).where(as_read).values(change))
-            if updated.rowcount and change["state"] == RUNNING:
-                return found._replace(**change)
-        return None
-
-    return store.run(work)
+    row = _LEASES.claim(
+        store,
+        worker,
+        lambda row, now: {"progress": 0.0},
+        lambda row: {"log": row.log + _GIVEN_UP.format(row.attempts)},
+    )
+    return Retraining(**row._mapping) if row else None
 
 
 def hear(store: Store, taken: Retraining, progress: float, log: str) -> bool:
@@ -152,7 +117,7 @@ def hear(store: Store, taken: Retraining, progress: float, log: str) -> bool:
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
     """
-    return _update(
+    return _LEASES.update(
         store,
         taken,
         {"heard_at": datetime.now(UTC), "progress": progress, "log": log[-LOG_CHARACTERS:]},
@@ -180,7 +145,7 @@ def finish(
         "figures": figures,
     }
     done = {} if state == FAILED else {"progress": 1.0}
-    return _update(store, taken, change | done | {"log": log[-LOG_CHARACTERS:]})
+    return _LEASES.update(store, taken, change | done | {"log": log[-LOG_CHARACTERS:]})
 
 
 def withdraw(store: Store, id: UUID) -> bool:
@@ -206,75 +171,18 @@ def give_back(store: Store, taken: Retraining) -> bool:
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
     """
-    change = {
-        "state": REQUESTED,
-        "attempts": taken.attempts - 1,
-        "worker": None,
-        "heard_at": None,
-        "progress": 0.0,
-    }
-    return _update(store, taken, change)
-
-
-class Outlook(NamedTuple):
-    """What is to be known of retrainings from outside."""
-
-    waiting: int  # that nobody has taken yet
-    worker_is_alive: bool | None  # whether any was heard of lately; None: there never was one
+    return _LEASES.give_back(store, taken, {"progress": 0.0})
 
 
 def note_worker(store: Store, now: datetime) -> None:
-    """Note that there is a worker, whether it has something to do or not.
-
-    Raises:
-        StoreUnavailableError: the database cannot be reached or written.
-    """
-    row = {"name": _WORKER, "due_at": now + SILENT}
-
-    def work(connection: sa.Connection) -> None:
-        changed = sa.update(chores).where(chores.c.name == _WORKER).values(row)
-        if not connection.execute(changed).rowcount:
-            connection.execute(sa.insert(chores), row)
-
-    store.run(work)
+    """Note that there is a worker; see `Leases.note_worker`."""
+    _LEASES.note_worker(store, now)
 
 
 def look(store: Store, now: datetime) -> Outlook:
-    """See whether anybody does what was asked for.
-
-    Raises:
-        StoreUnavailableError: the database cannot be reached.
-    """
-    waiting = (
-        sa.select(sa.func.count()).select_from(retrainings).where(retrainings.c.state == REQUESTED)
-    )
-    heard = sa.select(chores.c.due_at).where(chores.c.name == _WORKER)
-
-    def work(connection: sa.Connection) -> Outlook:
-        until = connection.execute(heard).scalar_one_or_none()
-        alive = None if until is None else until > now
-        return Outlook(connection.execute(waiting).scalar_one(), alive)
-
-    return store.run(work, reads=True)
+    """See whether anybody does what was asked for; see `Leases.look`."""
+    return _LEASES.look(store, now)
 
 
 def _select() -> sa.Select[Any]:
     return sa.select(*(retrainings.c[name] for name in Retraining._fields))
-
-
-def _update(store: Store, taken: Retraining, change: dict[str, Any]) -> bool:
-    of = retrainings.c
-    mine = (
-        (of.id == taken.id)
-        & (of.state == RUNNING)
-        & (of.attempts == taken.attempts)
-        & (of.worker == taken.worker)
-    )
-    return (
-        store.run(
-            lambda connection: (
-                connection.execute(sa.update(retrainings).where(mine).values(change)).rowcount
-            )
-        )
-        > 0
-    )

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 REVISION = (
-    "r0007"  # the newest migration, so that a process which finds it there need not load Alembic
+    "r0008"  # the newest migration, so that a process which finds it there need not load Alembic
 )
 
 metadata = sa.MetaData()
@@ -191,6 +191,42 @@ idempotency_keys = sa.Table(
         index=True,
     ),
     sa.Column("prediction", sa.JSON, nullable=False),  # the answer
+)
+
+batches = sa.Table(
+    "batches",  # requests with many images that a worker answers, and what became of them
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("requested_at", Moment, nullable=False),
+    # Whose it is: a key's name, or what tells two senders without a key apart.
+    sa.Column("key_name", sa.String),
+    sa.Column("client", sa.LargeBinary),
+    sa.Column("request", sa.JSON, nullable=False),  # its query and headers, as far as they matter
+    sa.Column("state", sa.String, nullable=False, index=True),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("worker", sa.String),
+    sa.Column("heard_at", Moment),  # of the worker, last
+    sa.Column("finished_at", Moment),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),  # of its pieces
+    sa.Column("images", sa.Integer),  # none: not counted yet
+    sa.Column("answered", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("failed", sa.Integer, nullable=False, server_default="0"),  # of those answered
+    # When the worker took it, and how many were answered then.
+    sa.Column("taken_at", Moment),
+    sa.Column("taken_answered", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("error", sa.JSON(none_as_null=True)),  # that ended it
+)
+
+batch_pieces = sa.Table(
+    "batch_pieces",  # the body as it was sent, and the answers as lines of JSON
+    metadata,
+    sa.Column(
+        "batch_id", sa.Uuid, sa.ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("part", sa.String, primary_key=True),  # `sent` or `answered`
+    # Of the body its place; of answers how many images were answered before.
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
 )
 
 chores = sa.Table(

@@ -25,6 +25,7 @@ def described(
     problem: Any = Problem,
     without_body: Mapping[int, str] | None = None,
     request_headers: Query = NO_HEADERS,
+    accepted: Any = None,
 ) -> Callable[[V], V]:
     """Note at a view what it takes and answers; see `contract/operations.py`.
 
@@ -39,6 +40,7 @@ def described(
         problem: the type of the document of an error; or by media type what is answered.
         without_body: other good answers, by status, with their meaning.
         request_headers: the headers that only some routes read, as `contract/headers.py` has them.
+        accepted: the type of the JSON that is answered with 202 to `Prefer: respond-async`.
     """
     content = answer if isinstance(answer, Mapping) else {} if answer is None else {JSON: answer}
     fault = problem if isinstance(problem, Mapping) else {PROBLEM: problem}
@@ -52,6 +54,7 @@ def described(
         fault,
         without_body or {},
         request_headers,
+        accepted,
     )
 
     def mark(view: V) -> V:

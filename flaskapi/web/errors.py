@@ -89,7 +89,7 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
 
 def _hint(path: str) -> str:
     """Guess what was meant: below addresses with ids, most likely the id was mistyped."""
-    if path.startswith(("/submissions/", "/retrainings/")):
+    if path.startswith(("/submissions/", "/retrainings/", "/batches/")):
         return "An id has the form 01a20550-970d-7108-901e-df08ce33c220, as in answers."
     return "Use the page, GET /, or POST /predict, /predict/number and /predict/batch."
 

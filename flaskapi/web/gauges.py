@@ -127,7 +127,7 @@ def _of_kept(found: Services) -> Iterator["GaugeMetricFamily"]:
         StoreUnavailableError: it cannot be read.
     """
     # Not at the top: who keeps nothing has no need of a database's libraries.
-    from flaskapi.submissions import retrainings
+    from flaskapi.submissions import batches, retrainings
     from flaskapi.submissions.statistics import count_days
     from flaskapi.submissions.usage import measure
 
@@ -155,6 +155,12 @@ def _of_kept(found: Services) -> Iterator["GaugeMetricFamily"]:
         help = "1: a worker of retrainings was heard of in the last three minutes."
         up = float(work.worker_is_alive)
         yield _gauge("flaskapi_retraining_worker_up", help, {(): up})
+    work = batches.look(found.store, now)
+    help = "Asynchronous batches that nobody has taken yet."
+    yield _gauge("flaskapi_batches_waiting", help, {(): work.waiting})
+    if work.worker_is_alive is not None:
+        help = "1: a worker of batches was heard of in the last minute."
+        yield _gauge("flaskapi_batch_worker_up", help, {(): float(work.worker_is_alive)})
 
 
 def _of_labelled(models: dict[str, dict[str, Any]]) -> Iterator["GaugeMetricFamily"]:

@@ -1,8 +1,8 @@
 """Read the images of a request that contains many, one after another, in any supported form."""
 
 import tempfile
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from typing import IO, Any
 
 from flask import Request, current_app
@@ -10,6 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedData
 
 from flaskapi.digits.formats import IMAGE_HEAD_BYTES, foreign_kind, is_image
+from flaskapi.digits.pages import MOST_PAGES, count_pages
 from flaskapi.errors import (
     FlaskapiError,
     InvalidRequestError,
@@ -25,7 +26,7 @@ from flaskapi.sources.tarred import BLOCK_BYTES
 from flaskapi.web.advice import advise
 from flaskapi.web.encoded import decode_value
 from flaskapi.web.forms import HEAD_BYTES, find_boundary, is_image_type
-from flaskapi.web.gate import copy_body
+from flaskapi.web.gate import copy_body, receive
 from flaskapi.web.payload import read_document
 from flaskapi.web.unpack import encoding_of, is_packed, unpack_blocks, unpack_request
 
@@ -48,12 +49,16 @@ _BLOCK_BYTES = 1 << 16
 _BODY_S = 3600.0  # the longest time that a body may take to arrive
 
 
-def read_items(request: Request) -> Generator[Item]:
+def read_items(request: Request, *, split: bool = True) -> Generator[Item]:
     """Read every image of a request, at least one, in the order sent.
 
     The whole body is received first, a large one into a temporary file. Under mod_wsgi's daemons
     no line of an answer reaches a client that is still sending. An application that answers while
     it reads would block together with Apache once both buffers are full (measured).
+
+    Args:
+        request: its body is read once.
+        split: give each page of a file as an item of its own.
 
     Raises:
         MissingImageError: there is no image.
@@ -68,14 +73,15 @@ def read_items(request: Request) -> Generator[Item]:
     if request.is_json:
         if request.content_encoding:
             request = unpack_request(request)
-        return _at_most(most, _read_json(read_document(request), most))
+        return _at_most(most, split, _read_json(read_document(request), most))
     if request.mimetype == "multipart/form-data":
         return _at_most(
             most,
+            split,
             _read_form(_spool(request), request.mimetype_params.get("boundary", ""), allowance),
         )
     if request.mimetype in _ARCHIVES or request.mimetype.startswith("image/"):
-        return _at_most(most, _read_body(_spool(request), request.mimetype, allowance))
+        return _at_most(most, split, _read_body(_spool(request), request.mimetype, allowance))
     if (
         request.mimetype == "application/x-www-form-urlencoded"
     ):  # curl --data-binary sends this type by default
@@ -87,6 +93,49 @@ def read_items(request: Request) -> Generator[Item]:
     )
 
 
+def count_images(items: Iterable[Item]) -> int:
+    """How many images there are in the items of a request that were not split into pages."""
+    count, max_pixels = 0, current_app.config["MAX_IMAGE_PIXELS"]
+    for item in items:
+        pages = 1
+        if isinstance(item.content, bytes):
+            with suppress(FlaskapiError):  # it is answered as one error
+                pages = count_pages(item.content, max_pixels=max_pixels)
+        count += min(pages, MOST_PAGES + 1)
+    return count
+
+
+def receive_items(request: Request) -> int:
+    """Receive the whole body of a request with many images, which `read_again` then reads; a large
+    one into a temporary file.
+
+    Returns:
+        The size of the body in bytes.
+
+    Raises:
+        TooLargeError: it is larger than MAX_BATCH_BYTES.
+        RequestTimeout: it did not arrive in time.
+        OverloadedError: the disk has no space for it.
+    """
+    most = request.max_content_length = current_app.config["MAX_BATCH_BYTES"]
+    try:
+        return receive(request, within_s=_BODY_S)
+    except RequestEntityTooLarge:
+        raise _too_large(most) from None
+
+
+def read_again(request: Request) -> Request:
+    """The same request from the beginning of its body, which was received."""
+    request.environ["wsgi.input"].seek(0)
+    return request.__class__(request.environ, populate_request=False)
+
+
+def _too_large(most: int) -> TooLargeError:
+    return TooLargeError(
+        f"The request is larger than the limit of this service: MAX_BATCH_BYTES = {most:,}."
+    )
+
+
 def _spool(request: Request) -> IO[bytes]:
     most = request.max_content_length = current_app.config["MAX_BATCH_BYTES"]
     spool = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 closed by the generator that reads it
@@ -94,9 +143,7 @@ def _spool(request: Request) -> IO[bytes]:
         copy_body(request.stream, spool, _BODY_S)
     except RequestEntityTooLarge:
         spool.close()
-        raise TooLargeError(
-            f"The request is larger than the limit of this service: MAX_BATCH_BYTES = {most:,}."
-        ) from None
+        raise _too_large(most) from None
     except BaseException:
         spool.close()
         raise
@@ -121,9 +168,10 @@ def _unpack(packed: IO[bytes], encoding: str, most: int) -> IO[bytes]:
     return spool
 
 
-def _at_most(most: int, items: Generator[Item]) -> Generator[Item]:
+def _at_most(most: int, split: bool, items: Generator[Item]) -> Generator[Item]:
     with closing(items):
-        yield from _first(most, split_items(items, current_app.config["MAX_IMAGE_PIXELS"]))
+        max_pixels = current_app.config["MAX_IMAGE_PIXELS"]
+        yield from _first(most, split_items(items, max_pixels) if split else items)
 
 
 def _first(most: int, items: Iterator[Item]) -> Iterator[Item]:

@@ -73,12 +73,18 @@ def record_once(
         if current_app.config["STORE"] == "required":
             raise
         return not_kept
-    own.metrics.count_submissions(sum(one.is_new for one in found), kept=True)
-    if shadow := own.models.shadow:
-        for one in found:
-            if one.is_new and one.kept.normalized is not None and one.id is not None:
-                shadow.offer(one.id, one.kept.normalized.pixels)
+    note_kept([one.kept for one in found if one.is_new], [one.id for one in found if one.is_new])
     return [Recorded(one.kept.prediction, str(one.id) if one.id else None) for one in found]
+
+
+def note_kept(kept: Sequence[Kept], ids: Sequence[UUID | None]) -> None:
+    """Count what was kept, and show its digits to the version in the shadow, if there is one."""
+    own = services()
+    own.metrics.count_submissions(len(kept), kept=True)
+    if shadow := own.models.shadow:
+        for one, identifier in zip(kept, ids, strict=True):
+            if one.normalized is not None and identifier is not None:
+                shadow.offer(identifier, one.normalized.pixels)
 
 
 class _Found(NamedTuple):

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import typing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from operators import store_of
 from servers import ROOT
 
-from flaskapi.submissions import retrainings
+from flaskapi.submissions import batches, retrainings
 
 DEPLOY = ROOT / "deploy"
 RULES = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"][0]["rules"]
@@ -79,7 +80,8 @@ def test_each_alert_is_tested_where_it_fires_and_where_not() -> None:
 
 def test_alerts_and_dashboard_name_what_is_measured_and_leave_nothing_out(keeping: Flask) -> None:
     store = store_of(keeping)
-    retrainings.note_worker(store, retrainings.datetime.now(retrainings.UTC))
+    for work in (batches, retrainings):
+        work.note_worker(store, datetime.now(UTC))
     text = keeping.test_client().get("/metrics").text
     found = re.findall(r"^# TYPE (flaskapi_\w+) (\w+)$", text, re.M)
     kinds = {name: kind for name, kind in found if not name.endswith("_created")}

@@ -1,5 +1,6 @@
 """Rows go to another database while both are used: all of them, and none that was erased."""
 
+import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +13,12 @@ from databases import Postgres
 from fakes import make_submission
 
 from flaskapi.errors import FlaskapiError
-from flaskapi.submissions import changes, moving
+from flaskapi.submissions import batches, changes, moving
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.engine import make_engine
 from flaskapi.submissions.erasing import erase
 from flaskapi.submissions.idempotency import KeyedSubmission, record_once
+from flaskapi.submissions.identifiers import new_id
 from flaskapi.submissions.keys import make_key, revoke_key
 from flaskapi.submissions.labels import Said, say
 from flaskapi.submissions.listing import get_submission
@@ -76,6 +78,7 @@ def fill(store: Database) -> list[UUID]:
         make_key(store, name)
     revoke_key(store, "gone")
     request(store, {"epochs": 1}, "ada")
+    put_batch(store)
     with_days = metadata.tables["days"], metadata.tables["shadows"]
     once = KeyedSubmission(
         make_submission(), 0, bytes(range(32)), {"digit": 7, "confidence": 1 / 3}
@@ -94,6 +97,15 @@ def fill(store: Database) -> list[UUID]:
         ]
     )
     return ids
+
+
+def put_batch(store: Database) -> UUID:
+    id, body = new_id(), bytes(range(256)) * 2000  # two pieces
+    allowed = batches.Allowed(9, 10 * len(body))
+    batches.begin(store, id, {"query": {}}, batches.Sender(None, b"x"), len(body), allowed)
+    batches.send(store, id, io.BytesIO(body))
+    batches.admit(store, id)
+    return id
 
 
 DAY = datetime(2026, 1, 2, tzinfo=UTC).date()
@@ -182,6 +194,7 @@ def test_what_an_old_process_writes_late_overrules_nothing(
     assert erase(store, elsewhere)
     revoke_key(store, "ada")
     fresh = keep(store, image=b"sent to both")
+    asked = put_batch(store)
     own = keep(beyond, image=b"sent to both")
     say(store, fresh, SENDER)
 
@@ -193,6 +206,7 @@ def test_what_an_old_process_writes_late_overrules_nothing(
         found.label for id in (both, fresh) if (found := get_submission(beyond, id))
     ]
     assert get_submission(beyond, own)
+    assert 2 == len(list(batches.read_pieces(beyond, asked, batches.SENT)))
     with target.connect() as connection:
         table = metadata.tables["keys"]
         assert None not in connection.execute(sa.select(table.c.revoked_at)).scalars().all()

@@ -52,6 +52,9 @@ OPEN = {  # to everybody; whatever is not named here is for operators
 }
 # To everybody, unless PREDICT_KEY_REQUIRED.
 PREDICTIONS = {("POST", path) for path in ("/predict", "/predict/number", "/predict/batch")}
+# What became of them: for who sent them, and for operators (`test_batches.py`).
+BATCHES = {(method, "/batches/<uuid:id>") for method in ("GET", "DELETE")}
+BATCHES |= {("GET", "/batches/<uuid:id>/results")}
 # The same, of another protocol: `test_inference.py` asks for them.
 INFERENCES = {
     ("POST", f"/v2/models/<name>{version}/infer") for version in ("", "/versions/<version>")
@@ -90,7 +93,7 @@ def test_every_route_is_open_on_purpose_or_for_operators(tmp_path: Path) -> None
                 read_problem(response)
         if expected == 403:
             make_key(store_of(app), "ada")
-    assert PREDICTIONS | {("GET", "/secret"), ("HEAD", "/secret")} <= closed
+    assert PREDICTIONS | BATCHES | {("GET", "/secret"), ("HEAD", "/secret")} <= closed
     store_of(app).close()
 
 
@@ -118,7 +121,7 @@ def test_every_view_declares_its_scope(tmp_path: Path) -> None:
             else "open"
             if route in OPEN
             else "predict"
-            if route in PREDICTIONS | INFERENCES
+            if route in PREDICTIONS | BATCHES | INFERENCES
             else "label"
             if route in LABEL
             else "operate"

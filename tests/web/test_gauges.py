@@ -13,7 +13,7 @@ from flask import Flask
 from operators import store_of
 
 from flaskapi import create_app
-from flaskapi.submissions import retrainings
+from flaskapi.submissions import batches, retrainings
 from flaskapi.submissions.keys import make_key
 from flaskapi.web import gauges
 from flaskapi.web.gauges import Gauges
@@ -84,6 +84,19 @@ def test_a_worker_is_alive_until_it_is_not_heard_of(app: Flask) -> None:
     )
     retrainings.note_worker(store, now)
     assert 1 == read(app)["flaskapi_retraining_worker_up"]
+
+
+def test_batches_that_wait_and_their_worker_are_told(app: Flask) -> None:
+    store, now = store_of(app), datetime.now(UTC)
+    assert "flaskapi_batch_worker_up" not in read(app)
+    batches.note_worker(store, now - timedelta(minutes=2))
+    found = read(app)
+    assert (0, 0) == (found["flaskapi_batch_worker_up"], found["flaskapi_batches_waiting"])
+    batches.note_worker(store, now)
+    asked = {"json": {"images": ["iVBORw0KGgo="]}, "headers": {"Prefer": "respond-async"}}
+    assert 202 == app.test_client().post("/predict/batch", **asked).status_code
+    found = read(app)
+    assert (1, 1) == (found["flaskapi_batch_worker_up"], found["flaskapi_batches_waiting"])
 
 
 def test_others_than_this_machine_and_operators_see_counts_alone(app: Flask) -> None:
