@@ -219,7 +219,7 @@ def test_a_model_that_holds_code_is_refused_and_the_code_is_not_run(
     trace = path.with_name("trace")
     layer = lambda_of(f"open({str(trace)!r}, 'w')")
     rewrite_config(path, lambda config: placed(layer, config))
-    assert_refused(path, "Lambda layer", "code from model files is never run")
+    assert_refused(path, "Lambda layer", "Code from model files is never run")
     assert not trace.exists()
 
 
@@ -249,7 +249,9 @@ def test_weights_alone_are_refused_with_how_to_save_a_whole_model(
 ) -> None:
     tiny_model().save_weights(tmp_path / "my.weights.h5")
     assert_refused(
-        tmp_path / "my.weights.h5", "no whole model", "save it with model.save('my_model.h5')"
+        tmp_path / "my.weights.h5",
+        "not contain a whole model",
+        "save it with model.save('my_model.h5')",
     )
 
 
