@@ -18,6 +18,7 @@ from flaskapi.commands import (
     name_user,
     predict,
     retrain,
+    score,
     service,
     store,
     tell_missing,
@@ -61,7 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for part in (
-        *(service, files, models, retrain, evaluate, predict),
+        *(service, files, models, retrain, evaluate, predict, score),
         *(forget, exchange, keys, backup, store),
     ):
         part.add_commands(commands)
