@@ -19,6 +19,7 @@ from flaskapi.commands import (
     name_user,
     predict,
     retrain,
+    score,
     service,
     store,
     tell_missing,
@@ -62,7 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for part in (
-        *(service, files, models, retrain, evaluate, predict, batches),
+        *(service, files, models, retrain, evaluate, predict, score, batches),
         *(forget, exchange, keys, backup, store),
     ):
         part.add_commands(commands)

@@ -29,7 +29,7 @@ HOMES = {
     **{name: {"web"} for name in ("prometheus_client", "flask_limiter", "limits")},
     "flask": {"web", "app"},
     **{name: {"evaluation"} for name in ("jinja2", "markupsafe")},
-    **{name: {"commands"} for name in ("tqdm", "pyarrow")},
+    **{name: {"commands"} for name in ("tqdm", "pyarrow", "fsspec")},
     **{name: {"submissions"} for name in ("sqlalchemy", "alembic", "psycopg")},
 }
 FLOORS = [  # from the roof down; errors.py lies under config.py, which raises one of them
@@ -55,6 +55,7 @@ SET_IT_FOR_A_LIBRARY = {"train_mnist.py", "deploy/flaskapi.wsgi"} | {
         "commands/files",
         "commands/predict/__init__",
         "commands/retrain",
+        "commands/score/__init__",
         "web/metrics",
     )
 }

@@ -83,7 +83,8 @@ def find_written(options: argparse.Namespace) -> Iterator[Path]:
     names = ["target", "picture", "html", "to"]
     names += ["folder"] if getattr(options, "writes_folder", False) else []
     for name in names:
-        if path := getattr(options, name, None):
+        path = getattr(options, name, None)
+        if path and "://" not in str(path):  # an address is no file of this machine
             yield Path(path)
             # A backup takes its folder's place; of many that are kept each lies within it.
             if getattr(options, "replaces_folder", False) and not getattr(options, "keep", None):

@@ -16,7 +16,7 @@ from flaskapi.errors import (
 from flaskapi.sources import Allowance, Item, Readable
 from flaskapi.sources.tables import read_table, table_kind
 from flaskapi.sources.tarred import BLOCK_BYTES, is_header, read_tar
-from flaskapi.sources.zipped import read_zip
+from flaskapi.sources.zipped import WHOLE, Piece, read_zip
 
 Kind = Literal["zip", "tar", "gzip", "other"]
 FORMAT_NAMES = "ZIP, tar or tar.gz"
@@ -45,9 +45,17 @@ def kind_of(head: bytes) -> Kind | None:
     return "tar" if is_header(head[:BLOCK_BYTES]) else None
 
 
-def read_file(file: IO[bytes], name: str, allowance: Allowance) -> Iterator[Item]:
+def read_file(
+    file: IO[bytes], name: str, allowance: Allowance, piece: Piece = WHOLE
+) -> Iterator[Item]:
     """Read a file that can be rewound: the members of an archive, the pictures in a file of pixels,
     or a single image.
+
+    Args:
+        file: its content.
+        name: what it is called in errors.
+        allowance: how much may be read.
+        piece: of a ZIP, only this piece; what is wrong with the whole is said with the first.
 
     Raises:
         FlaskapiError: it is an archive of which no member can be read; if it breaks off later, the
@@ -57,7 +65,7 @@ def read_file(file: IO[bytes], name: str, allowance: Allowance) -> Iterator[Item
     file.seek(0)
     kind = kind_of(head)
     if kind == "zip":
-        yield from _to_its_end(read_zip(file, allowance), name)
+        yield from _to_its_end(read_zip(file, allowance, piece), name, tells=piece.number == 0)
     else:
         yield from _read_forwards(file, kind, head, name, allowance)
 
@@ -117,9 +125,9 @@ def _try_to_read(stream: Readable) -> bytes:
         return b""
 
 
-def _to_its_end(members: Iterator[Item], name: str) -> Iterator[Item]:
+def _to_its_end(members: Iterator[Item], name: str, *, tells: bool = True) -> Iterator[Item]:
     """Yield the members of an archive. If it breaks off, the members before stay, and the last item
-    has the error in the archive's name.
+    has the error in the archive's name, if this `tells`.
     """
     empty = True
     try:
@@ -127,6 +135,8 @@ def _to_its_end(members: Iterator[Item], name: str) -> Iterator[Item]:
             empty = False
             yield _without_archives(member)
     except (FlaskapiError, OSError, EOFError, zlib.error) as error:
+        if not tells:
+            return
         if not isinstance(error, FlaskapiError):  # what gzip and zlib say of damaged data
             error = InvalidRequestError(
                 f"The archive '{name}' is damaged or truncated: {str(error).rstrip('.')}."
@@ -135,7 +145,7 @@ def _to_its_end(members: Iterator[Item], name: str) -> Iterator[Item]:
             raise error from None
         yield Item(name, error)
         return
-    if empty:
+    if empty and tells:
         raise MissingImageError(f"The archive '{name}' contains no image.")
 
 

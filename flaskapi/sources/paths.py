@@ -33,7 +33,7 @@ def read_paths(
             else:
                 yield from _read_path(path, allowance)
         except (FlaskapiError, OSError) as error:
-            yield Item(_readable(path), _domain(error))
+            yield Item(readable(path), _domain(error))
 
 
 def count_images(paths: Iterable[str]) -> int | None:
@@ -41,7 +41,7 @@ def count_images(paths: Iterable[str]) -> int | None:
     count = 0
     for path in paths:
         if os.path.isdir(path):
-            for _, error in _find_images(path):
+            for _, error in find_files(path, SUFFIXES):
                 if error:
                     return None
                 count += 1
@@ -54,28 +54,27 @@ def count_images(paths: Iterable[str]) -> int | None:
 
 def _read_folder(folder: str, allowance: Allowance) -> Iterator[Item]:
     empty = True
-    for path, error in _find_images(folder):
+    for path, error in find_files(folder, SUFFIXES):
         empty = False
-        name = _readable(path)
-        if error:
-            yield Item(name, _domain(error))
-            continue
-        try:
-            with open(path, "rb", buffering=0) as file:
-                content = file.read(allowance.image_bytes + 1)
-            yield Item(
-                name, content if len(content) <= allowance.image_bytes else allowance.too_large()
-            )
-        except OSError as error:
-            yield Item(name, _domain(error))
+        yield Item(readable(path), _domain(error) if error else read_image(path, allowance))
     if empty:
         raise MissingImageError(
-            f"The folder '{_readable(folder)}' contains no image: no {', '.join(sorted(SUFFIXES))}."
+            f"The folder '{readable(folder)}' contains no image: no {', '.join(sorted(SUFFIXES))}."
         )
 
 
-def _find_images(folder: str) -> Iterator[tuple[str, OSError | None]]:
-    """Files with an image's suffix, sorted by name, folder by folder. Links to folders are not
+def read_image(path: str, allowance: Allowance) -> bytes | FlaskapiError:
+    """The content of a file that is one image, or why there is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            content = file.read(allowance.image_bytes + 1)
+    except OSError as error:
+        return _domain(error)
+    return content if len(content) <= allowance.image_bytes else allowance.too_large()
+
+
+def find_files(folder: str, suffixes: set[str]) -> Iterator[tuple[str, OSError | None]]:
+    """Files with such a suffix, sorted by name, folder by folder. Links to folders are not
     followed.
 
     A folder that cannot be read yields an error in its place.
@@ -89,9 +88,9 @@ def _find_images(folder: str) -> Iterator[tuple[str, OSError | None]]:
     for name, is_folder in found:
         path = os.path.join(folder, name)
         if is_folder and not is_clutter(name):
-            yield from _find_images(path)
+            yield from find_files(path, suffixes)
         elif (
-            os.path.splitext(name)[1].lower() in SUFFIXES
+            os.path.splitext(name)[1].lower() in suffixes
             and not is_clutter(name)
             and os.path.isfile(path)
         ):
@@ -99,14 +98,17 @@ def _find_images(folder: str) -> Iterator[tuple[str, OSError | None]]:
 
 
 def _read_path(path: str, allowance: Allowance) -> Iterator[Item]:
-    name = _readable(path)
+    name = readable(path)
     with open(path, "rb") as file:
         read = read_file if file.seekable() else _read_pipe
-        for item in read(
-            file, name, allowance
-        ):  # one of the file's own name is the file itself, or what is wrong with it
-            is_own = item.name == name or item.name.startswith(f"{name}#")
-            yield item if is_own else item._replace(name=f"{name}/{item.name}")
+        yield from name_members(read(file, name, allowance), name)
+
+
+def name_members(items: Iterable[Item], name: str) -> Iterator[Item]:
+    """Put an archive's name before those of its members."""
+    for item in items:  # one of the file's own name is the file itself, or what is wrong with it
+        is_own = item.name == name or item.name.startswith(f"{name}#")
+        yield item if is_own else item._replace(name=f"{name}/{item.name}")
 
 
 def _read_pipe(pipe: IO[bytes], name: str, allowance: Allowance) -> Iterator[Item]:
@@ -114,7 +116,7 @@ def _read_pipe(pipe: IO[bytes], name: str, allowance: Allowance) -> Iterator[Ite
         yield from read_stream(pipe, name, allowance, spool)
 
 
-def _readable(path: str) -> str:
+def readable(path: str) -> str:
     """A path as a name in UTF-8, which cannot express every path."""
     return os.fsencode(path).decode("utf-8", "replace")
 

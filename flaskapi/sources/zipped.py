@@ -52,24 +52,48 @@ class _Entry(NamedTuple):
     offset: int
 
 
-def read_zip(file: IO[bytes], allowance: Allowance) -> Iterator[Item]:
+class Piece(NamedTuple):
+    """One of several pieces into which a file is cut, counted from 0."""
+
+    number: int
+    of: int
+
+
+WHOLE = Piece(0, 1)
+
+
+def read_zip(file: IO[bytes], allowance: Allowance, piece: Piece = WHOLE) -> Iterator[Item]:
     """Read a ZIP archive in the order of its directory, without folders and clutter.
 
     Args:
         file: can be rewound.
+        allowance: how much may be unpacked.
+        piece: read only the members that begin in this piece of the file, and always the first
+            member with the first piece. Each member is in one piece.
 
     Raises:
         InvalidRequestError: it is damaged or cut off, or its members overlap, as in a ZIP bomb.
         TooLargeError: its unpacked size is larger than the allowance.
     """
     directory = _find_directory(file)
-    packed = 0
+    packed, place = 0, 0
     for entry in _read_directory(file, directory):
         if entry.name.endswith("/") or is_clutter(entry.name):
             continue
-        if (
+        # It may be beyond what seek takes.
+        is_outside = (
             entry.offset + _LOCAL.size + entry.packed_bytes > directory.start - directory.shift
-        ):  # may be beyond what seek takes
+        )
+        packed += 0 if is_outside else entry.packed_bytes + _LOCAL.size
+        if packed > directory.start:
+            raise InvalidRequestError("Members of the archive overlap.")
+        number = (
+            min(entry.offset * piece.of // max(directory.start, 1), piece.of - 1) if place else 0
+        )
+        place += 1
+        if number != piece.number:
+            continue
+        if is_outside:
             yield Item(
                 entry.name,
                 InvalidImageError(
@@ -77,9 +101,6 @@ def read_zip(file: IO[bytes], allowance: Allowance) -> Iterator[Item]:
                 ),
             )
             continue
-        packed += entry.packed_bytes + _LOCAL.size
-        if packed > directory.start:
-            raise InvalidRequestError("Members of the archive overlap.")
         content = _read_member(file, entry, directory.shift, allowance)
         allowance.take(len(content) if isinstance(content, bytes) else 0)
         yield Item(entry.name, content)

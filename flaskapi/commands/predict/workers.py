@@ -44,11 +44,13 @@ def read_by_workers(items: Iterable[Item], route: Route, workers: int) -> Iterat
         ModelUnavailableError: there is no model.
         WorkerDiedError: a process ended.
     """
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin)
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=begin_worker
+    )
     waiting: deque[Future[list[Result]]] = deque()
     try:
         for chunk in _chunks(items):
-            with _uninterrupted_children():
+            with uninterrupted_children():
                 waiting.append(pool.submit(_read_chunk, chunk, route))
             if len(waiting) > _AHEAD * workers:
                 yield from waiting.popleft().result()
@@ -75,7 +77,7 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 @contextlib.contextmanager
-def _uninterrupted_children() -> Iterator[None]:
+def uninterrupted_children() -> Iterator[None]:
     """Let processes that are started here ignore Ctrl-C, which a terminal sends to all of them;
     the parent ends them.
     """
@@ -86,7 +88,7 @@ def _uninterrupted_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin() -> None:
+def begin_worker() -> None:
     """End this process together with its parent, even if that is killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
