@@ -11,6 +11,7 @@ from benchmarks import (
     conditions,
     files,
     fuzz,
+    instances,
     instructions,
     machines,
     moving,
@@ -44,6 +45,9 @@ def main() -> None:
     counting = commands.add_parser("instructions", help=instructions.__doc__)
     counting.add_argument("--write", action="store_true", help="store them, to be compared with")
     counting.set_defaults(run=lambda options: instructions.main(write=options.write))
+    commands.add_parser("instances", help=instances.__doc__).set_defaults(
+        run=lambda _: instances.main()
+    )
     keeping = commands.add_parser("store", help=store.__doc__)
     keeping.add_argument("--rounds", type=int, default=store.ROUNDS, help="%(default)s by default")
     keeping.set_defaults(run=lambda options: store.main(options.rounds))

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -38,7 +39,8 @@ class Postgres:
     takes the user `postgres`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, addresses: Sequence[str] = ()) -> None:
+        """`addresses`: where it listens beside 127.0.0.1; who asks there needs no password."""
         self._data, self._log, self.port = folder / "data", folder / "log", _free_port()
         self._as = {"user": "postgres"} if os.getuid() == 0 else {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,6 +61,9 @@ class Postgres:
             "--no-sync",
         ]
         subprocess.run(initdb, check=True, capture_output=True, cwd="/", **self._as)
+        self._addresses = ["127.0.0.1", *addresses]
+        with (self._data / "pg_hba.conf").open("a") as file:
+            file.writelines(f"host all all {one}/30 trust\n" for one in addresses)
         self.start()
 
     def url(self, name: str = "postgres") -> str:
@@ -71,7 +76,7 @@ class Postgres:
         once more. It does not wait for the disk, which only a crash of the machine could tell.
         """
         settings = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": ",".join(self._addresses),
             "unix_socket_directories": self._data,
             "fsync": "off",
         }

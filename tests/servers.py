@@ -40,10 +40,11 @@ class Server(NamedTuple):
     port: int
     process: "subprocess.Popen[bytes]"
     folder: Path
+    address: str = "127.0.0.1"
 
     def ask(self, path: str, body: bytes | Iterator[bytes] | None = None, **headers: str) -> Answer:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, names)  # type: ignore[arg-type]
+        request = urllib.request.Request(f"http://{self.address}:{self.port}{path}", body, names)  # type: ignore[arg-type]
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 return Answer(response.status, response.headers, response.read())
@@ -63,6 +64,14 @@ class Server(NamedTuple):
             for child in children
             if b"(wsgi:" in Path(f"/proc/{child}/cmdline").read_bytes()
         ]
+
+
+class Place(NamedTuple):
+    """Where a server listens, and what starts it there, such as `ip netns exec NAME`."""
+
+    port: int
+    address: str = "127.0.0.1"
+    inside: Sequence[str] = ()
 
 
 def why_no_apache() -> str | None:
@@ -134,74 +143,86 @@ def apache(
     folder: Path,
     script: Path = ROOT / "deploy" / "flaskapi.wsgi",
     defined: Sequence[str] = (),
+    *,
+    place: Place | None = None,
+    processes: int = 2,
     **settings: str,
 ) -> Iterator[Server]:
     """Apache with the configuration in `deploy/`, and with names that it is to have defined;
-    settings reach the application through `config.toml`.
+    settings reach the application through `config.toml`. There are so many processes for single
+    images, and one for many.
 
     The benchmarks serve another WSGI script in the same way.
     """
-    for name in ("logs", "instance"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    place = place or Place(port=free_port())
+    (folder / "instance").mkdir(parents=True, exist_ok=True)
     (folder / "instance" / "config.toml").write_text(
         "".join(f"{name} = {value}\n" for name, value in settings.items())
     )
     if os.getuid() == 0:
         shutil.chown(folder / "instance", "www-data", "www-data")
-    port = free_port()
     shared, site = (
         (ROOT / "deploy" / name).read_text() for name in ("flaskapi-server.conf", "flaskapi.conf")
     )
-    values = {
-        "NAME": "127.0.0.1",
-        "HOME": str(ROOT),
-        "VENV": sys.prefix,
-        "LOGS": str(folder / "logs"),
-    }
-    for name, value in values.items():
-        shared, count = re.subn(
-            f"^Define FLASKAPI_{name} .*$", f'Define FLASKAPI_{name} "{value}"', shared, flags=re.M
-        )
-        assert count == 1
     site = site.replace("${FLASKAPI_HOME}/deploy/flaskapi.wsgi", str(script)).replace(
         "${FLASKAPI_HOME}/deploy>", f"{script.parent}>"
     )
     site = site.replace("Files flaskapi.wsgi", f"Files {script.name}")
+    shared = shared.replace("processes=2", f"processes={processes}")
+    shared = define(shared, folder, NAME="127.0.0.1", HOME=str(ROOT), VENV=sys.prefix)
     (folder / "flaskapi-server.conf").write_text(shared)
-    (folder / "flaskapi.conf").write_text(site.replace("*:80", f"127.0.0.1:{port}"))
-    modules = subprocess.run(
+    (folder / "flaskapi.conf").write_text(site.replace("*:80", f"{place.address}:{place.port}"))
+    lines = [
+        module_config(),
+        f"WSGISocketPrefix {folder}/wsgi",
+        *(f"Define {name}" for name in defined),
+        f"Include {folder}/flaskapi-server.conf",
+        f"Include {folder}/flaskapi.conf",
+    ]
+    with start(folder, place, MODULES, lines) as server:
+        yield server
+
+
+def define(text: str, folder: Path, **values: str) -> str:
+    """Put values in place of those that a file of `deploy/` defines; logs go into the folder."""
+    for name, value in (values | {"LOGS": str(folder / "logs")}).items():
+        text, count = re.subn(
+            f"^Define FLASKAPI_{name} .*$", f'Define FLASKAPI_{name} "{value}"', text, flags=re.M
+        )
+        assert count == 1
+    return text
+
+
+@contextlib.contextmanager
+def start(folder: Path, place: Place, modules: str, lines: Sequence[str]) -> Iterator[Server]:
+    """Start Apache with these modules and lines, until it answers."""
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    libraries = subprocess.run(
         ["apxs", "-q", "LIBEXECDIR"],
         capture_output=True,
         text=True,
         check=True,
         env=os.environ | {"PATH": _path()},
-    )
+    ).stdout.strip()
     lines = [
         f"ServerRoot {folder}",
         f"PidFile {folder}/pid",
-        f"Listen 127.0.0.1:{port}",
+        f"Listen {place.address}:{place.port}",
         "ServerName 127.0.0.1",
         f"ErrorLog {folder}/logs/server.log",
-        *(
-            f"LoadModule {name}_module {modules.stdout.strip()}/mod_{name}.so"
-            for name in MODULES.split()
-        ),
-        module_config(),
-        f"WSGISocketPrefix {folder}/wsgi",
+        *(f"LoadModule {name}_module {libraries}/mod_{name}.so" for name in modules.split()),
         *(["User www-data", "Group www-data"] if os.getuid() == 0 else []),
-        *(f"Define {name}" for name in defined),
-        f"Include {folder}/flaskapi-server.conf",
-        f"Include {folder}/flaskapi.conf",
+        *lines,
     ]
     (folder / "httpd.conf").write_text("\n".join(lines) + "\n")
     environment = os.environ | {"FLASKAPI_INSTANCE_PATH": str(folder / "instance")}
     # The tests' own, for those that are not about the store.
     environment.pop("FLASKAPI_STORE", None)
     process = subprocess.Popen(
-        [httpd(), "-f", str(folder / "httpd.conf"), "-DFOREGROUND"], env=environment
+        [*place.inside, httpd(), "-f", str(folder / "httpd.conf"), "-DFOREGROUND"], env=environment
     )
     try:
-        yield wait_until_it_answers(Server(port, process, folder))
+        yield wait_until_it_answers(Server(place.port, process, folder, place.address))
     finally:
         stop(process)
 

@@ -19,6 +19,7 @@ from operators import place_empty_store
 from PIL import Image
 
 from flaskapi import create_app
+from flaskapi.errors import SettingError
 from flaskapi.submissions.tables import shadows
 from flaskapi.versions.registry import Registry
 from flaskapi.web.services import Services
@@ -201,3 +202,30 @@ def test_what_a_candidate_answers_is_kept_and_shown_to_nobody(promoting: Flask) 
     )
     kept = {(str(row["submission_id"]), row["model"], row["prediction"]) for row in rows}
     assert {(answer["id"], candidate, str(answer["digit"])) for answer in answers} == kept
+
+
+def test_with_versions_in_the_database_services_in_other_folders_serve_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flaskapi.versions.version.run_command", lambda *_: Failed)
+    place_empty_store(tmp_path)
+    settings = {
+        "STORE": "on",
+        "VERSIONS_STORE": "database",
+        "DATABASE_URL": f"sqlite:///{tmp_path}/submissions.db",
+    }
+    apps = [create_app(settings | {"INSTANCE_PATH": tmp_path / name}) for name in "ab"]
+    registry = services_of(apps[0]).registry
+    version = registry.add(make_artifact(tmp_path / "new"))
+    registry.promote(version.name, "ann")
+    for app in apps:
+        services_of(app).models.look()  # type: ignore[attr-defined]
+        assert (version.name, 1) == named(app.test_client().post("/predict", data=SEVEN).get_json())
+    for app in apps:
+        services_of(app).models.close()  # type: ignore[attr-defined]
+        services_of(app).store.close()
+
+
+def test_versions_in_the_database_need_a_database() -> None:
+    with pytest.raises(SettingError, match="VERSIONS_STORE = database needs the store"):
+        create_app({"STORE": "off", "VERSIONS_STORE": "database"})
