@@ -18,7 +18,7 @@ from flaskapi.arrays import Floats
 from flaskapi.artifacts.artifact import read_card, replacing
 from flaskapi.artifacts.keras_archive import is_archive
 from flaskapi.artifacts.keras_file import is_detector, load_artifact
-from flaskapi.artifacts.quantize import quantize
+from flaskapi.artifacts.quantize import quantize, quantize_detector
 from flaskapi.artifacts.served import as_served
 from flaskapi.errors import ModelFileError
 from flaskapi.handwriting.conventions import explain, find_convention
@@ -36,7 +36,7 @@ def compile_artifact(
 
     The compiled form has three metadata: the artifact's SHA-256 (`artifact_sha256`), its card
     (`model_card`) and its arithmetic (`precision`: `float32` or `int8`). In `float32` it is checked
-    against Keras. A classifier is then quantized if its answers stay nearly the same (see
+    against Keras. It is then quantized if its answers stay nearly the same (see
     `quantize`).
 
     Args:
@@ -85,8 +85,8 @@ def compile_artifact(
                 f"is {tolerance:.0e}."
             )
         precision = "float32"
-        if quantized and not finds:
-            precision = _take_quantized(temporary)
+        if quantized:
+            precision = _take_quantized(temporary, finds=finds)
         compiled = onnx.load(temporary)
         card = {} if is_archive(source) else read_card(source)  # only files made here have one
         onnx.helper.set_model_props(
@@ -100,7 +100,7 @@ def compile_artifact(
         onnx.save(compiled, temporary)
 
 
-def _take_quantized(compiled: Path) -> str:
+def _take_quantized(compiled: Path, *, finds: bool) -> str:
     """Replace a compiled form by its quantized form if they answer alike.
 
     Returns:
@@ -108,7 +108,7 @@ def _take_quantized(compiled: Path) -> str:
     """
     with tempfile.TemporaryDirectory() as folder:
         quantized = Path(folder) / "quantized.onnx"
-        difference = quantize(compiled, quantized)
+        difference = (quantize_detector if finds else quantize)(compiled, quantized)
         if difference is None or not difference.is_small:
             return "float32"
         shutil.copyfile(quantized, compiled)
@@ -144,6 +144,7 @@ def _simplify(path: Path) -> None:
             model.graph.initializer.append(constant)
             node.input[1] = constant.name
     graph = model.graph
+    _merge_upsampling(graph)
     while unused := [
         node for node in graph.node if not _names_used(graph).intersection(node.output)
     ]:
@@ -155,6 +156,45 @@ def _simplify(path: Path) -> None:
         graph.initializer.remove(constant)
     onnx.checker.check_model(model)
     onnx.save(model, path)
+
+
+def _merge_upsampling(graph: onnx.GraphProto) -> None:
+    """Let one node double the sides of what is added to a finer grid; Keras exports thirteen."""
+    makers = {output: node for node in graph.node for output in node.output}
+    for add in [node for node in graph.node if node.op_type == "Add"]:
+        for place, name in enumerate(add.input):
+            source = _find_repeated(name, makers)
+            if source is None:
+                continue
+            scales = onnx.numpy_helper.from_array(
+                np.array([1, 1, 2, 2], np.float32), f"{add.name}_scales"
+            )
+            graph.initializer.append(scales)
+            doubled = onnx.helper.make_node(
+                "Resize",
+                [source, "", scales.name],
+                [f"{add.name}_doubled"],
+                name=f"{add.name}_resize",
+                mode="nearest",
+                coordinate_transformation_mode="asymmetric",
+                nearest_mode="floor",
+            )
+            graph.node.insert(list(graph.node).index(add), doubled)
+            add.input[place] = doubled.output[0]
+
+
+def _find_repeated(name: str, makers: dict[str, onnx.NodeProto]) -> str | None:
+    """What is repeated, row by row and column by column, to give this; None where nothing is."""
+    is_repeated = False
+    while (node := makers.get(name)) and node.op_type in (
+        "Transpose",
+        "Reshape",
+        "Tile",
+        "Unsqueeze",
+    ):
+        is_repeated |= node.op_type == "Tile"
+        name = node.input[0]
+    return name if is_repeated else None
 
 
 def _names_used(graph: onnx.GraphProto) -> set[str]:

@@ -1,4 +1,4 @@
-"""A quantized classifier serves only where it answers as the one it was made of."""
+"""A quantized network serves only where it answers as the one it was made of."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,14 @@ from trainings import LEGACY
 from flaskapi.artifacts import compile as compiling
 from flaskapi.artifacts.compile import compile_artifact
 from flaskapi.artifacts.keras_file import load_artifact
-from flaskapi.artifacts.quantize import Difference, answer, compare, quantize
+from flaskapi.artifacts.quantize import (
+    Difference,
+    PageDifference,
+    answer,
+    compare,
+    compare_detectors,
+    quantize,
+)
 from flaskapi.handwriting.drawn import draw_digits, draw_pictures
 from flaskapi.training.calibrate import answer_as_served
 
@@ -90,6 +97,64 @@ def test_weights_that_would_saturate_are_refused(
             weight.CopyFrom(onnx.numpy_helper.from_array(clipped, weight.name))
     onnx.save(spoiled, tmp_path / "spoiled.onnx")
     assert not compare(shipped[0], tmp_path / "spoiled.onnx").is_small
+
+
+@pytest.fixture(scope="module")
+def detectors(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The shipped detector, compiled in float32 and quantized."""
+    folder = tmp_path_factory.mktemp("detectors")
+    source = Path(shutil.copy(MODELS / "detector.h5", folder))
+    compile_artifact(source, folder / "float32.onnx", quantized=False)
+    compile_artifact(source, folder / "int8.onnx")
+    return folder / "float32.onnx", folder / "int8.onnx"
+
+
+def test_the_shipped_detector_is_quantized_and_a_third_as_large(
+    detectors: tuple[Path, Path],
+) -> None:
+    as_float, as_int8 = detectors
+    assert ("float32", "int8") == (precision(as_float), precision(as_int8))
+    assert as_int8.stat().st_size < 0.4 * as_float.stat().st_size
+    assert 13 == len(weights_of_8_bits(as_int8)), "all but the first and the last"
+    assert max(int(np.abs(weight.astype(int)).max()) for weight in weights_of_8_bits(as_int8)) <= 64
+
+
+def test_a_detector_doubles_what_it_sees_coarsely_in_one_step(
+    detectors: tuple[Path, Path],
+) -> None:
+    """Keras exports thirteen nodes for it; the answers were compared with Keras's own."""
+    kinds = [node.op_type for node in onnx.load(detectors[0]).graph.node]
+    assert (2, 0) == (kinds.count("Resize"), kinds.count("Tile"))
+
+
+def test_a_detector_whose_weights_would_saturate_is_refused(
+    detectors: tuple[Path, Path], tmp_path: Path
+) -> None:
+    spoiled = onnx.load(detectors[1])
+    for weight in spoiled.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype == np.int8 and values.ndim == 4:
+            weight.CopyFrom(onnx.numpy_helper.from_array(np.clip(values, -24, 24), weight.name))
+    onnx.save(spoiled, tmp_path / "spoiled.onnx")
+    assert not compare_detectors(detectors[0], tmp_path / "spoiled.onnx").is_small
+
+
+SMALL_ON_PAGES = PageDifference(0.005, 0.005, 0.01, 0.05, 0.0001)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"found_otherwise": 0.011},
+        {"named_otherwise": 0.011},
+        {"presence": 0.021},
+        {"box": 0.11},
+        {"elsewhere": 0.0006},
+    ],
+)
+def test_a_difference_on_pages_beyond_any_bound_is_not_small(change: dict[str, float]) -> None:
+    assert SMALL_ON_PAGES.is_small
+    assert not SMALL_ON_PAGES._replace(**change).is_small
 
 
 SMALL = Difference(0.001, 0.005, 0.004, 0.001, 0.0)
