@@ -11,7 +11,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requi
 # Processes that test at the same time: half of what they do is to wait, for servers, browsers and time to pass.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN) && echo $$((n < 4 ? 2 * n : 8)))
 
-.PHONY: help run test check lint train bench fuzz lock audit sbom clean
+.PHONY: help run test check lint train bench scale fuzz lock audit sbom clean
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
@@ -35,6 +35,12 @@ train: .venv/all ## train the shipped network, or NETWORK=detector; DATA=folder 
 
 bench: .venv/all apache ## measure what docs/figures.md reports (minutes)
 	$(BIN)/python -m benchmarks
+
+scale: .venv/all ## measure what docs/scaling.md reports (under 15 minutes); DATA=folder with MNIST
+	timeout 600 $(BIN)/python -m benchmarks score $(if $(DATA),--data $(DATA))
+	timeout 60 $(BIN)/python -m benchmarks scaling
+	@if [ -f benchmarks/instances.py ]; then timeout 240 $(BIN)/python -m benchmarks instances; \
+		else echo "Several instances are not measured: this checkout has no benchmarks/instances.py."; fi
 
 fuzz: .venv/all ## throw made-up input at each way in, MINUTES=1 each; installs Atheris (129 MB)
 	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check atheris==3.0.0

@@ -20,6 +20,8 @@ from benchmarks import (
     reading,
     resilience,
     rows,
+    scaling,
+    score,
     serving,
     startup,
     store,
@@ -39,6 +41,20 @@ def main() -> None:
     commands.add_parser("startup", help=startup.__doc__).set_defaults(run=lambda _: startup.main())
     commands.add_parser("reading", help=reading.__doc__).set_defaults(run=lambda _: reading.main())
     commands.add_parser("bulk", help=bulk.__doc__).set_defaults(run=lambda _: bulk.main())
+    scoring = commands.add_parser("score", help=score.__doc__)
+    scoring.add_argument("--data", type=Path, help="where MNIST lies; drawn digits without it")
+    how_many = scoring.add_mutually_exclusive_group()
+    how_many.add_argument(
+        "--images", type=int, default=score.IMAGES, help="how many; %(default)s by default"
+    )
+    how_many.add_argument(
+        "--million", dest="images", action="store_const", const=score.MILLION, help="a million"
+    )
+    scoring.add_argument("--rounds", type=int, default=score.ROUNDS, help="%(default)s by default")
+    scoring.set_defaults(
+        run=lambda options: score.main(options.data, options.images, options.rounds)
+    )
+    commands.add_parser("scaling", help=scaling.__doc__).set_defaults(run=lambda _: scaling.main())
     learning = commands.add_parser("circle", help=circle.__doc__)
     learning.add_argument("data", type=Path, help="where MNIST lies, as for train_mnist.py")
     learning.set_defaults(run=lambda options: circle.main(options.data))

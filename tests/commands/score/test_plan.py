@@ -4,7 +4,7 @@ import io
 import zipfile
 
 from archives import make_zip
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flaskapi.commands.score.places import ListedFile
@@ -23,6 +23,7 @@ NAMES = st.sampled_from(["a.png", "b.JPG", "c.zip", "d.tar.gz", "e.parquet", "f"
 LISTINGS = st.lists(st.builds(ListedFile, NAMES, st.integers(0, 1 << 30)), max_size=40)
 
 
+@settings(deadline=None)
 @given(LISTINGS)
 def test_each_file_is_in_one_task_or_in_all_its_pieces(listing: list[ListedFile]) -> None:
     tasks = [*plan_tasks(listing)]
@@ -37,6 +38,7 @@ def test_each_file_is_in_one_task_or_in_all_its_pieces(listing: list[ListedFile]
     assert tasks == [*plan_tasks(listing)]
 
 
+@settings(deadline=None)
 @given(LISTINGS, st.data())
 def test_the_names_of_parts_tell_what_is_done(
     listing: list[ListedFile], data: st.DataObject
@@ -61,6 +63,7 @@ def test_a_file_of_another_size_is_noticed() -> None:
     assert FinishedParts([before.part_name(0, is_last=True)]).is_of_another(after)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=30), st.integers(1, 9))
 def test_the_pieces_of_a_zip_are_the_whole(contents: list[bytes], count: int) -> None:
     """Each member is in one piece, and what is wrong with the archive is said once."""
