@@ -30,7 +30,7 @@ HOMES = {
     "flask": {"web", "app"},
     **{name: {"evaluation"} for name in ("jinja2", "markupsafe")},
     **{name: {"commands"} for name in ("tqdm", "pyarrow")},
-    **{name: {"submissions"} for name in ("sqlalchemy", "alembic", "psycopg")},
+    **{name: {"submissions"} for name in ("sqlalchemy", "alembic", "psycopg", "fsspec")},
 }
 FLOORS = [  # from the roof down; errors.py lies under config.py, which raises one of them
     {"scripts", "__main__"},
