@@ -17,7 +17,11 @@ ABOVE_BYTES = 65_536
 # Of requests to S3; others have limits of their own.
 _S3_OPTIONS = {"connect_timeout": 2, "read_timeout": 5, "retries": {"max_attempts": 1}}
 _PUBLIC = "The pictures outside the database cannot be used; the service's log has the reason."
-_EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs"}
+_LIBRARIES = {
+    "s3": "--constraint requirements.txt --editable '.[s3]'",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+}
 
 
 class Place(Protocol):
@@ -84,10 +88,10 @@ class Bucket:
 
             fsspec.get_filesystem_class(kind)
         except (ImportError, ValueError) as error:
-            extra = _EXTRAS.get(kind, kind)
+            library = _LIBRARIES.get(kind, f"the library of fsspec for {kind}")
             raise SettingError(
                 f"PICTURES is {address}, for which a library is missing: {error}. "
-                f".venv/bin/pip install --constraint requirements.txt --editable '.[{extra}]'"
+                f".venv/bin/pip install {library}"
             ) from error
         self._address, self._kind = address, kind
         self._process, self._opened = 0, (None, "")
