@@ -162,7 +162,7 @@ def _open_store(app: Flask) -> Store:
     except StoreUnavailableError as error:
         app.logger.error("not ready: %s", error)
     database.close()  # a server may fork this process
-    store = Writer(database, app.logger)
+    store = Writer(database, app.logger, pictures=database.pictures)
     if app.config["HOUSEKEEPING"] == "on":
         Housekeeper(store, find_limits(app.config), app.logger).start()
     return store
@@ -171,11 +171,13 @@ def _open_store(app: Flask) -> Store:
 def make_database(app: Flask) -> "Database":
     """Make the database of the settings; it connects when it is first used."""
     from flaskapi.submissions.database import Database
+    from flaskapi.submissions.pictures import open_pictures
 
     return Database(
         find_address(app),
         app.config["STORE_DURABILITY"],
         free_bytes=app.config["KEEP_FREE_BYTES"],
+        pictures=open_pictures(app.config["PICTURES"], app.config["PICTURES_ABOVE_BYTES"]),
     )
 
 

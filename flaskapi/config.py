@@ -123,6 +123,13 @@ def database_url(value: Any) -> str:
     return str(value)
 
 
+def place(value: Any) -> str:
+    """the path of a folder, or an address such as s3://bucket/folder or gs://bucket/folder"""
+    if not isinstance(value, str | Path) or not re.fullmatch(r"(\w+://)?[^:]+", str(value)):
+        raise ValueError
+    return str(value)
+
+
 def seconds(value: Any) -> float:
     """a number of seconds, above 0 and at most 3600"""
     if isinstance(value, bool) or not 0 < float(value) <= 3600:
@@ -303,6 +310,20 @@ SETTINGS = (
         "process",
         one_of("process", "power"),
         "what SQLite's commits survive: the end of any `process`, or a `power` cut too",
+    ),
+    Setting(
+        "PICTURES",
+        None,
+        place,
+        "where images above `PICTURES_ABOVE_BYTES` lie: a folder, `s3://bucket/folder` or "
+        "`gs://bucket/folder`; if unset, in the database; a relative path starts at the instance "
+        "folder",
+    ),
+    Setting(
+        "PICTURES_ABOVE_BYTES",
+        65_536,
+        at_least(0),
+        "larger images than this, in bytes, lie where `PICTURES` says",
     ),
     Setting(
         "PREDICT_KEY_REQUIRED",
@@ -489,6 +510,8 @@ def load_config(instance_path: str, overrides: Mapping[str, Any] | None = None) 
     for name in ("MODEL_PATH", "DETECTOR_PATH", "MNIST_PATH"):
         if values[name] is not None:
             values[name] = PACKAGE.parent / values[name]
+    if values["PICTURES"] is not None and "://" not in values["PICTURES"]:
+        values["PICTURES"] = str(instance / values["PICTURES"])
     values["MAX_CONTENT_LENGTH"] = values["MAX_REQUEST_BYTES"]
     values["MAX_FORM_MEMORY_SIZE"] = values["MAX_FORM_FIELD_BYTES"]
     values["SETTING_SOURCES"] = sources

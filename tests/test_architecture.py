@@ -29,7 +29,8 @@ HOMES = {
     **{name: {"web"} for name in ("prometheus_client", "flask_limiter", "limits")},
     "flask": {"web", "app"},
     **{name: {"evaluation"} for name in ("jinja2", "markupsafe")},
-    **{name: {"commands"} for name in ("tqdm", "pyarrow", "fsspec")},
+    **{name: {"commands"} for name in ("tqdm", "pyarrow")},
+    "fsspec": {"commands", "submissions"},
     **{name: {"submissions"} for name in ("sqlalchemy", "alembic", "psycopg")},
 }
 FLOORS = [  # from the roof down; errors.py lies under config.py, which raises one of them

@@ -11,6 +11,8 @@ from flaskapi.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from flaskapi.submissions.pictures import Pictures
+
 
 T = TypeVar("T")
 # The scopes of keys: predict; list and label submissions; everything.
@@ -43,10 +45,15 @@ class Submission(NamedTuple):
     contrast: float | None = None
     label: str | None = None  # a digit, a number, or `none`
     label_source: str | None = None  # `sender` or `operator`
+    place: str | None = None  # where its image was written already, until its row is
 
 
 class Store(Protocol):
     """Keeps submissions. Every method raises StoreUnavailableError if the store cannot be used."""
+
+    @property
+    def pictures(self) -> "Pictures | None":
+        """Where large images lie; None: in the database."""
 
     def record(self, submissions: list[Submission]) -> list[UUID | None]:
         """Keep submissions. When this returns they are committed. Gives their ids, or None if
@@ -86,6 +93,8 @@ class Store(Protocol):
 
 class NoStore:
     """Keeps nothing."""
+
+    pictures = None
 
     def record(self, submissions: list[Submission]) -> list[UUID | None]:
         return [None] * len(submissions)

@@ -27,6 +27,8 @@ from flaskapi.submissions.engine import Durability, is_busy, make_engine
 from flaskapi.submissions.identity import FileIdentity
 from flaskapi.submissions.inserts import insert
 from flaskapi.submissions.migrate import bring_up_to_date
+from flaskapi.submissions.outside import stage
+from flaskapi.submissions.pictures import Pictures
 from flaskapi.submissions.room import find_free, find_pages, find_reserve
 from flaskapi.submissions.tables import REVISION, images, submissions
 
@@ -52,11 +54,20 @@ class Database:
         *,
         patience_s: float = PATIENCE_S,
         free_bytes: int | None = 0,
+        pictures: Pictures | None = None,
     ) -> None:
-        """`free_bytes`: keep nothing if less of SQLite's disk is free; None: as `room.py` says."""
+        """Make it.
+
+        Args:
+            url: its address.
+            durability: what SQLite's commits survive.
+            patience_s: how long to wait while another process writes.
+            free_bytes: keep nothing if less of SQLite's disk is free; None: as `room.py` says.
+            pictures: where large images lie, if not in the database.
+        """
         self._url, self._parsed = url, sa.make_url(url)
         self._durability, self._patience_s = durability, patience_s
-        self._free_bytes = free_bytes
+        self._free_bytes, self.pictures = free_bytes, pictures
         self._engine: sa.Engine | None = None
         self._identity: FileIdentity | None = None
         self._process = 0
@@ -78,6 +89,8 @@ class Database:
         Raises:
             StoreUnavailableError: the database cannot be reached or written; the text says why.
         """
+        self.check_room()
+        kept = stage(self, kept)
         digests = [hashlib.sha256(one.image).digest() for one in kept]
         late = [one.received_at for one in kept if one.received_at < datetime.now(UTC) - SETTLED]
 
@@ -88,8 +101,8 @@ class Database:
                 insert(connection, kept, digests)
             forget_days(connection, late)
 
-        self.check_room()
-        self.run(work, alone=not late and also is None)
+        is_alone = not late and also is None and not any(one.place for one in kept)
+        self.run(work, alone=is_alone)
         return [one.id for one in kept]
 
     def expect(self) -> contextlib.AbstractContextManager[None]:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from flaskapi.submissions import Store
 from flaskapi.submissions.days import forget_days
 from flaskapi.submissions.identifiers import first_id
+from flaskapi.submissions.outside import erase_if_possible, note_erased
 from flaskapi.submissions.retention import (
     Excess,
     end_turn,
@@ -38,6 +39,7 @@ def erase(store: Store, id: UUID) -> bool:
         StoreUnavailableError: the database cannot be reached or written.
     """
     erased = store.run(lambda connection: _erase(connection, submissions.c.id == id), erases=True)
+    erase_if_possible(store)
     return bool(erased)
 
 
@@ -160,8 +162,11 @@ def erase_for_room(store: Store, share: float) -> int:
 
 
 def empty_log(store: Store) -> None:
-    """Remove erased data from SQLite's log, unless a process reads from it."""
+    """Remove erased data from SQLite's log, unless a process reads from it, and from outside the
+    database.
+    """
     store.run(lambda connection: None, long=True, erases=True)
+    erase_if_possible(store)
 
 
 def _find_path(connection: sa.Connection) -> Path | None:
@@ -193,7 +198,10 @@ def _erase(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
             .limit(1)
             .scalar_subquery()
         )
-        connection.execute(
-            sa.delete(images).where(images.c.sha256.in_(set(digests)), user.is_(None))
+        gone = connection.execute(
+            sa.delete(images)
+            .where(images.c.sha256.in_(set(digests)), user.is_(None))
+            .returning(images.c.place)
         )
+        note_erased(connection, [place for place in gone.scalars() if place is not None])
     return len(digests)

@@ -16,6 +16,7 @@ from flaskapi.submissions.identifiers import first_id, new_id
 from flaskapi.submissions.inserts import insert
 from flaskapi.submissions.labels import Said, say_within
 from flaskapi.submissions.listing import get_submission
+from flaskapi.submissions.outside import stage
 from flaskapi.submissions.tables import images, labels, submissions
 
 IMPORTED = "import"  # stands in the history of a label in place of the name of an operator's key
@@ -138,6 +139,7 @@ def keep_labelled(
     Raises:
         StoreUnavailableError: the store cannot be used.
     """
+    kept = stage(store, kept)
     own = [hashlib.sha256(one.image).digest() for one in kept]
     is_number = submissions.c.lines.is_not(sa.null())
     known = sa.select(

@@ -15,6 +15,7 @@ from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Store, batches
 from flaskapi.submissions.chores import is_due, take_chore
 from flaskapi.submissions.erasing import empty_log, erase_before, erase_beyond, erase_for_room
+from flaskapi.submissions.outside import erase_noted
 from flaskapi.submissions.statistics import summarize_days
 from flaskapi.submissions.tables import chores
 
@@ -71,6 +72,7 @@ def keep_house(store: Store, limits: KeepingLimits, now: datetime | None = None)
         batches.expire(store, timedelta(days=limits.batch_days), now)
     summarize_days(store, now)  # after them, for an erasure has its day counted again
     empty_log(store)  # also of what was erased while somebody read from it
+    erase_noted(store, now)
     return Done(too_old, too_many, not excess)
 
 

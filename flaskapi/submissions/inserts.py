@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flaskapi.submissions import Submission
+from flaskapi.submissions.outside import settle
 from flaskapi.submissions.tables import images, submissions
 
 Rows = list[dict[str, Any]]
@@ -23,15 +24,10 @@ def insert(connection: sa.Connection, kept: list[Submission], digests: list[byte
     Args:
         digests: the SHA-256 of each submission's image.
     """
-    contents = {
-        digest: (one.media_type, one.image) for digest, one in zip(digests, kept, strict=True)
-    }
+    contents = dict(zip(digests, kept, strict=True))
     # Sorted, so that two transactions that store the same images wait for each other in the same
     # order.
-    pictures = [
-        {"sha256": digest, "media_type": kind, "content": content}
-        for digest, (kind, content) in sorted(contents.items())
-    ]
+    pictures = [_image(digest, contents[digest]) for digest in sorted(contents)]
     rows = [
         {"sha256": digest} | {name: getattr(one, name) for name in _OWN}
         for digest, one in zip(digests, kept, strict=True)
@@ -47,6 +43,18 @@ def insert(connection: sa.Connection, kept: list[Submission], digests: list[byte
             _POSTGRESQL,
             columns | {"submissions": json.dumps(rows, default=_as_json, allow_nan=False)},
         )
+    settle(connection, kept)
+
+
+def _image(digest: bytes, one: Submission) -> dict[str, Any]:
+    is_outside = one.place is not None
+    return {
+        "sha256": digest,
+        "media_type": one.media_type,
+        "content": b"" if is_outside else one.image,
+        "place": one.place,
+        "size_bytes": len(one.image) if is_outside else None,
+    }
 
 
 _OWN = [column.name for column in submissions.c if column.name != "sha256"]

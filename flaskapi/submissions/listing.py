@@ -29,11 +29,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from flaskapi.errors import NotFoundError
+from flaskapi.errors import NotFoundError, StoreUnavailableError
 from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.labels import PastLabel, read_history
-from flaskapi.submissions.tables import images, submissions
+from flaskapi.submissions.outside import read
+from flaskapi.submissions.tables import IMAGE_BYTES, images, submissions
 
 LISTED = [
     column
@@ -143,7 +144,7 @@ def find_one(store: Store, id: UUID) -> tuple[dict[str, Any], list[PastLabel]]:
         NotFoundError: there is no submission with this id.
     """
     columns = [column for column in submissions.c if column.name not in ("sha256", "normalized")]
-    about = (images.c.media_type, sa.func.length(images.c.content).label("size_bytes"))
+    about = (images.c.media_type, IMAGE_BYTES.label("size_bytes"))
     query = sa.select(*columns, *about).join(images).where(submissions.c.id == id)
 
     def work(connection: sa.Connection) -> tuple[dict[str, Any], list[PastLabel]]:
@@ -219,13 +220,24 @@ def get_submission(store: Store, id: UUID) -> Submission | None:
     """Return a submission.
 
     Raises:
-        StoreUnavailableError: the database cannot be reached.
+        StoreUnavailableError: the database cannot be reached, or its image cannot be read.
     """
-    columns = [column for column in submissions.c if column.name != "sha256"]
     query = (
-        sa.select(*columns, images.c.content.label("image"), images.c.media_type)
+        sa.select(*submissions.c, images.c.content, images.c.media_type, images.c.place)
         .join(images)
         .where(submissions.c.id == id)
     )
-    row = store.run(lambda connection: connection.execute(query).one_or_none(), reads=True)
-    return Submission(**row._mapping) if row else None
+    # Read again where it may have been erased between the row and its image.
+    for _ in range(2):
+        row = store.run(lambda connection: connection.execute(query).one_or_none(), reads=True)
+        if row is None:
+            return None
+        found = dict(row._mapping)
+        sha256, image, place = (found.pop(name) for name in ("sha256", "content", "place"))
+        if place is not None:
+            image = read(store, place, sha256)
+        if image is not None:
+            return Submission(**found, image=image)
+    raise StoreUnavailableError(
+        f"The image {place} outside the database is missing.", public="The image is missing."
+    )

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions.chores import take_chore
-from flaskapi.submissions.tables import images, submissions
+from flaskapi.submissions.tables import IMAGE_BYTES, images, submissions
 
 TURN = timedelta(minutes=1)  # after which another may take the turn of a process that died
 _CHORE = "erasing"
-_SIZE = sa.func.length(images.c.content)
+_SIZE = IMAGE_BYTES
 
 
 class Excess(NamedTuple):

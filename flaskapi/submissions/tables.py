@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 REVISION = (
-    "r0008"  # the newest migration, so that a process which finds it there need not load Alembic
+    "r0009"  # the newest migration, so that a process which finds it there need not load Alembic
 )
 
 metadata = sa.MetaData()
@@ -34,7 +34,27 @@ images = sa.Table(
     metadata,
     sa.Column("sha256", sa.LargeBinary(32), primary_key=True),
     sa.Column("media_type", sa.String, nullable=False),
-    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),  # empty where there is a place
+    # Of an image outside the database: its name there, and its size.
+    sa.Column("place", sa.String),
+    sa.Column("size_bytes", sa.Integer),
+)
+sa.Index(
+    "ix_images_place",
+    images.c.place,
+    unique=True,
+    sqlite_where=sa.text("place IS NOT NULL"),
+    postgresql_where=sa.text("place IS NOT NULL"),
+)
+# How many bytes an image has, wherever it is.
+IMAGE_BYTES = sa.func.coalesce(images.c.size_bytes, sa.func.length(images.c.content))
+
+outside = sa.Table(
+    "outside",  # images outside the database that have no row yet, or none any more
+    metadata,
+    sa.Column("place", sa.String, primary_key=True),
+    sa.Column("noted_at", Moment, nullable=False),
+    sa.Column("erasing", sa.Boolean, nullable=False),  # else it is being written
 )
 
 submissions = sa.Table(

@@ -20,12 +20,15 @@ from flaskapi.submissions.health import Health, State, copy_error
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from flaskapi.submissions.pictures import Pictures
+
 
 T = TypeVar("T")
 
 WAIT_S = 0.9  # the longest time that a request waits
 # How long a request's data waits for other requests, and how often in vain.
 COMPANY_S, MOST_IN_VAIN = (0.005, 10)
+PICTURE_WAIT_S = 5.0  # the longest time that one waits with an image outside the database
 RETRY_S = 2.0  # after this time a failed store is tried again
 LOOK_S = 0.5  # between two checks of the database's file while idle
 _TOGETHER = 256  # submissions in one transaction; more only if one request has more
@@ -70,7 +73,10 @@ class Writer:
         *,
         wait_s: float = WAIT_S,
         retry_s: float = RETRY_S,
+        pictures: "Pictures | None" = None,
     ) -> None:
+        """`pictures`: where large images lie, if not in the database."""
+        self.pictures = pictures
         self._database, self._log, self._wait_s, self._retry_s = database, log, wait_s, retry_s
         self._reset()
 
@@ -83,6 +89,8 @@ class Writer:
         self._waits_for_company, self._in_vain = (False, 0)
         self._thread: threading.Thread | None = None
         self._health = Health(self._log, self._retry_s)
+        # Why images cannot be written outside the database, and until when that is not tried again.
+        self._outside: tuple[StoreUnavailableError, float] | None = None
 
     @property
     def state(self) -> State:
@@ -114,7 +122,40 @@ class Writer:
         Raises:
             StoreUnavailableError: they are not committed, or not in time.
         """
-        return self._wait_for(_Job(submissions))
+        return self._wait_for(_Job(self._stage(submissions)))
+
+    def _stage(self, submissions: list[Submission]) -> list[Submission]:
+        """Write large images in the thread of their request, so that others do not wait for it.
+
+        Raises:
+            StoreUnavailableError: they are not written, or not in time; for a while others that are
+                large are then refused at once.
+        """
+        least = self.pictures.above_bytes if self.pictures else None
+        if least is None or all(len(one.image) <= least for one in submissions):
+            return submissions
+        self._refuse_while_down()
+        if self._outside and time.monotonic() < self._outside[1]:
+            raise copy_error(self._outside[0])
+        # Not at the top: who keeps nothing has no need of a database's libraries.
+        from flaskapi.submissions.outside import stage
+
+        try:
+            done = _begin(lambda: stage(self, submissions), "store-pictures")
+            if wait([done], PICTURE_WAIT_S).not_done:
+                raise StoreUnavailableError(
+                    f"An image was not written outside the database within {PICTURE_WAIT_S:g} s."
+                )
+            staged = done.result()
+        except StoreUnavailableError as error:
+            if self._outside is None:
+                self._log.error("store: %s Such predictions are answered without being kept", error)
+            self._outside = copy_error(error), time.monotonic() + self._retry_s
+            raise
+        if self._outside is not None:
+            self._log.warning("store: images can be written outside the database again")
+        self._outside = None
+        return staged
 
     def check(self) -> dict[str, Any]:
         """Check that the store answers.
@@ -153,15 +194,7 @@ class Writer:
     def _in_time(self, ask: Callable[[], T], *, reads: bool = False) -> T:
         """Ask the database in a separate thread, so that a hanging one blocks nobody."""
         self._refuse_while_down()
-        done: Future[T] = Future()
-
-        def do() -> None:
-            try:
-                done.set_result(ask())
-            except BaseException as error:
-                done.set_exception(error)
-
-        _start(do, "store-run")
+        done = _begin(ask, "store-run")
         if wait([done], self._wait_s).not_done:
             # Long work may read much. Requests that keep something find out whether the store
             # works.
@@ -293,6 +326,20 @@ class Writer:
         """Wake the thread if what it waits for has arrived: waking costs more than a row."""
         if self._jobs and (len(self._jobs) >= self._coming or not self._waits_for_company):
             self._lock.notify()
+
+
+def _begin(ask: Callable[[], T], name: str) -> "Future[T]":
+    """Ask in a thread of its own."""
+    done: Future[T] = Future()
+
+    def do() -> None:
+        try:
+            done.set_result(ask())
+        except BaseException as error:
+            done.set_exception(error)
+
+    _start(do, name)
+    return done
 
 
 def _start(work: Callable[[], None], name: str) -> threading.Thread:

@@ -20,6 +20,7 @@ from flaskapi.commands import find_written
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.keys import find_key, make_key
 from flaskapi.submissions.listing import get_submission
+from flaskapi.submissions.pictures import open_pictures
 
 VERSION = "2026-01-01-00000000"
 POINTER = json.dumps({"version": VERSION, "generation": 3})
@@ -298,3 +299,32 @@ def test_of_backups_with_a_time_for_a_name_the_newest_stay(
     for bad in ("0", "-1", "x", "²"):
         with pytest.raises(SystemExit):
             main(["backup", str(folder), "--keep", bad])
+
+
+def test_images_outside_the_database_are_in_it_too(
+    instance: Path, store: Database, tmp_path: Path
+) -> None:
+    with (instance / "config.toml").open("a") as config:
+        config.write('PICTURES = "pictures"\nPICTURES_ABOVE_BYTES = 100\n')
+    store.pictures = open_pictures(str(instance / "pictures"), 100)
+    sent = [make_submission(image=b"%d" % n * 999) for n in range(3)]
+    store.record(sent)
+    assert 0 == main(["backup", str(tmp_path / "kept")])
+    store.close()
+    empty_again(address(instance))
+    (instance / "pictures").rename(tmp_path / "gone")
+    assert 0 == main(["restore", str(tmp_path / "kept")])
+    assert sent == [get_submission(store, one.id) for one in sent]
+
+
+def test_a_backup_without_an_image_is_none(
+    instance: Path, store: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (instance / "config.toml").open("a") as config:
+        config.write('PICTURES = "pictures"\nPICTURES_ABOVE_BYTES = 100\n')
+    store.pictures = open_pictures(str(instance / "pictures"), 100)
+    store.record([make_submission(image=b"7" * 999)])
+    (instance / "pictures").rename(tmp_path / "gone")
+    assert 1 == main(["backup", str(tmp_path / "kept")])
+    assert "is missing" in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()

@@ -4,18 +4,24 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from fakes import make_submission
+from operators import place_empty_store
 from waiting import pass_time, until
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Submission, writer
+from flaskapi.submissions.database import Database
 from flaskapi.submissions.erasing import erase
 from flaskapi.submissions.health import State
 from flaskapi.submissions.listing import get_submission
+from flaskapi.submissions.pictures import Pictures
+from flaskapi.submissions.tables import submissions
 from flaskapi.submissions.writer import Writer
 
 LOG = logging.getLogger("flaskapi")
@@ -328,3 +334,64 @@ def test_what_is_committed_has_its_receipt_though_a_check_beside_it_fails(
         assert kept.result()
         with pytest.raises(StoreUnavailableError):
             checked.result()
+
+
+class HeldPlace:
+    """A place that writes nothing before it is free, and then fails while there is an error."""
+
+    def __init__(self) -> None:
+        self.free, self.names = threading.Event(), list[str]()
+        self.error: Exception | None = OSError("It is full.")
+        self.free.set()
+
+    def write(self, name: str, content: bytes) -> None:
+        self.names.append(name)
+        self.free.wait(10)
+        if self.error:
+            raise self.error
+
+    def read(self, name: str) -> bytes:
+        raise FileNotFoundError
+
+    def erase(self, name: str) -> None:
+        pass
+
+
+def test_a_place_for_large_images_that_fails_or_hangs_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sends a large one waits for a while, and the next ones are refused at once."""
+    monkeypatch.setattr(writer, "PICTURE_WAIT_S", 0.2)
+    place_empty_store(tmp_path)
+    place = HeldPlace()
+    pictures = Pictures(place, 100)
+    database = Database(f"sqlite:///{tmp_path}/submissions.db", "process", pictures=pictures)
+    store = Writer(database, LOG, retry_s=0.5, pictures=pictures)
+    large, small = make_submission(image=b"7" * 101), make_submission(image=b"7" * 100)
+    with pytest.raises(StoreUnavailableError, match="It is full"):
+        store.record([large])
+    with pytest.raises(StoreUnavailableError, match="It is full"):
+        store.record([large])
+    assert 1 == len(place.names), "the second was refused at once"
+    assert [small.id] == store.record([small])
+    pass_time(0.5)
+    place.free.clear()
+    with pytest.raises(StoreUnavailableError, match=r"within 0.2 s"):
+        store.record([large])
+    assert [None] != store.record([make_submission(image=b"small")])
+    place.error = None
+    place.free.set()
+    until(lambda: _is_kept(store, large))
+    assert large.id in [*store.run(_ids, reads=True)]
+    store.close()
+
+
+def _is_kept(store: Writer, one: Submission) -> bool:
+    with contextlib.suppress(StoreUnavailableError):
+        store.record([one])
+        return True
+    return False
+
+
+def _ids(connection: sa.Connection) -> list[UUID]:
+    return list(connection.execute(sa.select(submissions.c.id)).scalars())

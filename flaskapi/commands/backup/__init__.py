@@ -13,6 +13,7 @@ from flaskapi.commands.backup.folder import (
     DATABASE,
     INSTANCE,
     LIST,
+    PICTURES,
     VERSIONS,
     check_whole,
     copy_instance,
@@ -85,7 +86,8 @@ def find_dated(folder: Path) -> list[Path]:
 
 
 def _back_up(target: Path) -> None:
-    from flaskapi.app import find_address, make_app
+    from flaskapi.app import find_address, make_app, make_database
+    from flaskapi.commands.backup.pictures import copy_pictures
     from flaskapi.submissions.backup import copy_database, count_rows
 
     app = make_app()
@@ -101,6 +103,9 @@ def _back_up(target: Path) -> None:
         # Submissions from before STORE was off still exist.
         if app.config["STORE"] != "off" or count_rows(find_address(app)):
             copied = copy_database(find_address(app), folder / DATABASE)._asdict()
+            # After the rows: the images of all of them are there, but of those erased since.
+            with contextlib.closing(make_database(app)) as store:
+                copy_pictures(store, folder / PICTURES)
         write_list(folder, copied)
         check_whole(folder)
     rows = sum(copied["rows"].values()) if copied else 0
@@ -109,7 +114,8 @@ def _back_up(target: Path) -> None:
 
 def restore(options: argparse.Namespace) -> None:
     """Restore a backup, after all of it was checked."""
-    from flaskapi.app import find_address, make_app
+    from flaskapi.app import find_address, make_app, make_database
+    from flaskapi.commands.backup.pictures import put_back_pictures
     from flaskapi.submissions.backup import Copied, check_known, count_rows, put_back
 
     folder = options.folder.absolute()
@@ -128,6 +134,9 @@ def restore(options: argparse.Namespace) -> None:
         filled = [name for name, rows in count_rows(address).items() if rows and copied]
         targets = {INSTANCE: Path(app.instance_path), VERSIONS: app.config["VERSIONS_PATH"]}
         _refuse_other(folder, targets, filled)
+    if copied:
+        with contextlib.closing(make_database(app)) as store:
+            put_back_pictures(store, folder / PICTURES)
     put_back_files(folder / INSTANCE, Path(app.instance_path), 0o600)
     put_back_versions(folder / VERSIONS, app.config["VERSIONS_PATH"])
     if copied:

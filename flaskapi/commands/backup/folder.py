@@ -14,8 +14,9 @@ from typing import Any
 from flaskapi.errors import FlaskapiError
 from flaskapi.processes import folder_locked
 
-FORMAT = 1  # of the folder
+FORMAT = 2  # of the folder; 1 where there are no pictures
 LIST, DATABASE, INSTANCE, VERSIONS = "backup.json", "database", "instance", "versions"
+PICTURES = "pictures"
 _INSTANCE_FILES = ("*.key", "*.toml")
 
 
@@ -112,8 +113,9 @@ def write_list(folder: Path, database: dict[str, Any] | None) -> None:
         str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": digest(path)}
         for path in find_files(folder)
     }
+    form = FORMAT if (folder / PICTURES).exists() else 1
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    document = {"format": FORMAT, "made_at": made_at, "database": database, "files": files}
+    document = {"format": form, "made_at": made_at, "database": database, "files": files}
     with open(
         folder / LIST, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
     ) as file:

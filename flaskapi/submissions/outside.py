@@ -1,0 +1,176 @@
+"""Large images outside the database, so that there is neither a row without its image nor an image
+without its row, whenever a process is killed.
+
+| step | what is noted in `outside` | killed after it |
+|---|---|---|
+| a name is noted | it is being written | housekeeping erases what is there an hour later |
+| the image is written under it | the same | the same |
+| its row is written, in one transaction | nothing | it is kept |
+| the row is erased, in one transaction | it is being erased | housekeeping erases the image |
+| the image is erased | the same | the same |
+| the note is removed | nothing | it is erased |
+
+So nothing has to be listed to find what is left over, and databases may share a place.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from flaskapi.errors import StoreUnavailableError
+from flaskapi.submissions import Store, Submission
+from flaskapi.submissions.pictures import new_name
+from flaskapi.submissions.tables import images, outside
+
+GRACE = timedelta(hours=1)  # in which what was written has its row, or never has
+_TOGETHER = 50
+
+
+def stage(store: Store, kept: Sequence[Submission]) -> list[Submission]:
+    """Write large images, before their rows are.
+
+    Returns:
+        The submissions, each that is large with the name of its image.
+
+    Raises:
+        StoreUnavailableError: the place or the database cannot be used.
+    """
+    pictures = store.pictures
+    is_large = [
+        pictures is not None and one.place is None and len(one.image) > pictures.above_bytes
+        for one in kept
+    ]
+    if pictures is None or not any(is_large):
+        return list(kept)
+    staged = [
+        one._replace(place=new_name()) if large else one
+        for one, large in zip(kept, is_large, strict=True)
+    ]
+    new = [(one.place, one.image) for one, large in zip(staged, is_large, strict=True) if large]
+    now = datetime.now(UTC)
+    notes = [{"place": place, "noted_at": now, "erasing": False} for place, _ in new]
+    store.run(lambda connection: connection.execute(sa.insert(outside), notes))
+    for place, image in new:
+        assert place is not None
+        pictures.write(place, image)
+    return staged
+
+
+def settle(connection: sa.Connection, kept: Sequence[Submission]) -> None:
+    """Remove the notes of images whose rows were written in this transaction. Those of others, as
+    of an image that was there already, stay for housekeeping.
+
+    Raises:
+        StoreUnavailableError: one was given up meanwhile.
+    """
+    places = [one.place for one in kept if one.place is not None]
+    if not places:
+        return
+    used = connection.execute(sa.select(images.c.place).where(images.c.place.in_(places)))
+    named = used.scalars().all()
+    mine = outside.c.place.in_(named), outside.c.erasing == sa.false()
+    if connection.execute(sa.delete(outside).where(*mine)).rowcount != len(named):
+        raise StoreUnavailableError("An image outside the database was written too slowly.")
+
+
+def read(store: Store, place: str, sha256: bytes) -> bytes | None:
+    """Read an image, and check that it is the one that was sent; None if it is not there.
+
+    Raises:
+        StoreUnavailableError: the place cannot be used, or the image there is another.
+    """
+    if store.pictures is None:
+        raise StoreUnavailableError(
+            "The image is outside the database, but the setting PICTURES does not say where.",
+            public="The image is outside the database, and cannot be read.",
+        )
+    content = store.pictures.read(place)
+    if content is not None and hashlib.sha256(content).digest() != sha256:
+        raise StoreUnavailableError(
+            f"The image {place} outside the database is damaged.",
+            public="The image is damaged.",
+        )
+    return content
+
+
+def note_erased(connection: sa.Connection, places: Sequence[str]) -> None:
+    """Note images whose rows are erased in this transaction."""
+    now = datetime.now(UTC)
+    if places:
+        notes = [{"place": place, "noted_at": now, "erasing": True} for place in places]
+        connection.execute(sa.insert(outside), notes)
+
+
+def erase_noted(store: Store, now: datetime | None = None) -> int:
+    """Erase images whose rows were erased; and, at housekeeping, those that never had one.
+
+    Args:
+        now: when housekeeping is; None: it is not.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        StoreUnavailableError: the place or the database cannot be used; the rest stays noted.
+    """
+    if store.pictures is None:
+        return 0
+    if now is not None:
+        given_up = sa.update(outside).where(
+            outside.c.noted_at < now - GRACE, outside.c.erasing == sa.false()
+        )
+        store.run(lambda connection: connection.execute(given_up.values(erasing=True)), long=True)
+    erased = 0
+    query = sa.select(outside.c.place).where(outside.c.erasing == sa.true()).limit(_TOGETHER)
+    while names := store.run(
+        lambda connection: connection.execute(query).scalars().all(), reads=True, long=True
+    ):
+        for name in names:
+            store.pictures.erase(name)
+        done = sa.delete(outside).where(outside.c.place.in_(names))
+        store.run(lambda connection, done=done: connection.execute(done), long=True)  # type: ignore[misc]
+        erased += len(names)
+    return erased
+
+
+def erase_if_possible(store: Store) -> None:
+    """Erase images whose rows were erased; those that cannot be erased now stay noted for
+    housekeeping.
+    """
+    with contextlib.suppress(StoreUnavailableError):
+        erase_noted(store)
+
+
+def list_places(store: Store) -> list[tuple[str, bytes]]:
+    """The names of all images outside the database that have a row, with their SHA-256.
+
+    Raises:
+        StoreUnavailableError: the database cannot be read.
+    """
+    query = sa.select(images.c.place, images.c.sha256).where(images.c.place.is_not(None))
+    rows = store.run(
+        lambda connection: connection.execute(query.order_by(images.c.place)).all(),
+        reads=True,
+        long=True,
+    )
+    return [(place, sha256) for place, sha256 in rows]
+
+
+def read_again(store: Store, place: str, sha256: bytes) -> bytes | None:
+    """Read an image; None if it was erased meanwhile.
+
+    Raises:
+        StoreUnavailableError: it cannot be read, or is missing.
+    """
+    content = read(store, place, sha256)
+    query = sa.select(images.c.place).where(images.c.place == place)
+    if content is None and store.run(
+        lambda connection: connection.execute(query).first(), reads=True
+    ):
+        raise StoreUnavailableError(
+            f"The image {place} outside the database is missing.", public="The image is missing."
+        )
+    return content
