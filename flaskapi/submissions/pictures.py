@@ -17,14 +17,10 @@ ABOVE_BYTES = 65_536
 # Of requests to S3; others have limits of their own.
 _S3_OPTIONS = {"connect_timeout": 2, "read_timeout": 5, "retries": {"max_attempts": 1}}
 _PUBLIC = "The pictures outside the database cannot be used; the service's log has the reason."
-_LIBRARIES = {
-    "s3": "--constraint requirements.txt --editable '.[remote]'",
-    "gs": "gcsfs",
-    "gcs": "gcsfs",
-}
+_REMOTE = dict.fromkeys(("s3", "gs", "gcs"), "--constraint requirements.txt --editable '.[remote]'")
 
 
-class Place(Protocol):
+class ObjectStore(Protocol):
     """A place of named bytes. Each method raises an error of its library."""
 
     def write(self, name: str, content: bytes) -> None:
@@ -88,7 +84,7 @@ class Bucket:
 
             fsspec.get_filesystem_class(kind)
         except (ImportError, ValueError) as error:
-            library = _LIBRARIES.get(kind, f"the library of fsspec for {kind}")
+            library = _REMOTE.get(kind, f"the library of fsspec for {kind}")
             raise SettingError(
                 f"PICTURES is {address}, for which a library is missing: {error}. "
                 f".venv/bin/pip install {library}"
@@ -126,11 +122,11 @@ class Bucket:
 class Pictures(NamedTuple):
     """Where images above a size lie. Every method raises StoreUnavailableError if it fails."""
 
-    place: Place
+    place: ObjectStore
     above_bytes: int = ABOVE_BYTES
 
     def write(self, name: str, content: bytes) -> None:
-        """Write an image; see `Place.write`."""
+        """Write an image; see `ObjectStore.write`."""
         with _told():
             self.place.write(name, content)
 
@@ -156,7 +152,7 @@ def open_pictures(address: str | None, above_bytes: int) -> Pictures | None:
     """
     if address is None:
         return None
-    place: Place = Bucket(address) if "://" in address else Folder(Path(address))
+    place: ObjectStore = Bucket(address) if "://" in address else Folder(Path(address))
     return Pictures(place, above_bytes)
 
 

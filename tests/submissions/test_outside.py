@@ -305,5 +305,5 @@ def test_tables_that_cannot_say_where_an_image_is_are_not_gone_back_to(
     store.close()
     engine = make_engine(url, "process")
     with pytest.raises(StoreUnavailableError, match="outside the database"):
-        migrate(engine, "r0006")
+        migrate(engine, "r0008")
     engine.dispose()
