@@ -89,6 +89,10 @@ def fill(store: Database) -> list[UUID]:
     report_process(store, ProcessReport("a", 7, "1", "v", 3, None), lambda *_: False)
     store.run(
         lambda connection: [
+            connection.execute(
+                sa.insert(metadata.tables["outside"]),
+                {"place": "ab/cd", "noted_at": datetime.now(UTC), "erasing": True},
+            ),
             connection.execute(sa.insert(with_days[0]), {"day": DAY, "summary": {"a": [1, 0.1]}}),
             connection.execute(
                 sa.insert(with_days[1]),

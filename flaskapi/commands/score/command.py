@@ -55,7 +55,10 @@ def score_sources(order: ScoreOrder) -> int:
     _check_apart(order)
     reader, config = load_reader(order.route)
     work = ScoreWork(order.sources[0], order.target, order.route, reader.classifier.version)
-    jobs = _Jobs(order, _agree(order, work))
+    try:
+        jobs = _Jobs(order, _agree(order, work))
+    except UnreachableError as error:
+        raise FlaskapiError(str(error)) from error
     if order.processes == 1:
         scorer = Scorer(work, reader, config["MAX_REQUEST_BYTES"])
         counted = _score_here(jobs, scorer)
