@@ -103,7 +103,7 @@ def parse_arguments() -> argparse.Namespace:
         "--epochs",
         type=whole(1),
         help="passes over the training set (by default the network's own: 60 and 8 with a low "
-        "learning rate for compact, 5 for tutorial, 70 for detector)",
+        "learning rate for compact, 5 for tutorial, 200 for detector)",
     )
     add(
         "--batch-size",

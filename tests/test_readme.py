@@ -25,7 +25,6 @@ README, *DOCUMENTS = [
     ROOT / "deploy" / "SECURITY.md",
 ]
 TEXT = "\n".join(document.read_text() for document in (README, *DOCUMENTS))
-ANSWER = re.compile(r'^ {4}\{"(?:digit|number|results)":.*', re.M)
 
 
 def section(title: str) -> str:
@@ -136,12 +135,25 @@ def test_its_examples_are_what_the_service_answers(
         shipped.test_client().post(address, data={"file": image.open("rb")}).get_data(as_text=True)
     )
     assert '"id":"' in answer
-    assert f"    {without_ids(answer.strip())}\n" in without_ids(TEXT)
-    (shown,) = [
-        line for line in ANSWER.findall(README.read_text()) if line.startswith(f"    {answer[:10]}")
-    ]
-    assert without_ids(f"    {answer.strip()}").startswith(without_ids(shown).removesuffix("…")), (
-        "in short, or whole"
+    answer = without_ids(f"    {answer.strip()}")
+    for text, whole in ((without_ids(TEXT), True), (without_ids(README.read_text()), False)):
+        shown = [
+            line.removesuffix("…")
+            for line in text.splitlines()
+            if line.startswith(answer[:10]) and (not whole or not line.endswith("…"))
+        ]
+        assert any(is_nearly(line, answer) for line in shown), "in short, or whole"
+
+
+def is_nearly(shown: str, answer: str) -> bool:
+    """Does an answer begin with what is shown, but for the last digits of probabilities and of
+    pixels, which another processor may round otherwise?
+    """
+    value = re.compile(r"(?<=:)(?:\d\.\d+|\d\d+)")
+    kinds = [value.sub("0", text) for text in (shown, answer)]
+    numbers = [[float(one) for one in value.findall(text)] for text in (shown, answer)]
+    return kinds[1].startswith(kinds[0]) and all(
+        abs(one - other) <= (0.01 if one < 1 else 2) for one, other in zip(*numbers, strict=False)
     )
 
 

@@ -3,7 +3,8 @@ third of the file.
 
 The convolutions after the first are quantized; each of their output channels has its own scale. The
 first convolution sees the picture itself, and the last layer decides. Both stay `float32`, also if
-the last is a convolution. This costs little and avoids most of the rounding error.
+the last is a convolution. So does a detector's second convolution. This costs little and avoids
+most of the rounding error.
 
 Weights use 7 of their 8 bits. On a processor without VNNI, ONNX Runtime adds products of u8 and s8
 by pairs in 16 bits, and two products of 8 bits saturate
@@ -105,29 +106,30 @@ def quantize(compiled: Path, target: Path) -> Difference | None:
         The difference; None if there is nothing to quantize, and nothing was written.
     """
     pictures = np.concatenate(draw_pictures(*CALIBRATION, seed=0))
-    return compare(compiled, target) if _write_quantized(compiled, target, pictures) else None
+    written = _write_quantized(compiled, target, pictures, after=1)
+    return compare(compiled, target) if written else None
 
 
 def quantize_detector(compiled: Path, target: Path) -> PageDifference | None:
     """Quantize a compiled detector, and compare both on drawn pages; see `quantize`."""
     pages, _ = _draw_pages(CALIBRATION_PAGES, seed=0)
-    if not _write_quantized(compiled, target, pages):
+    if not _write_quantized(compiled, target, pages, after=2):
         return None
     return compare_detectors(compiled, target)
 
 
-def _write_quantized(compiled: Path, target: Path, pictures: Floats) -> bool:
+def _write_quantized(compiled: Path, target: Path, pictures: Floats, *, after: int) -> bool:
     """Write the quantized form of a network whose ranges are learned from `float32 (n, height,
-    width)`; False where there is nothing to quantize.
+    width)`; False where there is nothing to quantize. The first convolutions stay as they are.
     """
-    if not _find_layers(onnx.load(compiled).graph):
+    if not _find_layers(onnx.load(compiled).graph, after):
         return False
     session = onnxruntime.InferenceSession(compiled, providers=["CPUExecutionProvider"])
     (source,) = session.get_inputs()
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(compiled, prepared, skip_symbolic_shape=True)
-        layers = _find_layers(onnx.load(prepared).graph)
+        layers = _find_layers(onnx.load(prepared).graph, after)
         quantize_static(
             prepared,
             target,
@@ -143,7 +145,7 @@ def _write_quantized(compiled: Path, target: Path, pictures: Floats) -> bool:
     return True
 
 
-def _find_layers(graph: onnx.GraphProto) -> list[list[str]]:
+def _find_layers(graph: onnx.GraphProto, after: int) -> list[list[str]]:
     """Name each convolution to quantize, with the activation after it. Between the two nothing is
     rounded.
     """
@@ -151,7 +153,7 @@ def _find_layers(graph: onnx.GraphProto) -> list[list[str]]:
     weighted = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
     return [
         [node.name, *([relus[node.output[0]]] if node.output[0] in relus else [])]
-        for node in weighted[1:-1]
+        for node in weighted[after:-1]
         if node.op_type == "Conv"
     ]
 

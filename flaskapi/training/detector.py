@@ -30,8 +30,8 @@ MATCH = 0.5  # widths or heights of a digit from its middle: an answer as near t
 class DetectorRecipe(NamedTuple):
     """Everything that decides what comes out of a training."""
 
-    epochs: int = 70  # of which the last `cooling_epochs` end with small steps
-    cooling_epochs: int = 14
+    epochs: int = 200  # of which the last `cooling_epochs` end with small steps
+    cooling_epochs: int = 30
     steps: int = 500  # of an epoch
     batch_size: int = 32
     seed: int = 0

@@ -115,7 +115,7 @@ def test_the_shipped_detector_is_quantized_and_a_third_as_large(
     as_float, as_int8 = detectors
     assert ("float32", "int8") == (precision(as_float), precision(as_int8))
     assert as_int8.stat().st_size < 0.4 * as_float.stat().st_size
-    assert 13 == len(weights_of_8_bits(as_int8)), "all but the first and the last"
+    assert 12 == len(weights_of_8_bits(as_int8)), "all but the first two and the last"
     assert max(int(np.abs(weight.astype(int)).max()) for weight in weights_of_8_bits(as_int8)) <= 64
 
 
