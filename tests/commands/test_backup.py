@@ -208,7 +208,7 @@ def test_what_is_newer_than_the_code_is_refused(
     path = tmp_path / "kept" / "backup.json"
     listed = json.loads(path.read_text())
     if part == "format":
-        listed["format"] = 2
+        listed["format"] = 3
     else:
         listed["database"]["revision"] = "r9999"
     path.write_text(json.dumps(listed))

@@ -126,7 +126,7 @@ def test_50_promotions_under_load_fail_no_request_and_none_is_answered_by_two_ve
         try:
             for count in range(PROMOTIONS):
                 name = place.names[7 + count % 2]
-                begun_s, generation = time.monotonic(), registry.promote(name, "ann").generation
+                generation, begun_s = registry.promote(name, "ann").generation, time.monotonic()
                 by_generation[generation] = name
                 until(place.all_serve(generation), 2 - (time.monotonic() - begun_s))
         finally:

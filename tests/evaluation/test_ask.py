@@ -55,7 +55,7 @@ LIMITS = {"MAX_IMAGE_PIXELS": 100_000, "UNCERTAIN_BELOW": 0.8}
 
 
 def ask_here(classifier: Any) -> Any:
-    return ask_digits(Reader(classifier, FixedDetector(), Limits(*LIMITS.values())))
+    return ask_digits(Reader(classifier, FixedDetector(presence=-9.0), Limits(*LIMITS.values())))
 
 
 def labelled(name: str, label: str | None = "7") -> LabelledImage:

@@ -57,6 +57,7 @@ def write(thread):
             store.record(many)
         except StoreUnavailableError as error:
             os.write(2, f"{error}\\n".encode())
+            time.sleep(0.01)  # what the database needs to recover is not taken from it
         else:
             os.write(1, "".join(f"{one.id}\\n" for one in many).encode())
             kept += 1
