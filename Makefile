@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.13 python3.12 python
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.txt
 # Processes that test at the same time: half of what they do is to wait, for servers, browsers and time to pass.
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN) && echo $$((n < 4 ? 2 * n : 8)))
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN) && echo $$((n < 8 ? n + 1 : 8)))
 
 .PHONY: help run test check lint train bench scale fuzz lock audit sbom clean
 help:

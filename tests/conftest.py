@@ -107,6 +107,19 @@ def _no_instance_of_the_checkout(
     monkeypatch.setenv("FLASKAPI_INSTANCE_PATH", str(folder))
 
 
+# Of what happens when a store does not answer in time.
+_IMPATIENT = {"test_outages", "test_gate", "test_gauges", "test_writer", "test_outside"}
+
+
+@pytest.fixture(autouse=True)
+def _patience_with_the_store(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where tests run beside each other, a store may take longer than a request waits for it."""
+    if request.module.__name__.rpartition(".")[2] not in _IMPATIENT:
+        monkeypatch.setattr("flaskapi.submissions.writer.WAIT_S", 10.0)
+
+
 @pytest.fixture(autouse=True)
 def _no_level_of_another_test() -> Iterator[None]:
     """All applications of a process share a logger, and each sets its level.

@@ -71,13 +71,14 @@ class Writer:
         database: _Database,
         log: logging.Logger,
         *,
-        wait_s: float = WAIT_S,
+        wait_s: float | None = None,
         retry_s: float = RETRY_S,
         pictures: "Pictures | None" = None,
     ) -> None:
         """`pictures`: where large images lie, if not in the database."""
         self.pictures = pictures
-        self._database, self._log, self._wait_s, self._retry_s = database, log, wait_s, retry_s
+        self._database, self._log, self._retry_s = database, log, retry_s
+        self._wait_s = WAIT_S if wait_s is None else wait_s
         self._reset()
 
     def _reset(self) -> None:
