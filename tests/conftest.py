@@ -108,7 +108,14 @@ def _no_instance_of_the_checkout(
 
 
 # Of what happens when a store does not answer in time.
-_IMPATIENT = {"test_outages", "test_gate", "test_gauges", "test_writer", "test_outside"}
+_IMPATIENT = {
+    "test_crash",
+    "test_outages",
+    "test_gate",
+    "test_gauges",
+    "test_writer",
+    "test_outside",
+}
 
 
 @pytest.fixture(autouse=True)
