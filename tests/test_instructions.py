@@ -27,7 +27,7 @@ def test_a_prediction_takes_no_more_instructions_than_were_stored() -> None:
     stored = json.loads(instructions.STORED.read_text("utf-8"))
     if stored["circumstances"] != instructions.circumstances():
         pytest.skip(f"the stored figures are of {stored['circumstances']}")
-    # What Python and the allocator tidy up now and then may fall into one measurement, not into all.
+    # What Python tidies up now and then may fall into one measurement, not into all.
     grown = "not measured"
     for _ in range(3):
         grown = instructions.compare(instructions.measure(), stored["counts"])
