@@ -226,9 +226,9 @@ def _show(first: Tree, second: Tree, url: str) -> None:
     name = first.run("ls /var/backups/flaskapi | grep Z$ | tail -1").strip()
     listen = f"other.example --listen 127.0.0.1:{second.port}"
     _time("install the second", lambda: second.run(f"deploy/install {listen}"))
-    shutil.copytree(first.path / "var/backups/flaskapi" / name, second.path / "root/backup")
+    shutil.copytree(first.path / "var/backups/flaskapi" / name, second.path / "var/tmp/backup")
     second.run(
-        "cp -r /root/backup /var/backups/flaskapi/b; chown -R www-data: /var/backups/flaskapi/b"
+        "cp -r /var/tmp/backup /var/backups/flaskapi/b; chown -R www-data: /var/backups/flaskapi/b"
     )
     _time("restore there", lambda: second.flaskapi("restore --overwrite /var/backups/flaskapi/b"))
     second.run("/var/www/flaskapi/current/deploy/roll")

@@ -5,6 +5,8 @@ from flaskapi.contract.queries import Query, QueryField
 IDEMPOTENCY_KEY = "Idempotency-Key"
 _FORM = r'"[!#-~]{1,255}"|[!#-~]{1,255}'
 
+PREFER = "Prefer"
+
 NO_HEADERS: Query = {}
 UPLOAD: Query = {
     IDEMPOTENCY_KEY: QueryField(
@@ -13,5 +15,14 @@ UPLOAD: Query = {
         "a new one for each upload, such as a UUID; the same again repeats that upload, which is "
         "kept once and has the same answer",
         {"type": "string", "pattern": f"^(?:{_FORM})$"},
+    )
+}
+# RFC 7240; a preference that is not known is ignored.
+LATER: Query = {
+    PREFER: QueryField(
+        ".*",
+        "a list of preferences",
+        "`respond-async`: a worker does it; the answer is 202, and says where to look",
+        {"type": "string"},
     )
 }

@@ -84,12 +84,7 @@ def _describe(
         "tags": [route.rule.split("/")[1] or "page"],
         "summary": " ".join(words[0].split()),
         "description": "\n\n".join([*words[1:], *notes]),
-        "parameters": [
-            *_path(route.rule),
-            *_query(route),
-            *_request_headers(route),
-            *_preference(route),
-        ],
+        "parameters": [*_path(route.rule), *_query(route), *_request_headers(route)],
         "responses": _answers(route, schemas),
         "security": _security(route.scope, settings),
     }
@@ -142,14 +137,6 @@ def _parameters(place: str, fields: Query) -> list[dict[str, Any]]:
         {"name": name, "in": place, "description": field.help, "schema": dict(field.schema)}
         for name, field in fields.items()
     ]
-
-
-def _preference(route: DescribedRoute) -> list[dict[str, Any]]:
-    """The header by which a caller prefers to be answered later (RFC 7240)."""
-    if route.operation.accepted is None:
-        return []
-    words = "`respond-async`: a worker does it; the answer is 202, and says where to look"
-    return [{"name": "Prefer", "in": "header", "description": words, "schema": {"type": "string"}}]
 
 
 def _body(body: RequestBody, schemas: Schemas, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def retrain(
 def _cut(store: Store, reader: Reader, id: UUID, number: str) -> list[bytes] | None:
     """The digits of a submission with that number, as the network sees them."""
     submission = get_submission(store, id)
-    digits = reader.cut(submission.image, number) if submission else None
+    digits = reader.cut_number(submission.image, number) if submission else None
     if digits is None:
         return None
     return [np.rint(255 * digit).astype(np.uint8).tobytes() for digit in digits]

@@ -168,7 +168,8 @@ def _classify(
             yield one
             continue
         reading = _choose([_agree(looks, predictions) for looks in one.looks])
-        if reading.prediction.uncertain and detector is not None:
+        # Of two views, EXIF's and the stored one, each may be the right one.
+        if reading.prediction.uncertain and detector is not None and len(one.looks) == 1:
             reading = _ask(detector, one.view, reading, limits.uncertain_below)
         yield reading
 
@@ -178,9 +179,9 @@ def _ask(
 ) -> DigitReading:
     """Combine an uncertain reading with what the detector sees in the whole picture.
 
-    It has learned what rules, cells, slashes and grain look like, and sees the ink before a line is
-    cut out of it. What may be no digit to the classifier stays uncertain, and so does a stroke that
-    may be a slash beside the digit.
+    It has learned what rules, cells, slashes and grain look like. What may be no digit to the
+    classifier stays uncertain. So does ink out of which a line was cut, and a stroke that may be a
+    slash beside the digit.
     """
     prediction = reading.prediction
     if prediction.digit == 1 and "several" in reading.normalized.noticed:
@@ -202,7 +203,9 @@ def _ask(
             digit=row.index(confidence),
             confidence=confidence,
             probabilities=row,
-            uncertain=confidence < uncertain_below or prediction.confidence < DIGIT_FROM,
+            uncertain=confidence < uncertain_below
+            or prediction.confidence < DIGIT_FROM
+            or reading.normalized.is_doubted,
         )
     )
 

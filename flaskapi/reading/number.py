@@ -103,10 +103,15 @@ def cut_number(
     Returns:
         For each digit `float32 (28, 28)`, 1 the ink; None where they are not all found, or where
         more than one of them, or of what else was seen, must be taken otherwise than it was read.
+
+    Raises:
+        ModelUnavailableError: there is no model.
     """
     try:
         found = _read(image, classifier, detector, limits, NumberQuery(number))
-    except FlaskapiError:
+    except ModelUnavailableError:
+        raise
+    except FlaskapiError:  # of the picture
         return None
     look, (best, *_) = found.look, found.readings
     if best.number != number:

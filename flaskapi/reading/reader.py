@@ -82,7 +82,7 @@ class Reader:
         wanted = NumberQuery(pattern, alternatives, check)
         return predict_number(image, self.classifier, self.detector, self.limits, wanted)
 
-    def cut(self, image: bytes, number: str) -> list[Digit] | None:
+    def cut_number(self, image: bytes, number: str) -> list[Digit] | None:
         """Cut out the digits of a number that is known; see `cut_number`."""
         return cut_number(image, number, self.classifier, self.detector, self.limits)
 

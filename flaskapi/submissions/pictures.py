@@ -45,7 +45,9 @@ class Folder:
 
     def write(self, name: str, content: bytes) -> None:
         target = self._path / name
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync(self._path)
         unfinished = target.with_name(f".{target.name}")
         try:
             with open(unfinished, "wb", opener=_for_nobody_else) as file:
@@ -64,9 +66,7 @@ class Folder:
     def erase(self, name: str) -> None:
         target = self._path / name
         target.with_name(f".{target.name}").unlink(missing_ok=True)
-        target.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # another picture of that day is there, or is written
-            target.parent.rmdir()
+        target.unlink(missing_ok=True)  # the day's folder stays: another may be writing there
 
 
 class Bucket:

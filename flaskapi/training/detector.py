@@ -1,6 +1,5 @@
 """Train the network that finds digits in larger pictures."""
 
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from flaskapi.sources.mnist import Dataset
 from flaskapi.training.calibrate import fit_logistic, fit_temperature
 from flaskapi.training.loop import KEEP_EVERY_S, Batch, Training, TrainingPart
 from flaskapi.training.networks import FusedNormalization, detector
-from flaskapi.training.train import identity, origin
+from flaskapi.training.train import identity, make_optimizer, origin
 
 LARGEST_RATE = 1.5e-3
 VALIDATION_PAGES, CALIBRATION_PAGES = 256, 1500
@@ -184,26 +183,13 @@ def _fit(
     """Go through the parts of a training, each with its own schedule."""
     before = 0
     for part in _parts(recipe):
-        schedule = keras.optimizers.schedules.CosineDecay(
-            LARGEST_RATE / 20,
-            part.total,
-            alpha=1.0 if part.is_open else 0.001,
-            warmup_target=LARGEST_RATE,
-            warmup_steps=recipe.steps,
-        )
         learner.compile(
-            keras.optimizers.AdamW(schedule, weight_decay=0.01, use_ema=True, ema_momentum=0.999),
+            make_optimizer(LARGEST_RATE, part.epochs, part.steps, is_even=part.is_open),
             loss=detection_loss,
             jit_compile=False,  # XLA's convolutions on processors are slower
         )
-        training.fit(
-            part.name, learner, functools.partial(_make_after, pages, before), validate=validate
-        )
+        training.fit(part.name, learner, pages.make, first=before, validate=validate)
         before += part.total
-
-
-def _make_after(pages: Pages, first: int, step: int) -> Batch:
-    return pages.make(first + step)
 
 
 class Found(NamedTuple):

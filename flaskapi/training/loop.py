@@ -85,6 +85,7 @@ class Training:
         model: keras.Model,
         make: Callable[[int], Batch],
         *,
+        first: int = 0,
         validate: Callable[[], dict[str, float]] | None = None,
     ) -> None:
         """Run one part, or the rest of it.
@@ -92,7 +93,8 @@ class Training:
         Args:
             name: the part's.
             model: compiled; holds the averaged weights afterwards if its optimizer averages.
-            make: makes the batch of a step, counted from 0, the same for the same step.
+            make: makes the batch of a step, the same for the same step.
+            first: what `make` calls the first step of this part.
             validate: measures the model in the form that would be kept, after each epoch.
         """
         part = self._parts[name]
@@ -102,7 +104,7 @@ class Training:
         began = kept = shown = time.monotonic()
         self._started = self._started or began
         losses: dict[str, float] = {}
-        for step, batch in _prefetch(make, self._done[name], part.total):
+        for step, batch in _prefetch(lambda step: make(first + step), self._done[name], part.total):
             logs = model.train_on_batch(*batch, return_dict=True)
             now = time.monotonic()
             if step == self._done[name] and not self._cost_here:

@@ -275,13 +275,18 @@ def _fit(
                 before = model.get_weights()
                 batches = TaughtBatches(source, teacher, _copy(model))
             is_even = name == "first" and recipe.cooling_epochs > 0
-            optimizer = _optimizer(recipe, rate, epochs, len(batches), is_even=is_even)
+            optimizer = (
+                keras.optimizers.Adam()
+                if recipe.network == "tutorial"
+                else make_optimizer(rate, epochs, len(batches), is_even=is_even)
+            )
             model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
             first = done * len(batches)
             training.fit(
                 prefix + name,
                 model,
-                functools.partial(_make_after, batches, first),
+                batches.make,
+                first=first,
                 validate=validate,
             )
             done += epochs
@@ -300,21 +305,23 @@ def _measure(model: keras.Model, pixels: Floats, answers: Floats) -> dict[str, f
     return measured
 
 
-def _make_after(batches: Batches | TaughtBatches, first: int, step: int) -> Batch:
-    return batches.make(first + step)
-
-
 def _copy(model: keras.Model) -> keras.Model:
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     return copy
 
 
-def _optimizer(
-    recipe: Recipe, rate: float, epochs: int, steps_per_epoch: int, *, is_even: bool
+def make_optimizer(
+    rate: float, epochs: int, steps_per_epoch: int, *, is_even: bool
 ) -> keras.optimizers.Optimizer:
-    if recipe.network == "tutorial":
-        return keras.optimizers.Adam()
+    """Make the optimizer of one part of a training: AdamW, with averaged weights.
+
+    Args:
+        rate: the largest step, reached after one epoch.
+        epochs: of the part.
+        steps_per_epoch: batches of each.
+        is_even: the steps stay large; otherwise they fall to nearly 0, as a cosine does.
+    """
     schedule = keras.optimizers.schedules.CosineDecay(
         rate / 20,
         epochs * steps_per_epoch,

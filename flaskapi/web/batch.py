@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, request, stream_with_context
 
 from flaskapi.contract import bodies, documents, queries
 from flaskapi.contract.answers import add_id, to_result
-from flaskapi.contract.headers import UPLOAD
+from flaskapi.contract.headers import LATER, UPLOAD
 from flaskapi.contract.keeping import Kept
 from flaskapi.contract.problems import PICTURE_ERRORS
 from flaskapi.errors import IdempotencyKeyReusedError, RateLimitedError
@@ -47,7 +47,7 @@ def init_app(app: Flask) -> None:
     query=queries.BATCH,
     body=bodies.IMAGES,
     errors=(*PICTURE_ERRORS, IdempotencyKeyReusedError, RateLimitedError),
-    request_headers=UPLOAD,
+    request_headers={**UPLOAD, **LATER},
     accepted=documents.BatchState,
 )
 @limited_by("PREDICT_RATE_LIMIT")

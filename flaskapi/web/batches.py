@@ -15,6 +15,7 @@ from werkzeug.http import parse_list_header
 
 from flaskapi.contract import documents, queries
 from flaskapi.contract.answers import encode_result, write_moment
+from flaskapi.contract.headers import PREFER
 from flaskapi.errors import (
     ConflictError,
     ForbiddenError,
@@ -63,7 +64,7 @@ def wants_later() -> bool:
     """Does the caller prefer to be answered later? Without a store the preference is ignored, as
     RFC 7240 allows, and for pages of other origins, of which nothing is kept.
     """
-    preferences = parse_list_header(request.headers.get("Prefer", ""))
+    preferences = parse_list_header(request.headers.get(PREFER, ""))
     names = {one.partition(";")[0].strip().lower() for one in preferences}
     return _ASYNC in names and current_app.config["STORE"] != "off" and not is_foreign_page()
 

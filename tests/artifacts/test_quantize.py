@@ -38,6 +38,17 @@ def weights_of_8_bits(compiled: Path) -> list[np.ndarray]:
     return [value for value in values if value.dtype == np.int8 and value.ndim == 4]
 
 
+def spoil(compiled: Path, folder: Path) -> Path:
+    """Weights of which a tenth is lost stand for any difference that a processor makes."""
+    spoiled = onnx.load(compiled)
+    for weight in spoiled.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype == np.int8 and values.ndim == 4:
+            weight.CopyFrom(onnx.numpy_helper.from_array(np.clip(values, -24, 24), weight.name))
+    onnx.save(spoiled, folder / "spoiled.onnx")
+    return folder / "spoiled.onnx"
+
+
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The shipped classifier, compiled in float32 and quantized."""
@@ -88,15 +99,7 @@ def test_digits_are_named_as_by_the_float_model(shipped: tuple[Path, Path]) -> N
 def test_weights_that_would_saturate_are_refused(
     shipped: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """Weights of which a tenth is lost stand for any difference that a processor makes."""
-    spoiled = onnx.load(shipped[1])
-    for weight in spoiled.graph.initializer:
-        values = onnx.numpy_helper.to_array(weight)
-        if values.dtype == np.int8 and values.ndim == 4:
-            clipped = np.clip(values, -24, 24)
-            weight.CopyFrom(onnx.numpy_helper.from_array(clipped, weight.name))
-    onnx.save(spoiled, tmp_path / "spoiled.onnx")
-    assert not compare(shipped[0], tmp_path / "spoiled.onnx").is_small
+    assert not compare(shipped[0], spoil(shipped[1], tmp_path)).is_small
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +133,7 @@ def test_a_detector_doubles_what_it_sees_coarsely_in_one_step(
 def test_a_detector_whose_weights_would_saturate_is_refused(
     detectors: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    spoiled = onnx.load(detectors[1])
-    for weight in spoiled.graph.initializer:
-        values = onnx.numpy_helper.to_array(weight)
-        if values.dtype == np.int8 and values.ndim == 4:
-            weight.CopyFrom(onnx.numpy_helper.from_array(np.clip(values, -24, 24), weight.name))
-    onnx.save(spoiled, tmp_path / "spoiled.onnx")
-    assert not compare_detectors(detectors[0], tmp_path / "spoiled.onnx").is_small
+    assert not compare_detectors(detectors[0], spoil(detectors[1], tmp_path)).is_small
 
 
 SMALL_ON_PAGES = PageDifference(0.005, 0.005, 0.01, 0.05, 0.0001)

@@ -127,7 +127,7 @@ def test_without_one_instance_no_upload_and_no_receipt_is_lost(
 
 
 @pytest.mark.usefixtures("_empty")
-def test_a_promotion_reaches_all_instances_and_a_restart_of_each_fails_nothing(
+def test_a_promotion_reaches_all_instances_and_a_restart_of_each_loses_nothing(
     cluster: Cluster, front: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

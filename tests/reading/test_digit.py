@@ -292,3 +292,26 @@ def test_pictures_that_are_kept_for_the_detector_are_few() -> None:
     for _ in range(2):
         next(answers)
     assert taken <= 1 + 1 + CHUNK_PX // 1024**2
+
+
+def test_of_a_picture_that_may_be_turned_the_detector_is_not_asked() -> None:
+    """It would see one of two views, and the answer may be of the other."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    detector = Detecting(7)
+    turned = encode(DRAWN, exif=exif)
+    alone, asked = (
+        predict_digit(turned, FixedClassifier(7, 0.9), CERTAIN_FROM_95, one)
+        for one in (None, detector)
+    )
+    assert (0, alone.prediction) == (detector.asked, asked.prediction)
+
+
+def test_what_may_be_the_side_of_a_cell_stays_uncertain_whatever_the_detector_sees() -> None:
+    cell = np.full((92, 264), 255, np.uint8)
+    cell[:50, 262:] = 40
+    reading = predict_digit(
+        encode(cell), FixedClassifier(1, 0.99), CERTAIN_FROM_95, FixedDetector(1)
+    )
+    assert reading.normalized.is_doubted
+    assert reading.prediction.uncertain

@@ -10,11 +10,12 @@ from fakes import encode, write_digits
 from PIL import Image
 
 from flaskapi.digits import Box
+from flaskapi.errors import ModelUnavailableError
 from flaskapi.reading.predictions import NumberPrediction
 from flaskapi.reading.protocols import Limits
 from flaskapi.reading.reader import Reader
 from flaskapi.serving.classifier import OnnxClassifier
-from flaskapi.serving.detector import OnnxDetector
+from flaskapi.serving.detector import NoDetector, OnnxDetector
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -124,7 +125,7 @@ def overlap(a: Box, b: Box) -> float:
 def test_a_known_number_is_cut_into_its_digits(shipped: dict[str, Any]) -> None:
     """Each as the classifier sees it, and reads it."""
     reader = Reader(**shipped)
-    digits = reader.cut(encode(photograph("0123456789")), "0123456789")
+    digits = reader.cut_number(encode(photograph("0123456789")), "0123456789")
     assert digits is not None
     assert (28, 28) == digits[0].shape
     answers = reader.classifier.probabilities(np.array(digits).reshape(-1, 28, 28, 1))
@@ -139,11 +140,18 @@ def test_a_known_number_is_cut_into_its_digits(shipped: dict[str, Any]) -> None:
 def test_a_number_that_is_known_otherwise_is_cut_after_one_correction(
     shipped: dict[str, Any], number: str, is_cut: bool
 ) -> None:
-    digits = Reader(**shipped).cut(encode(photograph("5550123")), number)
+    digits = Reader(**shipped).cut_number(encode(photograph("5550123")), number)
     assert is_cut == (digits is not None)
     assert not is_cut or (digits is not None and len(number) == len(digits))
 
 
 @pytest.mark.parametrize("image", [b"no picture", encode(np.full((60, 200), 255, np.uint8))])
 def test_what_shows_no_number_is_not_cut(shipped: dict[str, Any], image: bytes) -> None:
-    assert Reader(**shipped).cut(image, "12") is None
+    assert Reader(**shipped).cut_number(image, "12") is None
+
+
+def test_without_a_detector_no_number_is_cut(shipped: dict[str, Any]) -> None:
+    """That is no matter of the picture, and is said."""
+    reader = Reader(shipped["classifier"], NoDetector("There is none."))
+    with pytest.raises(ModelUnavailableError, match="There is none"):
+        reader.cut_number(encode(photograph("5550123")), "5550123")

@@ -376,3 +376,21 @@ def test_a_detector_learns_one_page_by_heart() -> None:
     assert [7, 4] == [
         int(one.probabilities.argmax()) for one in sorted(found, key=lambda one: one.edges[0])
     ]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_training_of_the_detector_goes_on_with_more_epochs_before_it_cools(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pages of the last epochs are others than those before, however many there are."""
+    short = SMALL._replace(epochs=2, cooling_epochs=1, steps=3)
+    train_detector(dataset, short, backup=tmp_path)
+    steps, make = [], Pages.make
+
+    def note(self: Pages, step: int) -> object:
+        steps.append(step)
+        return make(self, step)
+
+    monkeypatch.setattr(Pages, "make", note)
+    train_detector(dataset, short._replace(epochs=3), backup=tmp_path)
+    assert [3, 4, 5, 6, 7, 8] == steps
