@@ -99,6 +99,8 @@ def describe(advice: LabelAdvice) -> str:
 def describe_next(advice: LabelAdvice) -> str:
     """The next step, for a person."""
     where = "Label next what it is least sure of: `/operations` shows it in that order."
+    if not advice.total.labelled:
+        return f"There is no label yet to judge the model by. {where}"
     if advice.wanted == 0:
         return "That is probably enough to show whether a candidate is better."
     if advice.wanted is None:

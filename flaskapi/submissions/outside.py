@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Store, Submission
-from flaskapi.submissions.pictures import new_name
+from flaskapi.submissions.pictures import Pictures, new_name
 from flaskapi.submissions.tables import images, outside
 
 GRACE = timedelta(hours=1)  # in which what was written has its row, or never has
@@ -39,24 +39,59 @@ def stage(store: Store, kept: Sequence[Submission]) -> list[Submission]:
         StoreUnavailableError: the place or the database cannot be used.
     """
     pictures = store.pictures
-    is_large = [
-        pictures is not None and one.place is None and len(one.image) > pictures.above_bytes
-        for one in kept
-    ]
-    if pictures is None or not any(is_large):
+    if pictures is None:
         return list(kept)
-    staged = [
-        one._replace(place=new_name()) if large else one
-        for one, large in zip(kept, is_large, strict=True)
+    large = {
+        hashlib.sha256(one.image).digest(): one.image
+        for one in kept
+        if one.place is None and len(one.image) > pictures.above_bytes
+    }
+    if not large:
+        return list(kept)
+    known = _read_places(store, list(large))
+    new = {sha256: new_name() for sha256 in large if sha256 not in known}
+    _write(store, pictures, [(place, large[sha256]) for sha256, place in new.items()])
+    for sha256, place in known.items():
+        _mend(store, pictures, place, sha256, large[sha256])
+    names = {large[sha256]: place for sha256, place in new.items()}
+    return [
+        one if one.place is not None else one._replace(place=names.get(one.image)) for one in kept
     ]
-    new = [(one.place, one.image) for one, large in zip(staged, is_large, strict=True) if large]
+
+
+def _write(store: Store, pictures: Pictures, new: Sequence[tuple[str, bytes]]) -> None:
+    """Note names, and write images under them."""
+    if not new:
+        return
     now = datetime.now(UTC)
     notes = [{"place": place, "noted_at": now, "erasing": False} for place, _ in new]
     store.run(lambda connection: connection.execute(sa.insert(outside), notes))
     for place, image in new:
-        assert place is not None
         pictures.write(place, image)
-    return staged
+
+
+def _read_places(store: Store, digests: Sequence[bytes]) -> dict[bytes, str]:
+    """Where images lie that have a row already, by their SHA-256."""
+    of = images.c
+    query = sa.select(of.sha256, of.place).where(of.sha256.in_(digests), of.place.is_not(None))
+    rows = store.run(lambda connection: connection.execute(query).all(), reads=True)
+    return {row.sha256: row.place for row in rows}
+
+
+def _mend(store: Store, pictures: Pictures, place: str, sha256: bytes, image: bytes) -> None:
+    """Write an image again that was sent again, if it is missing or damaged where its row says."""
+    if pictures.read(place) == image:
+        return
+    name = new_name()
+    _write(store, pictures, [(name, image)])
+    moved = sa.update(images).where(images.c.sha256 == sha256, images.c.place == place)
+
+    def work(connection: sa.Connection) -> None:
+        if connection.execute(moved.values(place=name)).rowcount:
+            connection.execute(sa.delete(outside).where(outside.c.place == name))
+            note_erased(connection, [place])
+
+    store.run(work)
 
 
 def settle(connection: sa.Connection, kept: Sequence[Submission]) -> None:
@@ -114,7 +149,8 @@ def erase_noted(store: Store, now: datetime | None = None) -> int:
         How many there were.
 
     Raises:
-        StoreUnavailableError: the place or the database cannot be used; the rest stays noted.
+        StoreUnavailableError: the place or the database cannot be used, or an image cannot be
+            erased; it stays noted, and others are erased.
     """
     if store.pictures is None:
         return 0
@@ -123,17 +159,32 @@ def erase_noted(store: Store, now: datetime | None = None) -> int:
             outside.c.noted_at < now - GRACE, outside.c.erasing == sa.false()
         )
         store.run(lambda connection: connection.execute(given_up.values(erasing=True)), long=True)
-    erased = 0
-    query = sa.select(outside.c.place).where(outside.c.erasing == sa.true()).limit(_TOGETHER)
-    while names := store.run(
-        lambda connection: connection.execute(query).scalars().all(), reads=True, long=True
-    ):
+    erased, last, failure = 0, "", None
+    while names := _read_erasing(store, last):
+        last, gone = names[-1], list[str]()
         for name in names:
-            store.pictures.erase(name)
-        done = sa.delete(outside).where(outside.c.place.in_(names))
+            try:
+                store.pictures.erase(name)
+                gone.append(name)
+            except StoreUnavailableError as error:  # the others are erased all the same
+                failure = error
+        done = sa.delete(outside).where(outside.c.place.in_(gone))
         store.run(lambda connection, done=done: connection.execute(done), long=True)  # type: ignore[misc]
-        erased += len(names)
+        erased += len(gone)
+        if failure and not gone:
+            break  # the place itself fails, rather than one image
+    if failure:
+        raise failure
     return erased
+
+
+def _read_erasing(store: Store, after: str) -> Sequence[str]:
+    """Some of the names that are to be erased, in their order."""
+    is_next = (outside.c.erasing == sa.true()) & (outside.c.place > after)
+    query = sa.select(outside.c.place).where(is_next).order_by(outside.c.place).limit(_TOGETHER)
+    return store.run(
+        lambda connection: connection.execute(query).scalars().all(), reads=True, long=True
+    )
 
 
 def erase_if_possible(store: Store) -> None:

@@ -37,7 +37,8 @@ class ProcessReport(NamedTuple):
 
 
 def put_version(store: Store, name: str, files: Mapping[str, bytes]) -> None:
-    """Keep a version whole; one that is kept already stays as it is.
+    """Keep a version whole. Of one that is kept already the files are replaced, so that one which
+    was damaged is whole again.
 
     Raises:
         StoreUnavailableError: the database cannot be written.
@@ -54,10 +55,11 @@ def put_version(store: Store, name: str, files: Mapping[str, bytes]) -> None:
 
     def work(connection: sa.Connection) -> None:
         if connection.execute(sa.select(versions.c.name).where(versions.c.name == name)).first():
-            return
-        # Refused where another process was first; then this work is repeated.
-        row = {"name": name, "registered_at": datetime.now(UTC)}
-        connection.execute(sa.insert(versions), row)
+            connection.execute(sa.delete(version_files).where(version_files.c.version == name))
+        else:
+            # Refused where another process was first; then this work is repeated.
+            row = {"name": name, "registered_at": datetime.now(UTC)}
+            connection.execute(sa.insert(versions), row)
         connection.execute(sa.insert(version_files), rows)
 
     store.run(work, long=True)

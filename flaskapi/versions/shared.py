@@ -27,7 +27,7 @@ from flaskapi.versions.pointer import (
 )
 from flaskapi.versions.processes import Processes, find_start
 from flaskapi.versions.registry import POINTER, Registry
-from flaskapi.versions.version import ARTIFACT, Version, seal
+from flaskapi.versions.version import ARTIFACT, COMPILED, Version, seal
 
 if TYPE_CHECKING:
     from flaskapi.submissions.versions import ProcessReport, StoredPointer
@@ -55,11 +55,14 @@ class SharedRegistry(Registry):
 
         try:
             registered = find_versions(self._store)
-            for name in registered:
-                self._fetch(name)
-        except (StoreUnavailableError, ModelUnavailableError) as error:
+        except StoreUnavailableError as error:
             log.warning("versions: %s", error)
             return super().versions()
+        for name in registered:
+            try:
+                self._fetch(name)
+            except ModelUnavailableError as error:
+                log.warning("versions: %s", error)
         return [version for version in super().versions() if version.name in registered]
 
     def load(self, name: str) -> OnnxClassifier:
@@ -176,6 +179,8 @@ class SharedRegistry(Registry):
         for file, (sha256, content) in files.items():
             if hashlib.sha256(content).digest() != sha256:
                 raise ModelUnavailableError(f"Version {name} is damaged in the database: {file}.")
+        if missing := {ARTIFACT, COMPILED} - set(files):
+            raise ModelUnavailableError(f"Version {name} lacks {min(missing)} in the database.")
         sha256, _ = files[ARTIFACT]
         if sha256.hex()[:8] != name.rpartition("-")[2]:
             raise ModelUnavailableError(f"Version {name} is another model than its name says.")

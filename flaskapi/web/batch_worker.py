@@ -27,6 +27,7 @@ from flaskapi.submissions.database import Database
 from flaskapi.submissions.leases import RUNNING
 from flaskapi.web.batch import chunks_of, count_answers, kept_of, to_results
 from flaskapi.web.errors import describe
+from flaskapi.web.gate import told_of_room
 from flaskapi.web.items import count_images, read_items
 from flaskapi.web.record import note_kept
 from flaskapi.web.services import services
@@ -36,6 +37,8 @@ HEAR_S = 5.0  # between two signs of life
 NOTE_S = 20.0  # between two notes that there is a worker
 _IN_MEMORY_BYTES = 1 << 20
 _PATH = "/predict/batch"
+# The store, the model or the disk fails: the batch waits, and is answered once they are back.
+_OVER_SOON = (StoreUnavailableError, ModelUnavailableError, OverloadedError)
 log = logging.getLogger("flaskapi")
 
 
@@ -97,7 +100,7 @@ class BatchWorker:
             except _StoppedError:
                 self._give_back(taken)
                 return False
-            except (StoreUnavailableError, ModelUnavailableError, OverloadedError) as error:
+            except _OVER_SOON as error:
                 log.error("batches: %s waits: %s", taken.id, error)
                 self._stopped.wait(self._poll_s)
                 mine = self._look_again(taken)
@@ -107,7 +110,9 @@ class BatchWorker:
         """What became of a batch meanwhile; None where it is this worker's no more."""
         while not self._stopped.is_set():
             try:
-                return self._mine(taken)
+                mine = self._mine(taken)
+                batches.hear(self._store, mine)
+                return mine
             except LostError:
                 return None
             except StoreUnavailableError as error:
@@ -134,23 +139,24 @@ class BatchWorker:
             log.error("batches: %s", error)
 
     def _answer(self, taken: Batch) -> None:
-        with self._as_sent(taken):
-            services().models.watch()
-            if taken.images is None:
-                with closing(read_items(request, split=False)) as items:
-                    images = count_images(self._heard(items, taken))
-                taken = batches.count(self._store, taken, images)
-        with self._as_sent(taken):
-            try:
-                taken = self._answer_images(taken)
-            except (StoreUnavailableError, ModelUnavailableError, OverloadedError):
-                raise
-            except (LostError, _StoppedError):
-                raise
-            except Exception as error:  # as the last line of an answer has it
-                batches.finish(self._store, self._mine(taken), describe(error))
-                return
-            batches.finish(self._store, taken)
+        for work in (self._count_images, self._answer_images):
+            with self._as_sent(taken):
+                try:
+                    taken = work(taken)
+                except (*_OVER_SOON, LostError, _StoppedError):
+                    raise
+                except Exception as error:  # as the last line of an answer has it
+                    batches.finish(self._store, self._mine(taken), describe(error))
+                    return
+        batches.finish(self._store, taken)
+
+    def _count_images(self, taken: Batch) -> Batch:
+        services().models.watch()
+        if taken.images is not None:
+            return taken
+        with closing(read_items(request, split=False)) as items:
+            images = count_images(self._heard(items, taken))
+        return batches.count(self._store, taken, images)
 
     def _answer_images(self, taken: Batch) -> Batch:
         reader = services().reader
@@ -195,7 +201,8 @@ class BatchWorker:
         sent = taken.request
         with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as body:
             for piece in batches.read_pieces(self._store, taken.id, batches.SENT):
-                body.write(piece)
+                with told_of_room():
+                    body.write(piece)
             size = body.tell()
             body.seek(0)
             with self._app.test_request_context(

@@ -181,13 +181,24 @@ def copy_body(stream: IO[bytes], body: IO[bytes], within_s: float) -> int:
         OverloadedError: the disk has no space for the body.
     """
     until_s, size = time.monotonic() + within_s, 0
-    try:
+    with told_of_room():
         while block := stream.read(_BLOCK_BYTES):
             size += body.write(block)
             if time.monotonic() > until_s:
                 raise RequestTimeout(f"The body did not arrive within {within_s:g} s.")
+    return size
+
+
+@contextmanager
+def told_of_room() -> Iterator[None]:
+    """While a temporary file is written: that the disk is full is an error of the service.
+
+    Raises:
+        OverloadedError: the disk has no space for the body.
+    """
+    try:
+        yield
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise OverloadedError("The service has no space for the body at the moment.") from error
         raise
-    return size

@@ -26,7 +26,7 @@ from flaskapi.sources.tarred import BLOCK_BYTES
 from flaskapi.web.advice import advise
 from flaskapi.web.encoded import decode_value
 from flaskapi.web.forms import HEAD_BYTES, find_boundary, is_image_type
-from flaskapi.web.gate import copy_body, receive
+from flaskapi.web.gate import copy_body, receive, told_of_room
 from flaskapi.web.payload import read_document
 from flaskapi.web.unpack import encoding_of, is_packed, unpack_blocks, unpack_request
 
@@ -159,7 +159,7 @@ def _unpack(packed: IO[bytes], encoding: str, most: int) -> IO[bytes]:
         return packed
     spool = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 closed by the generator that reads it
     try:
-        with packed:
+        with packed, told_of_room():
             spool.writelines(unpack_blocks(packed.read, most, "MAX_BATCH_BYTES"))
     except BaseException:
         spool.close()
@@ -300,7 +300,8 @@ def _read_entry(entry: Any, name: str) -> Item:
     try:
         if isinstance(entry, dict):
             if isinstance(entry.get("name"), str):
-                name = entry["name"]
+                # JSON has halves of characters, which no text of UTF-8 has.
+                name = entry["name"].encode("utf-8", "replace").decode()
             entry = entry.get("image")
         return Item(name, decode_value(entry, "The image"))
     except FlaskapiError as error:

@@ -328,3 +328,12 @@ def test_a_backup_without_an_image_is_none(
     assert 1 == main(["backup", str(tmp_path / "kept")])
     assert "is missing" in capsys.readouterr().err
     assert not (tmp_path / "kept").exists()
+
+
+def test_a_restore_over_rows_says_that_they_would_be_replaced_not_that_they_differ(
+    instance: Path, store: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.record([make_submission()])
+    assert 0 == main(["backup", str(tmp_path / "kept")])
+    assert 1 == main(["restore", str(tmp_path / "kept")])
+    assert "These would be replaced: rows in the table images" in capsys.readouterr().err

@@ -47,3 +47,9 @@ def test_the_fewer_are_misread_the_more_labels_are_wanted() -> None:
     assert few is not None
     assert many is not None
     assert 0 < many < few
+
+
+def test_without_a_label_nothing_is_said_of_the_model() -> None:
+    text = describe(advise([], 1, []))
+    assert "There is no label yet to judge the model by." in text
+    assert "reads these images well" not in text

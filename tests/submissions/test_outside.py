@@ -307,3 +307,49 @@ def test_tables_that_cannot_say_where_an_image_is_are_not_gone_back_to(
     with pytest.raises(StoreUnavailableError, match="outside the database"):
         migrate(engine, "r0008")
     engine.dispose()
+
+
+def test_a_known_image_is_not_written_again(store: Database, place: str) -> None:
+    sent = [large() for _ in range(3)]
+    for one in sent:
+        store.record([one])
+    assert 1 == len(names_in(place)) == len(rows_of(store))
+    assert 0 == count_notes(store)
+    assert sent == [get_submission(store, one.id) for one in sent]
+
+
+@pytest.mark.parametrize("damage", ["erased", "another"])
+def test_a_known_image_that_was_lost_is_mended_when_it_is_sent_again(
+    store: Database, place: str, damage: str
+) -> None:
+    """What is acknowledged can be read."""
+    first, second = large(), large()
+    store.record([first])
+    (name,) = rows_of(store)
+    assert store.pictures
+    if damage == "erased":
+        store.pictures.erase(name)
+    else:
+        store.pictures.write(name, b"another")
+    store.record([second])
+    assert [first, second] == [get_submission(store, one.id) for one in (first, second)]
+    erase_noted(store)
+    assert set(rows_of(store)) == names_in(place)
+    assert 0 == count_notes(store)
+
+
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
+def test_one_image_that_cannot_be_erased_keeps_no_other(store: Database, place: str) -> None:
+    stuck, *_ = sent = [large(str(n)) for n in range(3)]
+    for one in sent:
+        store.record([one])
+    named = {sha256: name for name, sha256 in rows_of(store).items()}
+    path = Path(place) / named[hashlib.sha256(stuck.image).digest()]
+    path.unlink()
+    (path / "a folder in its place").mkdir(parents=True)
+    for one in sent:
+        erase(store, one.id)
+    assert set() == names_in(place)
+    assert 1 == count_notes(store), "it is tried again"
+    with pytest.raises(StoreUnavailableError):
+        erase_noted(store)

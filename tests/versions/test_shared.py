@@ -302,3 +302,19 @@ def test_without_a_folder_for_copies_it_says_so_and_goes_on(instances: list[Inst
     switch.look()
     assert before == serving(switch)
     assert "cannot be copied" in switch.refused
+
+
+@pytest.mark.parametrize("lost", ["my_model.h5", "my_model.onnx"])
+def test_a_version_that_is_damaged_in_the_database_hides_no_other_and_can_be_registered_again(
+    instances: list[Instance], store: Database, lost: str
+) -> None:
+    one, _, other = instances
+    whole, damaged = add(one, 0), add(one, 1)
+    of = version_files.c
+    gone = sa.delete(version_files).where(of.version == damaged, of.name == lost)
+    store.run(lambda connection: connection.execute(gone))
+    assert [whole] == [version.name for version in other.registry.versions()]
+    with pytest.raises(ModelUnavailableError, match=f"lacks {lost}"):
+        other.registry.load(damaged)
+    assert damaged == add(one, 1)
+    assert damaged == other.registry.load(damaged).version

@@ -2,6 +2,8 @@
 with a worker, `tests/commands/test_batches.py` shows.
 """
 
+import base64
+import errno
 import io
 import json
 from pathlib import Path
@@ -258,3 +260,50 @@ def test_a_batch_waits_for_a_model_that_fails(tmp_path: Path) -> None:
     state = client.get(address).get_json()
     assert ("done", 4, 2) == (state["state"], state["answered"], state["failed"])
     store_of(app).close()
+
+
+def test_a_worker_waits_for_room_on_its_disk(
+    keeping: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no fault of the batch, and no attempt."""
+    client = keeping.test_client()
+    address = post(client).headers["Location"]
+    failures = iter([True, True])
+
+    class Disk(io.BytesIO):
+        def __init__(self, *_: Any) -> None:
+            super().__init__()
+
+        def write(self, data: Any) -> int:
+            if next(failures, False):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    monkeypatch.setattr("flaskapi.web.batch_worker.tempfile.SpooledTemporaryFile", Disk)
+    assert 1 == worker_of(keeping).run(watch=False)
+    state = client.get(address).get_json()
+    assert ("done", len(FILES)) == (state["state"], state["answered"])
+
+
+def test_an_unforeseen_error_while_images_are_counted_ends_the_batch_and_no_worker(
+    keeping: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = keeping.test_client()
+    address = post(client).headers["Location"]
+
+    def fail(items: Any) -> int:
+        next(items)
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr("flaskapi.web.batch_worker.count_images", fail)
+    assert 1 == worker_of(keeping).run(watch=False)
+    state = client.get(address).get_json()
+    assert ("failed", 500) == (state["state"], state["error"]["status"])
+
+
+def test_a_name_with_half_a_character_breaks_off_no_answer(keeping: Flask) -> None:
+    images = [{"name": "a\ud800", "image": base64.b64encode(DIGIT).decode()}, "iVBORw0KGgo="]
+    answer = keeping.test_client().post(
+        "/predict/batch", json={"images": images}, headers={"Accept": "text/csv"}
+    )
+    assert ["a?", "images[1]"] == [line.split(",")[0] for line in answer.text.splitlines()[1:]]

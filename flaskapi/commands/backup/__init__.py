@@ -163,7 +163,7 @@ def _refuse_other(folder: Path, targets: dict[str, Path], filled: list[str]) -> 
     """Refuse a restore that would replace something.
 
     Raises:
-        FlaskapiError: something exists already and differs.
+        FlaskapiError: there are rows, or a file that differs.
     """
     others = [f"rows in the table {name}" for name in filled]
     for name, target in targets.items():
@@ -175,6 +175,6 @@ def _refuse_other(folder: Path, targets: dict[str, Path], filled: list[str]) -> 
                 others.append(str(there))
     if others:
         raise FlaskapiError(
-            f"These exist already and differ: {', '.join(others[:5])}. "
-            "To replace them: restore --overwrite."
+            f"These would be replaced: {', '.join(others[:5])}. If that is wanted: "
+            f"restore --overwrite."
         )

@@ -58,6 +58,9 @@ def score(options: argparse.Namespace) -> int:
         "OPENBLAS_NUM_THREADS": "1",
         "OPENCV_FOR_THREADS_NUM": "1",
     }
+    from flaskapi.commands.predict.writers import check_form
+
+    check_form("parquet")  # all that follows needs its library
     from flaskapi.commands.score.command import ScoreOrder, score_sources
 
     processes = options.processes

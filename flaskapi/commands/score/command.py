@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -20,7 +21,6 @@ from flaskapi.commands.predict.workers import (
     load_reader,
     uninterrupted_children,
 )
-from flaskapi.commands.predict.writers import check_form
 from flaskapi.commands.score import plan
 from flaskapi.commands.score.places import UnreachableError, find_place, is_address
 from flaskapi.commands.score.plan import FinishedParts, ScoreTask, plan_tasks
@@ -51,7 +51,6 @@ def score_sources(order: ScoreOrder) -> int:
     Raises:
         FlaskapiError: nothing can be read or written, or the target is that of other work.
     """
-    check_form("parquet")
     _check_apart(order)
     reader, config = load_reader(order.route)
     work = ScoreWork(order.sources[0], order.target, order.route, reader.classifier.version)
@@ -101,7 +100,9 @@ def _check_apart(order: ScoreOrder) -> None:
         )
 
     def whole(place: str) -> str:
-        return (place if is_address(place) else os.path.abspath(place)).rstrip("/") + "/"
+        # Below what a pattern with `**` begins with, anything may be one of its files.
+        fixed = re.split(r"[^/]*[*?\[]", place, maxsplit=1)[0] if "**" in place else place
+        return (fixed if is_address(place) else os.path.realpath(fixed)).rstrip("/") + "/"
 
     for source in order.sources:
         if whole(order.target).startswith(whole(source)):

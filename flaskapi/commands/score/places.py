@@ -106,6 +106,8 @@ class LocalStorage:
         if not os.path.lexists(path):
             raise FlaskapiError(f"{path}: there is no such file or folder.")
         if not os.path.isdir(path):
+            if not os.path.isfile(path):
+                raise FlaskapiError(f"{path} is no file and no folder.")
             yield ListedFile(path, os.stat(path).st_size)
             return
         for file, error in find_files(path, SUFFIXES | MANY):

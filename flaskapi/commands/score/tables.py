@@ -1,5 +1,6 @@
 """Parquet: images out of a column of bytes, and rows into files."""
 
+import contextlib
 import io
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -13,7 +14,7 @@ from flaskapi.sources import Allowance, Item
 from flaskapi.sources.zipped import Piece
 
 MAGIC = b"PAR1"
-_AT_ONCE = 64  # rows in memory together
+_AT_ONCE, _AT_ONCE_BYTES = 64, 1 << 26  # rows in memory together, the smaller of the two
 _IMAGES = ("image", "bytes", "content", "data", "png", "jpg")
 _NAMES = ("name", "path", "file", "filename", "file_name", "key", "__key__", "id")
 
@@ -33,9 +34,12 @@ def read_images(file: IO[bytes], name: str, allowance: Allowance, piece: Piece) 
         FlaskapiError: it is no Parquet, or has no such column.
     """
     try:
-        table = pyarrow.parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+        table = _open(file)
         schema, groups = table.schema_arrow, table.num_row_groups
         images, names = _find_column(schema, name), _find_names(schema)
+        # One image that many rows have stays one in memory.
+        is_struct = pyarrow.types.is_struct(schema.field(images).type)
+        table = _open(file, [f"{images}.bytes" if is_struct else images])
         row = 0
         for group in range(groups):
             if group * piece.of // groups == piece.number:
@@ -44,7 +48,7 @@ def read_images(file: IO[bytes], name: str, allowance: Allowance, piece: Piece) 
                     row += 1
                     is_small = len(content) <= allowance.image_bytes
                     yield Item(
-                        f"{name}#{row}" if called is None else str(called),
+                        f"{name}#{row}" if called is None else called,
                         content if is_small else allowance.too_large(),
                     )
             else:
@@ -54,15 +58,32 @@ def read_images(file: IO[bytes], name: str, allowance: Allowance, piece: Piece) 
         raise InvalidRequestError(f"The Parquet file '{name}' is damaged: {reason}.") from error
 
 
-def _read_group(table: Any, group: int, columns: list[str]) -> Iterator[tuple[Any, bytes]]:
+def _open(file: IO[bytes], repeated: Sequence[str] = ()) -> Any:
+    file.seek(0)
+    return pyarrow.parquet.ParquetFile(
+        file, buffer_size=1 << 20, pre_buffer=False, read_dictionary=list(repeated)
+    )
+
+
+def _read_group(table: Any, group: int, columns: list[str]) -> Iterator[tuple[str | None, bytes]]:
     """The name and the image of each row of a group; None where it has no name."""
-    for batch in table.iter_batches(_AT_ONCE, [group], columns):
+    about = table.metadata.row_group(group)
+    sizes = [about.column(place).total_uncompressed_size for place in range(about.num_columns)]
+    at_once = min(_AT_ONCE, max(1, _AT_ONCE_BYTES * about.num_rows // max(1, sum(sizes))))
+    for batch in table.iter_batches(at_once, [group], columns):
         images, *names = (batch.column(batch.schema.get_field_index(name)) for name in columns)
         if pyarrow.types.is_struct(images.type):
             images = images.field("bytes")
-        called = names[0].to_pylist() if names else [None] * len(images)
-        for name, image in zip(called, images, strict=True):
-            yield name, image.as_py() or b""
+        for place, image in enumerate(images):
+            yield _name_of(names[0][place]) if names else None, image.as_py() or b""
+
+
+def _name_of(value: Any) -> str | None:
+    """A value as a name; None where Python has none for it, as for years far off."""
+    with contextlib.suppress(ValueError, OverflowError):
+        name = value.as_py()
+        return None if name is None else str(name)
+    return None
 
 
 def _find_column(schema: Any, name: str) -> str:
@@ -88,6 +109,8 @@ def _find_names(schema: Any) -> str | None:
 
 def _has_bytes(kind: Any) -> bool:
     kinds = pyarrow.types
+    if kinds.is_dictionary(kind):
+        kind = kind.value_type
     if kinds.is_struct(kind):  # as data sets of Hugging Face have it
         place = kind.get_field_index("bytes")
         return place >= 0 and _has_bytes(kind.field(place).type)

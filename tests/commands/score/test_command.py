@@ -328,3 +328,36 @@ def test_a_share_that_is_none_is_refused(
     with pytest.raises(SystemExit):
         score(tmp_path, tmp_path / "out", "--shard", shard)
     assert "expected 1/16 to 16/16" in capsys.readouterr().err
+
+
+def test_without_pyarrow_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Serving needs no pyarrow, and `make run` installs none."""
+    for name in [name for name in sys.modules if name.startswith("flaskapi.commands.score.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    assert 1 == main(["score", str(ROOT / "examples"), str(tmp_path / "read")])
+    said = capsys.readouterr().err
+    assert "'.[parquet]'" in said
+    assert "serving" not in said
+
+
+def test_what_is_neither_file_nor_folder_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert 1 == main(["score", str(tmp_path / "pipe"), str(tmp_path / "read")])
+    assert "is no file and no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["images/**", "link"])
+def test_a_target_that_the_source_would_find_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(DIGITS[0])
+    (tmp_path / "link").symlink_to("images")
+    assert 1 == main(["score", str(tmp_path / source), str(tmp_path / "images" / "read")])
+    assert "name a target outside of it" in capsys.readouterr().err
