@@ -226,9 +226,11 @@ def _find_rules(
     length = round(RULE_PIECE * small.shape[1])
     if length < LEAST_RULE_PX:
         return None
+    reach = max(1, round(RULE_END * small.shape[1]))
+    if not _may_hold_rule(small, reach, may_end=ends_at is not None):
+        return None
     ruled, lines = np.zeros_like(small), np.zeros_like(small)
     is_strip = small.shape[1] < STRIP * small.shape[0]
-    reach = max(1, round(RULE_END * small.shape[1]))
     if ends_at is not None:
         near = cv2.dilate(
             np.ascontiguousarray(ends_at), np.ones((3, 2 * reach * step + 1), np.uint8)
@@ -271,6 +273,25 @@ def _find_rules(
     if not has_ruled and not has_lines:
         return None
     return enlarge(ruled) if has_ruled else None, enlarge(ruled | lines) if has_lines else None
+
+
+def _may_hold_rule(small: Image, reach: int, *, may_end: bool) -> bool:
+    """Is there ink in enough columns side by side for a line along the rows? Most pictures have
+    none, and shearing keeps columns.
+
+    Args:
+        small: `uint8 (height, width)`, more than 0 the ink.
+        reach: how near to a side a line ends there, in pixels.
+        may_end: may a line end at others?
+    """
+    width = small.shape[1]
+    inked = np.zeros(width + 2, np.int8)
+    inked[1:-1] = cv2.reduce(small, 0, cv2.REDUCE_MAX)[0] > 0
+    turns = np.diff(inked)
+    starts, stops = np.flatnonzero(turns > 0), np.flatnonzero(turns < 0)
+    ends = (starts < reach) | (stops > width - reach) | may_end
+    lengths = np.where(ends, min(RULE_LENGTHS[1:]), RULE_LENGTHS[0])
+    return bool((stops - starts > lengths * width).any())
 
 
 def _find_hole(mask: Image) -> Box | None:
