@@ -4,6 +4,7 @@ It imports Pillow and nothing of the package's face, since the separate process 
 """
 
 import io
+import math
 
 from PIL import (
     BmpImagePlugin,
@@ -34,6 +35,8 @@ FORMATS = tuple(
     )
 )
 COLOURED = {"RGB", "RGBX", "P", "CMYK", "YCbCr", "LAB"}
+# Of the side wanted: photographs of 4,000 pixels are then a quarter as large, and reduced no more.
+_ENOUGH = 15 / 16
 _BAND_PIXELS = 1_000_000  # that are converted at once, where the picture is reduced
 _UPRIGHT = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT,
@@ -71,7 +74,9 @@ def unpack(
         if by_colour and (image.mode not in COLOURED or image.has_transparency_data):
             return None
         # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is still enough.
-        image.draft("RGB" if by_colour else "L", (max_side_px, max_side_px))
+        share = _ENOUGH * max_side_px / max(image.size)
+        least = math.ceil(image.width * share), math.ceil(image.height * share)
+        image.draft("RGB" if by_colour else "L", least)
         image.load()
         return make_grey(image, max_side_px, by_colour)
     except (TooLargeError, UnsupportedImageError):

@@ -242,3 +242,17 @@ def test_no_damage_to_a_file_raises_anything_else(
 def test_what_has_no_colour_or_is_transparent_is_not_decoded_for_its_colours(mode: str) -> None:
     data = encode(in_mode(mode), "TIFF" if mode == "LA" else "PNG")
     assert () == decode_image(data, max_pixels=10**6, max_side_px=1024, by_colour=True).views
+
+
+@pytest.mark.parametrize("side", [4000, 4032, 4096, 8160])
+def test_photograph_is_decoded_in_its_own_halves_where_that_is_enough(side: int) -> None:
+    """Nothing is reduced after that: it took as long as decoding."""
+    data = encode(np.full((side * 3 // 4, side), 200, np.uint8), "JPEG")
+    shown = decode(data, max_pixels=10**8)
+    assert max(shown.shape) in {side // 4, side // 8}
+    assert 960 <= max(shown.shape) <= 1024
+
+
+def test_photograph_of_another_size_is_reduced_to_the_side_that_is_asked_for() -> None:
+    data = encode(np.full((2250, 3000), 200, np.uint8), "JPEG")
+    assert decode(data, max_pixels=10**8).shape == (768, 1024)
