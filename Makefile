@@ -42,8 +42,7 @@ scale: .venv/all ## measure what docs/scaling.md reports (under 15 minutes); DAT
 	@if [ -f benchmarks/instances.py ]; then timeout 240 $(BIN)/python -m benchmarks instances; \
 		else echo "Several instances are not measured: this checkout has no benchmarks/instances.py."; fi
 
-fuzz: .venv/all ## throw made-up input at each way in, MINUTES=1 each; installs Atheris (129 MB)
-	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check atheris==3.0.0
+fuzz: .venv/all ## throw made-up input at each way in, MINUTES=1 each
 	$(BIN)/python -m benchmarks fuzz --minutes $(or $(MINUTES),1)
 
 lock: .venv/all ## pin what serving needs with the hashes of its files: deploy/requirements-serve.txt (minutes)

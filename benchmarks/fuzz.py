@@ -1,6 +1,5 @@
-"""Throw what Atheris makes up at each way in, with a bound on CPU and memory for each input.
-
-`python -m benchmarks fuzz --minutes 10`, or `make fuzz`, which installs Atheris (129 MB).
+"""Throw what Atheris makes up at each way in, with a bound on CPU and memory for each input:
+`python -m benchmarks fuzz --minutes 10`, or `make fuzz`. Tests do it for seconds.
 """
 
 import importlib.util
@@ -96,20 +95,20 @@ def main(minutes: float, only: list[str]) -> None:
         only: words of which a way's name has one; all where there are none.
     """
     if importlib.util.find_spec("atheris") is None:
-        sys.exit("error: Atheris is not installed: make fuzz, or .venv/bin/pip install atheris")
+        sys.exit("error: Atheris is not installed: .venv/bin/pip install atheris")
     kept = Path(tempfile.mkdtemp(prefix="flaskapi-fuzz-"))
     print(f"{'way in':26}{'inputs':>10}{'branches':>10}  found")
     failed = False
     for name in WAYS:
         if not only or any(word in name for word in only):
-            found = _try_out(name, minutes * 60, kept)
+            found = try_out(name, minutes * 60, kept)
             failed = failed or bool(found)
     if failed:
         sys.exit(f"error: what was found lies in {kept}")
     kept.rmdir()
 
 
-def _try_out(name: str, seconds: float, kept: Path) -> list[Path]:
+def try_out(name: str, seconds: float, kept: Path) -> list[Path]:
     """Let a child of the least priority try for some seconds, and print what it says."""
     folder = kept / re.sub(r"\W+", "-", name)
     with tempfile.TemporaryDirectory() as corpus:

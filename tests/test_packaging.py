@@ -30,7 +30,8 @@ def test_the_conda_environment_is_the_pinned_set() -> None:
 def test_every_declared_requirement_is_pinned_within_its_bounds() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = {
-        canonicalize_name(name): version for name, version in (pin.split("==") for pin in PINS)
+        canonicalize_name(pin.name): next(iter(pin.specifier)).version
+        for pin in map(Requirement, PINS)
     }
     declared = [
         Requirement(text)
