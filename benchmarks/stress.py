@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import itertools
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ SLOW_S = 20
 HONEST, HONEST_PAUSE_S = 3, 0.1
 STEP_S = 60
 DAEMONS, LOADED_THREADS = 3, 40
-KILLS, GRACEFULS, MIXED_S = 20, 20, 60
+KILLS, GRACEFULS = 20, 20
 
 
 def times(count: int) -> Iterator[None]:
@@ -134,8 +135,13 @@ def _flood(server: Server) -> Iterator[Callable[[], str]]:
         told.append(output.decode().strip())
 
 
-def mixed(server: Server) -> str:
-    """Requests of many kinds, good and bad; memory and open files after a tenth, and at the end."""
+def mixed(count: int, most_s: float) -> Callable[[Server], str]:
+    """Requests of many kinds, good and bad; memory and open files after a tenth, and at the end.
+
+    Args:
+        count: of requests.
+        most_s: no more are sent after so many seconds.
+    """
     archive = make_zip([(f"{place}.png", SEVEN) for place in range(20)])
     requests = [
         *[("POST", "/predict", SEVEN, "image/png")] * 6,
@@ -150,40 +156,45 @@ def mixed(server: Server) -> str:
         ("GET", "/problems/", None, ""),
         ("GET", "/nothing", None, ""),
     ]
-    counts: Counter[int | str] = Counter()
-    end = threading.Event()
 
-    def ask(first: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        place = first
-        while not end.is_set():
-            method, path, body, kind = requests[place % len(requests)]
-            place += 1
-            try:
-                connection.request(method, path, body, {"Content-Type": kind} if kind else {})
-                response = connection.getresponse()
-                response.read()
-                counts["5xx" if response.status >= 500 else "answered"] += 1
-            except (OSError, http.client.HTTPException) as error:
-                counts[type(error).__name__] += 1
-                connection.close()
+    def run(server: Server) -> str:
+        counts: Counter[int | str] = Counter()
+        places, until_s = itertools.count(), time.monotonic() + most_s
 
-    threads = [threading.Thread(target=ask, args=(first,)) for first in range(6)]
-    for thread in threads:
-        thread.start()
-    time.sleep(MIXED_S / 6)
-    before = {pid: _weigh(pid) for pid in server.daemons()}
-    time.sleep(MIXED_S * 5 / 6)
-    after = {pid: _weigh(pid) for pid in server.daemons()}
-    end.set()
-    for thread in threads:
-        thread.join()
-    if set(before) != set(after):
-        return f"{dict(counts)}; a process was replaced"
-    growth = max(after[pid][0] / before[pid][0] for pid in before)
-    files = max(after[pid][1] - before[pid][1] for pid in before)
-    most = max(memory for memory, _ in after.values())
-    return f"{dict(counts)}; memory {growth - 1:+.1%} to {most:.0f} MB, open files {files:+d}"
+        def ask() -> None:
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+            while (place := next(places)) < count and time.monotonic() < until_s:
+                method, path, body, kind = requests[place % len(requests)]
+                try:
+                    connection.request(method, path, body, {"Content-Type": kind} if kind else {})
+                    response = connection.getresponse()
+                    response.read()
+                    counts["5xx" if response.status >= 500 else "answered"] += 1
+                except (OSError, http.client.HTTPException) as error:
+                    counts[type(error).__name__] += 1
+                    connection.close()
+
+        threads = [threading.Thread(target=ask) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        while counts.total() < count / 10 and time.monotonic() < until_s - most_s * 5 / 6:
+            time.sleep(0.1)
+        tenth = counts.total()
+        before = {pid: _weigh(pid) for pid in server.daemons()}
+        for thread in threads:
+            thread.join()
+        after = {pid: _weigh(pid) for pid in server.daemons()}
+        if set(before) != set(after):
+            return f"{dict(counts)}; a process was replaced"
+        growth = max(after[pid][0] / before[pid][0] for pid in before)
+        files = max(after[pid][1] - before[pid][1] for pid in before)
+        most = max(memory for memory, _ in after.values())
+        return (
+            f"{dict(counts)}; since the first {tenth:,} memory {growth - 1:+.1%} to {most:.0f} MB, "
+            f"open files {files:+d}"
+        )
+
+    return run
 
 
 def _weigh(pid: int) -> tuple[float, int]:
