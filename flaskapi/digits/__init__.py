@@ -60,3 +60,8 @@ class NormalizedDigit(NamedTuple):
     size_px: float
     contrast: float
     is_doubted: bool = False
+
+    def __repr__(self) -> str:
+        """All fields; the pixels by their type and shape, since 784 numbers hide the others."""
+        fields = self._asdict() | {"pixels": f"<{self.pixels.dtype} {self.pixels.shape}>"}
+        return f"NormalizedDigit({', '.join(f'{name}={value}' for name, value in fields.items())})"

@@ -1,9 +1,8 @@
-"""Pages of handwritten numbers, put together from MNIST's digits, for the network that finds digits
-in larger pictures.
+"""Pages of handwritten numbers for training the detector, drawn from MNIST's digits.
 
-Digits stand in lines that rise and fall, apart, touching and overlapping, between separators,
-words, rules and specks, on plain and on patterned ground, in ink that is bold or thin, even or
-broken, at about the size that a page is brought to before it is read.
+Digits stand in lines that rise and fall. They are apart, touch or overlap, between separators,
+words, rules and specks. The ground is plain or patterned; the ink is bold or thin, even or broken.
+Digits have about the size to which a page is scaled before it is read.
 """
 
 from typing import NamedTuple
@@ -33,29 +32,29 @@ from flaskapi.handwriting.paper import (
     soften,
 )
 
-# Across and down, of the network's answer: it has one column and one row for so many pixels.
+# The network's answer has one cell for so many pixels, across and down.
 STRIDES_PX = (2, 4)
-# Of a cell: as near to a digit's centre, a cell says that it is there; may say so or not.
+# Distances from a digit's centre, in cells: nearer cells must answer for it, or may answer for it.
 AT_CENTER, LENIENT = (0.75, 1.25)
-NEAR = 0.6  # what is that near to a digit's centre answers for it too
-SIZES_PX = 18, 52  # heights of digits; pages are brought to 32
-# Less is lost in a pattern, and digits are seen in every pattern then.
+NEAR = 0.6  # a cell whose target is above this answers for the digit, too
+SIZES_PX = 18, 52  # heights of digits; pages are scaled to about 32
+# Thinner pens and lower zeros are lost in a patterned ground, and all patterns then show digits.
 THINNEST_PEN_PX, LOWEST_ZERO_PX = (1.5, 13)
-MORE_ONES = 0.1  # of the digits: where they touch their neighbours, they are what is missed most
-VISIBLE = 0.6  # of a digit: less is a neighbour that the page cuts off, which may be found or not
+MORE_ONES = 0.1  # share of extra 1s: beside a digit that they touch, 1s are missed most
+VISIBLE = 0.6  # share of a digit's ink or box; with less, the network may find it or not
 
 Random = np.random.Generator
 
 
 class Placed(NamedTuple):
-    """A digit on a page, and the box of its ink, in pixels."""
+    """A digit on a page, and the box of its ink, in pixels from the top left corner."""
 
     digit: int
     x: float
     y: float
     width: float
     height: float
-    is_whole: bool
+    is_whole: bool  # its visible share is more than VISIBLE
 
 
 class DrawnPage(NamedTuple):
@@ -71,7 +70,7 @@ def draw_page(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Dr
     Args:
         images: `uint8 (n, 28, 28)`, digits to write with, 255 the ink.
         labels: `(n,)`, what they are.
-        rng: where all chance comes from.
+        rng: decides everything else.
     """
     writer = _Writer(images, labels, rng)
     lines = int(rng.choice([0, 1, 2], p=[0.02, 0.82, 0.16]))
@@ -95,19 +94,19 @@ def draw_page(images: Bytes, labels: npt.NDArray[np.integer], rng: Random) -> Dr
 
 
 class _Hand(NamedTuple):
-    """How one line is written: the height of its digits in pixels, angles in radians."""
+    """How one line is written; `slant`, `stretch`, `bold` and `pen` are as in `Shape`."""
 
-    size: float
-    angle: float  # of the line, and of its digits
+    size: float  # height of its digits, in pixels
+    angle: float  # of the line and its digits, in radians
     slant: float
-    evenness: float  # how much of each digit's own slant is taken away
+    evenness: float  # 0 to 1: how much of each digit's own slant is taken away
     stretch: float
     bold: float
     pen: float
     small_zeros: bool
-    is_elsewhere: bool  # one that writes a 1 with a flag crosses its 7s
-    is_plain: bool  # its digits as MNIST has them
-    joins: float  # how often the pen stays on the paper between two digits
+    is_elsewhere: bool  # a 1 has a flag and a 7 a bar, as in some countries
+    is_plain: bool  # digits as MNIST has them
+    joins: float  # 0 to 1: how often the pen stays on the paper between two digits
 
 
 class _Writer:
@@ -120,7 +119,12 @@ class _Writer:
         self.digits: list[Placed] = []
 
     def write_line(self, line: int, lines: int) -> None:
-        """Write one line, of as many digits as there is room for or fewer."""
+        """Write one line of digits; those beyond the page's right edge are left out.
+
+        Args:
+            line: its number, from 0 at the top.
+            lines: how many lines the page has.
+        """
         rng = self._rng
         hand = self._take_pen(lines)
         touching, gap = (
@@ -191,8 +195,9 @@ class _Writer:
         )
 
     def _plan(self) -> list[str]:
-        """What follows what: words, or digits with a separator here and there, and zeros and more
-        of them at the end, as amounts have.
+        """The kinds of characters of one line: letters alone, or digits with some separators.
+
+        Some lines end with zeros and further separators, as amounts do.
         """
         rng = self._rng
         count = int(rng.integers(1, 9 if rng.random() < 0.3 else 19))
@@ -203,8 +208,11 @@ class _Writer:
         return [*kinds, *["separator"] * int(rng.choice([0, 1, 2, 3], p=[0.6, 0.2, 0.14, 0.06]))]
 
     def _write(self, kind: str, hand: _Hand) -> tuple[Floats, int, float]:
-        """Give the ink, the digit (-1: none), and how far below the middle of the line it stands,
-        in pixels.
+        """Draw one character.
+
+        Returns:
+            The ink, `float32 (height, width)`; the digit, or -1; and how far below the middle of
+            the line it stands, in pixels.
         """
         rng = self._rng
         if kind == "letter":
@@ -228,9 +236,8 @@ class _Writer:
             share=0.85 if hand.is_elsewhere and not is_seven else 0.1,
             longest=1.0,
         )
-        if (
-            digit == 9 and hand.is_elsewhere and rng.random() < 0.25
-        ):  # begun on the right, as a P is
+        # Some begin a 9 on the right, so that it looks like a P.
+        if digit == 9 and hand.is_elsewhere and rng.random() < 0.25:
             image = np.ascontiguousarray(image[:, ::-1])
         scale, stretch = np.exp(rng.normal(0, 0.1)), hand.stretch
         if hand.small_zeros and digit == 0:
@@ -239,7 +246,7 @@ class _Writer:
                 stretch + rng.uniform(0, 0.6),
             )
         bend = rng.normal(0, 0.25) if rng.random() < 0.25 else 0
-        if digit == 9 and rng.random() < 0.2:  # the tail begins where the loop does, as in a P
+        if digit == 9 and rng.random() < 0.2:  # its tail is on the left, as a P's is
             bend = rng.uniform(0.2, 0.8)
         angle, slant = 0.9 * hand.angle + rng.normal(0, 0.06), hand.slant + rng.normal(0, 0.06)
         shape = Shape(slant, angle, 0.0, stretch, bend, hand.bold, hand.pen)
@@ -251,8 +258,10 @@ class _Writer:
         return glyph, digit, 0.5 * (1 - scale) * hand.size * rng.uniform(-0.3, 1)
 
     def _choose(self, digit: int | None) -> int:
-        """The place of an image of this digit; of any, if there is none of it or none is asked
-        for.
+        """The index of a random image of this digit, or of any digit if there is none.
+
+        Args:
+            digit: 0, 1 or 7; None: any.
         """
         places = self._places[digit] if digit is not None else np.arange(0)
         return int(
@@ -262,8 +271,9 @@ class _Writer:
     def _join(
         self, left: tuple[Floats, int, int], right: tuple[Floats, int, int], size: float
     ) -> None:
-        """Draw a stroke from the outermost ink of one digit to that of the next, high up or low
-        down.
+        """Draw a stroke from the right end of one digit to the left end of the next.
+
+        Each end is in the upper or the lower half of its digit. Digits come as ink, x and y.
         """
         ends = []
         for (ink, x, y), side, is_high in zip(
@@ -298,11 +308,9 @@ class _Writer:
 
 
 def _advance(left: Floats, left_top: int, right: Floats, right_top: int) -> int:
-    """How far right of where `left` begins `right` must begin for its ink to come next to, not
-    into, the other's.
+    """How many pixels after `left` begins `right` must begin, for their ink to touch, not overlap.
 
-    Rows that both have count, and what is a little above and below, as a pen keeps away from what
-    it comes near.
+    Rows that both have count, and two more above and below: a pen keeps away from near ink.
     """
     reach = 2
     top, bottom = (
@@ -322,9 +330,7 @@ def _edge(ink: Floats, top: int, bottom: int, *, last: bool) -> int | None:
 
 
 def _end_picture(pixels: Floats, digits: list[Placed], rng: Random) -> DrawnPage:
-    """Let the picture end before the page does, as pictures that are read do; what is beyond is
-    blank.
-    """
+    """Cut the page off at some edges, as real pictures do; the rest of it becomes blank."""
     left, right, top, bottom = (
         int(rng.integers(0, most)) if rng.random() < 0.6 else 0 for most in (40, 80, 12, 12)
     )
@@ -347,11 +353,13 @@ def _end_picture(pixels: Floats, digits: list[Placed], rng: Random) -> DrawnPage
 
 
 def draw_targets(digits: list[Placed]) -> Floats:
-    """What the network should answer, `float32 (16, 128, 6)`.
+    """Draw the network's targets for a page.
 
-    The last axis: how near a digit's centre is (1 there, falling off as a bell; Zhou, Wang,
-    Krähenbühl: "Objects as Points", 2019), which digit it is, and its box: from here to its centre
-    (x, y, in cells), and the logarithms of its width and height in cells.
+    Returns:
+        `float32 (16, 128, 6)`: for each cell, how near a digit's centre is, from 0 to 1; which
+        digit it is, 0 to 9; and its box. The box is the way to its centre (x, y, in cells), and the
+        logarithms of its width and height in cells. Nearness is 1 at the centre and falls off as a
+        bell (Zhou, Wang, Krähenbühl: "Objects as Points", 2019).
     """
     across_px, down_px = STRIDES_PX
     targets = np.zeros((HEIGHT_PX // down_px, WIDTH_PX // across_px, 6), np.float32)
@@ -367,7 +375,7 @@ def draw_targets(digits: list[Placed]) -> Floats:
         near = np.exp(-((across / (0.35 + 0.14 * w)) ** 2 + (down / (0.35 + 0.14 * h)) ** 2) / 2)
         away = np.hypot(across, down)
         near[away < LENIENT] = np.maximum(near[away < LENIENT], 0.9)
-        # All cells next to the centre count: none could be sure of being the nearest.
+        # All cells next to the centre count, because no cell can know that it is the nearest.
         near = (
             np.where(away < AT_CENTER, 1, np.minimum(near, 0.99))
             if digit.is_whole

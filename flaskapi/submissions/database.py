@@ -34,17 +34,16 @@ from flaskapi.submissions.tables import REVISION, images, submissions
 
 T = TypeVar("T")
 MIB = 1024 * 1024
-_BREATH_S = (
-    0.01  # between two transactions that erase, in which those that wait to write come first
-)
-_LOOKS_AT_LOG = 10  # for a moment in which nobody reads, so that it can be emptied
-PATIENCE_S = 0.8  # with a database in which another process writes
+_BREATH_S = 0.01  # between two attempts to empty SQLite's log
+_LOOKS_AT_LOG = 10  # attempts: the log can be emptied only while no other connection reads
+PATIENCE_S = 0.8  # the longest wait while another process writes
 _PUBLIC = "The store cannot be used at the moment; the service's log has the reason."
 
 
 class Database:
-    """SQLite or PostgreSQL, for one thread at a time. Connections are opened at first use, and
-    again in a forked process.
+    """SQLite or PostgreSQL, for one thread at a time.
+
+    Connections are opened at first use, and again in a forked process.
     """
 
     def __init__(
@@ -56,13 +55,14 @@ class Database:
         free_bytes: int | None = 0,
         pictures: Pictures | None = None,
     ) -> None:
-        """Make it.
+        """Keep the settings; nothing is opened yet.
 
         Args:
-            url: its address.
+            url: the address, as SQLAlchemy takes it.
             durability: what SQLite's commits survive.
             patience_s: how long to wait while another process writes.
-            free_bytes: keep nothing if less of SQLite's disk is free; None: as `room.py` says.
+            free_bytes: keep nothing if less of SQLite's disk is free; 0: always keep; None: by the
+                rule of `room.py`.
             pictures: where large images lie, if not in the database.
         """
         self._url, self._parsed = url, sa.make_url(url)
@@ -80,11 +80,16 @@ class Database:
     def record(
         self, kept: list[Submission], also: Callable[[sa.Connection], None] | None = None
     ) -> list[UUID | None]:
-        """Keep submissions, all in one transaction or none; an image that is stored already is not
-        stored again.
+        """Keep submissions, all in one transaction or none.
+
+        An image that is stored already is not stored again.
 
         Args:
-            also: what else is done in this transaction, first; an error of it ends both.
+            kept: the submissions.
+            also: runs first, in the same transaction; if it raises, nothing is kept.
+
+        Returns:
+            Their ids, in order.
 
         Raises:
             StoreUnavailableError: the database cannot be reached or written; the text says why.
@@ -106,11 +111,13 @@ class Database:
         return [one.id for one in kept]
 
     def expect(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()  # there is only one thread
+        """Do nothing: with only one thread, no request shares a transaction."""
+        return contextlib.nullcontext()
 
     def _empty_log(self) -> None:
-        """Remove erased data from SQLite's write-ahead log; if others use the log at the moment,
-        they do it.
+        """Remove erased data from SQLite's write-ahead log.
+
+        If another connection still uses the log after all attempts, SQLite empties it later.
         """
         engine = self._ready_engine()
         if engine.dialect.name == "sqlite":
@@ -119,7 +126,7 @@ class Database:
                 contextlib.closing(engine.raw_connection()) as connection,
             ):
                 for _ in range(_LOOKS_AT_LOG):
-                    # Not within a transaction, which `connect` would begin.
+                    # On a raw connection: SQLAlchemy's would begin a transaction.
                     busy, *_ = (
                         connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                     )
@@ -128,10 +135,16 @@ class Database:
                     time.sleep(_BREATH_S)
 
     def check(self, *, thoroughly: bool = False) -> dict[str, Any]:
-        """Check that the database answers; thoroughly, by a write that is rolled back.
+        """Check that the database answers, and that its disk has room.
+
+        Args:
+            thoroughly: write 100,000 bytes and roll back, rather than read one row.
+
+        Returns:
+            `kind`, sqlite or postgresql, and `version`, the revision of the tables.
 
         Raises:
-            StoreUnavailableError: it does not.
+            StoreUnavailableError: the database does not answer, or its disk has too little room.
         """
 
         def write(connection: sa.Connection) -> None:
@@ -149,7 +162,7 @@ class Database:
         return {"kind": self.kind, "version": REVISION}
 
     def check_room(self) -> None:
-        """Check that enough of SQLite's disk is free; it costs almost nothing if there is.
+        """Check that enough of SQLite's disk is free; this costs almost nothing if it is.
 
         Raises:
             StoreUnavailableError: less is free than must stay free.
@@ -160,9 +173,9 @@ class Database:
         try:
             free, size = find_free(path)
         except OSError:
-            return  # the folder does not exist yet; SQLite reports errors
+            return  # the folder does not exist yet; if it cannot be used, SQLite says so
         reserve = find_reserve(self._free_bytes, size)
-        # Erased data makes the file no smaller, but its space is used again.
+        # Erased data does not make the file smaller, but SQLite uses its pages again.
         if free < reserve and free + self.run(find_pages, reads=True).free < reserve:
             raise StoreUnavailableError(
                 f"{free // MIB:,} MiB are free on the disk, but {reserve // MIB:,} MiB must stay "
@@ -171,10 +184,12 @@ class Database:
             )
 
     def check_file(self) -> None:
-        """Check that SQLite's file is the one that this process has open; it costs almost nothing.
+        """Check that SQLite's file is the one that this process has open.
+
+        This costs almost nothing.
 
         Raises:
-            StoreUnavailableError: it was deleted or replaced.
+            StoreUnavailableError: the file was deleted or replaced.
         """
         if self._identity is not None and self._process == os.getpid():
             self._identity.check()
@@ -194,15 +209,19 @@ class Database:
         erases: bool = False,
         alone: bool = False,
     ) -> T:
-        """Run `work` in one transaction; repeat it if others write at the same time, or if a
-        connection turns out to be dead.
+        """Run `work` in one transaction.
+
+        It is repeated if others write at the same time, or if the connection was dead.
 
         Args:
             work: may be called more than once; its earlier changes are then rolled back.
-            reads: it writes nothing.
-            long: makes no difference here, because all work is waited for.
-            erases: nothing that it erases may stay readable in SQLite's log.
-            alone: for PostgreSQL it is a single statement, which needs no transaction around it.
+            reads: `work` writes nothing.
+            long: makes no difference here, because the caller waits for all work.
+            erases: data that `work` erases must not stay readable in SQLite's log.
+            alone: for PostgreSQL `work` is a single statement, which needs no transaction.
+
+        Returns:
+            The result of `work`.
 
         Raises:
             StoreUnavailableError: the database cannot be reached, read or written; the text says
@@ -231,7 +250,7 @@ class Database:
                         f"The store refuses: {_reason(error)}", public="The store refuses this."
                     ) from error
             except DBAPIError as error:
-                # The server was restarted, so all connections are opened again. Work that may have
+                # After a restart of the server all connections are opened again. Work that may have
                 # been committed is not repeated.
                 if error.connection_invalidated and not lost and not worked:
                     lost = True
@@ -249,7 +268,7 @@ class Database:
     def _ready_engine(self) -> sa.Engine:
         if self._process != os.getpid():
             if self._engine is not None:
-                # Its connections belong to the process from which this one was forked.
+                # Its connections belong to the parent process, which still uses them.
                 self._engine.dispose(close=False)
             self._engine, self._process, self._opening = None, os.getpid(), threading.Lock()
             self._identity = None
@@ -274,6 +293,6 @@ class Database:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of the database's message, as the end of a sentence."""
+    """The first line of the database's message, with a full stop."""
     said = str(getattr(error, "orig", None) or error).strip()
     return (said.splitlines()[0].rstrip(".") if said else type(error).__name__) + "."

@@ -1,9 +1,9 @@
-"""From one database to another, of either kind, while the service goes on with the first.
+"""Move all rows to another database, of either kind, while the service goes on with the first.
 
-`copy` takes all rows as they were at one moment, in one transaction of the target. `follow` then
-applies what `changes` noted since, again and again, and `compare` holds every row against its copy.
-Once new processes use the target, `follow_late` brings what old ones still wrote, and overrules
-nothing that was done in the target.
+`copy` copies all rows of one moment, in one transaction of the target. `follow` then applies later
+changes, which `changes` noted, and is called repeatedly. `compare` compares every row with its
+copy. Once new processes use the target, `follow_late` brings changes of processes that still use
+the source. It overrules nothing that was done in the target.
 """
 
 import contextlib
@@ -36,21 +36,25 @@ from flaskapi.submissions.tables import (
 )
 
 Rows = Sequence[sa.Row[Any]]
-# Rows that are in memory at once, and of the tables whose rows may have megabytes.
+# Rows that are in memory at once; fewer of the tables whose rows may have megabytes.
 _TOGETHER, _LARGE_TOGETHER = 1000, 16
 _LARGE = (images, batch_pieces)
-# That this waits for those who write to SQLite: they are many, and it is alone.
+# How long a move waits for others who write to SQLite: they are many, and it would not get a turn.
 _BUSY_MS = 60_000
-# What old processes still write; images come with submissions, days are counted again.
+# Tables that old processes still write. Images come with submissions; days are counted again.
 _LATE = (keys, retrainings, submissions, labels, shadows, batches, batch_pieces)
 
 
 @contextlib.contextmanager
 def opened(source: str, target: str) -> Iterator[tuple[sa.Engine, sa.Engine]]:
-    """Both databases, by their addresses.
+    """Open both databases, and close them at the end.
+
+    Args:
+        source: the address of the database with the rows.
+        target: the address of the database that the rows are moved to.
 
     Raises:
-        FlaskapiError: one of them cannot be used; the text is what it says.
+        FlaskapiError: one of them cannot be used; the text has the database's message.
     """
     engines = make_engine(source, "power"), make_engine(target, "power")
     for engine in engines:
@@ -69,10 +73,10 @@ def _be_patient(connection: sqlite3.Connection, _: Any) -> None:
 
 
 def find_filled(engine: sa.Engine) -> list[str]:
-    """The tables of a database that have rows, after it was given all tables.
+    """Make the tables of a database that are missing, and name those that have rows.
 
     Raises:
-        SQLAlchemyError, FlaskapiError: it cannot be used.
+        SQLAlchemyError, FlaskapiError: the database cannot be used.
     """
     bring_up_to_date(engine)
     with _moment(engine) as connection:
@@ -84,13 +88,18 @@ def find_filled(engine: sa.Engine) -> list[str]:
 
 
 def copy(source: sa.Engine, target: sa.Engine, tell: Callable[[int], object]) -> dict[str, int]:
-    """Put all rows of one database in the place of all that another holds, in one transaction.
+    """Replace all rows of the target by those of the source, in one transaction.
 
     Args:
-        tell: is called with how many rows were copied since it was called last.
+        source: the database with the rows.
+        target: the database that loses the rows it has.
+        tell: is called with the number of rows copied since its last call.
 
     Returns:
-        How many rows of each table were copied.
+        For each table, the number of copied rows.
+
+    Raises:
+        SQLAlchemyError: a database fails; the target then has the rows it had.
     """
     copied = dict[str, int]()
     with _moment(source) as old, target.begin() as new:
@@ -113,14 +122,20 @@ def copy(source: sa.Engine, target: sa.Engine, tell: Callable[[int], object]) ->
 
 
 def compare(source: sa.Engine, target: sa.Engine, tell: Callable[[int], object]) -> dict[str, int]:
-    """Hold each row against its copy; those with changes that were noted and not yet followed are
-    left out.
+    """Compare each row with its copy.
+
+    Rows with changes that `follow` has not applied yet are left out.
+
+    Args:
+        source: the database with the original rows.
+        target: the database with the copies.
+        tell: is called with the number of rows compared since its last call.
 
     Returns:
-        How many rows of each table are the same in both.
+        For each table, the number of rows that are the same in both.
 
     Raises:
-        FlaskapiError: a row is missing, too much or not the same.
+        FlaskapiError: the copy lacks a row, has one too many, or differs in one.
     """
     same = dict[str, int]()
     with _moment(source) as old, _moment(target) as new:
@@ -133,7 +148,7 @@ def compare(source: sa.Engine, target: sa.Engine, tell: Callable[[int], object])
                 tell(len(rows))
             many = sa.select(sa.func.count()).select_from(table)
             if new.execute(many).scalar_one() > same[table.name] + len(changed):
-                raise FlaskapiError(f"The copy has rows in {table.name} that the original has not.")
+                raise FlaskapiError(f"The copy has rows in {table.name} that the original lacks.")
     return same
 
 
@@ -141,7 +156,10 @@ def follow(source: sa.Engine, target: sa.Engine) -> int:
     """Apply all changes that are noted until now, while nobody else writes to the target.
 
     Returns:
-        How many rows have changed.
+        The number of changed rows.
+
+    Raises:
+        FlaskapiError: a row differs in the target after the change.
     """
     with _moment(source) as old:
         changed = {table: read_changes(old, table) for table in TABLES}
@@ -157,14 +175,14 @@ def follow(source: sa.Engine, target: sa.Engine) -> int:
 
 
 def follow_late(source: sa.Engine, target: sa.Engine) -> int:
-    """Bring what old processes still wrote into a target that new ones use.
+    """Bring changes of old processes, which use the source, into a target that new ones use.
 
-    A row that is new in the source is inserted, one that was erased there is erased, and of a
-    submission that was labelled in both all labels count. A key that was revoked in either stays
-    so. Nothing that was erased in the target comes back.
+    New rows are inserted, and erased rows are erased. If a submission was labelled in both
+    databases, all labels count. A key that was revoked in either stays revoked. Rows that were
+    erased in the target do not come back.
 
     Returns:
-        How many rows have changed.
+        The number of changed rows.
     """
     with _moment(source) as old:
         changed = {table: read_changes(old, table) for table in TABLES}
@@ -186,7 +204,7 @@ def follow_late(source: sa.Engine, target: sa.Engine) -> int:
 
 @contextlib.contextmanager
 def _moment(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A database as it is at one moment, however long it is read."""
+    """A connection that sees the database as it is now, however long it reads."""
     with (
         engine.connect().execution_options(reads=True) as connection,
         connection.begin(),
@@ -204,7 +222,7 @@ def _take_time(connection: sa.Connection) -> None:
 
 
 def _read_all(connection: sa.Connection, table: sa.Table) -> Iterator[Rows]:
-    """All rows of a table, some at a time."""
+    """All rows of a table in parts, by primary key."""
     most = _LARGE_TOGETHER if table in _LARGE else _TOGETHER
     query = sa.select(table).order_by(*table.primary_key)
     with connection.execution_options(yield_per=most).execute(query) as result:
@@ -220,7 +238,7 @@ def _key(table: sa.Table, row: sa.Row[Any]) -> Key:
 
 
 def _find(connection: sa.Connection, table: sa.Table, some: Sequence[Key]) -> Rows:
-    """Those rows of these keys that are there."""
+    """The rows with these keys; keys without a row are left out."""
     own = list(table.primary_key)
     wanted = own[0].in_([key[0] for key in some])
     if len(own) > 1:
@@ -272,10 +290,10 @@ def _insert_missing(connection: sa.Connection, table: sa.Table, rows: Rows) -> N
 
 
 def _check_same(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:
-    """Hold rows of the source against those of the target.
+    """Compare rows of the source with those of the target, which `connection` reads.
 
     Raises:
-        FlaskapiError: one is missing there, or is another.
+        FlaskapiError: the target lacks a row, or differs in one.
     """
     there = {
         _key(table, row): tuple(row)
@@ -293,7 +311,7 @@ def _check_same(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:
 def _erase_missing(
     old: sa.Connection, target: sa.Engine, table: sa.Table, changed: Iterable[Key]
 ) -> None:
-    """Erase what is in the source no more, and of the target's images those that nobody has."""
+    """Erase changed rows that the source no longer has, and images without a submission."""
     for some in _parts(table, changed):
         gone = set(some) - {_key(table, row) for row in _find(old, table, some)}
         with target.begin() as new:
@@ -315,7 +333,7 @@ def _erase_missing(
 
 
 def _bring(old: sa.Connection, target: sa.Engine, table: sa.Table, some: list[Key]) -> None:
-    """Insert what is new, but nothing that belongs to a submission which the target has not."""
+    """Insert new rows, except those of a submission or batch that the target lacks."""
     rows = _find(old, table, some)
     with target.begin() as new:
         if table in (labels, shadows):
@@ -342,7 +360,7 @@ def _revoke(target: sa.Engine, rows: Rows) -> None:
 
 
 def _settle(target: sa.Engine, ids: list[UUID]) -> None:
-    """Let all labels of these submissions count."""
+    """Decide again which label of these submissions is in force, from all labels."""
     with target.begin() as new:
         for row in _find(new, submissions, [(id,) for id in ids]):
             if settle_again(new, row.id):
@@ -352,7 +370,7 @@ def _settle(target: sa.Engine, ids: list[UUID]) -> None:
 def _forget(source: sa.Engine, changed: dict[sa.Table, dict[Key, Change]]) -> int:
     for table, found in changed.items():
         notes = [n for change in found.values() for n in change.notes]
-        for some in parted(notes, _TOGETHER):  # so that nobody waits long for it
+        for some in parted(notes, _TOGETHER):  # in parts, so that no writer waits long
             with source.begin() as old:
                 forget_changes(old, table, some)
     return sum(map(len, changed.values()))

@@ -1,4 +1,4 @@
-"""The requests for a retraining, which workers take as `leases` has it."""
+"""The requests for a retraining; `leases` defines how workers take them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -12,36 +12,44 @@ from flaskapi.submissions.leases import FAILED, REQUESTED, RUNNING, Leases, Outl
 from flaskapi.submissions.tables import retrainings
 
 PROMOTED, STAYED, WITHDRAWN = "promoted", "stayed", "withdrawn"
-SILENT = timedelta(minutes=3)  # after which a worker that was not heard of is given up
+SILENT = timedelta(minutes=3)  # without a report, after which a worker is given up
 MOST_ATTEMPTS = 3
-LOG_CHARACTERS = 8_000  # of the end of the log are kept
+LOG_CHARACTERS = 8_000  # kept of the log, from its end
 _LEASES = Leases(retrainings, SILENT, MOST_ATTEMPTS, "retraining worker")
-_GIVEN_UP = "No worker that took it reported again, {} times.\n"
+_GIVEN_UP = "{} workers took it, and none reported again.\n"
 
 
 class Retraining(NamedTuple):
-    """A request for a retraining, and what became of it."""
+    """A request for a retraining, its state and its result."""
 
     id: UUID
     requested_at: datetime
     requested_by: str | None  # the name of the operator's key
     options: dict[str, Any]
-    state: str
-    attempts: int  # workers that took it
+    state: str  # requested, running, failed, promoted, stayed or withdrawn
+    attempts: int  # how many workers took it
     worker: str | None
-    heard_at: datetime | None
+    heard_at: datetime | None  # the worker's latest report
     finished_at: datetime | None
     progress: float  # 0 to 1
     version: str | None  # the candidate
     figures: dict[str, Any] | None
-    log: str  # its end
+    log: str  # its last LOG_CHARACTERS
 
 
 def request(store: Store, options: dict[str, Any], by: str | None) -> UUID:
-    """Ask for a retraining. When this returns, the request is committed.
+    """Ask for a retraining, and wait until the request is committed.
+
+    Args:
+        store: where it is kept.
+        options: those of the command `retrain`.
+        by: the name of the operator's key.
+
+    Returns:
+        The request's id.
 
     Raises:
-        StoreUnavailableError: it cannot be kept.
+        StoreUnavailableError: the request cannot be kept.
     """
     row = {
         "id": new_id(),
@@ -52,9 +60,9 @@ def request(store: Store, options: dict[str, Any], by: str | None) -> UUID:
     }
 
     def work(connection: sa.Connection) -> None:
-        if (
-            connection.execute(_select().where(retrainings.c.id == row["id"])).one_or_none() is None
-        ):  # it may be done again
+        # The store may run this again.
+        there = connection.execute(_select().where(retrainings.c.id == row["id"])).one_or_none()
+        if there is None:
             connection.execute(sa.insert(retrainings).values(row))
 
     store.run(work)
@@ -62,7 +70,7 @@ def request(store: Store, options: dict[str, Any], by: str | None) -> UUID:
 
 
 def get(store: Store, id: UUID) -> Retraining | None:
-    """Read one; None if there is none of this id.
+    """Read one retraining; None if there is none with this id.
 
     Raises:
         StoreUnavailableError: the database cannot be reached.
@@ -77,11 +85,12 @@ def get(store: Store, id: UUID) -> Retraining | None:
 
 
 def list_newest(store: Store, limit: int, before: UUID | None = None) -> list[Retraining]:
-    """Read some, those that were asked for last first.
+    """Read retrainings, the newest request first.
 
     Args:
+        store: where they are kept.
         limit: how many at most.
-        before: only those that were asked for before this one.
+        before: only requests that are older than this one.
 
     Raises:
         StoreUnavailableError: the database cannot be reached.
@@ -96,7 +105,7 @@ def list_newest(store: Store, limit: int, before: UUID | None = None) -> list[Re
 
 
 def claim(store: Store, worker: str) -> Retraining | None:
-    """Take the oldest request that nobody works on; see `Leases.claim`.
+    """Take the oldest request that no worker has; see `Leases.claim`. None: there is none.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
@@ -111,8 +120,17 @@ def claim(store: Store, worker: str) -> Retraining | None:
 
 
 def hear(store: Store, taken: Retraining, progress: float, log: str) -> bool:
-    """Note that a worker is still at it. Tells whether it still is the worker's: if not, it was
-    given up, and must stop.
+    """Report that a worker still works on a request.
+
+    Args:
+        store: where the request is kept.
+        taken: the request, as the worker took it.
+        progress: 0 to 1.
+        log: the whole log; its last LOG_CHARACTERS are kept.
+
+    Returns:
+        Whether the request still is this worker's. If not, the worker must stop: the request was
+        withdrawn, or the worker was given up.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
@@ -133,7 +151,18 @@ def finish(
     version: str | None,
     figures: dict[str, Any] | None,
 ) -> bool:
-    """Note what came out. Tells whether it still was the worker's.
+    """Record the result of a request.
+
+    Args:
+        store: where the request is kept.
+        taken: the request, as the worker took it.
+        state: promoted, stayed or failed.
+        log: the whole log; its last LOG_CHARACTERS are kept.
+        version: the candidate, if there is one.
+        figures: how well it reads, if it was judged.
+
+    Returns:
+        Whether the request still was this worker's. If not, nothing is recorded.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
@@ -149,8 +178,10 @@ def finish(
 
 
 def withdraw(store: Store, id: UUID) -> bool:
-    """End a retraining that has not ended. Tells whether it had not; its worker stops when it
-    reports next.
+    """Withdraw a request that has not ended; its worker stops at its next report.
+
+    Returns:
+        Whether it was withdrawn. If not, it had ended, or there is none with this id.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
@@ -165,8 +196,10 @@ def withdraw(store: Store, id: UUID) -> bool:
 
 
 def give_back(store: Store, taken: Retraining) -> bool:
-    """Let another worker take it; this one ends before it is done, and that does not count as an
-    attempt.
+    """Give a request back, for another worker; the attempt does not count.
+
+    Returns:
+        Whether the request still was this worker's.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
@@ -175,12 +208,12 @@ def give_back(store: Store, taken: Retraining) -> bool:
 
 
 def note_worker(store: Store, now: datetime) -> None:
-    """Note that there is a worker; see `Leases.note_worker`."""
+    """Record that a worker is alive; see `Leases.note_worker`."""
     _LEASES.note_worker(store, now)
 
 
 def look(store: Store, now: datetime) -> Outlook:
-    """See whether anybody does what was asked for; see `Leases.look`."""
+    """Count waiting requests, and see whether a worker is alive; see `Leases.look`."""
     return _LEASES.look(store, now)
 
 

@@ -1,5 +1,6 @@
-"""One thread of each process writes for all requests: together in one transaction, and no request
-waits long for it.
+"""One thread of each process writes for all requests.
+
+It writes the submissions of several requests in one transaction. No request waits long for it.
 """
 
 import contextlib
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WAIT_S = 0.9  # the longest time that a request waits
-# How long a request's data waits for other requests, and how often in vain.
+# How long a request's data waits for other requests, and how often it may wait in vain.
 COMPANY_S, MOST_IN_VAIN = (0.005, 10)
-PICTURE_WAIT_S = 5.0  # the longest time that one waits with an image outside the database
+PICTURE_WAIT_S = 5.0  # the longest time that a request waits for an image outside the database
 RETRY_S = 2.0  # after this time a failed store is tried again
 LOOK_S = 0.5  # between two checks of the database's file while idle
-_TOGETHER = 256  # submissions in one transaction; more only if one request has more
+_TOGETHER = 256  # submissions in one transaction; more only if a single request has more
 
 
 class _Database(Protocol):
@@ -49,8 +50,9 @@ class _Database(Protocol):
 
 
 class _Job:
-    """What one request waits for: the commit of its submissions or, without any, a check that the
-    store answers.
+    """What one request waits for: the commit of its submissions, or a check of the store.
+
+    A job without submissions is a check.
     """
 
     def __init__(self, submissions: list[Submission]) -> None:
@@ -62,8 +64,9 @@ class _Job:
 
 
 class Writer:
-    """A store for many threads. If it fails, callers get the error at once until it is time to try
-    again.
+    """A store for many threads.
+
+    After a failure callers get the error at once, until it is time to try again.
     """
 
     def __init__(
@@ -75,7 +78,15 @@ class Writer:
         retry_s: float = RETRY_S,
         pictures: "Pictures | None" = None,
     ) -> None:
-        """`pictures`: where large images lie, if not in the database."""
+        """Keep the database; the thread starts at the first use.
+
+        Args:
+            database: runs the transactions.
+            log: is told when the store fails and when it works again.
+            wait_s: the longest time that a request waits; None: WAIT_S.
+            retry_s: after this time a failed store is tried again.
+            pictures: where large images lie, if not in the database.
+        """
         self.pictures = pictures
         self._database, self._log, self._retry_s = database, log, retry_s
         self._wait_s = WAIT_S if wait_s is None else wait_s
@@ -86,11 +97,11 @@ class Writer:
         self._lock = threading.Condition()
         self._jobs: deque[_Job] = deque()
         self._coming = 0  # requests that will keep something, or wait until it is kept
-        # Waits in vain for other requests, since the last one that paid off.
+        # How often the thread waited in vain for other requests, since it last met one.
         self._waits_for_company, self._in_vain = (False, 0)
         self._thread: threading.Thread | None = None
         self._health = Health(self._log, self._retry_s)
-        # Why images cannot be written outside the database, and until when that is not tried again.
+        # Why images cannot be written outside the database, and when this is tried again.
         self._outside: tuple[StoreUnavailableError, float] | None = None
 
     @property
@@ -99,14 +110,16 @@ class Writer:
         return self._health.state
 
     def _notice_fork(self) -> None:
-        if (
-            self._process != os.getpid()
-        ):  # after a fork the thread is missing, perhaps with the lock
+        # After a fork the thread is missing, and it may have held the lock.
+        if self._process != os.getpid():
             self._reset()
 
     @contextlib.contextmanager
     def expect(self) -> Iterator[None]:
-        """Around the work of a request that will keep something."""
+        """Announce, around the work of a request, that it will keep something.
+
+        The thread then waits briefly for it, to share a transaction.
+        """
         self._notice_fork()
         with self._lock:
             self._coming += 1
@@ -118,7 +131,10 @@ class Writer:
                 self._wake()
 
     def record(self, submissions: list[Submission]) -> list[UUID | None]:
-        """Keep submissions.
+        """Keep submissions, all or none, and wait until they are committed.
+
+        Returns:
+            Their ids, in order.
 
         Raises:
             StoreUnavailableError: they are not committed, or not in time.
@@ -126,11 +142,12 @@ class Writer:
         return self._wait_for(_Job(self._stage(submissions)))
 
     def _stage(self, submissions: list[Submission]) -> list[Submission]:
-        """Write large images in the thread of their request, so that others do not wait for it.
+        """Write large images outside the database, while other requests go on.
+
+        After a failure large images are refused at once, until it is time to try again.
 
         Raises:
-            StoreUnavailableError: they are not written, or not in time; for a while others that are
-                large are then refused at once.
+            StoreUnavailableError: they are not written, or not in time.
         """
         least = self.pictures.above_bytes if self.pictures else None
         if least is None or all(len(one.image) <= least for one in submissions):
@@ -138,7 +155,7 @@ class Writer:
         self._refuse_while_down()
         if self._outside and time.monotonic() < self._outside[1]:
             raise copy_error(self._outside[0])
-        # Not at the top: who keeps nothing has no need of a database's libraries.
+        # Not at the top: a process that keeps nothing needs no database libraries.
         from flaskapi.submissions.outside import stage
 
         try:
@@ -159,10 +176,10 @@ class Writer:
         return staged
 
     def check(self) -> dict[str, Any]:
-        """Check that the store answers.
+        """Check that the store answers; see `Database.check`.
 
         Raises:
-            StoreUnavailableError: it does not, or failed when it was last tried.
+            StoreUnavailableError: it does not answer, or failed when it was last tried.
         """
         return self._wait_for(_Job([]))
 
@@ -174,11 +191,16 @@ class Writer:
         long: bool = False,
         erases: bool = False,
     ) -> T:
-        """Run `work` with the tables; an immediate error if the store is known to be down.
+        """Run `work` in one transaction; see `Database.run`.
+
+        Args:
+            work: may be called more than once; its earlier changes are then rolled back.
+            reads: it writes nothing.
+            long: it may take longer than a request waits.
+            erases: nothing that it erases may stay readable in SQLite's log.
 
         Raises:
-            StoreUnavailableError: the store is down, or does not answer in time; `long` work may
-                take longer.
+            StoreUnavailableError: the store is known to be down, fails, or does not answer in time.
         """
         if long:
             self._refuse_while_down()
@@ -193,12 +215,11 @@ class Writer:
             self._health.check()
 
     def _in_time(self, ask: Callable[[], T], *, reads: bool = False) -> T:
-        """Ask the database in a separate thread, so that a hanging one blocks nobody."""
+        """Ask the database in a separate thread, so that no caller hangs with it."""
         self._refuse_while_down()
         done = _begin(ask, "store-run")
         if wait([done], self._wait_s).not_done:
-            # Long work may read much. Requests that keep something find out whether the store
-            # works.
+            # A slow read may just read much, so it does not mark the store as failed.
             raise StoreUnavailableError(self._too_late()) if reads else self._give_up(0)
         return done.result()
 
@@ -279,8 +300,9 @@ class Writer:
                 job.done.set()
 
     def _take(self) -> list[_Job]:
-        """Wait for jobs, and take as many as fit into one transaction; abandoned ones are dropped.
-        No jobs means the end.
+        """Wait for jobs, and take as many as fit into one transaction; none when the store closes.
+
+        Jobs that their requests gave up are dropped.
         """
         with self._lock:
             while self._thread is threading.current_thread():
@@ -300,7 +322,7 @@ class Writer:
         return []
 
     def _look(self) -> None:
-        """Check that the database's file is still there, so that the log reports it at once."""
+        """Check the database's file while idle, so that the log reports its loss at once."""
         try:
             self._database.check_file()
         except StoreUnavailableError as error:
@@ -309,8 +331,8 @@ class Writer:
     def _wait_for_company(self) -> None:
         """Wait briefly for requests that will keep something, to share the cost of a transaction.
 
-        After some waits in vain it stops waiting until all have arrived: a slow client's request
-        may take long.
+        After MOST_IN_VAIN waits in vain it waits no more, since a slow client's request may take
+        long. It waits again after several requests have met in one transaction.
         """
         until_s = time.monotonic() + (COMPANY_S if self._in_vain < MOST_IN_VAIN else 0)
         self._waits_for_company = True
@@ -324,13 +346,17 @@ class Writer:
         self._waits_for_company = False
 
     def _wake(self) -> None:
-        """Wake the thread if what it waits for has arrived: waking costs more than a row."""
+        """Wake the thread if all that it waits for has arrived: waking costs more than a row."""
         if self._jobs and (len(self._jobs) >= self._coming or not self._waits_for_company):
             self._lock.notify()
 
 
 def _begin(ask: Callable[[], T], name: str) -> "Future[T]":
-    """Ask in a thread of its own."""
+    """Ask in a new thread.
+
+    Raises:
+        StoreUnavailableError: no thread can be started.
+    """
     done: Future[T] = Future()
 
     def do() -> None:

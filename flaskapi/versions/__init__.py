@@ -1,1 +1,1 @@
-"""Which version of the model serves in this process: versions, pointer, and how it is followed."""
+"""The versions of the model, the pointer to the serving one, and how a process follows it."""

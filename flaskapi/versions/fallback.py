@@ -62,7 +62,7 @@ class Fallback:
                 try:
                     return Loaded(served, self._load(served.version))
                 except ModelUnavailableError as error:
-                    log.error("%s, to which to go back, cannot serve: %s", served.version, error)
+                    log.error("%s cannot serve as the previous version: %s", served.version, error)
         return None
 
     def _replace(self, broken: Loaded, other: Loaded, reason: str) -> Loaded:

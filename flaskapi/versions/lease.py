@@ -24,23 +24,35 @@ class Loaded(NamedTuple):
         return self.classifier.version
 
     def answer(self, batch: Floats) -> Floats:
-        """Answer a batch; answers that are not numbers raise an error."""
+        """Answer a batch, and refuse answers that are not numbers.
+
+        Args:
+            batch: `float32 (n, 28, 28, 1)`.
+
+        Returns:
+            `float32 (n, 10)`.
+
+        Raises:
+            ModelUnavailableError: an answer is infinite or NaN.
+            Exception: a model may raise anything.
+        """
         answers = self.classifier.probabilities(batch)
         if not np.isfinite(answers).all():
             raise ModelUnavailableError(
-                f"{self.classifier.version} answered with something else than numbers."
+                f"{self.classifier.version} answered with values that are not numbers."
             )
         return answers
 
 
 class _Leaves(Protocol):
     def fail_over(self, broken: Loaded, batch: Floats, error: Exception) -> tuple[Loaded, Floats]:
-        """Answer with another version in place of one that failed, or raise the error."""
+        """Answer with another version in place of one that failed; see `Fallback.answer`."""
 
 
 class Lease:
-    """A classifier for one request: one version throughout. If it fails, the previous version
-    answers the request.
+    """A classifier for one request: one version throughout.
+
+    If the version fails, the previous version answers the request.
     """
 
     def __init__(self, switch: _Leaves, loaded: Loaded) -> None:
@@ -59,6 +71,7 @@ class Lease:
         return self._loaded.classifier.card
 
     def probabilities(self, batch: Floats) -> Floats:
+        """Answer a batch; see `Classifier.probabilities` and `Fallback.answer`."""
         try:
             return self._loaded.answer(batch)
         except Exception as error:  # a model may raise anything

@@ -4,8 +4,9 @@ import ctypes
 
 
 def free_memory() -> None:
-    """Return the memory of versions that no longer serve; glibc keeps it otherwise (7 % after 50
-    promotions).
+    """Return the memory of versions that no longer serve.
+
+    Otherwise glibc keeps it: 7 % more after 50 promotions.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -18,7 +18,7 @@ class VersionOverview(NamedTuple):
 
     name: str
     registered_s: float | None  # seconds since 1970; None for MODEL_PATH
-    learned: int | None  # how many submissions it was learned from; None if from none
+    learned: int | None  # how many submissions it learned from; None if it learned from none
     card: dict[str, Any]  # empty if it cannot be read
     trouble: str | None  # why the card cannot be read
     serves: bool
@@ -34,14 +34,14 @@ class VersionOverview(NamedTuple):
 def describe_version(
     registry: Registry, pointer: Pointer, version: Version | None
 ) -> VersionOverview:
-    """Say what there is to say of a version; None stands for the file of MODEL_PATH.
+    """Describe a version; None stands for the file of MODEL_PATH.
 
-    It takes some milliseconds: the model is not made ready to answer.
+    This takes some milliseconds, because the model is not loaded.
     """
     name = version.name if version else MODEL_FILE
     learned, card, trouble = None, dict[str, Any](), None
     if version:
-        # The ids are for the owner of the folder alone; a list that is damaged hides no version.
+        # Only the folder's owner may read the ids, and a damaged list must not hide the version.
         with contextlib.suppress(OSError, ValueError, csv.Error):
             submissions = version.submissions
             learned = None if submissions is None else len(submissions)

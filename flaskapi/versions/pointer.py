@@ -1,5 +1,6 @@
-"""The pointer: a small file with the serving version, previous versions, and broken ones. It is
-replaced atomically.
+"""The pointer: a small file with the serving version, previous versions, and broken ones.
+
+The file is replaced atomically.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from flaskapi.errors import VersionError
 
 MODEL_FILE = (
-    "MODEL_PATH"  # stands for the file of that setting, which serves where nothing was promoted
+    "MODEL_PATH"  # stands for the file of that setting, which serves if nothing was promoted
 )
 REMEMBERED = 50  # previous versions
 
@@ -31,13 +32,17 @@ class ShadowCandidate(NamedTuple):
 
 
 class Pointer(NamedTuple):
-    """The content of the file. `generation` only rises; `before` begins with the latest version."""
+    """The content of the file.
+
+    `generation` rises whenever the serving version changes. `before` has the previous versions, the
+    latest first.
+    """
 
     version: str = MODEL_FILE
     generation: int = 0
     before: tuple[Served, ...] = ()
     changed_at: str = ""  # such as 2026-11-22T09:30:00+00:00
-    by: str = ""
+    by: str = ""  # who changed it
     shadow: ShadowCandidate | None = None
     broken: dict[str, str] = {}  # noqa: RUF012 never changed in place; why each version must not serve
 
@@ -56,7 +61,7 @@ class Pointer(NamedTuple):
         return self._at(version, before, by)
 
     def roll_back(self, target: Served, by: str) -> "Pointer":
-        """Go back to a previous version; versions after it are forgotten."""
+        """Go back to a version in `before`; versions after it are forgotten."""
         return self._at(target.version, self.before[self.before.index(target) + 1 :], by)
 
     def mark_broken(self, broken: str, reason: str, target: Served, by: str) -> "Pointer":
@@ -101,7 +106,7 @@ class Pointer(NamedTuple):
 
 
 def read_pointer(path: Path) -> Pointer:
-    """Read the file; without it nothing was promoted.
+    """Read the file; if there is none, nothing was promoted.
 
     Raises:
         VersionError: the file cannot be read, or is damaged.
@@ -115,12 +120,17 @@ def read_pointer(path: Path) -> Pointer:
         *(OverflowError, RecursionError),  # an infinite generation, nesting a thousand levels deep
     ) as error:
         raise VersionError(
-            f"{path.name}, which says what serves, cannot be read: {error or type(error).__name__}."
+            f"The pointer, {path.name}, cannot be read: {error or type(error).__name__}."
         ) from error
 
 
 def from_document(found: dict[str, Any]) -> Pointer:
-    """Make a pointer of what `to_document` gave."""
+    """Make a pointer from a document of `to_document`.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: the document is damaged.
+        OverflowError: a number in it is infinite.
+    """
     before = tuple(Served(str(one["version"]), int(one["generation"])) for one in found["before"])
     shadow = (
         ShadowCandidate(str(found["shadow"]["version"]), float(found["shadow"]["share"]))
@@ -140,7 +150,7 @@ def from_document(found: dict[str, Any]) -> Pointer:
 
 
 def to_document(pointer: Pointer) -> dict[str, Any]:
-    """The pointer as JSON."""
+    """Turn the pointer into values that JSON has."""
     return pointer._asdict() | {
         "before": [served._asdict() for served in pointer.before],
         "shadow": pointer.shadow._asdict() if pointer.shadow else None,
@@ -148,8 +158,12 @@ def to_document(pointer: Pointer) -> dict[str, Any]:
 
 
 def write_pointer(path: Path, pointer: Pointer) -> None:
-    """Write the whole file, readable by all; if root writes it, its owner is the folder's. The
-    caller holds the folder's lock.
+    """Replace the file. All may read it; if root writes it, the folder's owner becomes its owner.
+
+    The caller holds the folder's lock.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -165,7 +179,7 @@ def write_pointer(path: Path, pointer: Pointer) -> None:
 
 
 def own_as_folder(path: Path) -> None:
-    """Give a file of root to the owner of its folder, who runs the service."""
+    """Give a file that root made to the owner of its folder, who runs the service."""
     if os.geteuid() == 0:
         owner = path.parent.stat()
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

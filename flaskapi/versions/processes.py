@@ -10,9 +10,7 @@ from typing import Any
 
 
 class Processes:
-    """The processes with the same parent, which are those of one server; ended processes are
-    removed.
-    """
+    """The processes of one server: those with the same parent. Ended processes are removed."""
 
     def __init__(self, path: Path) -> None:
         """`path` is a folder for all servers of the instance."""
@@ -34,11 +32,12 @@ class Processes:
         os.replace(temporary, folder / f"{pid}.json")
 
     def beat(self) -> None:
-        """Called every half second: there is nobody else to tell."""
+        """Do nothing: the file lasts. Called every half second, for processes that report again."""
 
     def all(self) -> list[dict[str, Any]]:
-        """What each process serves, in the order of their ids; including this one, even if nothing
-        could be written.
+        """What each process serves, by process id in rising order.
+
+        This process is among them, even if its file could not be written.
         """
         found = {}
         for file in self._folder().glob("*.json"):
@@ -65,8 +64,9 @@ class Processes:
 
 
 def find_start(pid: int) -> str:
-    """When a process was started, in ticks since boot, to detect a reused id; empty if it has
-    ended.
+    """When a process was started, in ticks since boot; empty if it has ended.
+
+    Another start under the same id is another process.
     """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

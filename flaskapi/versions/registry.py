@@ -1,5 +1,6 @@
-"""The versions of the model: a folder for each, written whole or not at all, and the pointer to the
-serving one.
+"""The versions of the model: a folder for each, and the pointer to the serving one.
+
+A version's folder is written whole or not at all.
 """
 
 import contextlib
@@ -50,13 +51,18 @@ _REMOVED = ".removed."  # begins the names of folders that are to be erased
 
 
 class Registry:
-    """The versions in a folder. Several processes may use it at once; changes of the pointer hold
-    the folder's lock.
+    """The versions in a folder.
+
+    Several processes may use it at once. A change of the pointer holds the folder's lock.
     """
 
     def __init__(self, path: Path, model_path: Path, cache_path: Path) -> None:
-        """`model_path` and `cache_path` are the settings of those names: the model that serves if
-        nothing was promoted.
+        """Keep the paths; nothing is read or made yet.
+
+        Args:
+            path: the folder of the versions.
+            model_path: the setting MODEL_PATH: the file that serves if nothing was promoted.
+            cache_path: the setting CACHE_PATH: where that file's compiled form may lie.
         """
         self.path, self._model_path, self._cache_path = path, model_path, cache_path
         self._cards: dict[tuple[str, int, int], dict[str, Any]] = {}  # by name, time and size
@@ -69,28 +75,28 @@ class Registry:
         compiled: Path | None = None,
         is_trusted: bool = True,
     ) -> Version:
-        """Register a model file, checked as at the start.
+        """Register a model file, after the same checks as at the start of the service.
 
-        It is compiled in a child process, bounded in time and memory, unless a compiled form lies
-        beside it that is trusted.
+        A child process compiles the file, within limits of time and memory. A trusted compiled form
+        is copied instead.
 
-        The same file again is the same version; if that was marked as broken, it may be taken
-        again.
+        The same file again gives the same version. Its mark as broken is removed.
 
         Args:
             artifact: any `.h5` or `.keras` model for this task; it is copied.
-            submissions: the ids of those that it was learned from, where it was.
+            submissions: the ids of the submissions that it learned from; None: from none.
             compiled: where its compiled form lies, if not beside it.
-            is_trusted: a compiled form that names the file as its source was made from it, here.
+            is_trusted: whether to believe a compiled form which says that it was made from this
+                file.
 
         Raises:
             ModelFileError: there is no such file.
-            ModelUnavailableError: it does not fit the task, or cannot be compiled; the text says
-                why.
+            ModelUnavailableError: the model does not fit the task, or cannot be compiled; the text
+                says why.
         """
         if not artifact.is_file():
             raise ModelFileError(why_no_file(artifact))
-        # Not at the top: a web process, which registers nothing, needs none of it.
+        # Not at the top: a web process registers nothing, and does not need this room.
         from flaskapi.handwriting.conventions import explain, find_convention
 
         with self._unfinished() as folder:
@@ -122,20 +128,20 @@ class Registry:
             return self._place(folder, classifier.version)
 
     def versions(self) -> list[Version]:
-        """All that are registered, the newest last."""
+        """All registered versions, the newest last."""
         found = []
         for path in self.path.glob("[!.]*/"):
-            # No version, one that was pruned just now, or one that is somebody else's.
+            # Not a version, pruned just now, or not readable for this user.
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 version = Version(path.name, path)
                 found.append((version.registered_s, version))
         return [version for _, version in sorted(found)]
 
     def get(self, name: str) -> Version:
-        """Find a version by its name, or by the eight signs of its hash.
+        """Find a version by its name, or by the eight characters of its hash.
 
         Raises:
-            VersionError: there is none.
+            VersionError: there is no such version.
         """
         found = [
             version
@@ -150,7 +156,7 @@ class Registry:
         return found[-1]
 
     def _hint(self, name: str) -> str:
-        """What was most likely meant: the file of the setting MODEL_PATH, which is no version."""
+        """Explain a name of the file of MODEL_PATH, which is not a version; empty for others."""
         if name == MODEL_FILE:
             return (
                 " It is a file, which becomes a version when it is promoted. To see its card: "
@@ -166,7 +172,7 @@ class Registry:
         """Load a version for serving, or the file of the setting MODEL_PATH.
 
         Raises:
-            ModelUnavailableError: it cannot be; the text says why.
+            ModelUnavailableError: it cannot be loaded; the text says why.
         """
         if name == MODEL_FILE:
             return load_classifier(self._model_path, self._cache_path)
@@ -186,7 +192,7 @@ class Registry:
         """The card of a version, or of the file of the setting MODEL_PATH, in some milliseconds.
 
         Raises:
-            ModelUnavailableError: it cannot be read, or that file is not compiled yet.
+            ModelUnavailableError: the card cannot be read, or that file is not compiled yet.
         """
         if name == MODEL_FILE:
             return peek_card(seek_compiled(self._model_path, self._cache_path))
@@ -207,7 +213,7 @@ class Registry:
         return self._model_path if name == MODEL_FILE else self.path / name / ARTIFACT
 
     def stamp(self) -> tuple[int, ...]:
-        """Changes whenever the pointer does, and costs next to nothing to ask for."""
+        """Identify the pointer's file: the value changes with the pointer, and costs one `stat`."""
         try:
             found = os.stat(self.path / POINTER)
         except OSError:
@@ -215,27 +221,28 @@ class Registry:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def read(self) -> Pointer:
-        """What serves.
+        """Read the pointer.
 
         Raises:
-            VersionError: it cannot be told.
+            VersionError: it cannot be read, or is damaged.
         """
         return read_pointer(self.path / POINTER)
 
     def promote(self, name: str, by: str, *, instead_of: int | None = None) -> Pointer:
         """Let a version serve, after it was loaded and has answered.
 
+        The file of MODEL_PATH is registered first: another file in its place then changes nothing.
+
         Args:
-            name: of the version, or MODEL_FILE, of which a version is made, so that another file in
-                its place changes nothing.
-            by: who says so.
-            instead_of: the generation that it was found better than, where it was; in place of
-                another it does not serve.
+            name: the version, or MODEL_FILE.
+            by: who promotes it.
+            instead_of: the generation that it was compared with; if another serves, it is not
+                promoted. None: any.
 
         Raises:
-            VersionError: there is none of this name, it broke while it served, another generation
-                serves, or what serves cannot be told.
-            ModelUnavailableError: it cannot be loaded, or answers no probabilities.
+            VersionError: there is no such version, it failed while it served, another generation
+                serves, or the pointer cannot be read.
+            ModelUnavailableError: it cannot be loaded, or does not answer with probabilities.
         """
         if name == MODEL_FILE:
             name = self.add(
@@ -249,7 +256,7 @@ class Registry:
                 return pointer
             if instead_of not in (None, pointer.generation):
                 raise VersionError(
-                    f"Another version was promoted meanwhile; {name} was not compared with it, so "
+                    f"Another version was promoted meanwhile. {name} was not compared with it, so "
                     f"it is not promoted."
                 )
             return pointer.promote(self.get(name).name, by)
@@ -257,16 +264,16 @@ class Registry:
         return self._change(change)
 
     def roll_back(self, by: str, *, instead_of: int | None = None) -> Pointer:
-        """Let serve again what served before, the last of it that can be loaded and answers.
+        """Go back to the latest previous version that can be loaded and answers.
 
         Args:
-            by: who says so.
-            instead_of: the generation that is to serve no more, where it was named: of two who ask
-                at once, one goes back.
+            by: who rolls back.
+            instead_of: the generation to go back from; None: any. Of two callers who ask at once,
+                only one then goes back.
 
         Raises:
-            VersionError: nothing did that is still there, not broken and whole, or another
-                generation serves.
+            VersionError: no previous version can serve, another generation serves, or the pointer
+                cannot be read.
         """
 
         def change(pointer: Pointer) -> Pointer:
@@ -277,7 +284,7 @@ class Registry:
             why = "no earlier version still exists."
             for target in self.targets(pointer):
                 try:
-                    if target.version != MODEL_FILE:  # which might be compiled first, for minutes
+                    if target.version != MODEL_FILE:  # compiling that file may take minutes
                         check_answers(self.load(target.version))
                 except ModelUnavailableError as error:
                     why = str(error)
@@ -288,8 +295,9 @@ class Registry:
         return self._change(change)
 
     def targets(self, pointer: Pointer) -> list[Served]:
-        """What a roll-back may lead to, the first one first: what is still there, not broken, and
-        does not serve already.
+        """The versions that a roll-back tries, in this order.
+
+        They served before, still exist, are not broken, and do not serve now.
         """
         there = {MODEL_FILE, *(version.name for version in self.versions())} - {
             pointer.version,
@@ -298,18 +306,31 @@ class Registry:
         return [served for served in pointer.before if served.version in there]
 
     def mark_broken(self, broken: str, reason: str, target: Served, by: str) -> Pointer:
-        """Mark a version that broke while it served, so that it is not taken again, and go back to
-        `target` if it still serves.
+        """Mark a version that failed while it served, and go back to `target` if it still serves.
+
+        A marked version cannot be promoted.
+
+        Args:
+            broken: the version.
+            reason: why it must not serve, as a sentence.
+            target: a version from `Pointer.before`.
+            by: who marks it.
+
+        Raises:
+            VersionError: the pointer cannot be read.
         """
         return self._change(lambda pointer: pointer.mark_broken(broken, reason, target, by))
 
     def set_shadow(self, name: str | None, share: float = 0.0) -> Pointer:
-        """Let a version answer beside the one that serves, after it was loaded and has answered;
-        None ends that.
+        """Let a version answer beside the serving one, after it was loaded and has answered.
+
+        Args:
+            name: the version; None ends the shadow.
+            share: the share of the images that it is shown, from 0 to 1.
 
         Raises:
-            VersionError: there is none of this name, or it is the one that serves.
-            ModelUnavailableError: it cannot be loaded, or answers no probabilities.
+            VersionError: there is no such version, it serves, or the pointer cannot be read.
+            ModelUnavailableError: it cannot be loaded, or does not answer with probabilities.
         """
         if name is None:
             return self._change(lambda pointer: pointer._replace(shadow=None))
@@ -324,10 +345,18 @@ class Registry:
         return self._change(change)
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all versions but the newest `keep`, the one that serves, the one to roll back to,
-        and the one in the shadow.
+        """Remove old versions, and folders that were abandoned unfinished.
 
-        Gives the names of what was removed; what was abandoned unfinished is removed too.
+        The serving version, the one to roll back to and the one in the shadow stay.
+
+        Args:
+            keep: how many of the newest versions stay; broken ones do not count.
+
+        Returns:
+            The names of the removed versions.
+
+        Raises:
+            VersionError: the pointer cannot be read.
         """
         removed: list[str] = []
 
@@ -352,7 +381,7 @@ class Registry:
         return removed
 
     def _change(self, change: Callable[[Pointer], Pointer], removed: Sequence[str] = ()) -> Pointer:
-        """Change the pointer, and remove versions with the names that are in `removed` by then."""
+        """Change the pointer, and remove the versions in `removed`, which `change` may fill."""
         self._make_folder()
         with folder_locked(self.path):
             before = self.read()
@@ -363,7 +392,7 @@ class Registry:
         return after
 
     def _set_aside(self, names: Iterable[str]) -> None:
-        """Take versions away; `prune` erases them."""
+        """Rename the folders of versions, so that they are gone at once; `prune` erases them."""
         for name in names:
             os.replace(self.path / name, self.path / f"{_REMOVED}{uuid.uuid4().hex}")
 
@@ -375,9 +404,7 @@ class Registry:
 
     @contextlib.contextmanager
     def _unfinished(self) -> Iterator[Path]:
-        """Give a folder to put a version together in, which is gone afterwards unless it was moved
-        away.
-        """
+        """Make a folder for an unfinished version; it is removed at the end if it was not moved."""
         self._make_folder()
         folder = self.path / f".{uuid.uuid4().hex}"
         folder.mkdir()
@@ -387,8 +414,9 @@ class Registry:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _place(self, folder: Path, name: str) -> Version:
-        """Give a folder that is whole its name; one that is there already stays, unless it is
-        damaged.
+        """Make a complete folder a version, and remove its mark as broken.
+
+        An older folder of the same version stays, unless it is damaged.
         """
         seal(folder)
         version = Version(name, self.path / name)
@@ -401,7 +429,7 @@ class Registry:
         return version
 
     def _put(self, folder: Path, version: Version) -> None:
-        """Give the folder its name. The caller holds the folder's lock."""
+        """Rename the folder to the version's. The caller holds the registry's lock."""
         if version.path.exists():
             try:
                 check_answers(self.load(version.name))

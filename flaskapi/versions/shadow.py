@@ -1,5 +1,6 @@
-"""A candidate that answers beside the version that serves, for a share of the images, where no
-request waits for it.
+"""A candidate that answers beside the serving version, for a share of the images.
+
+It answers in a thread of its own, so no request waits for it.
 """
 
 import logging
@@ -21,20 +22,20 @@ from flaskapi.reading.second_look import look_twice
 from flaskapi.versions.loading import Load
 from flaskapi.versions.pointer import ShadowCandidate
 
-WAITING = 512  # images at most; what comes while as many wait is left out
+WAITING = 512  # images at most; further images are left out
 TOGETHER = 64  # images that the candidate is shown at once
-# In which images gather: each transaction takes the database from those who wait for a receipt.
+# Images gather in this time: requests that wait for a receipt wait for each transaction.
 PAUSE_S = 1.0
 log = logging.getLogger("flaskapi")
 
 
 class Shadowed(NamedTuple):
-    """What a candidate answered to an image that was kept."""
+    """A candidate's answer to an image that was kept."""
 
     submission_id: UUID
     model: str  # its version
     prediction: str  # the digit
-    confidence: float
+    confidence: float  # 0 to 1
 
 
 Keep = Callable[[Sequence[Shadowed]], None]
@@ -44,8 +45,12 @@ class Shadow:
     """A candidate with the images that wait for it."""
 
     def __init__(self, classifier: Classifier, share: float, keep: Keep) -> None:
-        """`share` of the images, 0 to 1, are shown to the classifier; `keep` is given its answers,
-        and may raise.
+        """Keep the candidate; nothing is answered before `begin`.
+
+        Args:
+            classifier: the candidate.
+            share: the share of the images that it is shown, from 0 to 1.
+            keep: is given its answers, and may raise.
         """
         self._classifier, self.share, self._keep = classifier, share, keep
         self._waiting: deque[tuple[UUID, Floats]] = deque(maxlen=WAITING)
@@ -57,8 +62,11 @@ class Shadow:
         return self._classifier.version
 
     def offer(self, submission_id: UUID, pixels: Floats) -> None:
-        """Show the candidate what the network saw of a digit, `float32 (28, 28)`, some time,
-        perhaps. Returns at once.
+        """Put an image into the queue at random, by the share, if there is room. Never waits.
+
+        Args:
+            submission_id: of the image.
+            pixels: the network's input, `float32 (28, 28)` in [0, 1], 1 the ink.
         """
         if len(self._waiting) < WAITING and random.random() < self.share:
             self._waiting.append((submission_id, pixels))
@@ -75,7 +83,11 @@ class Shadow:
         self._thread = None
 
     def answer(self) -> None:
-        """Answer what waits, and have it kept all at once."""
+        """Answer the images in the queue, and keep all answers at once.
+
+        Raises:
+            Exception: the candidate or the store failed; these images are lost for the shadow.
+        """
         answered: list[Shadowed] = []
         while self._waiting and len(answered) < WAITING:
             taken = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
@@ -95,10 +107,10 @@ class Shadow:
 
 
 class Stage:
-    """Has the shadow that the pointer names, or none."""
+    """The shadow that the pointer names, if it names one."""
 
     def __init__(self, load: Load, keep: Keep | None) -> None:
-        """`keep` is given what a shadow answered; without it there is no shadow."""
+        """`keep` is given a shadow's answers; if it is None, there never is a shadow."""
         self._load, self._keep = load, keep
         self._candidate: ShadowCandidate | None = None
         self.shadow: Shadow | None = None
@@ -126,14 +138,14 @@ class Stage:
 
 
 def _keep_answering(shadow: "weakref.ref[Shadow]") -> None:
-    """Answer what waits again and again, as long as the shadow is wanted."""
+    """Answer the queue once in each PAUSE_S, until the shadow ends."""
     while True:
         answering = shadow()
         if answering is None or answering._thread is not threading.current_thread():
             return
         try:
             answering.answer()
-        except Exception as error:  # of a candidate, or of the store; no caller waits for either
+        except Exception as error:  # of the candidate or the store; no caller waits for either
             if not answering._failed:
                 log.error("%s fails in the shadow: %s", answering.version, error)
             answering._failed = True

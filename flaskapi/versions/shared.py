@@ -1,6 +1,6 @@
-"""The versions of several instances: the database has them and the pointer to the serving one.
+"""The versions of several instances: the database has the versions and the pointer.
 
-Each instance has copies in a folder, and goes on with them while it cannot reach the database.
+Each instance has copies in a folder, and serves from them while it cannot reach the database.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flaskapi.submissions.versions import ProcessReport, StoredPointer
 
 BEAT_S = 5.0  # between two reports of a process
-_TRIES = 20  # of a change, while others change the pointer too
+_TRIES = 20  # of a change, if other processes change the pointer at the same time
 log = logging.getLogger("flaskapi")
 
 
@@ -47,10 +47,11 @@ class SharedRegistry(Registry):
         self._changes: tuple[int, ...] = ()
 
     def versions(self) -> list[Version]:
-        """All that are registered, the newest last, each with its copy; if the database cannot be
-        reached, those that were copied before.
+        """All registered versions, the newest last; missing copies are made first.
+
+        If the database cannot be reached, the versions with a copy.
         """
-        # Not at the top: what keeps its versions in a folder needs no database's libraries.
+        # Not at the top: an instance with its versions in a folder needs no database libraries.
         from flaskapi.submissions.versions import find_versions
 
         try:
@@ -68,8 +69,10 @@ class SharedRegistry(Registry):
     def load(self, name: str) -> OnnxClassifier:
         """Load a version for serving, or the file of the setting MODEL_PATH.
 
+        A copy that cannot be loaded is copied again, once.
+
         Raises:
-            ModelUnavailableError: it cannot be; the text says why.
+            ModelUnavailableError: it cannot be loaded; the text says why.
         """
         if name == MODEL_FILE:
             return super().load(name)
@@ -84,20 +87,24 @@ class SharedRegistry(Registry):
         """The card of a version, or of the file of the setting MODEL_PATH.
 
         Raises:
-            ModelUnavailableError: it cannot be read, or that file is not compiled yet.
+            ModelUnavailableError: the card cannot be read, or that file is not compiled yet.
         """
         if name != MODEL_FILE:
             self._fetch(name)
         return super().card(name)
 
     def artifact(self, name: str) -> Path:
-        """The model file of a version, or that of the setting MODEL_PATH."""
+        """The model file of a version, or that of the setting MODEL_PATH.
+
+        Raises:
+            ModelUnavailableError: the version cannot be copied.
+        """
         if name != MODEL_FILE:
             self._fetch(name)
         return super().artifact(name)
 
     def stamp(self) -> tuple[int, ...]:
-        """Changes whenever the pointer does, as far as the database can be reached."""
+        """Count the changes of the pointer; the last count while the database cannot be reached."""
         from flaskapi.submissions.versions import count_changes
 
         with contextlib.suppress(StoreUnavailableError):  # the store's own log says so
@@ -105,22 +112,22 @@ class SharedRegistry(Registry):
         return self._changes
 
     def read(self) -> Pointer:
-        """What serves; if the database cannot be reached, what served when it was last read.
+        """Read the pointer; its copy in the folder, if the database cannot be reached.
 
         Raises:
-            VersionError: it cannot be told.
+            VersionError: neither can be read.
         """
         try:
             pointer = _to_pointer(self._read_stored())
         except StoreUnavailableError as error:
             if not (self.path / POINTER).exists():
-                raise VersionError(f"What serves is in the database. {error}") from error
+                raise VersionError(f"The pointer is in the database. {error}") from error
             return read_pointer(self.path / POINTER)
         self._note(pointer)
         return pointer
 
     def reports(self) -> "list[ProcessReport]":
-        """What each process of every instance serves.
+        """The latest report of each process of every instance.
 
         Raises:
             StoreUnavailableError: the database cannot be read.
@@ -148,7 +155,7 @@ class SharedRegistry(Registry):
                 with folder_locked(self.path):
                     self._set_aside([name for name in removed if (self.path / name).exists()])
                 return after
-        raise VersionError("The pointer is being changed by others all the time. Try again.")
+        raise VersionError("Other processes changed the pointer at each try. Try again.")
 
     def _place(self, folder: Path, name: str) -> Version:
         from flaskapi.submissions.versions import put_version
@@ -163,7 +170,8 @@ class SharedRegistry(Registry):
         """Copy a version from the database, unless its copy is there.
 
         Raises:
-            ModelUnavailableError: it is not there, is damaged, or cannot be copied.
+            ModelUnavailableError: the version is not in the database, is damaged, or cannot be
+                copied.
         """
         from flaskapi.submissions.versions import fetch_version, find_versions
 
@@ -183,7 +191,7 @@ class SharedRegistry(Registry):
             raise ModelUnavailableError(f"Version {name} lacks {min(missing)} in the database.")
         sha256, _ = files[ARTIFACT]
         if sha256.hex()[:8] != name.rpartition("-")[2]:
-            raise ModelUnavailableError(f"Version {name} is another model than its name says.")
+            raise ModelUnavailableError(f"Version {name} has another model than its name says.")
         try:
             with self._unfinished() as folder:
                 for file, (_, content) in files.items():
@@ -198,7 +206,7 @@ class SharedRegistry(Registry):
             raise ModelUnavailableError(f"Version {name} cannot be copied: {error}") from error
 
     def _note(self, pointer: Pointer) -> None:
-        """Keep a copy of the pointer, for a start without the database."""
+        """Copy the pointer to the folder, for a start without the database."""
         path = self.path / POINTER
         try:
             self._make_folder()
@@ -206,7 +214,7 @@ class SharedRegistry(Registry):
                 if not path.exists() or read_pointer(path) != pointer:
                     write_pointer(path, pointer)
         except (OSError, VersionError) as error:
-            log.error("versions: what serves cannot be noted: %s", error)
+            log.error("versions: the pointer cannot be copied: %s", error)
 
 
 class SharedProcesses(Processes):
@@ -219,7 +227,7 @@ class SharedProcesses(Processes):
         self._beat_at_s = 0.0
 
     def publish(self, **served: Any) -> None:
-        """Publish what this process serves; the next beat reports it.
+        """Publish what this process serves; the next `beat` reports it to the database.
 
         Raises:
             OSError: the file cannot be written.
@@ -228,7 +236,7 @@ class SharedProcesses(Processes):
         super().publish(**served)
 
     def beat(self) -> None:
-        """Report to the database, now and then; while it cannot be reached, nobody is told."""
+        """Report to the database, at most once in BEAT_S; a failed report is not repeated."""
         from flaskapi.submissions.versions import ProcessReport, report_process
 
         if time.monotonic() < self._beat_at_s or self._here.get("pid") != os.getpid():

@@ -1,4 +1,4 @@
-"""A few drawn digits, to see whether a classifier answers at all before it is let serve."""
+"""A smoke test: a classifier must answer a few drawn digits before it may serve."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ _DOTS = (
 
 
 def draw_digits() -> Floats:
-    """Draw 0 to 9 as `float32 (10, 28, 28, 1)`, 0 the paper and 1 the ink, 21 pixels high."""
+    """Draw 0 to 9, 21 pixels high, as `float32 (10, 28, 28, 1)` in [0, 1], 1 the ink."""
     digits = np.array(
         [[list(map(int, row)) for row in rows.split()] for rows in _DOTS.split(",")], np.float32
     )
@@ -31,10 +31,10 @@ def draw_digits() -> Floats:
 
 
 def check_answers(classifier: Classifier) -> None:
-    """See whether a classifier answers probabilities: to ten digits at once, and to one.
+    """Check that a classifier answers with probabilities: ten digits at once, and one alone.
 
     Raises:
-        ModelUnavailableError: it answers something else, or fails.
+        ModelUnavailableError: it fails, or its answers are not probabilities.
     """
     digits = draw_digits()
     for batch in (digits, digits[7:8]):
@@ -51,5 +51,5 @@ def check_answers(classifier: Classifier) -> None:
         )
         if not whole or np.abs(answers.sum(axis=1) - 1).max() > 1e-3:
             raise ModelUnavailableError(
-                f"{classifier.version} answers drawn digits with what are no probabilities."
+                f"{classifier.version} answers drawn digits with values that are no probabilities."
             )

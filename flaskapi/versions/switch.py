@@ -1,8 +1,7 @@
 """Which version answers in this process, and the thread that keeps it current.
 
-Three parts do the work, each for itself: `follow` loads what the pointer names, `fallback` answers
-where a version breaks, and `shadow` lets a candidate answer beside it. `Switch` holds the lock and
-the thread.
+Three parts do the work. `follow` loads the version that the pointer names. `fallback` answers if a
+version fails. `shadow` lets a candidate answer beside it. `Switch` has the lock and the thread.
 """
 
 import logging
@@ -24,7 +23,7 @@ from flaskapi.versions.processes import Processes
 from flaskapi.versions.registry import Registry
 from flaskapi.versions.shadow import Keep, Shadow, Stage
 
-LOOK_S = 0.5  # between two looks at the pointer; all processes serve what was promoted within 2 s
+LOOK_S = 0.5  # between two looks at the pointer; all processes serve a promoted version within 2 s
 log = logging.getLogger("flaskapi")
 
 
@@ -40,14 +39,14 @@ class Switch:
         warm: Callable[[Classifier], None] = lambda _: None,
         keep: Keep | None = None,
     ) -> None:
-        """Load what is to serve, or what served before it; nothing is watched yet.
+        """Load the version that should serve, or a previous one; `watch` follows the pointer.
 
         Args:
-            registry: tells what is to serve.
-            processes: is told what serves.
+            registry: has the pointer and the versions.
+            processes: publishes what this process serves.
             load: loads a version by its name; by default from the registry.
             warm: is given each classifier before it serves.
-            keep: is given what a candidate in the shadow answered.
+            keep: is given the answers of a candidate in the shadow; None: there is no shadow.
         """
         loader = make_loader(load or registry.load, warm)
         self._processes = processes
@@ -63,22 +62,22 @@ class Switch:
         self._thread: threading.Thread | None = None
 
     def lease(self) -> Lease:
-        """Give what serves at this moment, for one request."""
+        """Give the serving version, for one request."""
         return Lease(self, self._follower.now)
 
     @property
     def refused(self) -> str:
-        """Why what is to serve does not, if so."""
+        """Why the version that should serve does not; empty if it does."""
         return self._follower.refused
 
     @property
     def broken(self) -> dict[str, str]:
-        """The versions that broke while they served, each with the reason."""
+        """The versions that failed while they served, each with the reason."""
         return self._follower.pointer.broken
 
     @property
     def shadow(self) -> Shadow | None:
-        """The candidate that answers beside what serves, if there is one."""
+        """The candidate that answers beside the serving version, if there is one."""
         return self._stage.shadow
 
     def processes(self) -> list[dict[str, Any]]:
@@ -86,9 +85,9 @@ class Switch:
         return self._processes.all()
 
     def watch(self) -> None:
-        """See to it that a thread of this process follows the pointer.
+        """Start the thread that follows the pointer, if this process has none.
 
-        A process that was forked has none yet, and looks before it answers.
+        A forked process has none, and looks at the pointer before it answers.
         """
         if self._process == os.getpid() and self._thread is not None and self._thread.is_alive():
             return
@@ -112,7 +111,7 @@ class Switch:
         self._stage.clear()
 
     def look(self) -> None:
-        """Follow the pointer if it has changed; if not, there is time to tidy up."""
+        """Follow the pointer if it has changed; free unused memory at a look without a change."""
         with self._looking:
             if self._untrimmed and not self._follower.has_changed():
                 free_memory()
@@ -142,24 +141,24 @@ class Switch:
             self._publish()
 
     def _publish(self) -> None:
-        """Write what serves; where that cannot be, this process alone tells of itself."""
+        """Publish what serves; if the file cannot be written, only this process reports itself."""
         now, refused = self._follower.now, self._follower.refused
         served = {"version": now.version, "generation": now.served.generation}
         try:
             self._processes.publish(**served, **({"refused": refused} if refused else {}))
         except OSError as error:
-            log.error("processes cannot tell what they serve: %s", error)
+            log.error("versions: this process cannot publish what it serves: %s", error)
 
 
 def _keep_looking(switch: "weakref.ref[Switch]") -> None:
-    """Look at the pointer again and again, as long as there is somebody to look for."""
+    """Look at the pointer every LOOK_S, until the switch is closed or gone."""
     while True:
         looking = switch()
         if looking is None or looking._thread is not threading.current_thread():
             return
         try:
             looking.look()
-        except Exception as error:  # the next look may be better
-            log.error("versions: a fault", exc_info=error)
+        except Exception as error:  # the next look may succeed
+            log.error("versions: an unexpected error", exc_info=error)
         del looking
         time.sleep(LOOK_S)

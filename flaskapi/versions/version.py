@@ -1,5 +1,6 @@
-"""One version of the model: a folder with the artifact, its compiled form, its card, and what it
-was learned from.
+"""One version of the model: a folder with the model file, its compiled form and its card.
+
+The folder of a retrained model also has the ids of the submissions that it learned from.
 """
 
 import csv
@@ -23,7 +24,7 @@ ARTIFACT, COMPILED, CARD, PICTURE, SUBMISSIONS = (
 
 
 class Version(NamedTuple):
-    """A registered version: its name, as predictions bear it, and its folder."""
+    """A registered version: its name, as in predictions, and its folder."""
 
     name: str
     path: Path
@@ -39,8 +40,10 @@ class Version(NamedTuple):
 
     @property
     def submissions(self) -> list[str] | None:
-        """The ids of the submissions that it was learned from; None where it was not learned from
-        any.
+        """The ids of the submissions that it learned from; None if it learned from none.
+
+        Raises:
+            OSError, csv.Error: the list cannot be read, or is damaged.
         """
         try:
             with (self.path / SUBMISSIONS).open(encoding="utf-8", newline="") as file:
@@ -50,19 +53,20 @@ class Version(NamedTuple):
 
 
 def write_submissions(path: Path, submissions: Sequence[str]) -> None:
-    """Write the ids of what a version was learned from, a line each."""
+    """Write the ids of the submissions that a version learned from, one a line."""
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["id"], *([one] for one in submissions)])
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """Write the card as a page, as the command `card` does; where that cannot be, what the compiled
-    form knows of it.
+    """Write the card as a page, as the command `card` does.
+
+    If the command fails, the page shows the card in the compiled form, `card`, as JSON.
     """
     picture = folder / PICTURE
     try:
         done = run_command("card", str(folder / ARTIFACT), "--picture", str(picture))
-        if done.returncode:  # most models bring no picture of their mistakes
+        if done.returncode:  # most models come without a picture of their mistakes
             done = run_command("card", str(folder / ARTIFACT))
         text = done.stdout if done.returncode == 0 else ""
     except subprocess.TimeoutExpired:
@@ -79,8 +83,12 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
 
 
 def seal(folder: Path) -> None:
-    """Make a folder and what is in it lasting and readable by whoever serves; the ids of
-    submissions are for its owner alone.
+    """Write a folder and its files through to the disk, and let all users read them.
+
+    Only the folder's owner may read the ids of submissions.
+
+    Raises:
+        OSError: a file cannot be written or changed.
     """
     for path in (folder, *folder.iterdir()):
         path.chmod(0o755 if path == folder else 0o600 if path.name == SUBMISSIONS else 0o644)

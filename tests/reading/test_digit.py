@@ -18,6 +18,7 @@ from flaskapi.reading import digit as module
 from flaskapi.reading.digit import CHUNK, CHUNK_PX, conclude, predict_digit, predict_digits
 from flaskapi.reading.predictions import Prediction
 from flaskapi.reading.protocols import Detector, Limits
+from flaskapi.reading.reader import Reader
 from flaskapi.serving.detector import NoDetector
 
 DRAWN = draw_digit(3)
@@ -31,6 +32,14 @@ def test_an_image_becomes_one_prediction_of_the_classifier() -> None:
         Prediction(3, 0.9, [0, 0, 0, 0.9, 0.1, 0, 0, 0, 0, 0], False, FixedClassifier.version, 0)
         == prediction
     )
+
+
+def test_a_printed_reading_fits_a_screen() -> None:
+    """The network's input would fill 28 lines; its type and shape are shown instead."""
+    shown = repr(Reader(FixedClassifier(3, 0.9), FixedDetector(), LIMITS).digit(encode(DRAWN)))
+    assert len(shown) < 500
+    assert "digit=3" in shown
+    assert "pixels=<float32 (28, 28)>, noticed=(" in shown
 
 
 def test_the_classifier_is_asked_once_with_the_prepared_digit() -> None:
