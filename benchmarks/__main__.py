@@ -57,7 +57,30 @@ def main() -> None:
     commands.add_parser("scaling", help=scaling.__doc__).set_defaults(run=lambda _: scaling.main())
     learning = commands.add_parser("circle", help=circle.__doc__)
     learning.add_argument("data", type=Path, help="where MNIST lies, as for train_mnist.py")
-    learning.set_defaults(run=lambda options: circle.main(options.data))
+    learning.add_argument(
+        "--hands",
+        type=int,
+        default=len(circle.HANDS),
+        metavar="N",
+        help="only the first N of the hands",
+    )
+    learning.add_argument(
+        "--counts",
+        type=int,
+        nargs="+",
+        choices=range(1, circle.LABELS + 1),
+        default=circle.COUNTS,
+        metavar="N",
+        help=f"so many labels of each, at most {circle.LABELS}; {circle.COUNTS} by default",
+    )
+    learning.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="keeps each row, to go on from"
+    )
+    learning.set_defaults(
+        run=lambda options: circle.main(
+            options.data, options.hands, options.counts, options.checkpoint
+        )
+    )
     counting = commands.add_parser("instructions", help=instructions.__doc__)
     counting.add_argument("--write", action="store_true", help="store them, to be compared with")
     counting.set_defaults(run=lambda options: instructions.main(write=options.write))

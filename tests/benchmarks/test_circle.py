@@ -1,0 +1,61 @@
+"""The benchmark of the circle runs in pieces, and a row is there as soon as it was measured."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import circle
+from benchmarks.checkpoint import Checkpoint
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    assert [1, 2] == Checkpoint(path).measure("one", lambda: [1, 2])
+    again = Checkpoint(path)
+    assert "one" in again
+    assert [1, 2] == again.measure("one", lambda: pytest.fail("it was measured"))
+    assert 3 == Checkpoint(None).measure("one", lambda: 3)
+
+
+def test_a_result_that_was_torn_as_it_was_written_is_measured_again(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    Checkpoint(path).measure("one", lambda: 1)
+    path.write_text(path.read_text() + '["two", "half')
+    assert "two" not in Checkpoint(path)
+    Checkpoint(path).measure("two", lambda: 2)
+    assert (1, 2) == tuple(Checkpoint(path).measure(name, str) for name in ("one", "two"))
+
+
+def test_each_row_is_printed_and_kept_before_the_next_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The third is interrupted; the next run prints all and measures two."""
+    measured = []
+
+    def measure(tried: object, name: str, hand: circle.Hand, count: int) -> str:
+        measured.append((name, count))
+        if len(measured) == 3:
+            raise KeyboardInterrupt
+        return f"| {name} | {count} |"
+
+    monkeypatch.setattr(circle, "retrain_on", measure)
+    monkeypatch.setattr(circle, "record_changes", lambda tried: [0] * 300)
+    with pytest.raises(KeyboardInterrupt):
+        circle.main(tmp_path, 2, (40, 200), tmp_path / "rows")
+    assert 2 + 2 == len(capsys.readouterr().out.splitlines())
+    circle.main(tmp_path, 2, (40, 200), tmp_path / "rows")
+    first, second = list(circle.HANDS)[:2]
+    assert [(first, 40), (first, 200), (second, 40), (second, 40), (second, 200)] == measured
+    lines = capsys.readouterr().out.splitlines()
+    assert [f"| {name} | {count} |" for name in (first, second) for count in (40, 200)] == lines[
+        2:6
+    ]
+    assert 2 == sum("0.0% promoted" in line for line in lines)
+
+
+def test_circles_without_gain_promote_as_often_as_may_be_spent() -> None:
+    changes = np.array([1] * 100 + [0] * 300)
+    share = circle.simulate(changes, np.random.default_rng(0), fair=True)
+    assert 0 < share <= 0.05
+    assert 1 == circle.simulate(changes, np.random.default_rng(0), fair=False)
