@@ -16,6 +16,7 @@ from benchmarks import (
     machines,
     moving,
     others,
+    poison,
     promotions,
     reading,
     resilience,
@@ -76,11 +77,10 @@ def main() -> None:
     learning.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="keeps each row, to go on from"
     )
-    learning.set_defaults(
-        run=lambda options: circle.main(
-            options.data, options.hands, options.counts, options.checkpoint
-        )
+    learning.add_argument(
+        "--poison", choices=poison.WAYS, help="what one way of wrong labels comes to, instead"
     )
+    learning.set_defaults(run=_learn)
     counting = commands.add_parser("instructions", help=instructions.__doc__)
     counting.add_argument("--write", action="store_true", help="store them, to be compared with")
     counting.set_defaults(run=lambda options: instructions.main(write=options.write))
@@ -165,6 +165,14 @@ def main() -> None:
         reading.main()
         bulk.main()
         store.main()
+
+
+def _learn(options: argparse.Namespace) -> None:
+    """The benchmarks of the circle."""
+    if options.poison:
+        poison.main(options.data, options.poison, options.checkpoint)
+    else:
+        circle.main(options.data, options.hands, options.counts, options.checkpoint)
 
 
 if __name__ == "__main__":

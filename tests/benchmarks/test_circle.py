@@ -4,9 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from labelled import normalize, write_digit
 
-from benchmarks import circle
+from benchmarks import circle, poison
 from benchmarks.checkpoint import Checkpoint
+from benchmarks.learner import Learner, Turn
+from flaskapi.learning import to_arrays
+from flaskapi.learning.choose import Chosen, choose
+from flaskapi.learning.judge import ask
+from flaskapi.submissions.labelled import read_labelled
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
@@ -59,3 +65,39 @@ def test_circles_without_gain_promote_as_often_as_may_be_spent() -> None:
     share = circle.simulate(changes, np.random.default_rng(0), fair=True)
     assert 0 < share <= 0.05
     assert 1 == circle.simulate(changes, np.random.default_rng(0), fair=False)
+
+
+class Drawn(circle.Tried):
+    """Digits drawn for MNIST's, of which there are as many."""
+
+    @property
+    def held_out(self) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[override]
+        rng, labels = np.random.default_rng(0), np.arange(5000, dtype=np.uint8) % 10
+        images = normalize(write_digit(int(digit), rng) for digit in labels[:200])
+        return np.resize(images, (5000, 28, 28)), labels
+
+
+class Untrained(Learner):
+    """Chooses what to learn, and trains nothing."""
+
+    chosen: Chosen
+
+    def turn(self) -> Turn:
+        self.chosen = choose(
+            read_labelled(self._store), lambda some: ask(self.serving, to_arrays(some)[0]), 0.95
+        )
+        raise InterruptedError
+
+
+@pytest.mark.parametrize(("way", "wrong"), [("neighbours", 20), ("addresses", 150), ("slow", 5)])
+def test_wrong_labels_on_purpose_teach_nothing_new(way: str, wrong: int, tmp_path: Path) -> None:
+    """Of the pictures that are drawn here, many of the 500 are the same."""
+    learner = Untrained(tmp_path, tmp_path)
+    with pytest.raises(InterruptedError):
+        poison.WAYS[way](learner, Drawn(tmp_path), 0)
+    chosen = learner.chosen
+    by_senders = [one for one in chosen.learned if one.source == "senders"]
+    said = ask(learner.serving, to_arrays(by_senders)[0]).argmax(axis=1)
+    assert said.tolist() == [one.label for one in by_senders], "the model misreads them already"
+    assert wrong <= len(chosen.suspicious) + len(by_senders)
+    assert {"senders"} == {doubt.example.source for doubt in chosen.suspicious}

@@ -239,7 +239,7 @@ def test_the_command_waits_for_requests_and_ends_at_sigterm(
         worker.terminate()
         assert 0 == worker.wait(30)
     (reason,) = (found.figures or {})["reasons"]
-    assert ("stayed", "There are 0 images to learn from; 20 are needed.") == (
+    assert ("stayed", "There are 0 images that operators labelled; 20 are needed.") == (
         found.state,
         reason.split(" A quarter")[0],
     )
