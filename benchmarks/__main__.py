@@ -11,6 +11,7 @@ from benchmarks import (
     conditions,
     files,
     fuzz,
+    in_a_row,
     instances,
     instructions,
     machines,
@@ -77,8 +78,15 @@ def main() -> None:
     learning.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="keeps each row, to go on from"
     )
-    learning.add_argument(
+    instead = learning.add_mutually_exclusive_group()
+    instead.add_argument(
         "--poison", choices=poison.WAYS, help="what one way of wrong labels comes to, instead"
+    )
+    instead.add_argument(
+        "--row", type=int, metavar="N", help="N retrainings in a row, instead, such as 30"
+    )
+    learning.add_argument(
+        "--minutes", type=float, metavar="M", help="begin no retraining of a row that ends later"
     )
     learning.set_defaults(run=_learn)
     counting = commands.add_parser("instructions", help=instructions.__doc__)
@@ -171,6 +179,8 @@ def _learn(options: argparse.Namespace) -> None:
     """The benchmarks of the circle."""
     if options.poison:
         poison.main(options.data, options.poison, options.checkpoint)
+    elif options.row:
+        in_a_row.main(options.data, options.row, options.minutes, options.checkpoint)
     else:
         circle.main(options.data, options.hands, options.counts, options.checkpoint)
 

@@ -1,12 +1,14 @@
 """The benchmark of the circle runs in pieces, and a row is there as soon as it was measured."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from labelled import normalize, write_digit
 
-from benchmarks import circle, poison
+from benchmarks import circle, in_a_row, poison
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.learner import Learner, Turn
 from flaskapi.learning import to_arrays
@@ -101,3 +103,35 @@ def test_wrong_labels_on_purpose_teach_nothing_new(way: str, wrong: int, tmp_pat
     assert said.tolist() == [one.label for one in by_senders], "the model misreads them already"
     assert wrong <= len(chosen.suspicious) + len(by_senders)
     assert {"senders"} == {doubt.example.source for doubt in chosen.suspicious}
+
+
+def test_a_row_of_retrainings_goes_on_where_its_time_was_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second would end too late; the next run does it, and the last."""
+    done, clock = list[int](), iter([0.0, 0.0, 50.0, 0.0, 0.0, 0.0])
+
+    def turn(learner: object, tried: object, place: int) -> dict[str, Any]:
+        done.append(place)
+        columns = [in_a_row.choose_hand(place) or "ordinary", "40"]
+        serving = 30 + 2 * place
+        return {"columns": columns, "promoted": True, "before": 30, "serving": serving, "s": 50.0}
+
+    monkeypatch.setattr(in_a_row, "_turn", turn)
+    monkeypatch.setattr(in_a_row, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    in_a_row.main(tmp_path, 3, 1, tmp_path / "row")
+    assert [0] == done
+    assert "1 of 1 were promoted." in capsys.readouterr().out
+    in_a_row.main(tmp_path, 3, 2, tmp_path / "row")
+    assert [0, 1, 2] == done
+    said = capsys.readouterr().out
+    first, second, third = said.splitlines()[2:5]
+    assert "| 1 | a 7 with a bar, leaning left | 40 |" == first
+    assert "| 2 | leaning right | 40 |" == second
+    assert "| 3 | ordinary | 40 |" == third
+    assert "the first model misreads 30, the last that serves 34. The bound of 3 more is" in said
+
+
+def test_of_a_row_every_hand_is_labelled_and_the_ordinary_one_too() -> None:
+    hands = {in_a_row.choose_hand(place) for place in range(30)}
+    assert {*circle.HANDS, None} == hands
