@@ -11,11 +11,13 @@ from benchmarks import (
     conditions,
     files,
     fuzz,
+    in_a_row,
     instances,
     instructions,
     machines,
     moving,
     others,
+    poison,
     promotions,
     reading,
     resilience,
@@ -57,7 +59,36 @@ def main() -> None:
     commands.add_parser("scaling", help=scaling.__doc__).set_defaults(run=lambda _: scaling.main())
     learning = commands.add_parser("circle", help=circle.__doc__)
     learning.add_argument("data", type=Path, help="where MNIST lies, as for train_mnist.py")
-    learning.set_defaults(run=lambda options: circle.main(options.data))
+    learning.add_argument(
+        "--hands",
+        type=int,
+        default=len(circle.HANDS),
+        metavar="N",
+        help="only the first N of the hands",
+    )
+    learning.add_argument(
+        "--counts",
+        type=int,
+        nargs="+",
+        choices=range(1, circle.LABELS + 1),
+        default=circle.COUNTS,
+        metavar="N",
+        help=f"so many labels of each, at most {circle.LABELS}; {circle.COUNTS} by default",
+    )
+    learning.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="keeps each row, to go on from"
+    )
+    instead = learning.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--poison", choices=poison.WAYS, help="what one way of wrong labels comes to, instead"
+    )
+    instead.add_argument(
+        "--row", type=int, metavar="N", help="N retrainings in a row, instead, such as 30"
+    )
+    learning.add_argument(
+        "--minutes", type=float, metavar="M", help="begin no retraining of a row that ends later"
+    )
+    learning.set_defaults(run=_learn)
     counting = commands.add_parser("instructions", help=instructions.__doc__)
     counting.add_argument("--write", action="store_true", help="store them, to be compared with")
     counting.set_defaults(run=lambda options: instructions.main(write=options.write))
@@ -142,6 +173,16 @@ def main() -> None:
         reading.main()
         bulk.main()
         store.main()
+
+
+def _learn(options: argparse.Namespace) -> None:
+    """The benchmarks of the circle."""
+    if options.poison:
+        poison.main(options.data, options.poison, options.checkpoint)
+    elif options.row:
+        in_a_row.main(options.data, options.row, options.minutes, options.checkpoint)
+    else:
+        circle.main(options.data, options.hands, options.counts, options.checkpoint)
 
 
 if __name__ == "__main__":

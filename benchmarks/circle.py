@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,11 +14,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.checkpoint import Checkpoint
 from flaskapi.arrays import Bytes
 from flaskapi.digits.normalize import normalize_digit
 from flaskapi.learning import Example, to_arrays
-from flaskapi.learning.judge import Judgement, Pair, ask, pair_answers, rank, sign_test, spend
+from flaskapi.learning.judge import Judgement, ask, pair_answers, rank, sign_test, spend
 from flaskapi.learning.retrain import CopyOf, cross
+from flaskapi.sources.mnist import Dataset, load_dataset
 from flaskapi.submissions.identifiers import new_id
 from tests.servers import ROOT
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from flaskapi.training.finetune import Finetuner
 
 MODEL = ROOT / "models" / "my_model.h5"
-COUNTS, FRESH = (40, 200), 400
+COUNTS, LABELS, FRESH = (40, 200), 200, 400
 CIRCLES, FIRST, MORE, LOOKS = 1000, 40, 20, 10  # labels at first, and more for each look after it
 UNCERTAIN_BELOW = 0.95
 COLUMNS = (
@@ -43,6 +46,7 @@ COLUMNS = (
 )
 
 Random = np.random.Generator
+Changes = npt.NDArray[np.int64]
 
 
 class Hand(NamedTuple):
@@ -67,38 +71,75 @@ HANDS = {
 }
 
 
-def main(data: Path) -> None:
-    """Print a table of the hands, and how often a circle without gain promotes."""
-    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
-    from flaskapi.sources.mnist import load_dataset
-    from flaskapi.training.finetune import Finetuner, FinetuneRecipe
+def main(data: Path, hands: int, counts: Sequence[int], checkpoint: Path | None) -> None:
+    """Print a table of the hands, a row as it comes, and how often a circle without gain promotes.
 
-    dataset = load_dataset(data)
-    finetuner = Finetuner(MODEL, dataset, FinetuneRecipe())
-    # What the shipped model was not trained with.
-    held_out = np.random.default_rng(0).permutation(len(dataset.train_images))[:5000]
-    images, labels = dataset.train_images[held_out], dataset.train_labels[held_out]
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
-    each = max(COUNTS) + FRESH
-    for place, (name, hand) in enumerate(HANDS.items()):
-        part = slice(place * each, (place + 1) * each)
-        written = write(hand, images[part], labels[part])
-        for count in COUNTS:
-            examples = to_examples(written[:count], labels[part][:count])
-            fresh = written[max(COUNTS) :], labels[part][max(COUNTS) :]
-            print(
-                retrain_on(
-                    name, finetuner, examples, fresh, (dataset.test_images, dataset.test_labels)
-                )
-            )
-    ordinary = to_examples(images[-800:], labels[-800:])
-    crossed = cross(finetuner, ordinary, lambda share: None)
-    pairs = pair_answers(*crossed, to_arrays(ordinary)[1], [""] * len(ordinary), UNCERTAIN_BELOW)
+    Args:
+        data: where MNIST lies.
+        hands: how many of the seven.
+        counts: how many labels of each; all but the last `FRESH` digits of a hand are for labels.
+        checkpoint: keeps each result; what is there is not measured again.
+    """
+    tried = Tried(data)
+    kept = Checkpoint(checkpoint)
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
+    for name, hand in list(HANDS.items())[:hands]:
+        for count in counts:
+            row = kept.measure(f"{name}, {count}", partial(retrain_on, tried, name, hand, count))
+            print(row, flush=True)
+    changes = kept.measure("without gain", partial(record_changes, tried))
     for how, fair in (("as recorded", False), ("with sides drawn by a coin", True)):
-        share = simulate(pairs, np.random.default_rng(0), fair=fair)
+        share = simulate(np.array(changes), np.random.default_rng(0), fair=fair)
         print(
-            f"Of {CIRCLES} circles without gain, {how}, {LOOKS} looks each, {share:.1%} promoted."
+            f"Of {CIRCLES} circles without gain, {how}, {LOOKS} looks each, {share:.1%} promoted.",
+            flush=True,
         )
+
+
+class Tried:
+    """The shipped model and MNIST, loaded when they are first needed.
+
+    Args:
+        data: where MNIST lies.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return load_dataset(self._data)
+
+    @cached_property
+    def finetuner(self) -> "Finetuner":
+        os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
+        from flaskapi.training.finetune import Finetuner, FinetuneRecipe
+
+        return Finetuner(MODEL, self.dataset, FinetuneRecipe())
+
+    @cached_property
+    def held_out(self) -> tuple[Bytes, Bytes]:
+        """Images and labels that the shipped model was not trained with."""
+        chosen = np.random.default_rng(0).permutation(len(self.dataset.train_images))[:5000]
+        return self.dataset.train_images[chosen], self.dataset.train_labels[chosen]
+
+    @property
+    def test(self) -> tuple[Bytes, Bytes]:
+        return self.dataset.test_images, self.dataset.test_labels
+
+    def draw(self, name: str, hand: Hand) -> tuple[Bytes, Bytes]:
+        """Digits in one of the hands, each of other images: for labels, then `FRESH` others."""
+        place = list(HANDS).index(name) * (LABELS + FRESH)
+        images, labels = (part[place : place + LABELS + FRESH] for part in self.held_out)
+        return write(hand, images, labels), labels
+
+
+def record_changes(tried: Tried) -> list[int]:
+    """Whether a copy answers each of 800 ordinary digits better, 1, or worse, -1, or neither."""
+    ordinary = to_examples(*(part[-800:] for part in tried.held_out))
+    crossed = cross(tried.finetuner, ordinary, lambda share: None)
+    pairs = pair_answers(*crossed, to_arrays(ordinary)[1], [""] * len(ordinary), UNCERTAIN_BELOW)
+    return [int(np.sign(rank(after) - rank(before))) for before, after in pairs]
 
 
 def write(hand: Hand, images: Bytes, labels: Bytes) -> Bytes:
@@ -145,14 +186,12 @@ def to_examples(images: Bytes, labels: Bytes) -> list[Example]:
     ]
 
 
-def retrain_on(
-    name: str,
-    finetuner: "Finetuner",
-    examples: Sequence[Example],
-    fresh: tuple[Bytes, Bytes],
-    test: tuple[Bytes, Bytes],
-) -> str:
+def retrain_on(tried: Tried, name: str, hand: Hand, count: int) -> str:
     """Retrain on some labels, and say what came of it, as a row of the table."""
+    finetuner = tried.finetuner
+    written, known = tried.draw(name, hand)
+    examples = to_examples(written[:count], known[:count])
+    fresh = written[LABELS:], known[LABELS:]
     started_s = time.perf_counter()
     labels = to_arrays(examples)[1]
     crossed = cross(finetuner, examples, lambda share: None)
@@ -164,7 +203,7 @@ def retrain_on(
         pair_answers(
             ask(serving, pixels), ask(new, pixels), known, [""] * len(known), UNCERTAIN_BELOW
         )
-        for pixels, known in (test, fresh)
+        for pixels, known in (tried.test, fresh)
     )
     judgement = Judgement(mnist, pairs)
     unsure = [sum(outcome.uncertain for outcome in side) for side in zip(*others, strict=True)]
@@ -188,19 +227,20 @@ def retrain_on(
     return "| " + " | ".join(map(str, figures)) + " |"
 
 
-def simulate(pairs: Sequence[Pair], rng: Random, *, fair: bool) -> float:
-    """Draw circles from recorded pairs of answers, each asked again with more labels. Gives the
-    share of those that promote at any look.
+def simulate(changes: Changes, rng: Random, *, fair: bool) -> float:
+    """Draw circles from recorded changes, each asked again with more labels. Gives the share of
+    those that promote at any look.
 
     Args:
+        changes: what `record_changes` gives.
+        rng: draws them.
         fair: which of both answers is the candidate's is drawn by a coin, so that nothing is
             gained for sure.
     """
-    changes = np.array([np.sign(rank(after) - rank(before)) for before, after in pairs])
     return float(np.mean([_promotes(changes, rng, fair) for _ in range(CIRCLES)]))
 
 
-def _promotes(changes: npt.NDArray[np.int64], rng: Random, fair: bool) -> bool:
+def _promotes(changes: Changes, rng: Random, fair: bool) -> bool:
     drawn = rng.choice(changes, FIRST + MORE * (LOOKS - 1), replace=False)
     if fair:
         drawn = drawn * rng.choice([-1, 1], len(drawn))

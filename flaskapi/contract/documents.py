@@ -366,6 +366,7 @@ class RetrainingRow(TypedDict):
     id: UUID
     state: Literal["requested", "running", "promoted", "stayed", "withdrawn", "failed"]
     progress: SHARE
+    seconds_left: Annotated[float, _keywords(minimum=0)] | None
     requested_by: str | None
     requested_at: MOMENT
     heard_at: MOMENT | None

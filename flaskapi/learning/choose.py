@@ -39,6 +39,14 @@ class Chosen(NamedTuple):
     unsupported: int  # not used: only senders labelled them, and no two agree
     numbers: NumberDigits = NO_NUMBERS  # what is among all these of numbers
 
+    @property
+    def evidence(self) -> list[int]:
+        """The places in `learned` of what a candidate is judged by: the labels of operators.
+
+        Anybody can be two senders who agree, so that their labels prove nothing.
+        """
+        return [place for place, one in enumerate(self.learned) if one.source == "operator"]
+
 
 class Settled(NamedTuple):
     """An image with the label that counts, of all its submissions."""
@@ -51,7 +59,7 @@ class Settled(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """A label that a model contradicts with certainty."""
+    """A label that a model contradicts."""
 
     example: Example
     digit: int  # the model's answer
@@ -142,7 +150,9 @@ def _place_in(sha256: bytes, place: int) -> bytes:
 def find_doubts(
     examples: Sequence[Example], probabilities: Answers, sure_from: float
 ) -> list[Doubt]:
-    """Find the labels that a model contradicts with certainty and no operator has confirmed."""
+    """Find the labels that a model contradicts, if they are senders' or the model is certain, and
+    that no operator has confirmed.
+    """
     doubts = [
         Doubt(one, int(row.argmax()), float(row.max()))
         for one, row in zip(examples, probabilities(examples), strict=True)
@@ -150,7 +160,7 @@ def find_doubts(
     return [
         one
         for one in doubts
-        if one.confidence >= sure_from
+        if (one.confidence >= sure_from or one.example.source == "senders")
         and one.digit != one.example.label
         and not one.example.confirmed
     ]

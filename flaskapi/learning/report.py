@@ -8,7 +8,7 @@ from flaskapi.evaluation.measures import Outcome
 from flaskapi.evaluation.pictures import Gallery, Picture, render_pictures
 from flaskapi.labels import NO_DIGIT
 from flaskapi.learning.advise import describe, to_plain
-from flaskapi.learning.choose import Doubt, NumberDigits
+from flaskapi.learning.choose import Chosen, Doubt, NumberDigits
 from flaskapi.learning.judge import Judgement, Pair, figures
 from flaskapi.learning.retrain import RetrainingResult
 
@@ -24,14 +24,15 @@ def render_text(done: RetrainingResult, *, promoted: bool) -> str:
         f" {len(chosen.suspicious):,} suspicious, {len(chosen.contradicted):,} on which operators "
         f"disagree,"
         f" {chosen.unsupported:,} with labels of senders only, of whom no two agree.",
+        *_tell_senders(chosen),
         *_tell_numbers(chosen.numbers),
         describe(done.advice),
     ]
     if chosen.suspicious:
         lines += [
             "",
-            "Suspicious: the model reads these differently with certainty. They are not used "
-            "unless an operator gives the same label again:",
+            "Suspicious: the model reads these differently, with certainty or against senders "
+            "only. They are not used unless an operator gives the same label again:",
         ]
         lines += _list(chosen.suspicious)
     if chosen.contradicted:
@@ -57,6 +58,13 @@ def render_text(done: RetrainingResult, *, promoted: bool) -> str:
     if done.judgement and not done.reasons:
         lines.append(f"{done.candidate} is better, and {'serves' if promoted else 'may serve'}.")
     return "\n".join(lines).rstrip()
+
+
+def _tell_senders(chosen: Chosen) -> list[str]:
+    count = len(chosen.learned) - len(chosen.evidence)
+    if not count:
+        return []
+    return [f"Of these, {count:,} have labels of senders only: they teach, and judge nothing."]
 
 
 def _tell_numbers(numbers: NumberDigits) -> list[str]:

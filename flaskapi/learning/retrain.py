@@ -37,7 +37,7 @@ from flaskapi.versions.registry import Registry
 if TYPE_CHECKING:
     from flaskapi.training.finetune import Finetuner, Learned
 
-LEAST = 20  # labelled images; fewer can hardly show that a candidate is better
+LEAST = 20  # images that operators labelled; fewer can hardly show that a candidate is better
 BEGUN, TRAINED, COMPILED = 0.1, 0.85, 0.95  # the share of the time that is over then, about
 CROSSED = 0.8  # of the time that training takes, what the copies of the folds take
 Progress = Callable[[float, str], None]
@@ -106,15 +106,16 @@ def retrain(
         numbers,
     )
     look = 1 + _count_candidates(registry, serving.version)
-    names = [one.name for one in chosen.learned]
-    pixels, labels = to_arrays(chosen.learned)
+    judged = [chosen.learned[place] for place in chosen.evidence]
+    names = [one.name for one in judged]
+    pixels, labels = to_arrays(judged)
     before = ask(serving, pixels)
     advice = advise(
         pair_answers(before, before, labels, names, order.uncertain_below), look, find_next(store)
     )
     result = RetrainingResult(serving.version, chosen, advice, generation=pointer.generation)
-    if len(chosen.learned) < LEAST:
-        reason = f"There are {len(chosen.learned)} images to learn from; {LEAST} are needed."
+    if len(judged) < LEAST:
+        reason = f"There are {len(judged)} images that operators labelled; {LEAST} are needed."
         return result._replace(reasons=(reason,))
     if order.dry_run:
         return result
@@ -143,7 +144,13 @@ def retrain(
             tests,
             order.uncertain_below,
         ),
-        pair_answers(crossed.before, crossed.after, labels, names, order.uncertain_below),
+        pair_answers(
+            crossed.before[chosen.evidence],
+            crossed.after[chosen.evidence],
+            labels,
+            names,
+            order.uncertain_below,
+        ),
         wrong_at_first,
         look,
     )

@@ -87,11 +87,12 @@ class Worker:
 
     def _do(self, taken: Retraining) -> None:
         log.info("retrain: took %s, attempt %d", taken.id, taken.attempts)
-        child, said = _start(self._command(taken.options)), _Said(taken.log)
+        child = _start(self._command(taken.options))
+        said = _Said(taken.log, time.monotonic())
         heard_s = 0.0
         while True:
             with contextlib.suppress(queue.Empty):
-                if not said.read(child.lines.get(timeout=0.2)):
+                if not said.read(child.lines.get(timeout=0.2), time.monotonic()):
                     break
             if self._stopped.is_set():
                 _end(child.process)
@@ -118,7 +119,9 @@ class Worker:
     def _is_still_ours(self, taken: Retraining, said: "_Said") -> bool:
         try:
             self._note()
-            return retrainings.hear(self._store, taken, said.progress, said.log)
+            return retrainings.hear(
+                self._store, taken, said.progress, said.log, said.seconds_left(time.monotonic())
+            )
         except StoreUnavailableError as error:  # whether it is, shows when the store is back
             log.error("retrain: %s", error)
             return True
@@ -148,13 +151,21 @@ class Worker:
 class _Said:
     """What a child has said until now, and what follows from how it ended."""
 
-    def __init__(self, log: str) -> None:
+    def __init__(self, log: str, now_s: float) -> None:
         self.log, self.progress, self.state = log, 0.0, FAILED
         self.version: str | None = None
         self.figures: dict[str, Any] | None = None
         self._done = False
+        self._begun_s = self._moved_s = now_s
 
-    def read(self, line: str | None) -> bool:
+    def seconds_left(self, now_s: float) -> float | None:
+        """What the rest takes at the pace until now; None before the first step."""
+        if not self.progress:
+            return None
+        whole_s = (self._moved_s - self._begun_s) / self.progress
+        return max(0.0, whole_s - (now_s - self._begun_s))
+
+    def read(self, line: str | None, now_s: float) -> bool:
         """Understand a line; what is no JSON of ours is a library's, and stays as it is. Tells
         whether there may be more.
         """
@@ -162,10 +173,12 @@ class _Said:
             return False
         try:
             found = json.loads(line)
-            self.progress = float(found.get("progress", self.progress))
+            progress = float(found.get("progress", self.progress))
         except (ValueError, AttributeError):
             self.log += "" if NOISE.match(line) else line
             return True
+        if progress != self.progress:
+            self.progress, self._moved_s = progress, now_s
         if said := found.get("say"):
             self.log += f"{said}\n"
         if "done" in found:

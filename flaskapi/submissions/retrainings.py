@@ -35,6 +35,14 @@ class Retraining(NamedTuple):
     version: str | None  # the candidate
     figures: dict[str, Any] | None
     log: str  # its last LOG_CHARACTERS
+    ends_at: datetime | None  # probably, as its worker last estimated it
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it probably still takes; None if that cannot be told."""
+        if self.state != RUNNING or self.ends_at is None:
+            return None
+        return max(0.0, (self.ends_at - datetime.now(UTC)).total_seconds())
 
 
 def request(store: Store, options: dict[str, Any], by: str | None) -> UUID:
@@ -113,13 +121,19 @@ def claim(store: Store, worker: str) -> Retraining | None:
     row = _LEASES.claim(
         store,
         worker,
-        lambda row, now: {"progress": 0.0},
+        lambda row, now: {"progress": 0.0, "ends_at": None},
         lambda row: {"log": row.log + _GIVEN_UP.format(row.attempts)},
     )
     return Retraining(**row._mapping) if row else None
 
 
-def hear(store: Store, taken: Retraining, progress: float, log: str) -> bool:
+def hear(
+    store: Store,
+    taken: Retraining,
+    progress: float,
+    log: str,
+    seconds_left: float | None = None,
+) -> bool:
     """Report that a worker still works on a request.
 
     Args:
@@ -127,6 +141,7 @@ def hear(store: Store, taken: Retraining, progress: float, log: str) -> bool:
         taken: the request, as the worker took it.
         progress: 0 to 1.
         log: the whole log; its last LOG_CHARACTERS are kept.
+        seconds_left: what the worker expects; None if it cannot tell yet.
 
     Returns:
         Whether the request still is this worker's. If not, the worker must stop: the request was
@@ -135,11 +150,14 @@ def hear(store: Store, taken: Retraining, progress: float, log: str) -> bool:
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
     """
-    return _LEASES.update(
-        store,
-        taken,
-        {"heard_at": datetime.now(UTC), "progress": progress, "log": log[-LOG_CHARACTERS:]},
-    )
+    now = datetime.now(UTC)
+    change = {
+        "heard_at": now,
+        "progress": progress,
+        "ends_at": None if seconds_left is None else now + timedelta(seconds=seconds_left),
+        "log": log[-LOG_CHARACTERS:],
+    }
+    return _LEASES.update(store, taken, change)
 
 
 def finish(
@@ -204,7 +222,7 @@ def give_back(store: Store, taken: Retraining) -> bool:
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
     """
-    return _LEASES.give_back(store, taken, {"progress": 0.0})
+    return _LEASES.give_back(store, taken, {"progress": 0.0, "ends_at": None})
 
 
 def note_worker(store: Store, now: datetime) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 REVISION = (
-    "r0009"  # the newest migration, so that a process which finds it there need not load Alembic
+    "r0010"  # the newest migration, so that a process which finds it there need not load Alembic
 )
 
 metadata = sa.MetaData()
@@ -178,6 +178,7 @@ retrainings = sa.Table(
     sa.Column("heard_at", Moment),  # of the worker, last
     sa.Column("finished_at", Moment),
     sa.Column("progress", sa.Float, nullable=False, server_default="0"),  # 0 to 1
+    sa.Column("ends_at", Moment),  # probably, while it is running
     sa.Column("version", sa.String),  # the candidate
     sa.Column("figures", sa.JSON(none_as_null=True)),
     sa.Column("log", sa.String, nullable=False, server_default=""),  # its end

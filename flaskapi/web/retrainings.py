@@ -149,11 +149,13 @@ def _note_on_worker() -> str:
 
 
 def _describe(found: "Retraining") -> dict[str, Any]:
+    left = found.seconds_left
     moments = {name: getattr(found, name) for name in ("requested_at", "heard_at", "finished_at")}
     return {
         "id": str(found.id),
         "state": found.state,
         "progress": round(found.progress, 3),
+        "seconds_left": None if left is None else round(left, 1),
         "requested_by": found.requested_by,
         **{name: write_moment(moment) if moment else None for name, moment in moments.items()},
         "attempts": found.attempts,

@@ -106,7 +106,7 @@ def test_too_few_images_are_said_to_be_and_nothing_is_trained(
     say(store, [(one.id, one.digit) for one in sent[:10]])
     assert 0 == main(["retrain"])
     said = capsys.readouterr().out
-    assert "There are 10 images to learn from; 20 are needed." in said
+    assert "There are 10 images that operators labelled; 20 are needed." in said
     assert not (tmp_path / "versions").exists()
 
 

@@ -164,6 +164,20 @@ def test_a_label_is_suspicious_where_the_model_is_sure_of_something_else(
     assert (1, []) == (used(confirmed), confirmed.suspicious)
 
 
+@pytest.mark.parametrize(("label", "is_used"), [("7", True), ("1", False), ("none", False)])
+def test_agreeing_senders_teach_only_what_the_model_reads_itself(label: str, is_used: bool) -> None:
+    """However unsure it is; what they teach judges no candidate."""
+    senders = [sender(label), sender(label, b"b")]
+    chosen = choose([submission(*senders)], sure_of(7, 0.5), 0.95)
+    assert (is_used, not is_used, []) == (
+        used(chosen) == 1,
+        len(chosen.suspicious) == 1,
+        chosen.evidence,
+    )
+    by_operator = choose([submission(*senders, operator(label))], sure_of(7, 0.5), 0.95)
+    assert (1, [0]) == (used(by_operator), by_operator.evidence)
+
+
 def test_agreeing_senders_are_suspicious_too_until_an_operator_has_said_it_twice() -> None:
     senders = [sender("1"), sender("1", b"b")]
     for statements, expected in (

@@ -84,6 +84,14 @@ def test_the_text_says_what_was_used_how_both_compare_and_what_follows(
     assert text.endswith("2026-11-25-bbbbbbbb is better, and serves.")
 
 
+def test_labels_that_teach_and_judge_nothing_are_counted(done: RetrainingResult) -> None:
+    by_senders = [one._replace(source="senders") for one in done.chosen.learned[:3]]
+    chosen = done.chosen._replace(learned=[*by_senders, *done.chosen.learned[3:]])
+    said = "Of these, 3 have labels of senders only: they teach, and judge nothing."
+    assert said in render_text(done._replace(chosen=chosen), promoted=False)
+    assert "judge nothing" not in render_text(done, promoted=False)
+
+
 def test_a_candidate_that_stays_is_said_to_with_every_reason(done: RetrainingResult) -> None:
     text = render_text(done._replace(reasons=("It is worse.", "It is late.")), promoted=False)
     assert text.endswith(

@@ -89,8 +89,14 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
     others = send_digits(store, 300)
     for client in ("a", "b"):
         say(store, [(one.id, (one.digit + 1) % 10) for one in others], client)
+    right = send(store, (write_digit(one, np.random.default_rng(5)) for one in range(9)), range(9))
+    for client in ("a", "b"):
+        say(store, [(one.id, one.digit) for one in right], client)
     before = registry.load(MODEL_FILE)
     done = retrain(store, registry, RetrainOrder(mnist, steps=8), quiet)
+    assert done.judgement
+    judged_by = {pair.before.name for pair in done.judgement.labelled}
+    assert judged_by <= {str(one.id) for one in sent}, "only operators' labels judge"
     pointed_at = {
         id for doubt in (*done.chosen.suspicious, *done.review) for id in doubt.example.ids
     }
@@ -104,6 +110,7 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
     assert done.reasons or wrong_after <= wrong_before
     used = {str(id) for one in done.chosen.learned for id in one.ids}
     assert used == set(registry.get(done.candidate or "").submissions or [])
+    assert used & {str(one.id) for one in right}, "senders' labels teach where the model agrees"
 
 
 def test_labelled_numbers_give_digits_to_learn_from(store: Database, registry: Registry) -> None:

@@ -102,13 +102,15 @@ def test_progress_and_what_is_said_can_be_watched_and_the_result_is_kept(
         found.progress,
         found.log,
     )
+    assert found.seconds_left is not None
     go_on.write_text("")
     found = wait(store, id, is_over)
-    assert ("promoted", "2026-11-25-12345678", {"fixed": 9}, 1.0) == (
+    assert ("promoted", "2026-11-25-12345678", {"fixed": 9}, 1.0, None) == (
         found.state,
         found.version,
         found.figures,
         found.progress,
+        found.seconds_left,
     )
     assert found.log.endswith("It is better.\n")
 
@@ -237,7 +239,7 @@ def test_the_command_waits_for_requests_and_ends_at_sigterm(
         worker.terminate()
         assert 0 == worker.wait(30)
     (reason,) = (found.figures or {})["reasons"]
-    assert ("stayed", "There are 0 images to learn from; 20 are needed.") == (
+    assert ("stayed", "There are 0 images that operators labelled; 20 are needed.") == (
         found.state,
         reason.split(" A quarter")[0],
     )
@@ -261,6 +263,19 @@ def test_the_command_waits_for_requests_and_ends_at_sigterm(
     ],
 )
 def test_what_tensorflow_tells_of_itself_is_not_in_the_log(line: str, is_kept: int) -> None:
-    said = _Said("")
-    assert said.read(line)
+    said = _Said("", 0)
+    assert said.read(line, 1)
     assert (line if is_kept else "") == said.log
+
+
+def test_the_time_that_is_left_follows_from_the_pace_until_now() -> None:
+    """It goes down between two reports, and never below nothing."""
+    said = _Said("", 1000)
+    assert said.read('{"progress": 0.0, "say": "Reading."}', 1005)
+    assert said.seconds_left(1010) is None, "no step is done yet"
+    assert said.read('{"progress": 0.2, "say": ""}', 1020)
+    assert [80, 70, 0] == [said.seconds_left(now_s) for now_s in (1020, 1030, 2000)]
+    assert said.read('{"progress": 0.2, "say": "More."}', 1040)
+    assert 60 == said.seconds_left(1040), "what is only said is no step"
+    assert said.read('{"progress": 0.5, "say": ""}', 1060)
+    assert 60 == said.seconds_left(1060)

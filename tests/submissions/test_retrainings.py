@@ -109,6 +109,24 @@ def test_what_a_worker_tells_is_there_to_be_read(store: Database) -> None:
     assert retrainings.claim(store, "b") is None
 
 
+def test_the_time_that_is_left_goes_down_until_it_is_given_back(
+    store: Database, engine: sa.Engine
+) -> None:
+    id = retrainings.request(store, {}, None)
+    taken = take(store)
+    assert taken.seconds_left is None
+    assert retrainings.hear(store, taken, 0.5, "", 60)
+    found = retrainings.get(store, id)
+    assert found is not None
+    assert 0 < (found.seconds_left or 0) <= 60
+    with engine.begin() as connection:
+        past = datetime.now(UTC) - timedelta(seconds=5)
+        connection.execute(sa.update(retrainings.retrainings).values(ends_at=past))
+    assert 0 == getattr(retrainings.get(store, id), "seconds_left", None), "it takes longer"
+    assert retrainings.give_back(store, taken)
+    assert take(store).seconds_left is None
+
+
 def test_what_a_silent_worker_had_is_taken_again_and_no_longer_its_own(
     store: Database, engine: sa.Engine
 ) -> None:

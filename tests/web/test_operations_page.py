@@ -480,8 +480,9 @@ def test_a_retraining_is_asked_for_watched_and_its_outcome_said(
     taken = retrainings.claim(store, "a worker")
     assert taken is not None
     assert {"since": "2026-11-01"} == taken.options
-    retrainings.hear(store, taken, 0.25, "Training.\n")
+    retrainings.hear(store, taken, 0.25, "Training.\n", 600)
     expect(entry.get_by_role("progressbar")).to_have_js_property("value", 0.25)
+    expect(entry).to_contain_text("about 10 minutes left")
     figures = {"learned": 74, "better": 11, "worse": 0, "mnist_wrong": [34, 33]}
     figures |= {"suspicious": 3}
     log = "Training.\nIt is better, and serves."

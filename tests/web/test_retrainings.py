@@ -39,8 +39,10 @@ def test_what_a_worker_tells_is_shown(keeping: Flask) -> None:
     address = client.post("/retrainings", headers=ada).headers["Location"]
     taken = retrainings.claim(store, "a worker")
     assert taken is not None
-    retrainings.hear(store, taken, 0.254321, "Training.\n")
+    assert client.get(address, headers=ada).get_json()["seconds_left"] is None
+    retrainings.hear(store, taken, 0.254321, "Training.\n", 90.0)
     shown = client.get(address, headers=ada).get_json()
+    assert 80 < shown["seconds_left"] <= 90
     assert ("running", 0.254, "Training.\n", 1) == (
         shown["state"],
         shown["progress"],
@@ -59,6 +61,7 @@ def test_what_a_worker_tells_is_shown(keeping: Flask) -> None:
     assert ("promoted", "2026-11-25-12345678", {"fixed": 9}, 1.0) == (
         *(shown["state"], shown["version"], shown["figures"], shown["progress"]),
     )
+    assert shown["seconds_left"] is None
     assert "note" not in shown, "nobody waits for a worker any more"
     for name in ("requested_at", "heard_at", "finished_at"):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", shown[name]), name

@@ -277,6 +277,7 @@ export default {
   "failed": "gescheitert",
   "None was asked for yet.": "Noch wurde keines angefordert.",
   "Progress": "Fortschritt",
+  "about {0} left": "noch etwa {0}",
   "No worker has taken it yet. One runs by:": "Noch hat es kein Arbeiter genommen. Einer läuft durch:",
   "Of {0} labelled pictures {1} are answered better, {2} worse.": "Von {0} Bildern mit Angabe werden {1} besser beantwortet, {2} schlechter.",
   "Of MNIST's test set {0} wrong, before {1}.": "Von MNISTs Testmenge {0} falsch, vorher {1}.",

@@ -13,6 +13,11 @@ export function size(bytes) {
   const power = Math.min(4, Math.floor(Math.log10(Math.max(bytes, 1)) / 3));
   return `${(bytes / 1000 ** power).toLocaleString(place, { maximumFractionDigits: power ? 1 : 0 })} ${["B", "kB", "MB", "GB", "TB"][power]}`;
 }
+/** Writes a time that is left, in seconds, or in minutes from two of them on. */
+export function duration(seconds) {
+  const [unit, count] = seconds < 120 ? ["second", Math.round(seconds)] : ["minute", Math.round(seconds / 60)];
+  return count.toLocaleString(place, { style: "unit", unit, unitDisplay: "long" });
+}
 
 const RATES = ["per", "second", "seconds", "minute", "minutes", "hour", "hours", "day", "days"];
 /** Writes a limit, as `5 per minute`, in the reader's language. */

@@ -2,7 +2,7 @@
 
 import { $, h } from "./answer.js";
 import { ask } from "./ask.js";
-import { many, moment } from "./quantities.js";
+import { duration, many, moment } from "./quantities.js";
 import { below } from "./submission.js";
 import { attempt, fail } from "./trouble.js";
 import { t } from "./words.js";
@@ -40,9 +40,10 @@ function makeEntry(one) {
 }
 
 function tell({ one, head }) {
+  const left = one.seconds_left === null ? "" : ` ${t("about {0} left", duration(one.seconds_left))}`;
   const bar = h("progress", { max: 1, value: one.progress, "aria-label": t("Progress") });
   head.replaceChildren(h("b", { className: one.state === "failed" ? "bad" : "" }, t(STATES[one.state] ?? one.state)), ` · ${moment(one.requested_at)}`,
-    ...(one.requested_by ? [` · ${one.requested_by}`] : []), ...(one.state === "running" ? [" ", bar] : []), h("br"), h("span", {}, ...outcome(one)));
+    ...(one.requested_by ? [` · ${one.requested_by}`] : []), ...(one.state === "running" ? [" ", bar, left] : []), h("br"), h("span", {}, ...outcome(one)));
 }
 
 /** What came out, in a sentence. */
