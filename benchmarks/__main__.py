@@ -9,6 +9,7 @@ from benchmarks import (
     bulk,
     circle,
     conditions,
+    detecting,
     files,
     fuzz,
     in_a_row,
@@ -89,6 +90,16 @@ def main() -> None:
         "--minutes", type=float, metavar="M", help="begin no retraining of a row that ends later"
     )
     learning.set_defaults(run=_learn)
+    finding = commands.add_parser("detecting", help=detecting.__doc__)
+    finding.add_argument("mnist", type=Path, metavar="MNIST", help="folder with MNIST's four files")
+    finding.add_argument(
+        "folders",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="labelled numbers; the last unlearned",
+    )
+    finding.set_defaults(run=lambda options: detecting.main(options.mnist, options.folders))
     counting = commands.add_parser("instructions", help=instructions.__doc__)
     counting.add_argument("--write", action="store_true", help="store them, to be compared with")
     counting.set_defaults(run=lambda options: instructions.main(write=options.write))
