@@ -171,8 +171,8 @@ class ImageFile:
         if self._left_s <= 0:  # nothing was seen by its lightness; that was all it may take
             return None
         pixels, cpu_s = decoder().decode(outline.data, **asked, cpu_s=self._left_s)  # type: ignore[arg-type]
-        # Another time takes as long: better none than half of one.
-        self._left_s = self._left_s - cpu_s if 2 * cpu_s < self._left_s else 0
+        # Another time takes as long, and what is looked at in it as long again: better none.
+        self._left_s = self._left_s - cpu_s if 4 * cpu_s < self._left_s else 0
         return pixels
 
 

@@ -14,6 +14,7 @@ OWNED = 0.5  # of a part's ink, in the boxes of digits: it belongs to them
 GROWN = 0.06  # of a box's sides: digits reach out of their boxes a little
 STRAIGHT = 0.13  # across against along, as deviations from the middle of the stroke
 LEAST_PX = 4  # of ink, for what is said of a part's shape to mean anything
+MOST_PARTS = 400  # the largest: a page of noise has thousands, and each takes 0.2 ms
 
 
 class InkPart(NamedTuple):
@@ -56,10 +57,13 @@ def find_parts(page: Page, digits: Sequence[Edges]) -> list[InkPart]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
     is_owned = owned[y0 : y0 + len(inked), x0 : x0 + inked.shape[1]].view(bool)
     inside = np.bincount(labels[is_owned], minlength=count)
+    is_part = (inside < OWNED * stats[:, 4]) & (stats[:, 4] >= LEAST_PX)
+    is_part[0] = False  # the ground
+    found = np.flatnonzero(is_part)
+    if len(found) > MOST_PARTS:
+        found = np.sort(found[np.argsort(-stats[found, 4], kind="stable")[:MOST_PARTS]])
     parts = []
-    for label in np.flatnonzero((inside < OWNED * stats[:, 4]) & (stats[:, 4] >= LEAST_PX)):
-        if label == 0:
-            continue
+    for label in found:
         x, y, w, h, _ = (int(value) for value in stats[label])
         ink = labels[y : y + h, x : x + w] == label
         x, y = x + x0, y + y0
