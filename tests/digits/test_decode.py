@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from flaskapi.digits import Image
-from flaskapi.digits.decode import decode_image
+from flaskapi.digits.apart import Bounds
+from flaskapi.digits.decode import ImageFile, decode_image
 from flaskapi.errors import InvalidImageError, TooLargeError, UnsupportedImageError
 
 # Taller than wide and without symmetry: each way of turning it is another picture.
@@ -256,3 +257,22 @@ def test_photograph_is_decoded_in_its_own_halves_where_that_is_enough(side: int)
 def test_photograph_of_another_size_is_reduced_to_the_side_that_is_asked_for() -> None:
     data = encode(np.full((2250, 3000), 200, np.uint8), "JPEG")
     assert decode(data, max_pixels=10**8).shape == (768, 1024)
+
+
+@pytest.mark.parametrize(("cpu_s", "again"), [(0.14, True), (0.16, False)])
+def test_a_costly_picture_is_not_decoded_again_by_its_colours(
+    cpu_s: float, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is looked at a second time would take as long again."""
+
+    class Taking:
+        bounds = Bounds(cpu_s=0.6)
+
+        def decode(self, *_: object, **asked: object) -> tuple[Pillow.Image, float]:
+            return Pillow.fromarray(DRAWN), cpu_s
+
+    monkeypatch.setattr("flaskapi.digits.decode.decoder", Taking)
+    monkeypatch.setattr("flaskapi.digits.outline.parts.Outline.is_cheap", False)
+    file = ImageFile(encode(DRAWN), max_pixels=10**6)
+    assert file.decode(1024).views
+    assert again == bool(file.decode(1024, by_colour=True).views)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from flaskapi.digits import Digit, Image
-from flaskapi.digits.normalize import normalize_digit
+from flaskapi.digits.normalize import WIDE_PEN_PX, normalize_digit, stroke_width_px, thicken
 from flaskapi.errors import NoDigitFoundError
 
 DRAWN = [draw_digit(digit) for digit in range(10)]
@@ -153,3 +153,19 @@ def test_any_picture_gives_a_prepared_digit_or_none(image: Image) -> None:
     except NoDigitFoundError:
         return
     assert_prepared(digit)
+
+
+@pytest.mark.parametrize("radius", [1, WIDE_PEN_PX, 10])
+def test_a_wide_pen_draws_as_a_narrow_one_does(radius: int) -> None:
+    """It is drawn in bytes, and differs from floats by their rounding."""
+    ink = np.random.default_rng(0).random((40, 60), np.float32)
+    drawn = thicken(ink, 2 * radius)
+    side = 2 * radius + 1
+    pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    padded = np.pad(ink, radius)
+    assert (np.float32, padded.shape) == (drawn.dtype, drawn.shape)
+    assert np.abs(drawn - cv2.dilate(padded, pen)).max() <= 0.5 / 255 + 1e-6
+
+
+def test_no_ink_has_the_width_of_the_thinnest_stroke() -> None:
+    assert 1.0 == stroke_width_px(np.zeros((10, 10), np.uint8))

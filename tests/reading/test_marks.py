@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from flaskapi.digits.page import Edges, Page
+from flaskapi.digits.parts import MOST_PARTS, find_parts
 from flaskapi.reading.marks import correct_confidence, find_marks, find_slashes
 
 HEIGHT, STEP = 40, 44
@@ -146,3 +147,15 @@ def test_what_may_be_a_1_stays_one(text: str, tall: float, lean: float) -> None:
 def test_no_digits_have_no_marks() -> None:
     page, _ = draw("1")
     assert [] == find_marks(page, [])
+
+
+def test_of_a_page_of_specks_the_largest_are_looked_at() -> None:
+    """Thousands of them took half a second."""
+    mask = np.zeros((400, 400), np.uint8)
+    for y in range(2, 396, 8):
+        for x in range(2, 396, 8):
+            mask[y : y + 2, x : x + 2 + (y < 20)] = 1
+    parts = find_parts(Page(mask.astype(np.float32), mask, HEIGHT, (0, 0, 400, 400)), [])
+    assert len(parts) == MOST_PARTS
+    wide = {part.edges for part in parts if part.edges[2] - part.edges[0] == 3}
+    assert len(wide) == 3 * 50
