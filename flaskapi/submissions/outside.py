@@ -51,7 +51,7 @@ def stage(store: Store, kept: Sequence[Submission]) -> list[Submission]:
         return list(kept)
     known = _read_places(store, list(large))
     new = {sha256: new_name() for sha256 in large if sha256 not in known}
-    _write(store, pictures, [(place, large[sha256]) for sha256, place in new.items()])
+    write_noted(store, pictures, [(place, large[sha256]) for sha256, place in new.items()])
     for sha256, place in known.items():
         _mend(store, pictures, place, sha256, large[sha256])
     names = {large[sha256]: place for sha256, place in new.items()}
@@ -60,8 +60,12 @@ def stage(store: Store, kept: Sequence[Submission]) -> list[Submission]:
     ]
 
 
-def _write(store: Store, pictures: Pictures, new: Sequence[tuple[str, bytes]]) -> None:
-    """Note names, and write images under them."""
+def write_noted(store: Store, pictures: Pictures, new: Sequence[tuple[str, bytes]]) -> None:
+    """Note names, and write images under them, before a row says that they are there.
+
+    Raises:
+        StoreUnavailableError: the place or the database cannot be used.
+    """
     if not new:
         return
     now = datetime.now(UTC)
@@ -84,7 +88,7 @@ def _mend(store: Store, pictures: Pictures, place: str, sha256: bytes, image: by
     if pictures.read(place) == image:
         return
     name = new_name()
-    _write(store, pictures, [(name, image)])
+    write_noted(store, pictures, [(name, image)])
     moved = sa.update(images).where(images.c.sha256 == sha256, images.c.place == place)
 
     def work(connection: sa.Connection) -> None:
