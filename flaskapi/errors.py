@@ -74,6 +74,7 @@ class StoreUnavailableError(FlaskapiError):
         *,
         lasting: bool = False,
         only_keeping: bool = False,
+        lost: bool = False,
         public: str | None = None,
     ) -> None:
         """Give the reason, for the log and for operators.
@@ -81,10 +82,12 @@ class StoreUnavailableError(FlaskapiError):
         Args:
             lasting: the store does not recover by itself; a person has to act.
             only_keeping: nothing more can be kept, but stored data can be read and erased.
+            lost: one image is missing or damaged where its row says; others can be read.
             public: a text without hosts, users and paths, for callers.
         """
         super().__init__(reason)
-        self.lasting, self.only_keeping, self.public = lasting, only_keeping, public or reason
+        self.lasting, self.only_keeping, self.lost = lasting, only_keeping, lost
+        self.public = public or reason
 
 
 class ModelFileError(FlaskapiError):

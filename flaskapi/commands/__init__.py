@@ -24,6 +24,8 @@ TRAIN_EXTRA = (
     "This needs the extra 'train': .venv/bin/pip install --constraint requirements.txt "
     "--editable '.[train]'"
 )
+# The exit status of a command that did all, but for images that are missing or damaged.
+LOST_STATUS = 3
 _TRAINS = ("h5py", "keras", "onnx", "tensorflow", "tf2onnx")  # the libraries of the extra
 
 

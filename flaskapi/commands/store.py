@@ -1,4 +1,4 @@
-"""`store move`: what is kept, into another database, while the service runs."""
+"""`store`: what is kept, into another database or out of it, while the service runs."""
 
 import argparse
 import contextlib
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from flaskapi.commands import pictures
 from flaskapi.config import PACKAGE, database_url, hide_secrets, read_environment
 from flaskapi.errors import FlaskapiError
 
@@ -23,7 +24,7 @@ _EVERY_S = 0.1  # between two looks at what old processes wrote
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `store`."""
-    storing = commands.add_parser("store", help="move what is kept to another database")
+    storing = commands.add_parser("store", help="move what is kept")
     actions = storing.add_subparsers(required=True, metavar="ACTION")
     moving = actions.add_parser(
         "move",
@@ -48,6 +49,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     migrating.set_defaults(run=migrate)
     cancelling = actions.add_parser("cancel", help="give up a move that did not end")
     cancelling.set_defaults(run=cancel)
+    pictures.add_commands(actions)
 
 
 def _address(text: str) -> str:
@@ -135,6 +137,17 @@ def _in_use() -> str:
 
 
 @contextlib.contextmanager
+def alone(instance: Path) -> Iterator[dict[str, Any]]:
+    """Give what is known of a move, and let none begin meanwhile.
+
+    Raises:
+        FlaskapiError: a move is under way.
+    """
+    with _noted(instance) as note:
+        yield _read(note)
+
+
+@contextlib.contextmanager
 def _noted(instance: Path) -> Iterator[IO[str]]:
     """The file that says how far a move is, which one process at a time has."""
     path = instance / NOTE
@@ -143,7 +156,7 @@ def _noted(instance: Path) -> Iterator[IO[str]]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FlaskapiError("Another move is under way.") from None
+            raise FlaskapiError("Another command moves what is kept.") from None
         try:
             yield file
         finally:

@@ -69,6 +69,25 @@ def check_known(copied: Copied) -> None:
         )
 
 
+def find_places(folder: Path, copied: Copied) -> Iterator[tuple[str, bytes]]:
+    """The names of all images outside the database that a copy has rows of, with their SHA-256."""
+    if copied.kind == "sqlite":
+        with _opened(folder / SQLITE_FILE) as made:
+            of = {row[1] for row in made.execute("PRAGMA table_info(images)")}
+            query = "SELECT place, sha256 FROM images WHERE place IS NOT NULL"
+            yield from made.execute(query) if "place" in of else ()
+        return
+    columns = copied.columns["images"]
+    if "place" not in columns:
+        return
+    with (folder / "images.copy").open("rb") as file:
+        for line in file:  # as COPY writes them: \N for none, bytes as \\x and hexadecimal digits
+            values = dict(zip(columns, line.rstrip(b"\n").split(b"\t"), strict=True))
+            if values["place"] != rb"\N":
+                digits = values["sha256"].removeprefix(rb"\\x")
+                yield values["place"].decode(), bytes.fromhex(digits.decode())
+
+
 @said_by_a_database()
 def count_rows(url: str) -> dict[str, int]:
     """The number of rows in each table of a database; none if there is no database yet."""

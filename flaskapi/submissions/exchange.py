@@ -10,7 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from flaskapi.errors import InvalidRequestError
+from flaskapi.errors import InvalidRequestError, StoreUnavailableError
 from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.identifiers import first_id, new_id
 from flaskapi.submissions.inserts import insert
@@ -33,6 +33,13 @@ class Wanted(NamedTuple):
     until: datetime | None = None  # that moment excluded
 
 
+class Lost(NamedTuple):
+    """A submission whose image is missing or damaged outside the database."""
+
+    id: UUID
+    reason: str
+
+
 def count_wanted(store: Store, wanted: Wanted) -> int:
     """The number of chosen submissions now.
 
@@ -43,9 +50,9 @@ def count_wanted(store: Store, wanted: Wanted) -> int:
     return store.run(lambda connection: connection.execute(query).scalar_one(), reads=True)
 
 
-def read_wanted(store: Store, wanted: Wanted) -> Iterator[Submission]:
+def read_wanted(store: Store, wanted: Wanted) -> Iterator[Submission | Lost]:
     """Yield them one after the other, from the oldest to the newest, even if others are kept or
-    erased meanwhile.
+    erased meanwhile. One without its image does not end it.
 
     Raises:
         StoreUnavailableError: the store cannot be used.
@@ -68,7 +75,13 @@ def read_wanted(store: Store, wanted: Wanted) -> Iterator[Submission]:
     ids: Sequence[UUID] = [UUID(int=0)]
     while ids := find_page(ids[-1]):
         for id in ids:
-            if found := get_submission(store, id):
+            try:
+                found: Submission | Lost | None = get_submission(store, id)
+            except StoreUnavailableError as error:
+                if not error.lost:
+                    raise
+                found = Lost(id, str(error))
+            if found:
                 yield found
 
 

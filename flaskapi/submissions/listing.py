@@ -29,11 +29,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from flaskapi.errors import NotFoundError, StoreUnavailableError
+from flaskapi.errors import NotFoundError
 from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.labels import PastLabel, read_history
-from flaskapi.submissions.outside import read
+from flaskapi.submissions.outside import make_missing, read
 from flaskapi.submissions.tables import IMAGE_BYTES, images, submissions
 
 LISTED = [
@@ -220,7 +220,8 @@ def get_submission(store: Store, id: UUID) -> Submission | None:
     """Return a submission.
 
     Raises:
-        StoreUnavailableError: the database cannot be reached, or its image cannot be read.
+        StoreUnavailableError: the database cannot be reached, or its image cannot be read; it is
+            `lost` where the image is missing or damaged.
     """
     query = (
         sa.select(*submissions.c, images.c.content, images.c.media_type, images.c.place)
@@ -238,6 +239,4 @@ def get_submission(store: Store, id: UUID) -> Submission | None:
             image = read(store, place, sha256)
         if image is not None:
             return Submission(**found, image=image)
-    raise StoreUnavailableError(
-        f"The image {place} outside the database is missing.", public="The image is missing."
-    )
+    raise make_missing(place)

@@ -17,13 +17,14 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import sqlalchemy as sa
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions import Store, Submission
 from flaskapi.submissions.pictures import Pictures, new_name
-from flaskapi.submissions.tables import images, outside
+from flaskapi.submissions.tables import images, outside, submissions
 
 GRACE = timedelta(hours=1)  # in which what was written has its row, or never has
 _TOGETHER = 50
@@ -50,7 +51,7 @@ def stage(store: Store, kept: Sequence[Submission]) -> list[Submission]:
         return list(kept)
     known = _read_places(store, list(large))
     new = {sha256: new_name() for sha256 in large if sha256 not in known}
-    _write(store, pictures, [(place, large[sha256]) for sha256, place in new.items()])
+    write_noted(store, pictures, [(place, large[sha256]) for sha256, place in new.items()])
     for sha256, place in known.items():
         _mend(store, pictures, place, sha256, large[sha256])
     names = {large[sha256]: place for sha256, place in new.items()}
@@ -59,8 +60,12 @@ def stage(store: Store, kept: Sequence[Submission]) -> list[Submission]:
     ]
 
 
-def _write(store: Store, pictures: Pictures, new: Sequence[tuple[str, bytes]]) -> None:
-    """Note names, and write images under them."""
+def write_noted(store: Store, pictures: Pictures, new: Sequence[tuple[str, bytes]]) -> None:
+    """Note names, and write images under them, before a row says that they are there.
+
+    Raises:
+        StoreUnavailableError: the place or the database cannot be used.
+    """
     if not new:
         return
     now = datetime.now(UTC)
@@ -83,7 +88,7 @@ def _mend(store: Store, pictures: Pictures, place: str, sha256: bytes, image: by
     if pictures.read(place) == image:
         return
     name = new_name()
-    _write(store, pictures, [(name, image)])
+    write_noted(store, pictures, [(name, image)])
     moved = sa.update(images).where(images.c.sha256 == sha256, images.c.place == place)
 
     def work(connection: sa.Connection) -> None:
@@ -126,6 +131,7 @@ def read(store: Store, place: str, sha256: bytes) -> bytes | None:
     if content is not None and hashlib.sha256(content).digest() != sha256:
         raise StoreUnavailableError(
             f"The image {place} outside the database is damaged.",
+            lost=True,
             public="The image is damaged.",
         )
     return content
@@ -195,33 +201,45 @@ def erase_if_possible(store: Store) -> None:
         erase_noted(store)
 
 
-def list_places(store: Store) -> list[tuple[str, bytes]]:
-    """The names of all images outside the database that have a row, with their SHA-256.
+def read_again(store: Store, place: str, sha256: bytes) -> bytes | None:
+    """Read an image of a row as it was a while ago, wherever the image is now; None if it was
+    erased meanwhile.
+
+    Raises:
+        StoreUnavailableError: it cannot be read; it is `lost` where it is missing or damaged.
+    """
+    try:
+        if (content := read(store, place, sha256)) is not None:
+            return content
+    except StoreUnavailableError as error:
+        if not error.lost:
+            raise
+    query = sa.select(images.c.place, images.c.content).where(images.c.sha256 == sha256)
+    row = store.run(lambda connection: connection.execute(query).one_or_none(), reads=True)
+    if row is None or row.place is None:
+        return None if row is None else row.content
+    content = read(store, row.place, sha256)
+    if content is None:
+        raise make_missing(row.place)
+    return content
+
+
+def make_missing(place: str | None) -> StoreUnavailableError:
+    """The error of an image that is not where its row says."""
+    return StoreUnavailableError(
+        f"The image {place} outside the database is missing.",
+        lost=True,
+        public="The image is missing.",
+    )
+
+
+def find_ids(store: Store, sha256: bytes) -> list[UUID]:
+    """The submissions that have an image, the oldest first.
 
     Raises:
         StoreUnavailableError: the database cannot be read.
     """
-    query = sa.select(images.c.place, images.c.sha256).where(images.c.place.is_not(None))
-    rows = store.run(
-        lambda connection: connection.execute(query.order_by(images.c.place)).all(),
-        reads=True,
-        long=True,
-    )
-    return [(place, sha256) for place, sha256 in rows]
-
-
-def read_again(store: Store, place: str, sha256: bytes) -> bytes | None:
-    """Read an image; None if it was erased meanwhile.
-
-    Raises:
-        StoreUnavailableError: it cannot be read, or is missing.
-    """
-    content = read(store, place, sha256)
-    query = sa.select(images.c.place).where(images.c.place == place)
-    if content is None and store.run(
-        lambda connection: connection.execute(query).first(), reads=True
-    ):
-        raise StoreUnavailableError(
-            f"The image {place} outside the database is missing.", public="The image is missing."
-        )
-    return content
+    of = submissions.c
+    query = sa.select(of.id).where(of.sha256 == sha256).order_by(of.id)
+    found = store.run(lambda connection: connection.execute(query).scalars().all(), reads=True)
+    return list(found)

@@ -1,5 +1,6 @@
 """What cannot be made again is copied while the service runs, and put back whole or not at all."""
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -8,9 +9,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from databases import Postgres
 from fakes import make_submission
 from waiting import until
@@ -18,9 +21,12 @@ from waiting import until
 from flaskapi.__main__ import main, make_parser
 from flaskapi.commands import find_written
 from flaskapi.submissions.database import Database
+from flaskapi.submissions.erasing import erase
 from flaskapi.submissions.keys import find_key, make_key
 from flaskapi.submissions.listing import get_submission
+from flaskapi.submissions.outside import erase_noted
 from flaskapi.submissions.pictures import open_pictures
+from flaskapi.submissions.tables import images
 
 VERSION = "2026-01-01-00000000"
 POINTER = json.dumps({"version": VERSION, "generation": 3})
@@ -46,6 +52,19 @@ def instance(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
 def store(instance: Path) -> Iterator[Database]:
     with closing(Database(address(instance), "process")) as store:
         yield store
+
+
+@pytest.fixture
+def outside(instance: Path, store: Database) -> Path:
+    """The folder of the images outside the database."""
+    with (instance / "config.toml").open("a") as config:
+        config.write('PICTURES = "pictures"\nPICTURES_ABOVE_BYTES = 100\n')
+    store.pictures = open_pictures(str(instance / "pictures"), 100)
+    return instance / "pictures"
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def use(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -302,32 +321,91 @@ def test_of_backups_with_a_time_for_a_name_the_newest_stay(
 
 
 def test_images_outside_the_database_are_in_it_too(
-    instance: Path, store: Database, tmp_path: Path
+    instance: Path, store: Database, outside: Path, tmp_path: Path
 ) -> None:
-    with (instance / "config.toml").open("a") as config:
-        config.write('PICTURES = "pictures"\nPICTURES_ABOVE_BYTES = 100\n')
-    store.pictures = open_pictures(str(instance / "pictures"), 100)
     sent = [make_submission(image=b"%d" % n * 999) for n in range(3)]
     store.record(sent)
     assert 0 == main(["backup", str(tmp_path / "kept")])
     store.close()
     empty_again(address(instance))
-    (instance / "pictures").rename(tmp_path / "gone")
+    outside.rename(tmp_path / "gone")
     assert 0 == main(["restore", str(tmp_path / "kept")])
     assert sent == [get_submission(store, one.id) for one in sent]
 
 
-def test_a_backup_without_an_image_is_none(
-    instance: Path, store: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_backup_goes_on_where_images_are_missing_and_says_so(
+    store: Database, outside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with (instance / "config.toml").open("a") as config:
-        config.write('PICTURES = "pictures"\nPICTURES_ABOVE_BYTES = 100\n')
-    store.pictures = open_pictures(str(instance / "pictures"), 100)
+    """So does its list, and whoever restores it."""
+    sent = [make_submission(image=b"%d" % n * 999) for n in range(3)]
+    for one in sent:
+        store.record([one])
+    gone, damaged, whole = files_in(outside)
+    gone.unlink()
+    damaged.write_bytes(b"another")
+    assert 3 == main(["backup", str(tmp_path / "kept")])
+    said = capsys.readouterr()
+    assert "2 images are missing or damaged" in said.out
+    listed = json.loads((tmp_path / "kept" / "backup.json").read_text())
+    for one, path in zip(sent, (gone, damaged), strict=False):
+        assert f"Submissions: {one.id}" in said.err
+        name = path.relative_to(outside).as_posix()
+        assert [str(one.id)] == {
+            entry["image"]: entry["submissions"] for entry in listed["missing"]
+        }[name]
+    assert [whole.name] == [path.name for path in files_in(tmp_path / "kept" / "pictures")]
+    for path in (damaged, whole):
+        path.unlink()
+    assert 3 == main(["restore", str(tmp_path / "kept"), "--overwrite"])
+    assert "2 images are missing or damaged" in capsys.readouterr().out
+    assert sent[2] == get_submission(store, sent[2].id)
+
+
+def test_the_newest_backup_that_lacks_no_image_is_not_removed(
+    store: Database, outside: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backups"
     store.record([make_submission(image=b"7" * 999)])
-    (instance / "pictures").rename(tmp_path / "gone")
-    assert 1 == main(["backup", str(tmp_path / "kept")])
-    assert "is missing" in capsys.readouterr().err
-    assert not (tmp_path / "kept").exists()
+    for name in ("2026-01-01T030000Z", "2026-01-02T030000Z"):
+        assert 0 == main(["backup", str(folder / name)])
+    files_in(outside)[0].unlink()
+    assert 3 == main(["backup", str(folder), "--keep", "1"])
+    names = sorted(path.name for path in folder.iterdir())
+    assert 2 == len(names)
+    assert "2026-01-02T030000Z" == names[0]
+
+
+def test_images_that_move_or_go_while_a_backup_is_made_leave_no_hole(
+    store: Database, outside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are those of one moment; one of them was erased before its image was copied."""
+    from flaskapi.commands.backup import pictures
+
+    kept, erased, moved = (make_submission(image=b"%d" % n * 999) for n in range(3))
+    store.record([kept, erased, moved])
+    copy_pictures = pictures.copy_pictures
+
+    def change_and_copy(*arguments: Any) -> Any:
+        erase(store, erased.id)
+        lost = files_in(outside)[-1]
+        lost.write_bytes(b"another")
+        (one,) = [
+            one for one in (kept, moved) if hashlib.sha256(one.image).digest() == of[lost.name]
+        ]
+        store.record([make_submission(image=one.image)])  # mends it, under another name
+        erase_noted(store)
+        return copy_pictures(*arguments)
+
+    query = sa.select(images.c.place, images.c.sha256)
+    rows = store.run(lambda connection: connection.execute(query).all(), reads=True)
+    of = {Path(row.place).name: row.sha256 for row in rows}
+    monkeypatch.setattr(pictures, "copy_pictures", change_and_copy)
+    assert 0 == main(["backup", str(tmp_path / "kept")])
+    listed = json.loads((tmp_path / "kept" / "backup.json").read_text())
+    assert [hashlib.sha256(erased.image).hexdigest()] == listed["erased"]
+    assert 0 == main(["restore", str(tmp_path / "kept"), "--overwrite"])
+    expected = [kept, None, moved]
+    assert expected == [get_submission(store, one.id) for one in (kept, erased, moved)]
 
 
 def test_a_restore_over_rows_says_that_they_would_be_replaced_not_that_they_differ(

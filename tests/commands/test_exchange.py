@@ -18,6 +18,7 @@ from flaskapi.submissions.database import Database
 from flaskapi.submissions.engine import make_engine
 from flaskapi.submissions.identifiers import first_id
 from flaskapi.submissions.listing import get_submission
+from flaskapi.submissions.pictures import open_pictures
 from flaskapi.submissions.tables import images, labels, submissions
 
 NUMBER = {"probabilities": None, "normalized": None, "digits": [], "route": "/predict/number"}
@@ -384,6 +385,34 @@ def test_an_export_that_is_broken_off_leaves_whole_images_and_no_table(
     assert [f"{ids[0]}.png", f"{ids[2]}.png"] == [
         row["file"] for row in read_table(tmp_path / "whole" / "unlabelled.csv")
     ]
+
+
+@pytest.mark.parametrize("form", ["folder", "label-studio"])
+def test_an_export_goes_on_where_an_image_is_lost_and_says_so(
+    store: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    form: str,
+) -> None:
+    place = tmp_path / "pictures"
+    monkeypatch.setenv("FLASKAPI_PICTURES", str(place))
+    monkeypatch.setenv("FLASKAPI_PICTURES_ABOVE_BYTES", "0")
+    store.pictures = open_pictures(str(place), 0)
+    pictures = [encode(draw_digit(digit)) for digit in (1, 2, 3)]
+    ids = [keep(store, {"image": picture})[0] for picture in pictures]
+    gone, damaged, _ = sorted(path for path in place.rglob("*") if path.is_file())
+    gone.unlink()
+    damaged.write_bytes(b"another")
+    folder = tmp_path / "exported"
+    assert 3 == main(["export", str(folder), "--format", form])
+    said = capsys.readouterr()
+    assert f"{ids[0]}: The image {gone.relative_to(place)} outside the database is m" in said.err
+    assert f"{ids[1]}: The image {damaged.relative_to(place)} outside the database is d" in said.err
+    assert "0 labelled and 1 other images" in said.out
+    assert "2 are not there" in said.out
+    written = {"folder": "unlabelled.csv", "label-studio": "tasks.json"}[form]
+    assert str(ids[2]) in (folder / written).read_text()
 
 
 def test_an_import_names_each_file_that_gets_no_answer_and_keeps_the_others(

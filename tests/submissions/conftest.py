@@ -1,11 +1,13 @@
 """Each test of the store is run on SQLite and on a PostgreSQL server."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from operators import place_empty_store
+from outsides import gs_server, s3_server
 
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.engine import make_engine
@@ -26,3 +28,31 @@ def engine(url: str) -> Iterator[sa.Engine]:
     engine = make_engine(url, "process")
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def gs() -> Iterator[str]:
+    with gs_server() as address:
+        yield address
+
+
+_PLACES = itertools.count()
+
+
+@pytest.fixture(
+    params=[
+        "folder",
+        pytest.param("s3", marks=pytest.mark.process),
+    ]
+)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a place with nothing in it."""
+    if request.param == "folder":
+        return str(tmp_path / "pictures")
+    return f"{request.getfixturevalue(request.param)}/{next(_PLACES)}"

@@ -1,9 +1,8 @@
-"""Large images outside the database, in a folder and in an object store: no row without its image
+"""Large images outside the database, in a folder and in object stores: no row without its image
 and no image without its row, whenever a process is killed.
 """
 
 import hashlib
-import itertools
 import os
 import signal
 import subprocess
@@ -11,122 +10,40 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from fakes import make_submission
-from servers import free_port
-from waiting import until
+from outsides import ROOT, count_notes, large, later, names_in, rows_of
 
 from flaskapi.errors import SettingError, StoreUnavailableError
-from flaskapi.submissions import Submission
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.engine import make_engine
 from flaskapi.submissions.erasing import erase, erase_before
 from flaskapi.submissions.exchange import Wanted, keep_labelled, read_wanted
 from flaskapi.submissions.housekeeping import KeepingLimits, keep_house
 from flaskapi.submissions.listing import find_one, get_submission
-from flaskapi.submissions.outside import GRACE, erase_noted, stage
+from flaskapi.submissions.outside import erase_noted, stage
 from flaskapi.submissions.pictures import open_pictures
-from flaskapi.submissions.tables import images, outside
 
-ROOT = Path(__file__).parents[2]
 # Writes an image and erases another, and is killed at one of the steps: before or after each write
 # of the database and each of the place.
 VICTIM = """
-import os, signal, sys
+import sys
 sys.path.insert(0, "tests")
 from uuid import UUID
 from fakes import make_submission
+from outsides import die_at
 from flaskapi.submissions import pictures
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.erasing import erase
 url, place, erased, deadly = *sys.argv[1:4], int(sys.argv[4])
-step = 0
-
-def die_around(kind, name):
-    do = getattr(kind, name)
-    def step_by_step(self, *args, **options):
-        global step
-        if options.get("reads"):
-            return do(self, *args, **options)
-        for when in (0, 1):
-            step += 1
-            if step == deadly:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if when == 0:
-                done = do(self, *args, **options)
-        return done
-    setattr(kind, name, step_by_step)
-
 store = Database(url, "process", pictures=pictures.open_pictures(place, 100))
 store.check()
-for kind, name in ((Database, "run"), (pictures.Pictures, "write"), (pictures.Pictures, "erase")):
-    die_around(kind, name)
+steps = die_at(deadly)
 store.record([make_submission(image=b"written by the victim " * 99)])
 erase(store, UUID(erased))
-print(step)
+print(steps())
 """
-
-
-def later() -> datetime:
-    """When what is written now has its row, or never has."""
-    return datetime.now(UTC) + GRACE + timedelta(seconds=1)
-
-
-def large(text: str = "large", **values: Any) -> Submission:
-    return make_submission(image=text.encode() * 999, **values)
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """The server of the library moto, which speaks S3, with a bucket."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install '.[remote]'")
-    moto = Path(sys.prefix) / "bin" / "moto_server"
-    if not moto.exists():
-        reason = "moto is not installed: pip install '.[test]'"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    port = free_port()
-    environ = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    import s3fs
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        server = subprocess.Popen(
-            [moto, "-H", "127.0.0.1", "-p", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-        def make_bucket() -> bool:
-            try:
-                s3fs.S3FileSystem(skip_instance_cache=True).mkdir("digits")
-            except Exception:  # it does not listen yet
-                return False
-            return True
-
-        until(make_bucket, 120, every_s=0.5)
-        yield "s3://digits"
-        server.kill()
-        server.wait()
-
-
-_PLACES = itertools.count()
-
-
-@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.process)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a place with nothing in it."""
-    if request.param == "folder":
-        return str(tmp_path / "pictures")
-    return f"{request.getfixturevalue('s3')}/{next(_PLACES)}"
 
 
 @pytest.fixture
@@ -134,30 +51,6 @@ def store(url: str, tmp_path: Path, place: str) -> Iterator[Database]:
     store = Database(url, "process", pictures=open_pictures(place, 100))
     yield store
     store.close()
-
-
-def names_in(place: str) -> set[str]:
-    """The names of all that lies in a place."""
-    if "://" not in place:
-        root = Path(place)
-        return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-    import s3fs
-
-    root = place.removeprefix("s3://")
-    found = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False).find(root)
-    return {path.removeprefix(f"{root}/") for path in found}
-
-
-def rows_of(store: Database) -> dict[str, bytes]:
-    """The images that the database has outside: their names and SHA-256."""
-    query = sa.select(images.c.place, images.c.sha256).where(images.c.place.is_not(None))
-    rows = store.run(lambda connection: connection.execute(query).all(), reads=True)
-    return {row.place: row.sha256 for row in rows}
-
-
-def count_notes(store: Database) -> int:
-    query = sa.select(sa.func.count()).select_from(outside)
-    return store.run(lambda connection: connection.execute(query).scalar_one(), reads=True)
 
 
 def test_a_large_image_is_kept_outside_and_a_small_one_in_the_database(

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import tomllib
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from flaskapi.commands import LOST_STATUS
 from flaskapi.commands.backup.folder import (
     DATABASE,
     INSTANCE,
@@ -62,16 +64,29 @@ def _at_least_one(text: str) -> int:
     return int(text)
 
 
-def back_up(options: argparse.Namespace) -> None:
-    """Write a backup, whole or not at all; only its owner can read it."""
+def back_up(options: argparse.Namespace) -> int:
+    """Write a backup, whole or not at all; only its owner can read it. The status is 3 where images
+    outside the database are missing.
+    """
     target = options.folder.absolute()
     if options.keep is None:
-        _back_up(target)
-        return
-    _back_up(target / datetime.now(UTC).strftime(_NAMED))
-    for old in find_dated(target)[: -options.keep]:
-        shutil.rmtree(old)
-        print(f"Removed {old}.")
+        return _back_up(target)
+    status = _back_up(target / datetime.now(UTC).strftime(_NAMED))
+    there = find_dated(target)
+    whole = [path for path in there if not count_missing(path)]
+    for old in there[: -options.keep]:
+        if old not in whole[-1:]:  # the newest that lacks no image stays, however old it is
+            shutil.rmtree(old)
+            print(f"Removed {old}.")
+    return status
+
+
+def count_missing(folder: Path) -> int:
+    """The number of images that a backup lacks by its list."""
+    try:
+        return len(json.loads((folder / LIST).read_text("utf-8")).get("missing", []))
+    except ValueError:
+        return 1  # it is none that could be restored
 
 
 def find_dated(folder: Path) -> list[Path]:
@@ -85,10 +100,10 @@ def find_dated(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _back_up(target: Path) -> None:
+def _back_up(target: Path) -> int:
     from flaskapi.app import find_address, make_app, make_database
     from flaskapi.commands.backup.pictures import copy_pictures
-    from flaskapi.submissions.backup import copy_database, count_rows
+    from flaskapi.submissions.backup import copy_database, count_rows, find_places
 
     app = make_app()
     # A link is not replaced by a folder, whatever its target.
@@ -99,23 +114,34 @@ def _back_up(target: Path) -> None:
             (folder / name).mkdir(mode=0o700)
         copy_instance(Path(app.instance_path), folder / INSTANCE)
         copy_versions(app.config["VERSIONS_PATH"], folder / VERSIONS)
-        copied = None
+        copied, pictures = None, dict[str, list[Any]]()
         # Submissions from before STORE was off still exist.
         if app.config["STORE"] != "off" or count_rows(find_address(app)):
-            copied = copy_database(find_address(app), folder / DATABASE)._asdict()
+            copied = copy_database(find_address(app), folder / DATABASE)
             # After the rows: the images of all of them are there, but of those erased since.
+            places = find_places(folder / DATABASE, copied)
             with contextlib.closing(make_database(app)) as store:
-                copy_pictures(store, folder / PICTURES)
-        write_list(folder, copied)
+                pictures = copy_pictures(store, folder / PICTURES, places)
+        write_list(folder, copied._asdict() if copied else None, pictures)
         check_whole(folder)
-    rows = sum(copied["rows"].values()) if copied else 0
+    rows = sum(copied.rows.values()) if copied else 0
     print(f"Wrote {target}: {rows:,} rows. All files match their checksums.")
+    return _tell_missing(pictures.get("missing", []))
 
 
-def restore(options: argparse.Namespace) -> None:
-    """Restore a backup, after all of it was checked."""
+def _tell_missing(missing: list[Any]) -> int:
+    """Say which images a backup lacks. Returns the exit status."""
+    if not missing:
+        return 0
+    many = "1 image is" if len(missing) == 1 else f"{len(missing):,} images are"
+    print(f"It is not complete: {many} missing or damaged outside the database. {LIST} names them.")
+    return LOST_STATUS
+
+
+def restore(options: argparse.Namespace) -> int:
+    """Restore a backup, after all of it was checked. The status is 3 where it lacks images."""
     from flaskapi.app import find_address, make_app, make_database
-    from flaskapi.commands.backup.pictures import put_back_pictures
+    from flaskapi.commands.backup.pictures import erase_again, put_back_pictures
     from flaskapi.submissions.backup import Copied, check_known, count_rows, put_back
 
     folder = options.folder.absolute()
@@ -144,7 +170,10 @@ def restore(options: argparse.Namespace) -> None:
         now = count_rows(address)
         if any(now[name] != rows for name, rows in copied.rows.items()):
             print("Meanwhile the service has kept more submissions.")
+        with contextlib.closing(make_database(app)) as store:
+            erase_again(store, listed["erased"])
     print(f"Restored the backup of {listed['made_at']}. Restart the service: deploy/roll.")
+    return _tell_missing(listed["missing"])
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:

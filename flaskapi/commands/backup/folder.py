@@ -107,15 +107,20 @@ def _copy(source: Path, target: Path, mode: int) -> None:
         own.unlink(missing_ok=True)
 
 
-def write_list(folder: Path, database: dict[str, Any] | None) -> None:
-    """Write the list of a backup: each file's size and SHA-256, the rows of the database."""
+def write_list(
+    folder: Path, database: dict[str, Any] | None, pictures: dict[str, list[Any]]
+) -> None:
+    """Write the list of a backup: each file's size and SHA-256, the rows of the database, and which
+    images are not there.
+    """
     files = {
         str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": digest(path)}
         for path in find_files(folder)
     }
     form = FORMAT if (folder / PICTURES).exists() else 1
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    document = {"format": form, "made_at": made_at, "database": database, "files": files}
+    document = {"format": form, "made_at": made_at, "database": database, **pictures}
+    document["files"] = files
     with open(
         folder / LIST, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
     ) as file:
@@ -132,6 +137,7 @@ def check_whole(folder: Path) -> dict[str, Any]:
         listed: dict[str, Any] = json.loads((folder / LIST).read_text("utf-8"))
         form, files = listed["format"], listed["files"]
         listed["made_at"], listed["database"]
+        listed = {"missing": [], "erased": []} | listed  # older ones do not say
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FlaskapiError(f"{folder} is not a backup: it has no {LIST}.") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flaskapi.commands import load_service, load_settings, open_store, read_moment
+from flaskapi.commands import LOST_STATUS, load_service, load_settings, open_store, read_moment
 from flaskapi.errors import FlaskapiError
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def export(options: argparse.Namespace) -> int:
-    """Write what was kept into a folder; the status is 1 where an image could not be written."""
+    """Write what was kept into a folder; the status is 1 where an image could not be written, and 3
+    where one is lost.
+    """
     from flaskapi.commands.exchange.exports import export
     from flaskapi.commands.exchange.label_studio import export_tasks
     from flaskapi.submissions.exchange import Wanted
@@ -95,6 +97,9 @@ def export(options: argparse.Namespace) -> int:
         f"Wrote {done.labelled:,} labelled and {done.unlabelled:,} other images into "
         f"{options.folder}."
     )
+    if done.lost:
+        print(f"{done.lost:,} are not there, for their images are missing or damaged.")
+        return LOST_STATUS
     return 1 if done.failed else 0
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from flaskapi.digits.convert import convert_to_png
 from flaskapi.errors import FlaskapiError
 from flaskapi.submissions import Store, Submission
-from flaskapi.submissions.exchange import Wanted, count_wanted, read_wanted
+from flaskapi.submissions.exchange import Lost, Wanted, count_wanted, read_wanted
 
 LABELLED, UNLABELLED = "labels.csv", "unlabelled.csv"
 COLUMNS = (
@@ -46,11 +46,12 @@ _ENDINGS = {
 
 
 class Exported(NamedTuple):
-    """How many images were written, and how many could not be."""
+    """How many images were written, how many could not be, and how many were lost."""
 
     labelled: int
     unlabelled: int
     failed: int
+    lost: int
 
 
 def export(store: Store, folder: Path, wanted: Wanted, *, original: bool = False) -> Exported:
@@ -69,7 +70,7 @@ def export(store: Store, folder: Path, wanted: Wanted, *, original: bool = False
         OSError: it cannot be written into.
     """
     make_folder(folder)
-    counts, failed = {LABELLED: 0, UNLABELLED: 0}, 0
+    counts, failed, lost = {LABELLED: 0, UNLABELLED: 0}, 0, 0
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(
             tqdm(total=count_wanted(store, wanted), unit=" images", disable=None)
@@ -79,8 +80,12 @@ def export(store: Store, folder: Path, wanted: Wanted, *, original: bool = False
         ]
         tables = {name: stack.enter_context(_table(folder / name)) for name in names}
         for one in read_wanted(store, wanted):
-            table = LABELLED if one.label else UNLABELLED
             progress.update()
+            if isinstance(one, Lost):
+                tell_lost(one)
+                lost += 1
+                continue
+            table = LABELLED if one.label else UNLABELLED
             if table not in tables:  # its label was withdrawn meanwhile
                 continue
             content = one.image if original else to_png(one)
@@ -92,7 +97,7 @@ def export(store: Store, folder: Path, wanted: Wanted, *, original: bool = False
                 path.write_bytes(content)
             tables[table].writerow(_row(one, name))
             counts[table] += 1
-    return Exported(counts[LABELLED], counts[UNLABELLED], failed)
+    return Exported(counts[LABELLED], counts[UNLABELLED], failed, lost)
 
 
 def _row(one: Submission, name: str) -> tuple[Any, ...]:
@@ -133,6 +138,11 @@ def to_png(one: Submission) -> bytes | None:
     except Exception as error:  # Pillow says in many ways that a file is damaged
         tqdm.write(f"error: {one.id}: cannot be made a PNG: {error}", file=sys.stderr)
         return None
+
+
+def tell_lost(one: Lost) -> None:
+    """Say that an image is not in the export, for it is nowhere."""
+    tqdm.write(f"error: {one.id}: {one.reason}", file=sys.stderr)
 
 
 def as_evaluated(said: str, lines: list[str] | None) -> str:

@@ -15,6 +15,7 @@ from flaskapi.commands.exchange.exports import (
     Exported,
     as_evaluated,
     make_folder,
+    tell_lost,
     to_png,
     whole,
 )
@@ -22,7 +23,7 @@ from flaskapi.digits.decode import read_layout
 from flaskapi.digits.encode import data_url
 from flaskapi.labels import NONE
 from flaskapi.submissions import Store, Submission
-from flaskapi.submissions.exchange import Wanted, count_wanted, read_wanted
+from flaskapi.submissions.exchange import Lost, Wanted, count_wanted, read_wanted
 
 TASKS, CONFIG = "tasks.json", "label_config.xml"
 _IMAGE = '<Image name="image" value="$image" zoom="true" zoomControl="true"/>'
@@ -55,7 +56,7 @@ def export_tasks(store: Store, folder: Path, wanted: Wanted) -> Exported:
         OSError: it cannot be written into.
     """
     make_folder(folder)
-    done = Exported(0, 0, 0)
+    done = Exported(0, 0, 0, 0)
     with (
         whole(folder / TASKS) as path,
         path.open("w", encoding="utf-8") as file,
@@ -64,6 +65,10 @@ def export_tasks(store: Store, folder: Path, wanted: Wanted) -> Exported:
         before = "[\n"
         for one in read_wanted(store, wanted):
             progress.update()
+            if isinstance(one, Lost):
+                tell_lost(one)
+                done = done._replace(lost=done.lost + 1)
+                continue
             if wanted.labelled and not one.label:  # it was withdrawn meanwhile
                 continue
             if (png := to_png(one)) is None:
