@@ -77,6 +77,14 @@ def main() -> None:
         help=f"so many labels of each, at most {circle.LABELS}; {circle.COUNTS} by default",
     )
     learning.add_argument(
+        "--ordinary",
+        type=int,
+        choices=range(21),
+        default=20,
+        metavar="N",
+        help="real circles without gain; %(default)s by default",
+    )
+    learning.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="keeps each row, to go on from"
     )
     instead = learning.add_mutually_exclusive_group()
@@ -193,7 +201,9 @@ def _learn(options: argparse.Namespace) -> None:
     elif options.row:
         in_a_row.main(options.data, options.row, options.minutes, options.checkpoint)
     else:
-        circle.main(options.data, options.hands, options.counts, options.checkpoint)
+        circle.main(
+            options.data, options.hands, options.counts, options.ordinary, options.checkpoint
+        )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """Retrainings on seven hands that the shipped model reads badly, with forty labels and two hundred;
-and a thousand circles in which nothing is to be gained, drawn from recorded answers.
+and circles in which nothing is to be gained: real ones, and a thousand drawn from recorded answers.
 """
 
 import hashlib
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MODEL = ROOT / "models" / "my_model.h5"
 COUNTS, LABELS, FRESH = (40, 200), 200, 400
 CIRCLES, FIRST, MORE, LOOKS = 1000, 40, 20, 10  # labels at first, and more for each look after it
+ORDINARY = 800  # digits of ordinary handwriting: for twenty circles, or to draw circles from
 UNCERTAIN_BELOW = 0.95
 COLUMNS = (
     "hand",
@@ -71,13 +72,16 @@ HANDS = {
 }
 
 
-def main(data: Path, hands: int, counts: Sequence[int], checkpoint: Path | None) -> None:
+def main(
+    data: Path, hands: int, counts: Sequence[int], ordinary: int, checkpoint: Path | None
+) -> None:
     """Print a table of the hands, a row as it comes, and how often a circle without gain promotes.
 
     Args:
         data: where MNIST lies.
         hands: how many of the seven.
         counts: how many labels of each; all but the last `FRESH` digits of a hand are for labels.
+        ordinary: how many real circles without gain, at most 20.
         checkpoint: keeps each result; what is there is not measured again.
     """
     tried = Tried(data)
@@ -85,8 +89,13 @@ def main(data: Path, hands: int, counts: Sequence[int], checkpoint: Path | None)
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
     for name, hand in list(HANDS.items())[:hands]:
         for count in counts:
-            row = kept.measure(f"{name}, {count}", partial(retrain_on, tried, name, hand, count))
+            row = kept.measure(
+                f"{name}, {count}", partial(retrain_on_hand, tried, name, hand, count)
+            )
             print(row, flush=True)
+    for place in range(ordinary):
+        measure = partial(retrain_on_ordinary, tried, place)
+        print(kept.measure(f"ordinary, {place}", measure), flush=True)
     changes = kept.measure("without gain", partial(record_changes, tried))
     for how, fair in (("as recorded", False), ("with sides drawn by a coin", True)):
         share = simulate(np.array(changes), np.random.default_rng(0), fair=fair)
@@ -136,7 +145,7 @@ class Tried:
 
 def record_changes(tried: Tried) -> list[int]:
     """Whether a copy answers each of 800 ordinary digits better, 1, or worse, -1, or neither."""
-    ordinary = to_examples(*(part[-800:] for part in tried.held_out))
+    ordinary = to_examples(*(part[-ORDINARY:] for part in tried.held_out))
     crossed = cross(tried.finetuner, ordinary, lambda share: None)
     pairs = pair_answers(*crossed, to_arrays(ordinary)[1], [""] * len(ordinary), UNCERTAIN_BELOW)
     return [int(np.sign(rank(after) - rank(before))) for before, after in pairs]
@@ -186,12 +195,26 @@ def to_examples(images: Bytes, labels: Bytes) -> list[Example]:
     ]
 
 
-def retrain_on(tried: Tried, name: str, hand: Hand, count: int) -> str:
-    """Retrain on some labels, and say what came of it, as a row of the table."""
-    finetuner = tried.finetuner
+def retrain_on_hand(tried: Tried, name: str, hand: Hand, count: int) -> str:
+    """Retrain on some labels of a hand."""
     written, known = tried.draw(name, hand)
     examples = to_examples(written[:count], known[:count])
-    fresh = written[LABELS:], known[LABELS:]
+    return _retrain_on(tried, name, examples, (written[LABELS:], known[LABELS:]))
+
+
+def retrain_on_ordinary(tried: Tried, place: int) -> str:
+    """Retrain on forty labels of ordinary handwriting, of which next to nothing is to be gained."""
+    images, labels = tried.held_out
+    begin = len(images) - ORDINARY + place * FIRST
+    examples = to_examples(images[begin : begin + FIRST], labels[begin : begin + FIRST])
+    return _retrain_on(tried, "ordinary", examples, (images[:FRESH], labels[:FRESH]))
+
+
+def _retrain_on(
+    tried: Tried, name: str, examples: list[Example], fresh: tuple[Bytes, Bytes]
+) -> str:
+    """Retrain, and say what came of it, as a row of the table."""
+    finetuner = tried.finetuner
     started_s = time.perf_counter()
     labels = to_arrays(examples)[1]
     crossed = cross(finetuner, examples, lambda share: None)

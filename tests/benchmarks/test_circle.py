@@ -47,12 +47,13 @@ def test_each_row_is_printed_and_kept_before_the_next_is_measured(
             raise KeyboardInterrupt
         return f"| {name} | {count} |"
 
-    monkeypatch.setattr(circle, "retrain_on", measure)
+    monkeypatch.setattr(circle, "retrain_on_hand", measure)
+    monkeypatch.setattr(circle, "retrain_on_ordinary", lambda tried, place: "| ordinary |")
     monkeypatch.setattr(circle, "record_changes", lambda tried: [0] * 300)
     with pytest.raises(KeyboardInterrupt):
-        circle.main(tmp_path, 2, (40, 200), tmp_path / "rows")
+        circle.main(tmp_path, 2, (40, 200), 1, tmp_path / "rows")
     assert 2 + 2 == len(capsys.readouterr().out.splitlines())
-    circle.main(tmp_path, 2, (40, 200), tmp_path / "rows")
+    circle.main(tmp_path, 2, (40, 200), 1, tmp_path / "rows")
     first, second = list(circle.HANDS)[:2]
     assert [(first, 40), (first, 200), (second, 40), (second, 40), (second, 200)] == measured
     lines = capsys.readouterr().out.splitlines()
