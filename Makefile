@@ -43,7 +43,7 @@ scale: .venv/all ## measure what docs/scaling.md reports (under 15 minutes); DAT
 		else echo "Several instances are not measured: this checkout has no benchmarks/instances.py."; fi
 
 fuzz: .venv/all ## throw made-up input at each way in, MINUTES=1 each
-	$(BIN)/python -m benchmarks fuzz --minutes $(or $(MINUTES),1)
+	nice -n 19 $(BIN)/python -m benchmarks fuzz --minutes $(or $(MINUTES),1)
 
 lock: .venv/all ## pin what serving needs with the hashes of its files: deploy/requirements-serve.txt (minutes)
 	$(BIN)/python deploy/lock
