@@ -196,7 +196,9 @@ def _fill_sqlite(url: str, count: int, now: datetime) -> None:
     connection = sqlite3.connect(url.removeprefix("sqlite:///"))
     connection.execute("PRAGMA synchronous = OFF")
     images = _make_images()
-    connection.executemany("INSERT INTO images VALUES (?, ?, ?)", images)
+    connection.executemany(
+        "INSERT INTO images (sha256, media_type, content) VALUES (?, ?, ?)", images
+    )
     rows = (
         (row[0].hex, row[1].strftime("%Y-%m-%d %H:%M:%S.%f"), *row[2:])
         for row in _make_rows(count, now, images)
@@ -215,7 +217,9 @@ def _fill_postgresql(url: str, count: int, now: datetime) -> None:
     _make_tables(url)
     images = _make_images()
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
-        cursor.executemany("INSERT INTO images VALUES (%s, %s, %s)", images)
+        cursor.executemany(
+            "INSERT INTO images (sha256, media_type, content) VALUES (%s, %s, %s)", images
+        )
         with cursor.copy(
             f"COPY submissions ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
         ) as copy:  # type: ignore[arg-type]
