@@ -39,6 +39,13 @@ def png(width: int, height: int, *, bits: int = 8, colours: int = 0, rows: bytes
     )
 
 
+def claiming(kind: bytes) -> bytes:
+    """A small grey PNG, one of whose chunks says that it has 2 GB."""
+    whole = png_with(png_chunk(b"tIME", bytes(7)))
+    at = whole.index(kind) - 4
+    return whole[:at] + struct.pack(">L", (1 << 31) + 150) + whole[at + 4 :]
+
+
 def png_with(*chunks: bytes) -> bytes:
     """A drawn digit as a PNG, with more chunks behind its header."""
     data = encode(DRAWN)
@@ -196,6 +203,9 @@ REFUSED: dict[str, Maker] = {
 }
 # Each may be answered in any way, within the bounds.
 BOUNDED: dict[str, Maker] = {
+    "png-claims-rows": lambda: claiming(b"IDAT"),
+    "png-claims-end": lambda: claiming(b"IEND"),
+    "png-claims-time": lambda: claiming(b"tIME"),
     "png-ztxt": lambda: png_with(png_chunk(b"zTXt", ZTXT + zeros(100 << 20))),
     "png-ztxt-many": lambda: png_with(png_chunk(b"zTXt", ZTXT + zeros(1 << 20)) * 64),
     "png-itxt": lambda: png_with(png_chunk(b"iTXt", ITXT + zeros(100 << 20))),

@@ -23,6 +23,8 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 def read(data: bytes) -> Outline:
     """Read the chunks of a PNG. Of an animated one the first picture counts."""
     chunks, is_as_needed, place = _walk(data)
+    is_whole = chunks[-1][0] == b"IEND" and place <= len(data)
+    end = min(place, len(data))
     if chunks[0][0] != b"IHDR" or chunks[0][2] - chunks[0][1] < 13:
         raise damaged()
     width, height = struct.unpack_from(">2L", data, _START + 8)
@@ -32,19 +34,21 @@ def read(data: bytes) -> Outline:
         "PNG",
         width,
         height,
-        data[:place] if is_as_needed else _needed(data, chunks),
-        place,
+        data[:end] if is_as_needed else _needed(data, chunks),
+        end,
         width * height * channels * (2 if wide else 1) + len(data),
         _orientation(data, chunks),
-        # 8 bits, luminance alone, not interlaced.
+        # 8 bits, luminance alone, not interlaced; and whole: OpenCV makes room for as much as a chunk
+        # says that it has, be it 2 GB in a file of 300 bytes.
         is_grey=(data[_START + 16], colours, data[_START + 20]) == (8, 0, 0)
+        and is_whole
         and all(kind != b"tRNS" for kind, _, _ in chunks),
     )
 
 
 def _walk(data: bytes) -> tuple[list[tuple[bytes, int, int]], bool, int]:
     """Kind, start and end of each chunk's content, whether all chunks are needed, and where they
-    end.
+    end, as they say.
     """
     chunks, place, is_as_needed = [], _START, True
     while place + 8 <= len(data):
@@ -58,7 +62,7 @@ def _walk(data: bytes) -> tuple[list[tuple[bytes, int, int]], bool, int]:
             raise too_many("chunks", _MOST_CHUNKS)
     if not chunks:
         raise damaged()
-    return chunks, is_as_needed and len(chunks) <= _FEW_CHUNKS, min(place, len(data))
+    return chunks, is_as_needed and len(chunks) <= _FEW_CHUNKS, place
 
 
 def _needed(data: bytes, chunks: list[tuple[bytes, int, int]]) -> bytes:
