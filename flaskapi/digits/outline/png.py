@@ -38,8 +38,8 @@ def read(data: bytes) -> Outline:
         end,
         width * height * channels * (2 if wide else 1) + len(data),
         _orientation(data, chunks),
-        # 8 bits, luminance alone, not interlaced; and whole: OpenCV makes room for as much as a chunk
-        # says that it has, be it 2 GB in a file of 300 bytes.
+        # 8 bits, luminance alone, not interlaced; and whole: OpenCV makes room for as much as a
+        # chunk says that it has, be it 2 GB in a file of 300 bytes.
         is_grey=(data[_START + 16], colours, data[_START + 20]) == (8, 0, 0)
         and is_whole
         and all(kind != b"tRNS" for kind, _, _ in chunks),
