@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from waiting import command_line
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.prefix) / "bin"
 MODULES = "mpm_event authz_core authz_host alias env headers reqtimeout setenvif unique_id"
@@ -59,11 +61,7 @@ class Server(NamedTuple):
         children = (
             Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         )
-        return [
-            int(child)
-            for child in children
-            if b"(wsgi:" in Path(f"/proc/{child}/cmdline").read_bytes()
-        ]
+        return [int(child) for child in children if b"(wsgi:" in command_line(child)]
 
 
 class Place(NamedTuple):

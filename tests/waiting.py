@@ -1,5 +1,6 @@
 """Waiting for what happens elsewhere: until it is so, not for a time."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,12 +40,16 @@ def pass_time(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def command_line(process: int | str) -> bytes:
+    """What a process is called; nothing where it has ended, also while this reads."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""
+
+
 def is_gone(process: int) -> bool:
     """Whether a process has ended; one that nobody has waited for yet has."""
-    try:
-        return not Path(f"/proc/{process}/cmdline").read_bytes()
-    except OSError:
-        return True
+    return not command_line(process)
 
 
 def is_waiting(process: int) -> bool:

@@ -21,7 +21,7 @@ from archives import make_zip
 from fakes import draw_digit, encode
 from model_files import MODELS, make_other
 from servers import Server, apache
-from waiting import until
+from waiting import command_line, until
 
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.keys import make_key
@@ -211,11 +211,7 @@ def test_a_version_that_breaks_while_it_serves_is_rolled_back_in_every_process_a
 def test_promote_says_which_process_does_not_follow(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (idle,) = [
-        pid
-        for pid in place.server.daemons()
-        if b"(wsgi:flaskapi-" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    (idle,) = [pid for pid in place.server.daemons() if b"(wsgi:flaskapi-" in command_line(pid)]
     os.kill(idle, signal.SIGSTOP)
     try:
         place.registry.promote(place.names[7], "ann")

@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 from databases import Postgres
 from fakes import make_submission
-from waiting import PATIENCE_S, pass_time, until
+from waiting import PATIENCE_S, command_line, pass_time, until
 
 from flaskapi.errors import StoreUnavailableError
 from flaskapi.submissions.database import Database
@@ -183,13 +183,6 @@ def test_what_was_answered_survives_the_killing_of_postgresql(
     engine = make_engine(url, "process")
     check_all_are_there_and_whole(tmp_path, engine)
     engine.dispose()
-
-
-def command_line(process: int) -> bytes:
-    """What a process is called; nothing where it has ended."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{process}/cmdline").read_bytes()
-    return b""
 
 
 @pytest.mark.postgres

@@ -19,7 +19,7 @@ import pyarrow.parquet
 import pytest
 from archives import make_tar, make_zip
 from fakes import draw_digit, encode
-from waiting import is_gone, is_waiting, until
+from waiting import command_line, is_gone, is_waiting, until
 
 from flaskapi import create_app
 from flaskapi.__main__ import main
@@ -357,7 +357,7 @@ def test_a_name_that_a_terminal_would_obey_is_quoted(
 
 def children(process: "subprocess.Popen[bytes]") -> Iterator[int]:
     for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+        if b"spawn_main" in command_line(child):
             yield int(child)
 
 

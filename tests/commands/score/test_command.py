@@ -15,7 +15,7 @@ import pytest
 from archives import make_tar, make_tar_gz, make_zip
 from fakes import draw_digit, encode
 from PIL import Image
-from waiting import until
+from waiting import command_line, until
 
 from flaskapi import create_app
 from flaskapi.__main__ import main
@@ -242,7 +242,7 @@ def test_a_process_that_is_killed_is_said_and_nothing_hangs(tmp_path: Path) -> N
     until(lambda: [*tmp_path.glob("out/predictions/part*")], PATIENCE_S)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for child in children:
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+        if b"spawn_main" in command_line(child):
             os.kill(int(child), signal.SIGKILL)
     _, err = process.communicate(timeout=60)
     assert 1 == process.returncode
