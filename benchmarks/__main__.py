@@ -22,6 +22,7 @@ from benchmarks import (
     promotions,
     reading,
     resilience,
+    retraining,
     rows,
     scaling,
     score,
@@ -93,6 +94,9 @@ def main() -> None:
     )
     instead.add_argument(
         "--row", type=int, metavar="N", help="N retrainings in a row, instead, such as 30"
+    )
+    instead.add_argument(
+        "--time", action="store_true", help="what a retraining takes of time and memory, instead"
     )
     learning.add_argument(
         "--minutes", type=float, metavar="M", help="begin no retraining of a row that ends later"
@@ -198,6 +202,8 @@ def _learn(options: argparse.Namespace) -> None:
     """The benchmarks of the circle."""
     if options.poison:
         poison.main(options.data, options.poison, options.checkpoint)
+    elif options.time:
+        retraining.main(options.data)
     elif options.row:
         in_a_row.main(options.data, options.row, options.minutes, options.checkpoint)
     else:

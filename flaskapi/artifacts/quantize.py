@@ -40,6 +40,7 @@ CHECKED = 5000, 1000  # others, to compare answers on
 CALIBRATION_PAGES, CHECKED_PAGES = 200, 1000  # of a detector; the latter show 5,000 digits
 SURE = 0.95  # below it an answer is `uncertain`, by default
 THERE = 0.5  # presence above which a digit is there
+_TOGETHER = 50  # pictures that are answered at once; more take memory, and no less time
 
 # Of the digits, at most so many may be named otherwise, and cross `SURE` in either direction.
 NAMED_OTHERWISE, CROSSING = 0.004, 0.02
@@ -211,7 +212,7 @@ def answer(compiled: Path, images: Floats) -> Floats:
     """
     session = onnxruntime.InferenceSession(compiled, providers=["CPUExecutionProvider"])
     (source,) = session.get_inputs()
-    batches = np.array_split(_as_taken(images, source), -(-len(images) // 250))
+    batches = np.array_split(_as_taken(images, source), -(-len(images) // _TOGETHER))
     return np.concatenate([session.run(None, {source.name: batch})[0] for batch in batches])
 
 
@@ -226,7 +227,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime ship
 
     def __init__(self, name: str, images: Floats) -> None:
         self._name = name
-        self._batches: Iterator[Floats] = iter(np.array_split(images, -(-len(images) // 50)))
+        self._batches: Iterator[Floats] = iter(np.array_split(images, -(-len(images) // _TOGETHER)))
 
     def get_next(self) -> dict[str, Floats] | None:
         batch = next(self._batches, None)

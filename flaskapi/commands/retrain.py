@@ -50,7 +50,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="also write a page with pictures of suspicious labels and changed answers",
     )
     add("--no-promote", action="store_true", help="make a version, but do not promote it")
-    add("--steps", type=_count, metavar="N", help="batches to train with (400)")
+    add("--steps", type=_count, metavar="N", help="batches of each training (160)")
     add("--seed", type=int, default=0, metavar="N", help="random seed (0)")
     add(
         "--json",

@@ -128,7 +128,6 @@ def retrain(
         crossed = _train(
             registry.artifact(pointer.version), dataset, chosen.learned, order, artifact, progress
         )
-        progress(TRAINED, "Compiling the candidate.")
         candidate = load_classifier(artifact, Path(folder))
         ids = sorted({str(id) for one in chosen.learned for id in one.ids})
         version = registry.add(artifact, submissions=ids)
@@ -220,12 +219,14 @@ def _train(
     target: Path,
     progress: Progress,
 ) -> Crossed:
-    """Train for each fold on all others, then the candidate on all.
+    """Train for each fold on all others, then the candidate on all, which is compiled beside the
+    target: TensorFlow is here already.
 
     Neither side is compiled for the folds, so that neither is rounded.
     """
     # Not at the top: it takes seconds, and a dry run needs none of it.
     from flaskapi.artifacts.artifact import save_artifact
+    from flaskapi.artifacts.compile import compile_artifact
     from flaskapi.training.finetune import Finetuner, FinetuneRecipe
 
     recipe = FinetuneRecipe(seed=order.seed)
@@ -238,6 +239,8 @@ def _train(
     )
     model, card = finetuner.finish(candidate, arrays)
     save_artifact(model, card, target)
+    progress(TRAINED, "Compiling the candidate.")
+    compile_artifact(target, target.with_suffix(".onnx"))
     return crossed
 
 

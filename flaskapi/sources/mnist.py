@@ -44,7 +44,7 @@ class Dataset(NamedTuple):
         """
         digest = hashlib.sha256()
         for array in self:
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 

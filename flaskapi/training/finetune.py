@@ -29,6 +29,7 @@ RATE = 3e-4  # the optimizer's largest step, less than that of a training's gent
 EMA_MOMENTUM = 0.98  # what is kept is the mean of about the last fifty steps
 OUTLIERS = 2_000  # drawn once, varied in each step
 HELD_OUT = 12  # of so many of MNIST's training images one, as in a training: 5,000
+DESCRIBED = 10_000  # of the training images, which tells any share to within 0.01
 STEPPED = 0.6  # of the time that a copy takes, about, its steps take; the rest is the way back
 # Of the way from the weights that serve to those that were learned, the longest first.
 SHARES = (1.0, 0.75, 0.5, 0.25)
@@ -96,8 +97,7 @@ class Finetuner:
         self._varied = self._shape(
             augment(images, self._labels, np.random.default_rng(recipe.seed))
         )
-        kept = order[validation:]
-        self._known = dataset.train_images[kept], dataset.train_labels[kept]
+        self._known = order[validation:]  # places of the images to learn from
         self._before: Weights = self._model.get_weights()
         self._allowed = self._count_wrong()[0] + round(MNIST_NOISE * 2 * validation)
         self._rehearsal = self._draw_rehearsal()
@@ -171,7 +171,7 @@ class Finetuner:
             "share": learned.share,
             "temperature": temperature,
         }
-        mixed = _mix_digits(self._known, labelled, recipe.labelled_share)
+        mixed = _mix_digits(self._take(self._known[:DESCRIBED]), labelled, recipe.labelled_share)
         reference = {"reference": describe_digits(*mixed, augmented=True)}
         card = _card(self._source, self._dataset, len(self._labels), model, how)
         return model, card | reference
@@ -201,7 +201,7 @@ class Finetuner:
 
     def _draw_rehearsal(self) -> list[tuple[Bytes, Floats]]:
         """MNIST and pictures of no digit for every step, with the model's answers to them."""
-        recipe, (images, labels) = self._recipe, self._known
+        recipe, (images, labels) = self._recipe, self._take(self._known)
         rng = np.random.default_rng(recipe.seed)
         outliers = draw_outliers(OUTLIERS, images, labels, rng)
         digits = recipe.batch_size - round(recipe.batch_size * recipe.labelled_share)
@@ -220,8 +220,12 @@ class Finetuner:
             )
             pixels = np.rint(255 * drawn).astype(np.uint8)
             seen = self._shape(pixels.astype(np.float32) / np.float32(255))
-            batches.append((pixels, np.asarray(self._model(seen, training=False))))
+            batches.append((pixels, self._model.predict_on_batch(seen)))
         return batches
+
+    def _take(self, places: npt.NDArray[np.integer]) -> tuple[Bytes, Bytes]:
+        """Some of MNIST's training images, and their labels."""
+        return self._dataset.train_images[places], self._dataset.train_labels[places]
 
     def _compile(self) -> None:
         for layer in self._model.layers:
@@ -243,7 +247,7 @@ class Finetuner:
 
     def _predict(self, pixels: Floats) -> Floats:
         batches = np.array_split(pixels, -(-len(pixels) // 500)) if len(pixels) else []
-        answers = [np.asarray(self._model(batch, training=False)) for batch in batches]
+        answers = [self._model.predict_on_batch(batch) for batch in batches]
         return np.concatenate([np.zeros((0, 10), np.float32), *answers])
 
     def _shape(self, pixels: Floats) -> Floats:

@@ -1,7 +1,5 @@
 """A model is judged by every image, and the table shows what it took for what."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -22,7 +20,7 @@ class CornerModel:
         self.input_shape = (None, *shape)
         self.asked: list[Floats] = []
 
-    def predict(self, batch: Floats, **_: Any) -> Floats:
+    def predict_on_batch(self, batch: Floats) -> Floats:
         self.asked.append(batch)
         return np.eye(10, dtype=np.float32)[
             (batch.reshape(len(batch), -1)[:, 0] * 25).round().astype(int)
@@ -65,3 +63,11 @@ def test_a_person_can_read_the_table() -> None:
     assert "0 1 2 3 4 5 6 7 8 9 (said)" == " ".join(said.split())
     assert "4 is . . . . 94 . . . . 5" == " ".join(rows[4].split())
     assert 10 == len(rows)
+
+
+def test_more_images_than_are_answered_at_once_are_all_counted() -> None:
+    digits = np.arange(1203) % 10
+    model = CornerModel(784)
+    evaluation = evaluate(model, images_of(*digits), digits.astype(np.uint8))
+    assert (1203, 0) == (evaluation.total, evaluation.errors)
+    assert 1203 == sum(len(batch) for batch in model.asked) > len(model.asked[0])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from labelled import normalize, write_digit, write_otherwise
 
+from flaskapi.__main__ import main
 from flaskapi.artifacts.artifact import read_card, save_artifact
 from flaskapi.artifacts.card import render_card
 from flaskapi.artifacts.keras_file import load_artifact
@@ -188,3 +189,13 @@ def test_the_temperature_of_a_copy_divides_its_logits(
     cold = finetuner.classify(Learned(finetuner.serving.weights, 1.0, 2.0), images)
     expected = np.sqrt(plain) / np.sqrt(plain).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(cold, expected, atol=1e-4)
+
+
+def test_the_help_and_the_documentation_say_how_many_batches_it_takes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["retrain", "--help"])
+    said = f"batches of each training ({FinetuneRecipe().steps})"
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert said in (SHIPPED.parents[1] / "docs" / "versions.md").read_text("utf-8")
