@@ -146,7 +146,8 @@ class Tried:
 def record_changes(tried: Tried) -> list[int]:
     """Whether a copy answers each of 800 ordinary digits better, 1, or worse, -1, or neither."""
     ordinary = to_examples(*(part[-ORDINARY:] for part in tried.held_out))
-    crossed = cross(tried.finetuner, ordinary, lambda share: None)
+    share = tried.finetuner.learn(to_arrays(ordinary)).share
+    crossed = cross(tried.finetuner, ordinary, share, lambda share: None)
     pairs = pair_answers(*crossed, to_arrays(ordinary)[1], [""] * len(ordinary), UNCERTAIN_BELOW)
     return [int(np.sign(rank(after) - rank(before))) for before, after in pairs]
 
@@ -217,8 +218,8 @@ def _retrain_on(
     finetuner = tried.finetuner
     started_s = time.perf_counter()
     labels = to_arrays(examples)[1]
-    crossed = cross(finetuner, examples, lambda share: None)
     candidate = finetuner.learn(to_arrays(examples))
+    crossed = cross(finetuner, examples, candidate.share, lambda share: None)
     took_s = time.perf_counter() - started_s
     pairs = pair_answers(*crossed, labels, [""] * len(examples), UNCERTAIN_BELOW)
     serving, new = (CopyOf(finetuner, one) for one in (finetuner.serving, candidate))

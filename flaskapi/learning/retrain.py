@@ -219,8 +219,8 @@ def _train(
     target: Path,
     progress: Progress,
 ) -> Crossed:
-    """Train for each fold on all others, then the candidate on all, which is compiled beside the
-    target: TensorFlow is here already.
+    """Train the candidate on all, and for each fold a copy on all others. The candidate is compiled
+    beside the target: TensorFlow is here already.
 
     Neither side is compiled for the folds, so that neither is rounded.
     """
@@ -232,10 +232,13 @@ def _train(
     recipe = FinetuneRecipe(seed=order.seed)
     recipe = recipe if order.steps is None else recipe._replace(steps=order.steps)
     finetuner = Finetuner(source, dataset, recipe)
-    crossed = cross(finetuner, learned, lambda share: progress(_between(CROSSED * share), ""))
     arrays = to_arrays(learned)
-    candidate = finetuner.learn(
-        arrays, lambda share: progress(_between(CROSSED + (1 - CROSSED) * share), "")
+    candidate = finetuner.learn(arrays, lambda share: progress(_between((1 - CROSSED) * share), ""))
+    crossed = cross(
+        finetuner,
+        learned,
+        candidate.share,
+        lambda share: progress(_between(1 - CROSSED + CROSSED * share), ""),
     )
     model, card = finetuner.finish(candidate, arrays)
     save_artifact(model, card, target)
@@ -254,9 +257,17 @@ def _tell_part(told: Callable[[float], None], done: int, parts: int, share: floa
 
 
 def cross(
-    finetuner: "Finetuner", examples: Sequence[Example], told: Callable[[float], None]
+    finetuner: "Finetuner",
+    examples: Sequence[Example],
+    share: float,
+    told: Callable[[float], None],
 ) -> Crossed:
-    """Ask of each example the model that serves, and a copy that has learned all other folds."""
+    """Ask of each example the model that serves, and a copy that has learned all other folds.
+
+    Args:
+        share: of its way, what each copy keeps: as much as the candidate, whose evidence this is.
+        told: is told how much is done, 0 to 1.
+    """
     pixels, labels = to_arrays(examples)
     folds = np.array(assign_folds(examples))
     there = sorted(set(folds.tolist()))
@@ -267,6 +278,7 @@ def cross(
         copy = finetuner.learn(
             (pixels[others], labels[others]),
             partial(_tell_part, told, done, len(there)),
+            share=share,
         )
         after[~others] = ask(CopyOf(finetuner, copy), pixels[~others])
     return Crossed(before, after)

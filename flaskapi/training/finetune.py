@@ -113,6 +113,8 @@ class Finetuner:
         self,
         labelled: tuple[Bytes, Bytes],
         progress: Callable[[float], None] = lambda share: None,
+        *,
+        share: float | None = None,
     ) -> Learned:
         """Train a copy, then go back as far as the held-out digits require.
 
@@ -122,6 +124,7 @@ class Finetuner:
         Args:
             labelled: `uint8 (n, 28, 28)`, 255 the ink, and `uint8 (n,)`, 0 to 9, or `NO_DIGIT`.
             progress: called with the share of the time that is over, 0 to 1, about.
+            share: of the way, what to keep; None: as much as the held-out digits allow.
         """
         model, recipe = self._model, self._recipe
         for variable, value in zip(model.variables, self._start, strict=True):
@@ -140,7 +143,7 @@ class Finetuner:
             )
             progress(STEPPED * (step + 1) / recipe.steps)
         model.optimizer.finalize_variable_values(model.trainable_variables)
-        learned = self._go_back(model.get_weights())
+        learned = self._go_back(model.get_weights(), SHARES if share is None else (share,))
         progress(1.0)
         return learned
 
@@ -176,9 +179,11 @@ class Finetuner:
         card = _card(self._source, self._dataset, len(self._labels), model, how)
         return model, card | reference
 
-    def _go_back(self, after: Weights) -> Learned:
-        """Find the longest share of the way at which held-out digits are read as well."""
-        for share in (*SHARES, 0.0):
+    def _go_back(self, after: Weights, shares: Sequence[float]) -> Learned:
+        """Find the longest share of the way at which held-out digits are read as well; of a single
+        one that is not asked.
+        """
+        for share in shares if len(shares) == 1 else (*shares, 0.0):
             weights = [
                 old + np.float32(share) * (new - old)
                 for old, new in zip(self._before, after, strict=True)

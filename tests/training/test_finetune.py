@@ -191,6 +191,20 @@ def test_the_temperature_of_a_copy_divides_its_logits(
     np.testing.assert_allclose(cold, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_copy_goes_as_far_as_it_is_told(
+    share: float, dataset: Dataset, labelled: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """As those do whose answers are the candidate's evidence."""
+    finetuner = Finetuner(SHIPPED, dataset, RECIPE._replace(steps=2))
+    whole, part = (finetuner.learn(labelled, share=far) for far in (1.0, share))
+    assert share == part.share
+    for old, new, between in zip(
+        finetuner.serving.weights, whole.weights, part.weights, strict=True
+    ):
+        np.testing.assert_allclose(between, old + share * (new - old), atol=1e-5)
+
+
 def test_the_help_and_the_documentation_say_how_many_batches_it_takes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
