@@ -7,6 +7,7 @@ one transaction that sees one moment, so no program of the server's version is n
 import contextlib
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from psycopg import sql
 from flaskapi.errors import FlaskapiError
 from flaskapi.submissions.engine import make_engine
 from flaskapi.submissions.migrate import bring_up_to_date, find_revision, known_revisions
+from flaskapi.submissions.replaced import note_replaced, remember_replaced, stage_sqlite
 from flaskapi.submissions.tables import metadata
 
 SQLITE_FILE = "submissions.db"
@@ -112,7 +114,7 @@ def count_rows(url: str) -> dict[str, int]:
 @said_by_a_database()
 def put_back(url: str, folder: Path, copied: Copied) -> None:
     """Replace the whole content of a database by a copy, in one transaction, and bring its tables
-    up to date.
+    up to date. Images outside the database that have no row any more are noted, to be erased.
 
     Raises:
         FlaskapiError: the number of rows differs from the copy's record, or the database cannot be
@@ -179,10 +181,14 @@ def _put_back_sqlite(path: Path, copy: Path, copied: Copied) -> None:
     engine = make_engine(f"sqlite:///{path}", "power")
     engine.connect().close()  # makes the file where there is none
     engine.dispose()
-    with _opened(copy) as source, _opened(path) as target:
-        found = _look_at(source)
-        if found.rows != copied.rows:
+    with _opened(copy) as source:
+        if _look_at(source).rows != copied.rows:
             raise FlaskapiError("The backup's database is not the one in the backup's list.")
+    with (
+        tempfile.TemporaryDirectory(prefix=".restore-", dir=path.parent) as folder,
+        _opened(stage_sqlite(copy, path, Path(folder))) as source,
+        _opened(path) as target,
+    ):
         source.backup(target)
         target.execute("PRAGMA journal_mode = WAL")
         # What was there before is in no log any more, as soon as nobody reads from it.
@@ -240,6 +246,7 @@ def _put_back_postgresql(engine: sa.Engine, folder: Path, copied: Copied) -> Non
         driver = _driver(connection)
         with driver.transaction():
             driver.execute("SET LOCAL statement_timeout = 0")
+            remember_replaced(driver)
             tables = [table.name for table in metadata.sorted_tables]
             driver.execute(
                 sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(map(sql.Identifier, tables)))
@@ -247,6 +254,7 @@ def _put_back_postgresql(engine: sa.Engine, folder: Path, copied: Copied) -> Non
             for table in tables:
                 if table in copied.rows:
                     _copy_in(driver, table, copied, folder / f"{table}.copy")
+            note_replaced(driver)
 
 
 def _copy_in(driver: "psycopg.Connection[Any]", table: str, copied: Copied, path: Path) -> None:

@@ -16,15 +16,17 @@ import pytest
 import sqlalchemy as sa
 from databases import Postgres
 from fakes import make_submission
+from outsides import later
 from waiting import until
 
 from flaskapi.__main__ import main, make_parser
 from flaskapi.commands import find_written
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.erasing import erase
+from flaskapi.submissions.housekeeping import KeepingLimits, keep_house
 from flaskapi.submissions.keys import find_key, make_key
 from flaskapi.submissions.listing import get_submission
-from flaskapi.submissions.outside import erase_noted
+from flaskapi.submissions.outside import erase_noted, stage
 from flaskapi.submissions.pictures import open_pictures
 from flaskapi.submissions.tables import images
 
@@ -415,3 +417,24 @@ def test_a_restore_over_rows_says_that_they_would_be_replaced_not_that_they_diff
     assert 0 == main(["backup", str(tmp_path / "kept")])
     assert 1 == main(["restore", str(tmp_path / "kept")])
     assert "These would be replaced: rows in the table images" in capsys.readouterr().err
+
+
+def test_a_restore_erases_images_outside_that_are_newer_than_the_backup(
+    instance: Path, store: Database, outside: Path
+) -> None:
+    """And keeps those of the backup, and the one that is being written."""
+    kept, newer = (make_submission(image=name * 999) for name in (b"kept", b"newer"))
+    store.record([kept])
+    assert 0 == main(["backup", str(instance.parent / "kept")])
+    there = set(files_in(outside))
+    store.record([newer])
+    (written,) = stage(store, [make_submission(image=b"written" * 999)])
+    assert 3 == len(files_in(outside))
+    assert 0 == main(["restore", str(instance.parent / "kept"), "--overwrite"])
+    assert there | {outside / str(written.place)} == set(files_in(outside))
+    store.record([written])
+    assert [kept, None, written._replace(place=None)] == [
+        get_submission(store, one.id) for one in (kept, newer, written)
+    ]
+    keep_house(store, KeepingLimits(), later())
+    assert 2 == len(files_in(outside))

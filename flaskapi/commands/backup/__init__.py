@@ -143,6 +143,7 @@ def restore(options: argparse.Namespace) -> int:
     from flaskapi.app import find_address, make_app, make_database
     from flaskapi.commands.backup.pictures import erase_again, put_back_pictures
     from flaskapi.submissions.backup import Copied, check_known, count_rows, put_back
+    from flaskapi.submissions.outside import erase_if_possible
 
     folder = options.folder.absolute()
     listed = check_whole(folder)
@@ -172,6 +173,7 @@ def restore(options: argparse.Namespace) -> int:
             print("Meanwhile the service has kept more submissions.")
         with contextlib.closing(make_database(app)) as store:
             erase_again(store, listed["erased"])
+            erase_if_possible(store)
     print(f"Restored the backup of {listed['made_at']}. Restart the service: deploy/roll.")
     return _tell_missing(listed["missing"])
 

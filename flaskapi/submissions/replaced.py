@@ -1,0 +1,89 @@
+"""Images outside the database whose rows a restore replaces: they are noted, and then erased.
+
+Notes of images that are being written stay as they are: their rows may come after the restore.
+"""
+
+import contextlib
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from flaskapi.submissions.engine import make_engine
+from flaskapi.submissions.migrate import bring_up_to_date
+
+# Of the notes and the rows that are replaced; a backup's own note of the same image gives way.
+_NOTE = (
+    "INSERT INTO outside (place, noted_at, erasing) SELECT place, noted_at, erasing FROM replaced "
+    "WHERE true ON CONFLICT (place) DO UPDATE SET erasing = outside.erasing OR excluded.erasing"
+)
+_KEEP = "DELETE FROM outside WHERE place IN (SELECT place FROM images WHERE place IS NOT NULL)"
+
+
+def remember_replaced(connection: "psycopg.Connection[Any]") -> None:
+    """Remember, until the end of this transaction of PostgreSQL, what is outside now. Nobody writes
+    from here on.
+    """
+    for statement in (
+        "LOCK TABLE images, outside IN ACCESS EXCLUSIVE MODE",
+        "CREATE TEMPORARY TABLE replaced ON COMMIT DROP AS "
+        "SELECT place, noted_at, erasing FROM outside UNION ALL "
+        "SELECT place, now(), true FROM images WHERE place IS NOT NULL",
+    ):
+        connection.execute(statement)
+
+
+def note_replaced(connection: "psycopg.Connection[Any]") -> None:
+    """Note of what was remembered all that has no row now."""
+    for statement in (_NOTE, _KEEP):
+        connection.execute(statement)
+
+
+def stage_sqlite(copy: Path, target: Path, folder: Path) -> Path:
+    """Note in a copy of SQLite's file what is outside for the file that it is going to replace.
+
+    What is written to that file between this and the replacement is not noted.
+
+    Args:
+        copy: stays as it is.
+        target: the file to be replaced.
+        folder: for a file of the size of the copy.
+
+    Returns:
+        The file to replace the target by: the copy itself where there is nothing to note.
+    """
+    if not _has_any(target):
+        return copy
+    staged = folder / copy.name
+    shutil.copyfile(copy, staged)
+    engine = make_engine(f"sqlite:///{staged}", "process")
+    bring_up_to_date(engine)
+    engine.dispose()
+    with contextlib.closing(sqlite3.connect(staged, isolation_level=None)) as made:
+        made.execute("ATTACH DATABASE ? AS old", [str(target)])
+        made.execute("BEGIN IMMEDIATE")
+        made.execute(
+            "CREATE TEMPORARY TABLE replaced AS SELECT place, noted_at, erasing FROM old.outside "
+            "UNION ALL SELECT place, CURRENT_TIMESTAMP, true FROM old.images "
+            "WHERE place IS NOT NULL"
+        )
+        for statement in (_NOTE, _KEEP):
+            made.execute(statement)
+        made.execute("COMMIT")
+        made.execute("PRAGMA main.journal_mode = DELETE")  # one file, without a log beside it
+    return staged
+
+
+def _has_any(target: Path) -> bool:
+    """Whether a file of SQLite has notes of images outside, or rows of them. One that cannot be
+    read, as it may be damaged, has none.
+    """
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM outside) OR "
+        "EXISTS (SELECT 1 FROM images WHERE place IS NOT NULL)"
+    )
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(target)) as made:
+        return bool(made.execute(query).fetchone()[0])
+    return False
