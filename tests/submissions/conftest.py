@@ -49,6 +49,7 @@ _PLACES = itertools.count()
     params=[
         "folder",
         pytest.param("s3", marks=pytest.mark.process),
+        pytest.param("gs", marks=pytest.mark.process),
     ]
 )
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:

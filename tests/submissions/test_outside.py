@@ -149,6 +149,7 @@ def test_nothing_is_kept_that_cannot_be_written_and_erasing_is_made_up_for(
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("place", ["folder", "s3"], indirect=True)
 def test_whenever_a_process_is_killed_there_is_neither_a_hole_nor_an_orphan(
     store: Database, url: str, place: str
 ) -> None:
