@@ -130,7 +130,7 @@ class Instance:
     def processes(self) -> list[int]:
         """Apache and all that it started, also what those started."""
         assert self.server
-        return [*_family(self.server.process.pid)]
+        return [*family(self.server.process.pid)]
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all processes, Apache's own first."""
@@ -160,18 +160,19 @@ class Cluster(NamedTuple):
 def family_cpu_s(pid: int) -> float:
     """What a process and all below it have taken of the processor since they began."""
     ticks = 0
-    for one in _family(pid):
+    for one in family(pid):
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
             ticks += sum(map(int, fields[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _family(pid: int) -> Iterator[int]:
+def family(pid: int) -> Iterator[int]:
+    """A process and all below it."""
     yield pid
     with contextlib.suppress(OSError):
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            yield from _family(int(child))
+            yield from family(int(child))
 
 
 @contextlib.contextmanager

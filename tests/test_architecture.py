@@ -29,7 +29,7 @@ HOMES = {
     **{name: {"web"} for name in ("prometheus_client", "flask_limiter", "limits")},
     "flask": {"web", "app"},
     **{name: {"evaluation"} for name in ("jinja2", "markupsafe")},
-    **{name: {"commands"} for name in ("tqdm", "pyarrow")},
+    **{name: {"commands"} for name in ("tqdm", "pyarrow", "ray")},
     "fsspec": {"commands", "submissions"},
     **{name: {"submissions"} for name in ("sqlalchemy", "alembic", "psycopg")},
 }

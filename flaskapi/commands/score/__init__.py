@@ -41,6 +41,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="K/N",
         help="do only this share of the work, such as 3/16",
     )
+    scoring.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="use the machines of this Ray cluster, such as 10.0.0.1:6379 or auto",
+    )
     scoring.set_defaults(run=score)
 
 
@@ -57,6 +62,7 @@ def score(options: argparse.Namespace) -> int:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "OPENCV_FOR_THREADS_NUM": "1",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns of what a later version will do
     }
     from flaskapi.commands.predict.writers import check_form
 
@@ -64,11 +70,13 @@ def score(options: argparse.Namespace) -> int:
     from flaskapi.commands.score.command import ScoreOrder, score_sources
 
     processes = options.processes
+    if options.ray and processes is not None:
+        raise FlaskapiError("--processes is of this machine; with --ray the cluster says how many.")
     if processes is None:
         processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     if processes < 1:
         raise FlaskapiError(f"--processes is {processes}; it must be at least 1.")
     route: Route = "number" if options.number else "digit"
     return score_sources(
-        ScoreOrder(options.sources, options.target, route, processes, options.shard)
+        ScoreOrder(options.sources, options.target, route, processes, options.shard, options.ray)
     )

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -30,6 +30,10 @@ from flaskapi.reading.many import Route
 
 GO_ON = "The finished parts stay; the same command goes on after them."
 MANIFEST = "manifest.json"
+RAY_EXTRA = (
+    "--ray needs the extra 'ray', on every machine of the cluster: .venv/bin/pip install "
+    "--constraint requirements.txt --editable '.[ray]'"
+)
 Job = tuple[ScoreTask, int]  # with how many of its parts are done
 _AHEAD = 2  # tasks that wait for each process
 _LOOK_S = 0.5
@@ -43,6 +47,7 @@ class ScoreOrder(NamedTuple):
     route: Route
     processes: int
     shard: tuple[int, int]  # the first of two is 1, 2
+    cluster: str | None = None  # the address of a Ray cluster; None: processes of this machine
 
 
 def score_sources(order: ScoreOrder) -> int:
@@ -58,12 +63,22 @@ def score_sources(order: ScoreOrder) -> int:
         jobs = _Jobs(order, _agree(order, work))
     except UnreachableError as error:
         raise FlaskapiError(str(error)) from error
-    if order.processes == 1:
+    if order.cluster:
+        counted = _find_cluster()(jobs, work, order.cluster)
+    elif order.processes == 1:
         scorer = Scorer(work, reader, config["MAX_REQUEST_BYTES"])
         counted = _score_here(jobs, scorer)
     else:
         counted = _score_by_processes(jobs, work, order.processes)
     return _watch(counted, jobs)
+
+
+def _find_cluster() -> Callable[[Iterable[Job], ScoreWork, str], Iterator[Counts]]:
+    try:
+        from flaskapi.commands.score.cluster import score_on_cluster
+    except ImportError as error:
+        raise FlaskapiError(f"{error.name or error} is not installed. {RAY_EXTRA}") from error
+    return score_on_cluster
 
 
 def _watch(counted: Iterator[Counts], jobs: "_Jobs") -> int:

@@ -28,13 +28,6 @@ PATIENCE_S = 240  # for thousands of pictures, on a machine that has much else t
 MEMBERS = [(f"{place:05}.png", DIGITS[place % 10]) for place in range(14_000)]
 
 
-@pytest.fixture(autouse=True)
-def _own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
-        # As the command sets them, so that they do not outlive the test.
-        monkeypatch.setenv(name, "1")
-
-
 @pytest.fixture
 def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of a few rows, so that few pictures make many."""

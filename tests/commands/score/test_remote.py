@@ -69,8 +69,6 @@ def make_bucket(server: Moto, name: str, monkeypatch: pytest.MonkeyPatch) -> str
     """An empty bucket; the settings are those that every client of S3 reads."""
     for key, value in {**SETTINGS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}"}.items():
         monkeypatch.setenv(key, value)
-    for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
-        monkeypatch.setenv(key, "1")
     s3fs.S3FileSystem.clear_instance_cache()
     s3fs.S3FileSystem().mkdir(name)
     return f"s3://{name}"
