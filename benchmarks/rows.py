@@ -1,5 +1,5 @@
-"""A million submissions over a month: how long statistics and pages take, on SQLite and on
-PostgreSQL.
+"""A million submissions over a month: how long statistics, pages and erasing the oldest day take,
+on SQLite and on PostgreSQL.
 """
 
 import itertools
@@ -22,6 +22,7 @@ from uuid import UUID
 import psycopg
 
 from flaskapi.submissions.database import Database
+from flaskapi.submissions.erasing import erase_before
 from flaskapi.submissions.listing import Filters, find_page
 from flaskapi.submissions.statistics import count_days
 from flaskapi.submissions.tables import submissions
@@ -31,7 +32,8 @@ from tests.fakes import draw_digit, encode
 ROWS, DAYS = 1_000_000, 30
 # Which took the old one's place at two thirds of the time.
 OLD, NEW = ("2026-09-30-0a1b2c3d", "2026-11-22-087f17e4")
-IMAGES = 1000
+SEEN = 1000  # different pictures as the network sees them; each row has an image of its own
+PICTURE = encode(draw_digit(7, side=28))
 COLUMNS = [column.name for column in submissions.c]
 KINDS = (
     "uuid timestamptz bytea varchar uuid varchar float8 bool varchar json "
@@ -104,6 +106,9 @@ def _measure(store: Database, now: datetime) -> None:
     for took_ms, filters, found in sorted(pages, key=lambda page: -page[0])[:5]:
         given = {name: str(value) for name, value in filters._asdict().items() if value is not None}
         print(f"{took_ms:9.1f}    {found:3} rows of {given}")
+    took_ms, erased = _time(lambda: erase_before(store, now - timedelta(days=DAYS - 1)))
+    rate = 1000 * erased / took_ms
+    print(f"{took_ms:9.0f}  the oldest day is erased: {erased:,} rows, {rate:,.0f} a second")
     store.close()
 
 
@@ -130,17 +135,17 @@ def _time(work: Callable[[], Any]) -> tuple[float, Any]:
     return 1000 * (time.perf_counter() - began_s), result
 
 
-def _make_images() -> list[Row]:
-    pictures = [encode(draw_digit(7, side=28)) + b"%d" % number for number in range(IMAGES)]
-    return [(sha256(picture).digest(), "image/png", picture) for picture in pictures]
+def _make_image(number: int) -> Row:
+    picture = PICTURE + b"%d" % number
+    return sha256(picture).digest(), "image/png", picture
 
 
-def _make_rows(count: int, now: datetime, images: list[Row]) -> Iterator[Row]:
+def _make_rows(count: int, now: datetime) -> Iterator[Row]:
     """Submissions, evenly over the days: a tenth are numbers, 2 % uncertain, 5 % labelled, and of
     those 1 in 20 otherwise.
     """
     rng = random.Random(0)
-    seen = [rng.randbytes(784) for _ in range(IMAGES)]
+    seen = [rng.randbytes(784) for _ in range(SEEN)]
     probabilities, step = (
         json.dumps([0.0] * 7 + [0.9997, 0.0, 0.0003]),
         timedelta(days=DAYS) / count,
@@ -174,7 +179,7 @@ def _make_rows(count: int, now: datetime, images: list[Row]) -> Iterator[Row]:
         yield (
             id,
             moment,
-            images[number % IMAGES][0],
+            _make_image(number)[0],
             "/predict/number" if is_number else "/predict" if chance < 0.7 else "/predict/batch",
             None,
             answer,
@@ -182,7 +187,7 @@ def _make_rows(count: int, now: datetime, images: list[Row]) -> Iterator[Row]:
             confidence < 0.95,
             OLD if number < count * 2 / 3 else NEW,
             None if is_number else probabilities,
-            None if is_number else seen[number % IMAGES],
+            None if is_number else seen[number % SEEN],
             '["5550123"]' if is_number else None,
             json.dumps([BOX] * 7) if is_number else None,
             *traits,
@@ -195,13 +200,13 @@ def _fill_sqlite(url: str, count: int, now: datetime) -> None:
     _make_tables(url)
     connection = sqlite3.connect(url.removeprefix("sqlite:///"))
     connection.execute("PRAGMA synchronous = OFF")
-    images = _make_images()
     connection.executemany(
-        "INSERT INTO images (sha256, media_type, content) VALUES (?, ?, ?)", images
+        "INSERT INTO images (sha256, media_type, content) VALUES (?, ?, ?)",
+        map(_make_image, range(count)),
     )
     rows = (
         (row[0].hex, row[1].strftime("%Y-%m-%d %H:%M:%S.%f"), *row[2:])
-        for row in _make_rows(count, now, images)
+        for row in _make_rows(count, now)
     )
     connection.executemany(
         f"INSERT INTO submissions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})",
@@ -215,16 +220,18 @@ def _fill_sqlite(url: str, count: int, now: datetime) -> None:
 
 def _fill_postgresql(url: str, count: int, now: datetime) -> None:
     _make_tables(url)
-    images = _make_images()
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO images (sha256, media_type, content) VALUES (%s, %s, %s)", images
-        )
+        with cursor.copy(
+            "COPY images (sha256, media_type, content) FROM STDIN (FORMAT BINARY)"
+        ) as copy:
+            copy.set_types(["bytea", "varchar", "bytea"])
+            for number in range(count):
+                copy.write_row(_make_image(number))
         with cursor.copy(
             f"COPY submissions ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
         ) as copy:  # type: ignore[arg-type]
             copy.set_types(KINDS.split())
-            for row in _make_rows(count, now, images):
+            for row in _make_rows(count, now):
                 copy.write_row(row)
         cursor.execute(_SHADOWS)
     with psycopg.connect(url, autocommit=True) as connection:

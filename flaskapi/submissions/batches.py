@@ -1,8 +1,8 @@
-"""Requests with many images that a worker answers later: the body as it was sent, who takes it,
-and the answers as far as they are known.
+"""Requests with many images that a worker answers later: the body as sent, the worker, and the
+answers so far.
 
 A worker keeps each group of answers with their images in one transaction. If it is killed, another
-goes on after the last group: no image is answered twice, none is left out.
+continues after the last group, so that no image is answered twice or left out.
 """
 
 import zlib
@@ -22,9 +22,9 @@ from flaskapi.submissions.tables import batch_pieces, batches
 
 ARRIVING, DONE = "arriving", "done"
 SENT, ANSWERED = "sent", "answered"
-SILENT = timedelta(minutes=1)  # after which a worker that was not heard of is given up
+SILENT = timedelta(minutes=1)  # without a report, after which a worker is given up
 MOST_ATTEMPTS = 3  # without a single answer between them
-ARRIVES_WITHIN = timedelta(hours=1)  # what has not arrived by then never does
+ARRIVES_WITHIN = timedelta(hours=1)  # later, a body counts as abandoned
 PIECE_BYTES = 1 << 18
 _FULL_RETRY_S = 60
 _LEASES = Leases(batches, SILENT, MOST_ATTEMPTS, "batch worker")
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
     id: UUID
     requested_at: datetime
-    key_name: str | None  # of who sent it; None: without a key
+    key_name: str | None  # of the sender; None: sent without a key
     request: dict[str, Any]
     state: str  # `arriving`, `requested`, `running`, `done` or `failed`
     attempts: int  # workers that took it since the last answer
@@ -51,7 +51,7 @@ class Batch(NamedTuple):
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it still takes, at the pace of its worker; None if that cannot be told."""
+        """The time left at the pace of its worker; None if that is unknown."""
         if self.state != RUNNING or not (self.images and self.taken_at and self.heard_at):
             return None
         done = self.answered - self.taken_answered
@@ -76,7 +76,7 @@ class Sender(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """How much of one sender is kept at once."""
+    """How much is kept of one sender at once."""
 
     batches: int
     bytes: int  # of bodies and answers
@@ -89,7 +89,7 @@ class LostError(Exception):
 def begin(
     store: Store, id: UUID, request: dict[str, Any], sender: Sender, size: int, allowed: Allowed
 ) -> None:
-    """Take in a batch whose body `send` brings and `admit` completes; until then no worker sees it.
+    """Begin a batch. `send` brings its body and `admit` completes it; no worker sees it before.
 
     Args:
         size: of the body, in bytes.
@@ -132,7 +132,7 @@ def begin(
 
 
 def send(store: Store, id: UUID, body: IO[bytes]) -> None:
-    """Keep the body of a batch, a piece at a time, so that nobody waits long for it.
+    """Keep the body of a batch piece by piece, so that other writers never wait long.
 
     Raises:
         StoreUnavailableError: it cannot be kept.
@@ -167,8 +167,8 @@ def get(store: Store, id: UUID) -> Batch | None:
 
 
 def erase(store: Store, id: UUID) -> bool:
-    """Erase a batch with its body and its answers; a worker that has it stops. Tells whether it
-    was there. Images that were kept stay.
+    """Erase a batch with its body and its answers. Its worker stops; its images stay. False if
+    there is no such batch.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
@@ -182,8 +182,8 @@ def erase(store: Store, id: UUID) -> bool:
 
 
 def expire(store: Store, keep: timedelta, now: datetime) -> int:
-    """Erase what ended so long ago, or was requested then and nobody works on it; and what never
-    arrived. Gives how many there were.
+    """Erase batches that ended long ago, that no worker has taken for as long, or whose body never
+    arrived. Returns their number.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
@@ -224,7 +224,7 @@ def read_pieces(store: Store, id: UUID, part: str) -> Iterator[bytes]:
 
 
 def claim(store: Store, worker: str) -> Batch | None:
-    """Take the oldest batch that nobody works on; see `Leases.claim`.
+    """Take the oldest batch that no worker has; see `Leases.claim`.
 
     Raises:
         StoreUnavailableError: the database cannot be reached or written.
@@ -245,7 +245,7 @@ def claim(store: Store, worker: str) -> Batch | None:
 
 
 def count(store: Store, taken: Batch, images: int) -> Batch:
-    """Note how many images there are.
+    """Store the number of images.
 
     Raises:
         LostError: it is not the worker's any more.

@@ -1,6 +1,4 @@
-"""How workers take what was requested: each row by one worker, and again where that worker is not
-heard of any more.
-"""
+"""How workers take requests: one worker takes a row; if it falls silent, another takes it again."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,10 +14,10 @@ Row = sa.Row[Any]
 
 
 class Outlook(NamedTuple):
-    """What is to be known of the requests of a table from outside."""
+    """The state of a table's requests, for callers that are no workers."""
 
-    waiting: int  # that nobody has taken yet
-    worker_is_alive: bool | None  # whether any was heard of lately; None: there never was one
+    waiting: int  # for a worker
+    worker_is_alive: bool | None  # whether one has reported lately; None: none ever did
 
 
 class Leases(NamedTuple):
@@ -28,9 +26,9 @@ class Leases(NamedTuple):
     """
 
     table: sa.Table
-    silent: timedelta  # after which a worker that was not heard of is given up
+    silent: timedelta  # without a report, after which a worker is given up
     most_attempts: int
-    worker: str  # the row of `chores` that says until when one is thought alive
+    worker: str  # the row of `chores` that says until when one counts as alive
 
     def claim(
         self,
@@ -39,11 +37,11 @@ class Leases(NamedTuple):
         taken: Callable[[Row, datetime], Mapping[str, Any]],
         given_up: Callable[[Row], Mapping[str, Any]],
     ) -> Row | None:
-        """Take the oldest request that nobody works on; one that was taken too often, by workers
-        that were not heard of again, has failed.
+        """Take the oldest request that no worker has. A request fails if too many workers took it
+        and then fell silent.
 
-        Of several workers that ask at once one gets it: it is the one whose update finds the row
-        as it was read.
+        If several workers ask at once, the one whose update still finds the row as it was read
+        gets it.
 
         Args:
             worker: the name of the one that asks.
@@ -84,7 +82,7 @@ class Leases(NamedTuple):
         return store.run(work)
 
     def mine(self, row: Any) -> sa.ColumnElement[bool]:
-        """Whether a row still is that of the worker who took it, by what `claim` gave."""
+        """Whether a row still belongs to the worker that got it from `claim`."""
         of = self.table.c
         return sa.and_(
             of.id == row.id,
@@ -94,8 +92,7 @@ class Leases(NamedTuple):
         )
 
     def update(self, store: Store, row: Any, change: Mapping[str, Any]) -> bool:
-        """Change what a worker has taken. Tells whether it still was the worker's: if not, it was
-        given up, and the worker must stop.
+        """Change a row that a worker has taken. False if the worker was given up: it must stop.
 
         Raises:
             StoreUnavailableError: the database cannot be reached or written.
@@ -104,8 +101,7 @@ class Leases(NamedTuple):
         return store.run(lambda connection: connection.execute(query).rowcount) > 0
 
     def give_back(self, store: Store, row: Any, change: Mapping[str, Any]) -> bool:
-        """Let another worker take it; this one ends before it is done, and that does not count as
-        an attempt.
+        """Let another worker take a row, as this one ends early. It does not count as an attempt.
 
         Raises:
             StoreUnavailableError: the database cannot be reached or written.
@@ -129,7 +125,7 @@ class Leases(NamedTuple):
         store.run(work)
 
     def look(self, store: Store, now: datetime) -> Outlook:
-        """See whether anybody does what was requested.
+        """Count the waiting requests, and see whether a worker is alive.
 
         Raises:
             StoreUnavailableError: the database cannot be reached.

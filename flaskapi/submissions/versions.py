@@ -1,5 +1,5 @@
-"""The versions of the model in the database, for several instances: files, the pointer to the one
-that serves, and what each process says that it serves. What a version is, the caller knows.
+"""The versions of the model in the database, for several instances: their files, the pointer to the
+serving one, and what each process reports that it serves. The meaning of a version is the caller's.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ _SERVING = "serving"
 
 
 class StoredPointer(NamedTuple):
-    """The content of the pointer, and how often it was changed; no content: it never was."""
+    """The content of the pointer, and how often it was changed. Without content it never was."""
 
     changes: int
     content: dict[str, Any] | None
 
 
 class ProcessReport(NamedTuple):
-    """What a process serves, and how long ago it said so."""
+    """What a process serves, and how long ago it reported that."""
 
     instance: str
     pid: int
@@ -37,8 +37,7 @@ class ProcessReport(NamedTuple):
 
 
 def put_version(store: Store, name: str, files: Mapping[str, bytes]) -> None:
-    """Keep a version whole. Of one that is kept already the files are replaced, so that one which
-    was damaged is whole again.
+    """Keep a version. If it is already there, its files are replaced, which mends a damaged one.
 
     Raises:
         StoreUnavailableError: the database cannot be written.
@@ -113,8 +112,8 @@ def read_stored(store: Store) -> StoredPointer:
 def change_stored(
     store: Store, before: StoredPointer, content: dict[str, Any], removed: Sequence[str] = ()
 ) -> bool:
-    """Change the pointer, and remove versions, unless somebody else has changed it since it was
-    read. Tells whether it was changed.
+    """Change the pointer and remove versions. False if the pointer has changed since it was read;
+    nothing is done then.
 
     Raises:
         StoreUnavailableError: the database cannot be written.
@@ -139,7 +138,7 @@ def change_stored(
 def report_process(
     store: Store, report: ProcessReport, is_over: Callable[[int, str], bool]
 ) -> None:
-    """Say what a process serves, and forget those of its instance that have ended.
+    """Store what a process serves, and remove processes of its instance that have ended.
 
     Args:
         store: has the reports.
@@ -150,7 +149,7 @@ def report_process(
         StoreUnavailableError: the database cannot be written.
     """
     of = processes.c
-    # By the database's clock, for those of instances may differ.
+    # By the database's clock, as those of the instances may differ.
     row = report._asdict() | {"heard_at": sa.func.current_timestamp()}
     del row["silent_s"]
 
@@ -170,7 +169,7 @@ def report_process(
 
 
 def read_reports(store: Store) -> list[ProcessReport]:
-    """What each process of every instance serves, as it said last.
+    """The last report of each process of every instance.
 
     Raises:
         StoreUnavailableError: the database cannot be read.
