@@ -1,7 +1,8 @@
-"""Millions of images: images/s a core of `score`, its share of the speed of `predict`, memory, and
-the cost of a million.
+"""Millions of images: images/s a core of `score`, here and on a Ray cluster of two nodes, its share
+of the speed of `predict`, memory, and the cost of a million.
 """
 
+import contextlib
 import os
 import shutil
 import statistics
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapi.sources.mnist import load_dataset
+from tests.clusters import RayCluster, ray_cluster, why_no_ray
 from tests.fakes import draw_digit, encode
 
 IMAGES, MILLION, ROUNDS, ARCHIVES = 20_000, 1_000_000, 3, 4
@@ -40,17 +42,23 @@ class Run(NamedTuple):
 
 def main(data: Path | None = None, images: int = IMAGES, turns: int = ROUNDS) -> None:
     """Measure both commands in turn and print a table."""
-    with tempfile.TemporaryDirectory(prefix="flaskapi-bench-") as made:
+    with (
+        tempfile.TemporaryDirectory(prefix="flaskapi-bench-") as made,
+        contextlib.nullcontext() if why_no_ray() else ray_cluster() as cluster,
+    ):
         folder = Path(made)
         os.environ["FLASKAPI_INSTANCE_PATH"] = str(folder / "instance")
         sources = make_archives(folder, data, images)
         (folder / "one").mkdir()
         one = make_archives(folder / "one", data, 1)
         rounds: dict[str, list[Run]] = {"predict": [], "score": []}
+        rounds |= {"on Ray": []} if cluster else {}
         for number in range(turns):
             for name, found in rounds.items():
                 start, whole = (
-                    measure(name, files, folder / f"{name}{number}{len(files)}")
+                    measure_on(cluster, files, folder / f"ray{number}{len(files)}")
+                    if cluster and name == "on Ray"
+                    else measure(name, files, folder / f"{name}{number}{len(files)}")
                     for files in (one, sources)
                 )
                 found.append(Run(whole.cpu_s - start.cpu_s, whole.wall_s, whole.peak_mb))
@@ -106,14 +114,28 @@ def measure(name: str, sources: list[Path], target: Path) -> Run:
     return Run(used.ru_utime + used.ru_stime, wall_s, used.ru_maxrss / 1000)
 
 
+def measure_on(cluster: RayCluster, sources: list[Path], target: Path) -> Run:
+    """Run `score` on a cluster; its nodes' own work counts, and the MB are of the command alone."""
+    began_s, started = cluster.cpu_s(), time.perf_counter()
+    process = cluster.score(*sources, target)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.stderr
+    said = process.stderr.read()
+    process.stderr.close()
+    if process.returncode not in (0, 1):
+        sys.exit(f"error: score on Ray: status {process.returncode}: {said}")
+    wall_s = time.perf_counter() - started
+    shutil.rmtree(target)
+    cpu_s = used.ru_utime + used.ru_stime + cluster.cpu_s() - began_s
+    return Run(cpu_s, wall_s, used.ru_maxrss / 1000)
+
+
 def print_rates(rounds: dict[str, list[Run]], images: int, what: str) -> None:
     """Print medians; a rate is images for each second of the processor, without the start."""
     cpu_s = {name: statistics.median(run.cpu_s for run in found) for name, found in rounds.items()}
     million_s = cpu_s["score"] / images * MILLION
     kind = "measured" if images >= MILLION else f"from {images:,}, not measured"
-    share = statistics.median(
-        one.cpu_s / other.cpu_s for one, other in zip(*rounds.values(), strict=True)
-    )
     print(
         f"\n{images:,} images, {what} in {', '.join(map(str, SIZES))} pixels, from tar files; one "
         f"process,\nmedian of {len(rounds['score'])} rounds in turn, seconds of the processor "
@@ -122,7 +144,10 @@ def print_rates(rounds: dict[str, list[Run]], images: int, what: str) -> None:
     for name in rounds:
         peak = max(run.peak_mb for run in rounds[name])
         print(f"  {name:8} {images / cpu_s[name]:8,.0f} images/s a core, {peak:4.0f} MB at most")
-    print(f"  score has {share:.2f} of the speed of predict")
+    for name in list(rounds)[1:]:
+        both = zip(rounds["predict"], rounds[name], strict=True)
+        share = statistics.median(one.cpu_s / other.cpu_s for one, other in both)
+        print(f"  {name} has {share:.2f} of the speed of predict")
     print(
         f"  a million images: {million_s:,.0f} s of the processor, "
         f"{cost_usd(million_s):.4f} USD at {USD_PER_CORE_HOUR} USD a core-hour ({kind})"

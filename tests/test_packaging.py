@@ -103,6 +103,19 @@ def test_what_serving_needs_is_pinned_with_hashes_and_as_in_the_full_set() -> No
     assert seen <= {canonicalize_name(name) for name in locked}
 
 
+def test_every_extra_that_a_reader_is_told_to_install_is_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    told = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("flaskapi/**/*.py")]
+    named = {
+        name
+        for path in [*told, *ROOT.glob("deploy/*.md"), *ROOT.glob("tests/*.py")]
+        for found in re.findall(r"\.\[(\w+)\]'|extra [`'](\w+)[`']", path.read_text("utf-8"))
+        for name in found
+        if name
+    }
+    assert {"train", "parquet"} <= named <= set(project["optional-dependencies"])
+
+
 @pytest.mark.process
 def test_a_users_type_checker_sees_the_types_of_what_is_public(installed: Path) -> None:
     """By `py.typed`, with `mypy --strict`, as where the package is installed."""

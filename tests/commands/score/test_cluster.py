@@ -1,101 +1,29 @@
 """`score` on a Ray cluster of two nodes."""
 
-import contextlib
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from archives import make_zip
+from clusters import RayCluster, kill, ray_cluster, why_no_ray
 from fakes import draw_digit, encode
-from instances import Wire, family, wires
 from servers import free_port
-from waiting import is_gone, until
+from waiting import until
 
 from flaskapi.__main__ import main
 
 pytestmark = pytest.mark.process
 
-ROOT = Path(__file__).parents[3]
-RAY = Path(sys.prefix) / "bin" / "ray"
-MEMORY_BYTES = 100_000_000
-ENVIRON = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
 DIGITS = [encode(draw_digit(digit, side=28)) for digit in range(10)]
-
-
-class RayCluster(NamedTuple):
-    """Two nodes with a processor each, the first of which holds the other together."""
-
-    address: str
-    wire: Wire
-    nodes: "list[subprocess.Popen[bytes]]"
-
-    def score(self, *arguments: object) -> "subprocess.Popen[str]":
-        command = [*self.wire.inside, sys.executable, "-m", "flaskapi", "score"]
-        return subprocess.Popen(
-            [*command, *map(str, arguments), "--ray", self.address],
-            cwd=ROOT,
-            env=ENVIRON,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
-def kill(node: "subprocess.Popen[bytes]") -> None:
-    """End a node with all its processes, as when a machine loses its power."""
-    processes = [*family(node.pid)]
-    for process in processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-    node.wait()
-    until(lambda: all(map(is_gone, processes)))
 
 
 @pytest.fixture
 def cluster() -> Iterator[RayCluster]:
-    """Its servers listen on all addresses, so it has a network of its own where that can be."""
-    if not RAY.exists():
-        reason = "Ray is not installed: pip install '.[test]'"
+    if reason := why_no_ray():
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    # With a short name, for sockets.
-    folder, port = tempfile.mkdtemp(prefix="ray-", dir="/tmp"), free_port()
-    first = ["--head", "--port", port, "--include-dashboard=false", "--temp-dir", folder]
-    nodes = list[subprocess.Popen[bytes]]()
-
-    def start(host: str, *options: object) -> None:
-        some = ["--node-ip-address", host, "--num-cpus", 1, "--object-store-memory", MEMORY_BYTES]
-        command = [*wire.inside, RAY, "start", "--block", *some, *options]
-        node = subprocess.Popen(
-            [*map(str, command)],
-            env=ENVIRON,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        nodes.append(node)
-        assert node.stdout
-        for line in node.stdout:
-            if b"Ray runtime started" in line:
-                return
-        raise AssertionError("a node has not started")
-
-    with wires(1) as (wire,):
-        try:
-            start("127.0.0.2", *first)
-            start("127.0.0.3", "--address", f"127.0.0.2:{port}")
-            yield RayCluster(f"127.0.0.2:{port}", wire, nodes)
-        finally:
-            for node in nodes:
-                if node.poll() is None:
-                    kill(node)
-                assert node.stdout
-                node.stdout.close()
-            shutil.rmtree(folder, ignore_errors=True)
+    with ray_cluster() as made:
+        yield made
 
 
 def contents(target: Path) -> dict[str, bytes]:
