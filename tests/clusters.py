@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from instances import family, family_cpu_s, wires
+from instances import family, wires
 from servers import ROOT, free_port
 from waiting import is_gone, until
 
@@ -42,9 +42,9 @@ class RayCluster(NamedTuple):
             text=True,
         )
 
-    def cpu_s(self) -> float:
-        """What the processes of all nodes have taken of the processor since they began."""
-        return sum(family_cpu_s(node.pid) for node in self.nodes)
+    def processes(self) -> list[int]:
+        """Those of all nodes."""
+        return [process for node in self.nodes for process in family(node.pid)]
 
 
 def kill(node: "subprocess.Popen[bytes]") -> None:

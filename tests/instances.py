@@ -159,12 +159,15 @@ class Cluster(NamedTuple):
 
 def family_cpu_s(pid: int) -> float:
     """What a process and all below it have taken of the processor since they began."""
-    ticks = 0
-    for one in family(pid):
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, fields[11:13]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return sum(map(cpu_s, family(pid)))
+
+
+def cpu_s(pid: int) -> float:
+    """What a process has taken of the processor since it began; 0 where it has ended."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def family(pid: int) -> Iterator[int]:

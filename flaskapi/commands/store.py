@@ -230,6 +230,7 @@ def _switch(instance: Path, note: IO[str], known: dict[str, Any]) -> None:
 def _finish(instance: Path, known: dict[str, Any]) -> None:
     """Restart the processes, and bring what old ones write until the last of them has ended."""
     from flaskapi.submissions import changes, moving
+    from flaskapi.submissions.replaced import mark_left
 
     roll = None
     if left := _left(known["old"]):
@@ -248,6 +249,8 @@ def _finish(instance: Path, known: dict[str, Any]) -> None:
         while some := moving.follow_late(source, target):
             brought += some
         changes.end_notes(source)
+        with source.begin() as connection:
+            mark_left(connection)
     if brought:
         print(f"Brought {brought:,} changes of old processes.")
     print("Workers have to be restarted too: systemctl restart flaskapi-batches flaskapi-retrain.")

@@ -27,6 +27,7 @@ from flaskapi.submissions.migrate import bring_up_to_date
 from flaskapi.submissions.tables import (
     batch_pieces,
     batches,
+    chores,
     images,
     keys,
     labels,
@@ -73,7 +74,7 @@ def _be_patient(connection: sqlite3.Connection, _: Any) -> None:
 
 
 def find_filled(engine: sa.Engine) -> list[str]:
-    """Make the tables of a database that are missing, and name those that have rows.
+    """Make the tables of a database that are missing, and name those with rows that are no chores.
 
     Raises:
         SQLAlchemyError, FlaskapiError: the database cannot be used.
@@ -83,7 +84,8 @@ def find_filled(engine: sa.Engine) -> list[str]:
         return [
             table.name
             for table in TABLES
-            if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
+            if table is not chores
+            and connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
         ]
 
 

@@ -420,7 +420,7 @@ def test_a_restore_over_rows_says_that_they_would_be_replaced_not_that_they_diff
 
 
 def test_a_restore_erases_images_outside_that_are_newer_than_the_backup(
-    instance: Path, store: Database, outside: Path
+    instance: Path, store: Database, outside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And keeps those of the backup, and the one that is being written."""
     kept, newer = (make_submission(image=name * 999) for name in (b"kept", b"newer"))
@@ -431,6 +431,7 @@ def test_a_restore_erases_images_outside_that_are_newer_than_the_backup(
     (written,) = stage(store, [make_submission(image=b"written" * 999)])
     assert 3 == len(files_in(outside))
     assert 0 == main(["restore", str(instance.parent / "kept"), "--overwrite"])
+    assert "Meanwhile" not in capsys.readouterr().out
     assert there | {outside / str(written.place)} == set(files_in(outside))
     store.record([written])
     assert [kept, None, written._replace(place=None)] == [
@@ -438,3 +439,44 @@ def test_a_restore_erases_images_outside_that_are_newer_than_the_backup(
     ]
     keep_house(store, KeepingLimits(), later())
     assert 2 == len(files_in(outside))
+
+
+def test_a_restore_waits_for_nobody_who_writes_and_for_no_whole_index(
+    instance: Path, store: Database, outside: Path
+) -> None:
+    """What is damaged is why one restores."""
+    if not address(instance).startswith("sqlite"):
+        pytest.skip("it is a file that is damaged")
+    kept, newer = (make_submission(image=name * 999) for name in (b"kept", b"newer"))
+    store.record([kept])
+    assert 0 == main(["backup", str(instance.parent / "kept")])
+    store.record([newer])
+    store.close()
+    path = instance / "submissions.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = 'ix_images_place'"
+        (page,) = connection.execute(query).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    assert 0 == main(["restore", str(instance.parent / "kept"), "--overwrite"])
+    assert [kept, None] == [get_submission(store, one.id) for one in (kept, newer)]
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "PICTURES"])
+def test_a_restore_that_would_serve_another_place_is_refused(
+    name: str, instance: Path, store: Database, outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after `store move`: the rows would go into one database, and the service use the other."""
+    store.record([make_submission(image=b"kept" * 999)])
+    assert 0 == main(["backup", str(instance.parent / "kept")])
+    there, config = files_in(outside), instance / "config.toml"
+    other = {"DATABASE_URL": address(instance) + "2", "PICTURES": "elsewhere"}[name]
+    old = {"DATABASE_URL": address(instance), "PICTURES": "pictures"}[name]
+    config.write_text(config.read_text().replace(f'"{old}"', f'"{other}"'))
+    assert 1 == main(["restore", str(instance.parent / "kept"), "--overwrite"])
+    assert f"have another {name} than {config}" in capsys.readouterr().err
+    assert there == files_in(outside)
+    assert other in config.read_text()

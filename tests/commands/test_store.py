@@ -21,6 +21,7 @@ from flaskapi.errors import FlaskapiError
 from flaskapi.submissions import moving
 from flaskapi.submissions.database import Database
 from flaskapi.submissions.listing import get_submission
+from flaskapi.submissions.pictures import open_pictures
 from flaskapi.submissions.tables import REVISION
 from flaskapi.versions.processes import find_start
 
@@ -228,3 +229,23 @@ def test_one_line_of_the_settings_changes(tmp_path: Path, text: str, made: str |
     else:
         command.set_address(path, "sqlite:////a")
     assert (made or text) == path.read_text()
+
+
+def test_a_restore_into_the_database_that_was_left_erases_no_image_of_the_other(
+    instance: Path, url: str, tmp_path: Path
+) -> None:
+    """Both have rows of the images outside."""
+    place, config = tmp_path / "pictures", instance / "config.toml"
+    config.write_text(f'{SETTINGS}PICTURES = "{place}"\nPICTURES_ABOVE_BYTES = 100\n')
+    before = config.read_text()
+    assert 0 == main(["backup", str(tmp_path / "kept")])
+    sent = make_submission(image=b"large" * 99)
+    store = Database(original(instance), "process", pictures=open_pictures(str(place), 100))
+    store.record([sent])
+    store.close()
+    assert 0 == main(["store", "move", url])
+    config.write_text(before)
+    assert 0 == main(["restore", str(tmp_path / "kept"), "--overwrite"])
+    moved = Database(url, "process", pictures=open_pictures(str(place), 100))
+    assert sent == get_submission(moved, sent.id)
+    moved.close()

@@ -151,6 +151,7 @@ def restore(options: argparse.Namespace) -> int:
     if copied:
         check_known(copied)
     app = make_app(_settings_of(folder))
+    _check_place(folder, Path(app.instance_path))
     address = find_address(app)
     if copied and not address.startswith(copied.kind):
         raise FlaskapiError(
@@ -169,7 +170,7 @@ def restore(options: argparse.Namespace) -> int:
     if copied:
         put_back(address, folder / DATABASE, copied)
         now = count_rows(address)
-        if any(now[name] != rows for name, rows in copied.rows.items()):
+        if now["submissions"] != copied.rows["submissions"]:
             print("Meanwhile the service has kept more submissions.")
         with contextlib.closing(make_database(app)) as store:
             erase_again(store, listed["erased"])
@@ -188,6 +189,24 @@ def _settings_of(folder: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         found = tomllib.load(file)
     return {name: value for name, value in found.items() if name not in read_environment()}
+
+
+def _check_place(folder: Path, instance: Path) -> None:
+    """Check that the rows go where the service looks for them with the backup's settings.
+
+    Raises:
+        FlaskapiError: it would look elsewhere.
+    """
+    paths = folder / INSTANCE / "config.toml", instance / "config.toml"
+    if not all(path.exists() for path in paths):
+        return
+    theirs, ours = (tomllib.loads(path.read_text("utf-8")) for path in paths)
+    for name in ("DATABASE_URL", "PICTURES"):
+        if name not in read_environment() and theirs.get(name) != ours.get(name):
+            raise FlaskapiError(
+                f"The backup's settings have another {name} than {paths[1]}, which they replace. "
+                f"Set it there as in {paths[0]} first, or remove that file."
+            )
 
 
 def _refuse_other(folder: Path, targets: dict[str, Path], filled: list[str]) -> None:

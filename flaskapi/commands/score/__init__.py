@@ -43,8 +43,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     scoring.add_argument(
         "--ray",
+        type=_read_cluster,
         metavar="ADDRESS",
-        help="use the machines of this Ray cluster, such as 10.0.0.1:6379 or auto",
+        help="on a machine of a Ray cluster: use all of them; such as 10.0.0.1:6379, or auto",
     )
     scoring.set_defaults(run=score)
 
@@ -53,6 +54,12 @@ def _read_shard(text: str) -> tuple[int, int]:
     if (found := re.fullmatch(r"(\d+)/(\d+)", text)) and 1 <= int(found[1]) <= int(found[2]):
         return int(found[1]), int(found[2])
     raise argparse.ArgumentTypeError(f"expected 1/16 to 16/16, for example, found {text!r}")
+
+
+def _read_cluster(text: str) -> str:
+    if text == "auto" or re.fullmatch(r"[^/]+:\d{1,5}", text):
+        return text
+    raise argparse.ArgumentTypeError(f"expected HOST:PORT or auto, found {text!r}")
 
 
 def score(options: argparse.Namespace) -> int:
@@ -70,7 +77,7 @@ def score(options: argparse.Namespace) -> int:
     from flaskapi.commands.score.command import ScoreOrder, score_sources
 
     processes = options.processes
-    if options.ray and processes is not None:
+    if options.ray is not None and processes is not None:
         raise FlaskapiError("--processes is of this machine; with --ray the cluster says how many.")
     if processes is None:
         processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

@@ -24,7 +24,7 @@ from flaskapi.commands.predict.workers import (
 from flaskapi.commands.score import plan
 from flaskapi.commands.score.places import UnreachableError, find_place, is_address
 from flaskapi.commands.score.plan import FinishedParts, ScoreTask, plan_tasks
-from flaskapi.commands.score.scorer import PREDICTIONS, Counts, Scorer, ScoreWork
+from flaskapi.commands.score.scorer import PREDICTIONS, Counts, Scorer, ScoreWork, tell_settings
 from flaskapi.errors import FlaskapiError, MissingImageError, WorkerDiedError
 from flaskapi.reading.many import Route
 
@@ -58,12 +58,14 @@ def score_sources(order: ScoreOrder) -> int:
     """
     _check_apart(order)
     reader, config = load_reader(order.route)
-    work = ScoreWork(order.sources[0], order.target, order.route, reader.classifier.version)
+    settings = tell_settings(reader, config["MAX_REQUEST_BYTES"])
+    version = reader.classifier.version
+    work = ScoreWork(order.sources[0], order.target, order.route, version, settings)
     try:
         jobs = _Jobs(order, _agree(order, work))
     except UnreachableError as error:
         raise FlaskapiError(str(error)) from error
-    if order.cluster:
+    if order.cluster is not None:
         counted = _find_cluster()(jobs, work, order.cluster)
     elif order.processes == 1:
         scorer = Scorer(work, reader, config["MAX_REQUEST_BYTES"])
@@ -113,6 +115,13 @@ def _check_apart(order: ScoreOrder) -> None:
         raise FlaskapiError(
             "All sources must be files of this machine, or all addresses of one kind."
         )
+
+    if order.cluster is not None:
+        for place in (*order.sources, order.target):
+            if not is_address(place) and not os.path.isabs(place):
+                raise FlaskapiError(
+                    f"{place} is another folder on each machine: with --ray a path begins with /."
+                )
 
     def whole(place: str) -> str:
         # Below what a pattern with `**` begins with, anything may be one of its files.

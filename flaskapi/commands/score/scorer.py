@@ -29,6 +29,7 @@ class ScoreWork(NamedTuple):
     target: str
     route: Route
     model: str
+    settings: str  # that change answers, as text
 
 
 class Counts(NamedTuple):
@@ -46,7 +47,7 @@ class Scorer:
 
         Raises:
             ModelUnavailableError: there is no model.
-            FlaskapiError: another version of it serves here.
+            FlaskapiError: another version of it serves here, or other settings are in force.
         """
         if reader is None:
             reader, config = load_reader(work.route)
@@ -55,6 +56,10 @@ class Scorer:
             raise FlaskapiError(
                 f"The model {reader.classifier.version} serves here, not {work.model}, with which "
                 f"{work.target} was begun. Let that one serve, or name another target."
+            )
+        if tell_settings(reader, image_bytes) != work.settings:
+            raise FlaskapiError(
+                "The settings here differ from those of the command: FLASKAPI_* or config.toml."
             )
         self._work, self._reader, self._image_bytes = work, reader, image_bytes
         self._source, self._target = find_place(work.source), find_place(work.target)
@@ -86,6 +91,11 @@ class Scorer:
             return
         for file, content in zip(task.files, self._source.read(task.files, allowance), strict=True):
             yield from _read_one(file, content, allowance)
+
+
+def tell_settings(reader: Reader, image_bytes: int) -> str:
+    """The settings that change answers, as text, to compare those of two machines."""
+    return repr((reader.limits, image_bytes))
 
 
 def _read_one(

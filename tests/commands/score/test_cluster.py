@@ -58,7 +58,13 @@ def test_what_cannot_be_done_on_a_cluster_is_said(
 ) -> None:
     (tmp_path / "7.png").write_bytes(DIGITS[7])
     command = ["score", str(tmp_path / "7.png"), str(tmp_path / "read"), "--ray"]
-    assert 1 == main([*command, f"127.0.0.1:{free_port()}"])
-    assert "cannot be reached" in capsys.readouterr().err
     assert 1 == main([*command, "auto", "--processes", "2"])
     assert "--processes is of this machine" in capsys.readouterr().err
+    assert 1 == main(["score", "scans", str(tmp_path / "read"), "--ray", "auto"])
+    assert "scans is another folder on each machine" in capsys.readouterr().err
+    for bad in ("", "ray://127.0.0.1:10001", "127.0.0.1"):
+        with pytest.raises(SystemExit):
+            main([*command, bad])
+        assert f"expected HOST:PORT or auto, found '{bad}'" in capsys.readouterr().err
+    assert 1 == main([*command, f"127.0.0.1:{free_port()}"])
+    assert "cannot be reached: [Errno 111] Connection refused" in capsys.readouterr().err
