@@ -18,8 +18,8 @@ from benchmarks.checkpoint import Checkpoint
 from flaskapi.arrays import Bytes
 from flaskapi.digits.normalize import normalize_digit
 from flaskapi.learning import Example, to_arrays
+from flaskapi.learning.cross import CopyOf, cross
 from flaskapi.learning.judge import Judgement, ask, pair_answers, rank, sign_test, spend
-from flaskapi.learning.retrain import CopyOf, cross
 from flaskapi.sources.mnist import Dataset, load_dataset
 from flaskapi.submissions.identifiers import new_id
 from tests.servers import ROOT

@@ -85,7 +85,7 @@ class Tree:
             time.sleep(PAUSE_S)
             children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
             self._pid = children.read_text().strip()
-        while not (Path(f"/proc/{self._pid}/root/run/lock")).is_dir():
+        while not Path("/proc", self._pid, "root", "run", "lock").is_dir():
             time.sleep(PAUSE_S)
         time.sleep(1)
 

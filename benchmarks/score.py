@@ -2,7 +2,6 @@
 of the speed of `predict`, memory, and the cost of a million.
 """
 
-import contextlib
 import os
 import shutil
 import statistics
@@ -13,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -45,12 +45,10 @@ class Run(NamedTuple):
 
 def main(data: Path | None = None, images: int = IMAGES, turns: int = ROUNDS) -> None:
     """Measure both commands in turn and print a table."""
-    with (
-        tempfile.TemporaryDirectory(prefix="flaskapi-bench-") as made,
-        contextlib.nullcontext() if why_no_ray() else ray_cluster() as cluster,
-    ):
+    with tempfile.TemporaryDirectory(prefix="flaskapi-bench-") as made, ExitStack() as ending:
         folder = Path(made)
-        os.environ["FLASKAPI_INSTANCE_PATH"] = str(folder / "instance")
+        os.environ["FLASKAPI_INSTANCE_PATH"] = str(folder / "instance")  # of the cluster, too
+        cluster = None if why_no_ray() else ending.enter_context(ray_cluster())
         sources = make_archives(folder, data, images)
         (folder / "one").mkdir()
         one = make_archives(folder / "one", data, 1)

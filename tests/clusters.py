@@ -17,7 +17,7 @@ from waiting import is_gone, until
 
 RAY = Path(sys.prefix) / "bin" / "ray"
 MEMORY_BYTES = 100_000_000
-ENVIRON = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+SILENT = {"RAY_USAGE_STATS_ENABLED": "0"}  # else Ray reports its use to its makers
 
 
 def why_no_ray() -> str | None:
@@ -37,7 +37,7 @@ class RayCluster(NamedTuple):
         return subprocess.Popen(
             [*command, *map(str, arguments), "--ray", self.address],
             cwd=ROOT,
-            env=os.environ | ENVIRON,
+            env=os.environ | SILENT,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -68,7 +68,7 @@ def ray_cluster() -> Iterator[RayCluster]:
         some = ["--node-ip-address", host, "--num-cpus", 1, "--object-store-memory", MEMORY_BYTES]
         node = subprocess.Popen(
             [*map(str, [*wire.inside, RAY, "start", "--block", *some, *options])],
-            env=ENVIRON,
+            env=os.environ | SILENT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -1,16 +1,16 @@
 """One retraining: the order of the steps."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
 
-from flaskapi.arrays import Bytes, Floats
+from flaskapi.arrays import Bytes
 from flaskapi.errors import VersionError
 from flaskapi.learning import Example, to_arrays
 from flaskapi.learning.advise import LabelAdvice, advise, describe, describe_next, find_next
@@ -22,7 +22,7 @@ from flaskapi.learning.choose import (
     find_number_digits,
     rank_doubts,
 )
-from flaskapi.learning.folds import assign_folds
+from flaskapi.learning.cross import Crossed, cross
 from flaskapi.learning.judge import Judgement, ask, compare, count_wrong, pair_answers
 from flaskapi.reading.protocols import Detector
 from flaskapi.reading.reader import Reader
@@ -33,9 +33,6 @@ from flaskapi.submissions.labelled import read_labelled
 from flaskapi.submissions.listing import get_submission
 from flaskapi.versions.pointer import MODEL_FILE
 from flaskapi.versions.registry import Registry
-
-if TYPE_CHECKING:
-    from flaskapi.training.finetune import Finetuner, Learned
 
 LEAST = 20  # images that operators labelled; fewer can hardly show that a candidate is better
 BEGUN, TRAINED, COMPILED = 0.1, 0.85, 0.95  # the share of the time that is over then, about
@@ -202,15 +199,6 @@ def _load(data: Path | None) -> Dataset:
     return load_or_download(data)
 
 
-class Crossed(NamedTuple):
-    """What was said of every labelled image, `(n, 10)`: by the model that serves, and by one that
-    learned from all others.
-    """
-
-    before: Floats
-    after: Floats
-
-
 def _train(
     source: Path,
     dataset: Dataset,
@@ -250,52 +238,3 @@ def _train(
 def _between(share: float) -> float:
     """Of all that is done, while it is trained."""
     return BEGUN + (TRAINED - BEGUN) * share
-
-
-def _tell_part(told: Callable[[float], None], done: int, parts: int, share: float) -> None:
-    told((done + share) / parts)
-
-
-def cross(
-    finetuner: "Finetuner",
-    examples: Sequence[Example],
-    share: float,
-    told: Callable[[float], None],
-) -> Crossed:
-    """Ask of each example the model that serves, and a copy that has learned all other folds.
-
-    Args:
-        share: of its way, what each copy keeps: as much as the candidate, whose evidence this is.
-        told: is told how much is done, 0 to 1.
-    """
-    pixels, labels = to_arrays(examples)
-    folds = np.array(assign_folds(examples))
-    there = sorted(set(folds.tolist()))
-    before = ask(CopyOf(finetuner, finetuner.serving), pixels)
-    after = np.zeros_like(before)
-    for done, fold in enumerate(there):
-        others = folds != fold
-        copy = finetuner.learn(
-            (pixels[others], labels[others]),
-            partial(_tell_part, told, done, len(there)),
-            share=share,
-        )
-        after[~others] = ask(CopyOf(finetuner, copy), pixels[~others])
-    return Crossed(before, after)
-
-
-class CopyOf:
-    """A copy of the model that serves, as a classifier that looks twice as that does."""
-
-    version, generation = "a copy", 0
-
-    def __init__(self, finetuner: "Finetuner", learned: "Learned") -> None:
-        self._finetuner, self._learned = finetuner, learned
-
-    @property
-    def card(self) -> dict[str, Any]:
-        return {}
-
-    def probabilities(self, batch: Floats) -> Floats:
-        """See `Classifier`."""
-        return self._finetuner.classify(self._learned, batch)

@@ -99,7 +99,7 @@ class Finetuner:
         )
         self._known = order[validation:]  # places of the images to learn from
         self._before: Weights = self._model.get_weights()
-        self._allowed = self._count_wrong()[0] + round(MNIST_NOISE * 2 * validation)
+        self._allowed = self._count_wrong() + round(MNIST_NOISE * 2 * validation)
         self._rehearsal = self._draw_rehearsal()
         self._compile()
         self._start = [keras.ops.convert_to_numpy(one) for one in self._model.variables]
@@ -143,7 +143,8 @@ class Finetuner:
             )
             progress(STEPPED * (step + 1) / recipe.steps)
         model.optimizer.finalize_variable_values(model.trainable_variables)
-        learned = self._go_back(model.get_weights(), SHARES if share is None else (share,))
+        after = model.get_weights()
+        learned = self._go(after, self._find_share(after) if share is None else share)
         progress(1.0)
         return learned
 
@@ -179,30 +180,33 @@ class Finetuner:
         card = _card(self._source, self._dataset, len(self._labels), model, how)
         return model, card | reference
 
-    def _go_back(self, after: Weights, shares: Sequence[float]) -> Learned:
-        """Find the longest share of the way at which held-out digits are read as well; of a single
-        one that is not asked.
-        """
-        for share in shares if len(shares) == 1 else (*shares, 0.0):
-            weights = [
-                old + np.float32(share) * (new - old)
-                for old, new in zip(self._before, after, strict=True)
-            ]
-            self._model.set_weights(weights)
-            wrong, varied = self._count_wrong()
-            if wrong <= self._allowed:
-                break
-        return Learned(weights, share, fit_temperature(varied, self._labels))
+    def _find_share(self, after: Weights) -> float:
+        """The longest share of the way at which held-out digits are read as well as before."""
+        for share in SHARES:
+            self._model.set_weights(self._between(after, share))
+            if self._count_wrong() <= self._allowed:
+                return share
+        return 0.0
 
-    def _count_wrong(self) -> tuple[int, Floats]:
-        """Mistakes on held-out digits, as they are and varied, and the answers to the varied
-        ones.
-        """
-        plain, varied = self._predict(self._plain), self._predict(self._varied)
-        wrong = sum(
-            int((answers.argmax(axis=1) != self._labels).sum()) for answers in (plain, varied)
+    def _go(self, after: Weights, share: float) -> Learned:
+        """Keep that share of the way, and calibrate on varied digits."""
+        weights = self._between(after, share)
+        self._model.set_weights(weights)
+        temperature = fit_temperature(self._predict(self._varied), self._labels)
+        return Learned(weights, share, temperature)
+
+    def _between(self, after: Weights, share: float) -> Weights:
+        return [
+            old + np.float32(share) * (new - old)
+            for old, new in zip(self._before, after, strict=True)
+        ]
+
+    def _count_wrong(self) -> int:
+        """Mistakes on held-out digits, as they are and varied."""
+        return sum(
+            int((self._predict(pixels).argmax(axis=1) != self._labels).sum())
+            for pixels in (self._plain, self._varied)
         )
-        return wrong, varied
 
     def _draw_rehearsal(self) -> list[tuple[Bytes, Floats]]:
         """MNIST and pictures of no digit for every step, with the model's answers to them."""

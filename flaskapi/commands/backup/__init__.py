@@ -151,7 +151,8 @@ def restore(options: argparse.Namespace) -> int:
     if copied:
         check_known(copied)
     app = make_app(_settings_of(folder))
-    _check_place(folder, Path(app.instance_path))
+    if copied:
+        _check_place(folder, Path(app.instance_path))
     address = find_address(app)
     if copied and not address.startswith(copied.kind):
         raise FlaskapiError(
@@ -165,16 +166,18 @@ def restore(options: argparse.Namespace) -> int:
     if copied:
         with contextlib.closing(make_database(app)) as store:
             put_back_pictures(store, folder / PICTURES)
-    put_back_files(folder / INSTANCE, Path(app.instance_path), 0o600)
-    put_back_versions(folder / VERSIONS, app.config["VERSIONS_PATH"])
     if copied:
+        # First, as it is what may fail, and all of it or nothing.
         put_back(address, folder / DATABASE, copied)
         now = count_rows(address)
-        if now["submissions"] != copied.rows["submissions"]:
+        # Notes of what is to be erased outside are none of the copy's rows.
+        if any(now[name] != rows for name, rows in copied.rows.items() if name != "outside"):
             print("Meanwhile the service has kept more submissions.")
         with contextlib.closing(make_database(app)) as store:
             erase_again(store, listed["erased"])
             erase_if_possible(store)
+    put_back_files(folder / INSTANCE, Path(app.instance_path), 0o600)
+    put_back_versions(folder / VERSIONS, app.config["VERSIONS_PATH"])
     print(f"Restored the backup of {listed['made_at']}. Restart the service: deploy/roll.")
     return _tell_missing(listed["missing"])
 
