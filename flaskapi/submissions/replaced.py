@@ -23,6 +23,7 @@ _NOTE = (
     "INSERT INTO outside (place, noted_at, erasing) SELECT place, noted_at, erasing FROM replaced "
     "WHERE true ON CONFLICT (place) DO UPDATE SET erasing = outside.erasing OR excluded.erasing"
 )
+# The mark of a database from which `store move` has moved; no other table is for the whole of one.
 _IS_LEFT = "EXISTS (SELECT 1 FROM chores WHERE name = 'left')"
 _KEEP = "DELETE FROM outside WHERE place IN (SELECT place FROM images WHERE place IS NOT NULL)"
 
@@ -48,7 +49,7 @@ def remember_replaced(connection: "psycopg.Connection[Any]") -> None:
 
 
 def note_replaced(connection: "psycopg.Connection[Any]") -> None:
-    """Note of what was remembered all that has no row now."""
+    """Note all images that were remembered and have no row now."""
     for statement in (_NOTE, _KEEP):
         connection.execute(statement)
 

@@ -19,8 +19,7 @@ from flaskapi.errors import FlaskapiError, WorkerDiedError
 
 _TOGETHER = 1024  # tasks that Ray is given at once: it holds their names in memory
 _REACHED_S = 10  # Ray itself tries for minutes
-# Of a task whose process ends. While a machine that has ended is not known to have, each second
-# takes one.
+# Of a task whose process ends. Until Ray knows that a machine is gone, each second takes one.
 _MOST_TRIES = 30
 
 
