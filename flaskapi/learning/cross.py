@@ -32,6 +32,8 @@ def cross(
 ) -> Crossed:
     """Ask of each example the model that serves, and a copy that has learned all other folds.
 
+    A copy that keeps nothing is the model that serves, and none is trained.
+
     Args:
         share: of its way, what each copy keeps: as much as the candidate, whose evidence this is.
         told: is told how much is done, 0 to 1.
@@ -40,6 +42,8 @@ def cross(
     folds = np.array(assign_folds(examples))
     there = sorted(set(folds.tolist()))
     before = ask(CopyOf(finetuner, finetuner.serving), pixels)
+    if not share:
+        return Crossed(before, before)
     after = np.zeros_like(before)
     for done, fold in enumerate(there):
         others = folds != fold

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,13 @@ from flaskapi.errors import VersionError
 from flaskapi.learning.advise import LabelAdvice
 from flaskapi.learning.choose import Chosen
 from flaskapi.learning.judge import ask
-from flaskapi.learning.retrain import RetrainingResult, RetrainOrder, promote, retrain
+from flaskapi.learning.retrain import (
+    NOTHING_KEPT,
+    RetrainingResult,
+    RetrainOrder,
+    promote,
+    retrain,
+)
 from flaskapi.serving.classifier import OnnxClassifier
 from flaskapi.serving.detector import OnnxDetector
 from flaskapi.submissions.database import Database
@@ -111,6 +118,28 @@ def test_wrong_labels_of_operators_and_senders_get_no_worse_model_promoted(
     used = {str(id) for one in done.chosen.learned for id in one.ids}
     assert used == set(registry.get(done.candidate or "").submissions or [])
     assert used & {str(one.id) for one in right}, "senders' labels teach where the model agrees"
+
+
+@pytest.mark.train
+def test_a_candidate_that_could_keep_nothing_of_what_it_learned_is_said_to_be_one(
+    store: Database, registry: Registry, mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the serving model, and so would be the copies that judge it: none is trained."""
+    from flaskapi.training.finetune import Finetuner
+
+    learn, trained = Finetuner.learn, list[int]()
+
+    def count(self: Finetuner, labelled: Any, *more: Any, **options: Any) -> Any:
+        trained.append(len(labelled[0]))
+        return learn(self, labelled, *more, **options)
+
+    monkeypatch.setattr(Finetuner, "learn", count)
+    monkeypatch.setattr(Finetuner, "_find_share", lambda *_: 0.0)
+    sent = send_digits(store, 40, otherwise=True)
+    say(store, [(one.id, one.digit) for one in sent])
+    done = retrain(store, registry, RetrainOrder(mnist, steps=2), quiet)
+    assert NOTHING_KEPT == done.reasons[0]
+    assert 1 == len(trained)
 
 
 def test_labelled_numbers_give_digits_to_learn_from(store: Database, registry: Registry) -> None:
